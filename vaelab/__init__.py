@@ -1,0 +1,43 @@
+"""vaelab: variational autoencoders, taught in notebooks that check themselves.
+
+    from vaelab import TwoStageVAE, load_images
+
+    digits = load_images("digits")
+    model = TwoStageVAE(latent_dim=16).fit(digits.train)
+    model.sample(64)                        # images, in the data's own range and shape
+    model.gamma_, model.active_dims_        # what the theory speaks of
+
+Everything is imported on first use, so that `import vaelab` costs little beyond `import torch`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "VAE": "estimators",
+    "TwoStageVAE": "estimators",
+    "load_images": "data",
+    "load": "checkpoints",
+    "save": "checkpoints",
+}
+_ROOMS = (
+    "checkpoints", "claims", "data", "densities", "estimators", "exercises", "features", "likelihoods", "metrics", "models",
+    "networks", "notebooks", "plots", "posteriors", "regularizers", "training", "widgets",
+)
+__all__ = sorted([*_WHERE, *_ROOMS])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"vaelab.{_WHERE[name]}"), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"vaelab.{name}")
+    raise AttributeError(f"module 'vaelab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,165 @@
+"""The autoencoder, and the catalogue: every model of the papers is this one class with other parts.
+
+    posterior    what the encoder says about z    a point, a Gaussian (diagonal, full, constant variance)
+    likelihood   what the decoder says about x    Gaussian with γ fixed, learned or optimal; cross-entropy
+    latent term  what pulls q(z) into shape       β KL to N(0, I); β ½‖z‖²
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vaelab import likelihoods, posteriors, regularizers
+from vaelab import networks as networks_module
+from vaelab._inputs import check_choice, check_images
+from vaelab.networks import Networks
+
+
+class Terms(NamedTuple):
+    """The two terms of the objective, one value a row, in nats; their sum is the cost of Dai & Wipf's Eq. 2.
+
+    Args:
+        nll: −log p(x given z) at one draw of z, shape (batch,).
+        latent: the latent term, weight included, shape (batch,).
+    """
+
+    nll: Tensor
+    latent: Tensor
+
+
+class Autoencoder(nn.Module):
+    """An encoder, a decoder and the three choices that make them a model.
+
+    Args:
+        networks: encoder and decoder; see `vaelab.networks`.
+        posterior: a head class of `vaelab.posteriors`, called with `networks`.
+        likelihood: from `vaelab.likelihoods`.
+        latent_term: from `vaelab.regularizers`, called with (q, z).
+
+    >>> from vaelab import networks
+    >>> model = vae(networks.mlp(3, latent_dim=2), gamma=0.1)
+    >>> model.loss_terms(torch.zeros(5, 3)).nll.shape
+    torch.Size([5])
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        posterior: Any = posteriors.DiagonalGaussian,
+        likelihood: nn.Module | None = None,
+        latent_term: Any = None,
+    ) -> None:
+        super().__init__()
+        self.image_shape, self.latent_dim = networks.image_shape, networks.latent_dim
+        self.encoder, self.decoder = networks.encoder, networks.decoder
+        self.posterior = posterior(networks)
+        self.likelihood = likelihood if likelihood is not None else likelihoods.Gaussian()
+        self.latent_term = latent_term if latent_term is not None else regularizers.KL()
+        self.networks_spec = networks.spec
+
+    def encode(self, x: Tensor) -> posteriors.Point:
+        """q(z given x) of images (batch, *image_shape), one row each."""
+        return self.posterior(self.encoder(x))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The decoder's mean for codes (batch, latent_dim): images (batch, *image_shape)."""
+        return self.decoder(z)
+
+    def loss_terms(self, x: Tensor, generator: torch.Generator | None = None) -> Terms:
+        """Both terms of the objective at one draw of z for each image, each of shape (batch,), in nats."""
+        q = self.encode(x)
+        z = q.rsample(generator)
+        return Terms(self.likelihood.nll(x, self.decode(z)), self.latent_term(q, z))
+
+    forward = loss_terms
+
+    @property
+    def gamma(self) -> float | None:
+        """The decoder variance γ; None for a likelihood without one."""
+        return self.likelihood.gamma
+
+    @torch.no_grad()
+    def codes(self, x: Tensor, batch_size: int = 1000) -> posteriors.Point:
+        """q(z given x) of any number of images, in evaluation mode, without gradients, on the images' device."""
+        x = check_images(x, self.image_shape)
+        was_training, self.training_device = self.training, next(self.parameters()).device
+        self.eval()
+        parts = [self.encode(part.to(self.training_device)).to(x.device) for part in x.split(batch_size)]
+        self.train(was_training)
+        return posteriors.cat(parts)
+
+    @torch.no_grad()
+    def images(self, z: Tensor, batch_size: int = 1000) -> Tensor:
+        """Decode any number of codes, in evaluation mode, without gradients, on the codes' device."""
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise ValueError(f"codes: expected shape (n, {self.latent_dim}), got {tuple(z.shape)}")
+        was_training, device = self.training, next(self.parameters()).device
+        self.eval()
+        parts = [self.decode(part.to(device)).to(z.device) for part in z.split(batch_size)]
+        self.train(was_training)
+        return torch.cat(parts)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Decode the mean code of every image: shape of `x`."""
+        return self.images(self.codes(x).mean)
+
+    def spec(self) -> dict:
+        """What rebuilds this model without its weights; `from_spec` reads it."""
+        return {
+            "networks": self.networks_spec,
+            "posterior": self.posterior.spec(),
+            "likelihood": self.likelihood.spec(),
+            "latent_term": self.latent_term.spec(),
+        }
+
+
+def from_spec(spec: dict) -> Autoencoder:
+    """Rebuild a model, with fresh weights, from `Autoencoder.spec()`.
+
+    Raises:
+        ValueError: a part that this version does not know.
+    """
+    networks = _part(networks_module, ("mlp", "infogan"), spec["networks"])
+    heads = ("PointHead", "DiagonalGaussian", "ConstantGaussian", "FullGaussian")
+    head = dict(spec["posterior"])
+    name = head.pop("name")
+    check_choice("posterior", name, heads)
+    return Autoencoder(
+        networks,
+        lambda networks: getattr(posteriors, name)(networks, **head),
+        _part(likelihoods, ("Gaussian", "CrossEntropy"), spec["likelihood"]),
+        _part(regularizers, ("KL", "SquaredNorm"), spec["latent_term"]),
+    )
+
+
+def _part(module: Any, known: tuple[str, ...], spec: dict) -> Any:
+    arguments = dict(spec)
+    name = arguments.pop("name")
+    check_choice(module.__name__, name, known)
+    return getattr(module, name)(**arguments)
+
+
+def vae(networks: Networks, gamma: float | str = "learned", beta: float = 1.0, full: bool = False) -> Autoencoder:
+    """The Gaussian VAE (Dai & Wipf 2019): γ "learned", "optimal" or fixed; β ≠ 1 makes it a β-VAE.
+
+    Args:
+        networks: encoder and decoder.
+        gamma: the decoder variance, or how it is found.
+        beta: the weight of the KL, ≥ 0.
+        full: whether Σ_z is a full matrix (Definition 1) instead of a diagonal one.
+    """
+    head = posteriors.FullGaussian if full else posteriors.DiagonalGaussian
+    return Autoencoder(networks, head, likelihoods.Gaussian(gamma), regularizers.KL(beta))
+
+
+def ce_vae(networks: Networks) -> Autoencoder:
+    """The VAE with a cross-entropy decoder (Dai & Wipf 2019, Table 1); the networks must end in a sigmoid."""
+    return Autoencoder(networks, posteriors.DiagonalGaussian, likelihoods.CrossEntropy(), regularizers.KL())
+
+
+def ae(networks: Networks) -> Autoencoder:
+    """A plain autoencoder: point codes, squared error, no latent term."""
+    return Autoencoder(networks, posteriors.PointHead, likelihoods.Gaussian(1.0), regularizers.SquaredNorm(0.0))
