@@ -1,0 +1,229 @@
+"""The ledger: what the papers say that a computer can check, and what came of it.
+
+A notebook settles a claim with one line, which raises if the claim does not hold there:
+
+    claims.check("D2", abs(elbo_gap) < 1e-6, "Eq. 1 = Eq. 2 for a linear model")
+    claims.check_close("D13", slope, d, rtol=0.02, says="the data term falls as d log gamma")
+    claims.check_below("D26", error_learned, error_fixed, "learned gamma reconstructs better than gamma = 1")
+
+and prints `ok  D2  ...`, or, for evidence against a claim, `no  D33  ...` by `refute`. What is printed must not vary
+between machines: `says` holds no measured number. The ledger itself is `claims.json`; a test holds it against the
+notebooks' stored outputs in both directions.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SETTLED = ("holds", "does not hold", "holds in part")
+STATUSES = (*SETTLED, "needs a GPU", "needs data under licence", "not yet")
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the ledger.
+
+    Args:
+        id: a letter for the paper and a number; never reused.
+        paper: which paper says it.
+        claim: what it says, with the place.
+        check: how a computer checks it.
+        status: one of `STATUSES`. "holds in part" has evidence both ways.
+        where: what settles it: "06_two_stages § The gap remains" or "tests/test_theory.py::test_eigenvalues".
+        note: the conditions, or the evidence in a sentence.
+    """
+
+    id: str
+    paper: str
+    claim: str
+    check: str
+    status: str
+    where: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is evidence for or against it."""
+        return self.status in SETTLED
+
+
+@cache
+def ledger() -> tuple[Claim, ...]:
+    """Every claim, in the order of the papers.
+
+    >>> [claim.id for claim in ledger()][:3]
+    ['D1', 'D2', 'D3']
+    """
+    groups = json.loads(Path(__file__).with_name("claims.json").read_text("utf-8")).values()
+    rows = ({**row, "paper": group["paper"], "where": tuple(row["where"])} for group in groups for row in group["claims"])
+    return tuple(Claim(**row) for row in rows)
+
+
+def find(claim_id: str) -> Claim:
+    """The claim with this id.
+
+    Raises:
+        ValueError: no such claim; the nearest ids are named.
+    """
+    known = {claim.id: claim for claim in ledger()}
+    if claim_id not in known:
+        near = difflib.get_close_matches(str(claim_id).upper(), known, 3, 0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"no claim {claim_id!r} in the ledger{hint}")
+    return known[claim_id]
+
+
+def check(claim_id: str, holds: bool, says: str) -> None:
+    """Assert that a claim holds here and print `ok  <id>  <says>`.
+
+    Args:
+        claim_id: of the ledger, such as "D15".
+        holds: whether what was found agrees with the claim: one truth value, not an array of them.
+        says: what was checked, with its conditions and without any number that varies between machines.
+
+    Raises:
+        AssertionError: it does not hold. The message names the claim.
+        TypeError: `holds` is not one truth value.
+        ValueError: no such claim.
+
+    >>> check("R2", abs(0.5 * 2.0**2 - 2.0) < 1e-12, "the KL of a constant variance is half a square, up to a constant")
+    ok  R2  the KL of a constant variance is half a square, up to a constant
+    """
+    _settle(claim_id, holds, says, "ok", "the check failed")
+
+
+def refute(claim_id: str, fails: bool, says: str) -> None:
+    """Assert that the evidence against a claim stands here and print `no  <id>  <says>`.
+
+    Args:
+        claim_id: of the ledger.
+        fails: whether what was found contradicts the claim.
+        says: what was found instead, without any number that varies between machines.
+
+    Raises:
+        AssertionError: the claim is not contradicted here.
+        TypeError: `fails` is not one truth value.
+        ValueError: no such claim.
+    """
+    _settle(claim_id, fails, says, "no", "the evidence against it is gone")
+
+
+def check_close(
+    claim_id: str, measured: Any, expected: Any, *, rtol: float = 0.0, atol: float = 0.0, says: str
+) -> None:
+    """`check` that |measured − expected| ≤ atol + rtol |expected| everywhere; a failure shows the worst pair.
+
+    Args:
+        claim_id: of the ledger.
+        measured: number, array or tensor.
+        expected: what the claim predicts, of the same shape or one number.
+        rtol: tolerance relative to `expected`.
+        atol: absolute tolerance. One of the two must be given.
+        says: as in `check`.
+
+    Raises:
+        AssertionError: it does not hold, or a value is NaN.
+        ValueError: no such claim, no tolerance, nothing measured, or shapes that differ.
+    """
+    if not (rtol > 0 or atol > 0):
+        raise ValueError(f"check_close({claim_id!r}): expected rtol or atol > 0, got neither")
+    measured, expected = _pair(claim_id, measured, expected)
+    excess = np.abs(measured - expected) - (atol + rtol * np.abs(expected))
+    worst = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
+    found = (
+        f"measured {measured[worst]:.8g}, expected {expected[worst]:.8g}, "
+        f"allowed |difference| {atol + rtol * abs(expected[worst]):.3g}{_entry(worst)}"
+    )
+    _settle(claim_id, bool(excess[worst] <= 0), says, "ok", found)
+
+
+def check_below(claim_id: str, measured: Any, bound: Any, says: str) -> None:
+    """`check` that measured < bound everywhere; a failure shows the worst pair. Arguments as in `check_close`."""
+    _check_order(claim_id, measured, bound, says, -1)
+
+
+def check_above(claim_id: str, measured: Any, bound: Any, says: str) -> None:
+    """`check` that measured > bound everywhere; a failure shows the worst pair. Arguments as in `check_close`."""
+    _check_order(claim_id, measured, bound, says, 1)
+
+
+def render(as_json: bool = False, ids: Iterable[str] = ()) -> str:
+    """The ledger as text, at most 100 columns wide, grouped by paper, with a count at the end; or as JSON.
+
+    Args:
+        as_json: whether to give a JSON list of rows instead.
+        ids: which claims, all if empty.
+
+    Raises:
+        ValueError: an unknown id.
+    """
+    chosen = [find(claim_id) for claim_id in ids] or list(ledger())
+    if as_json:
+        return json.dumps([asdict(claim) for claim in chosen], ensure_ascii=False, indent=2)
+    lines: list[str] = []
+    for paper in dict.fromkeys(claim.paper for claim in chosen):
+        lines += [*textwrap.wrap(paper, _WIDTH), ""]
+        lines += [line for claim in chosen if claim.paper == paper for line in _row(claim)]
+        lines.append("")
+    counts = Counter(claim.status for claim in chosen)
+    parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
+    return "\n".join([*lines, *textwrap.wrap(f"{len(chosen)} claims: {', '.join(parts)}", _WIDTH)])
+
+
+def _row(claim: Claim) -> list[str]:
+    texts = [claim.claim, f"checked by: {claim.check}"]
+    texts += [f"in: {'; '.join(claim.where)}"] if claim.where else []
+    texts += [f"note: {claim.note}"] if claim.note else []
+    left = 32
+    lines = [line for text in texts for line in textwrap.wrap(text, _WIDTH - left, subsequent_indent="  ")]
+    head = f"  {claim.id:<4} {claim.status}"
+    return [f"{head:<{left}}{lines[0]}", *(" " * left + line for line in lines[1:])]
+
+
+def _settle(claim_id: str, stands: bool, says: str, word: str, found: str) -> None:
+    claim = find(claim_id)
+    if getattr(stands, "shape", ()) != () or np.asarray(stands).dtype != bool:
+        kind = f"{type(stands).__name__} of shape {getattr(stands, 'shape', ())}"
+        raise TypeError(f"{claim_id}: expected True or False, got a {kind}; reduce it with bool(....all())")
+    if not stands:
+        raise AssertionError(f"{claim_id}: {found}.\n  claim: {claim.claim} ({claim.paper})\n  checked: {says}")
+    print(f"{word}  {claim_id}  {says}")
+
+
+def _check_order(claim_id: str, measured: Any, bound: Any, says: str, sign: int) -> None:
+    measured, bound = _pair(claim_id, measured, bound)
+    margin = sign * (measured - bound)
+    worst = np.unravel_index(np.argmin(np.where(np.isnan(margin), -np.inf, margin)), margin.shape)
+    word = "above" if sign > 0 else "below"
+    found = f"measured {measured[worst]:.8g}, expected {word} {bound[worst]:.8g}{_entry(worst)}"
+    _settle(claim_id, bool(margin[worst] > 0), says, "ok", found)
+
+
+def _pair(claim_id: str, measured: Any, expected: Any) -> tuple[np.ndarray, np.ndarray]:
+    measured, expected = _float64(measured), _float64(expected)
+    if expected.ndim and expected.shape != measured.shape:
+        raise ValueError(f"{claim_id}: measured has shape {measured.shape}, what it is compared with {expected.shape}")
+    if not measured.size:
+        raise ValueError(f"{claim_id}: nothing was measured: an empty array proves nothing")
+    return measured, np.broadcast_to(expected, measured.shape)
+
+
+def _float64(values: Any) -> np.ndarray:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    return np.asarray(values, dtype=np.float64)
+
+
+def _entry(index: tuple[Any, ...]) -> str:
+    return f" (entry {tuple(map(int, index))})" if index else ""
