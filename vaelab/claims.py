@@ -66,8 +66,8 @@ def ledger() -> tuple[Claim, ...]:
     ['D1', 'D2', 'D3']
     """
     groups = json.loads(Path(__file__).with_name("claims.json").read_text("utf-8")).values()
-    rows = ({**row, "paper": group["paper"], "where": tuple(row["where"])} for group in groups for row in group["claims"])
-    return tuple(Claim(**row) for row in rows)
+    rows = ({**row, "paper": group["paper"]} for group in groups for row in group["claims"])
+    return tuple(Claim(**{**row, "where": tuple(row["where"])}) for row in rows)
 
 
 def find(claim_id: str) -> Claim:

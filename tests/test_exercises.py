@@ -1,0 +1,90 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vaelab import exercises
+from vaelab.exercises import EXERCISES, check, find, verdict
+
+SLIPS = [(exercise, words) for exercise in EXERCISES.values() for words in exercise.slips]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda e: e.id)
+def test_the_right_answer_is_right(exercise, capsys):
+    check(exercise.id, exercise.right)
+    assert capsys.readouterr().out == f"ok    {exercise.id}\n"
+
+
+@pytest.mark.parametrize(("exercise", "words"), SLIPS, ids=lambda v: getattr(v, "id", None))
+def test_every_slip_is_named(exercise, words, capsys):
+    check(exercise.id, exercise.slips[words])
+    assert capsys.readouterr().out == f"slip  {exercise.id}  {words}\n"
+
+
+def test_right_answers_against_independent_formulas():
+    normal = torch.distributions.Normal
+    mu, log_var = torch.randn(4, 3, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
+    q, p = normal(mu, (0.5 * log_var).exp()), normal(torch.zeros_like(mu), torch.ones_like(mu))
+    torch.testing.assert_close(find("01.1").right(mu, log_var), torch.distributions.kl_divergence(q, p).sum(1))
+
+    gamma = torch.tensor(0.4, dtype=torch.float64)
+    torch.testing.assert_close(find("01.2").right(mu, log_var, gamma), -normal(log_var, gamma.sqrt()).log_prob(mu).sum(1))
+
+    best = find("01.3").right(mu, log_var)
+    nll = [find("01.2").right(mu, log_var, best * factor).mean() for factor in (0.99, 1.0, 1.01)]
+    assert nll[1] < min(nll[0], nll[2])
+
+    x, y = np.random.default_rng(0).normal(size=(5, 2)), np.random.default_rng(1).normal(size=(3, 2))
+    k = lambda a, b: math.exp(-((a - b) ** 2).sum())  # noqa: E731
+    pairs = lambda a: [k(a[i], a[j]) for i in range(len(a)) for j in range(len(a)) if i != j]  # noqa: E731
+    brute = np.mean(pairs(x)) + np.mean(pairs(y)) - 2 * np.mean([k(a, b) for a in x for b in y])
+    matrix = lambda a, b: torch.tensor([[k(i, j) for j in b] for i in a])  # noqa: E731
+    assert find("06.3").right(matrix(x, x), matrix(y, y), matrix(x, y)).item() == pytest.approx(brute, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("answer", "printed"),
+    [
+        (lambda mu, log_var: ..., "todo  01.1"),
+        (lambda mu, log_var: (_ for _ in ()).throw(NotImplementedError), "todo  01.1"),
+        (lambda mu, log_var: None, "slip  01.1  your function returned None: is a return missing?"),
+        (lambda mu: mu, "slip  01.1  your function raised TypeError: <lambda>() takes 1 positional argument but 2 were"),
+        (lambda mu, log_var: 1 / 0, "slip  01.1  your function raised ZeroDivisionError: division by zero"),
+        (lambda mu, log_var: (_ for _ in ()).throw(ValueError), "slip  01.1  your function raised ValueError: "),
+        (lambda mu, log_var: "much", "slip  01.1  expected numbers or tensors back, got str 'much'"),
+        (lambda mu, log_var: {}, "slip  01.1  expected numbers or tensors back, got dict {}"),
+        (lambda mu, log_var: [mu, [log_var]], "slip  01.1  expected numbers or tensors back, got list"),
+        (lambda mu, log_var: mu.sum(1)[:2], "slip  01.1  expected shape (5,) back, got (2,)"),
+        (lambda mu, log_var: mu.sum(1, keepdim=True), "slip  01.1  expected shape (5,) back, got (5, 1)"),
+        (lambda mu, log_var: mu.sum(1) / 0, "slip  01.1  the result holds NaN or infinite values"),
+        (lambda mu, log_var: 3 * find("01.1").right(mu, log_var), "slip  01.1  the result is 3 times what it should be"),
+        (lambda mu, log_var: find("01.1").right(mu, log_var) + 1, "slip  01.1  the result is 1 too much, everywhere"),
+        (lambda mu, log_var: mu.sum(1), "slip  01.1  the result differs: for example"),
+        (0.5, "slip  01.1  expected a function, got float 0.5"),
+    ],
+)
+def test_any_answer_gets_a_line_and_raises_nothing(answer, printed, capsys):
+    check("01.1", answer)
+    assert capsys.readouterr().out.startswith(printed)
+
+
+def test_an_answer_may_be_numpy_or_python_or_single_precision(capsys):
+    check("00.1", lambda loggamma: math.exp(2 * loggamma))
+    check("00.1", lambda loggamma: np.exp(2 * loggamma.numpy()))
+    check("01.1", lambda mu, log_var: find("01.1").right(mu.float(), log_var.float()))
+    check("01.1", lambda mu, log_var: find("01.1").right(mu, log_var).requires_grad_())
+    assert "slip" not in capsys.readouterr().out
+
+
+def test_an_answer_that_changes_its_arguments_is_judged_by_its_result():
+    def in_place(k_xx, k_yy, k_xy):
+        k_xx, k_yy = k_xx.fill_diagonal_(0), k_yy.fill_diagonal_(0)
+        return k_xx.sum() / 30 + k_yy.sum() / 12 - 2 * k_xy.mean()
+
+    assert [verdict(find("06.3"), in_place) for _ in range(2)] == ["ok", "ok"]
+
+
+def test_an_unknown_exercise_names_the_nearest():
+    with pytest.raises(ValueError, match=r"no exercise '01\.9'; did you mean 01\."):
+        exercises.check("01.9", lambda: ...)

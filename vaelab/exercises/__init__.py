@@ -1,0 +1,117 @@
+"""The check under an exercise: says `ok`, names the slip, or prints `todo`, and never stops the notebook.
+
+    def kl(mu, log_var):
+        return ...                          # the stub
+
+    exercises.check("01.1", kl)             # prints: todo  01.1
+
+An answer is compared in float64 with the right one and, if it differs, with every wrong one of `catalogue`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaelab.exercises.catalogue import EXERCISES, Exercise
+
+RTOL = 1e-5
+
+
+def find(exercise_id: str) -> Exercise:
+    """The exercise with this id.
+
+    Raises:
+        ValueError: no such exercise; the nearest ids are named.
+    """
+    if exercise_id not in EXERCISES:
+        near = difflib.get_close_matches(str(exercise_id), EXERCISES, 2, 0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"no exercise {exercise_id!r}{hint}")
+    return EXERCISES[exercise_id]
+
+
+def check(exercise_id: str, answer: Callable[..., Any]) -> None:
+    """Print `todo  <id>`, `ok    <id>`, or `slip  <id>  <what is wrong>`. A wrong answer raises nothing.
+
+    Args:
+        exercise_id: such as "01.1".
+        answer: the reader's function. One that returns `...`, as the stub does, or raises NotImplementedError is to do.
+
+    Raises:
+        ValueError: no such exercise.
+
+    >>> check("00.2", lambda log_sigma: 2 * log_sigma)
+    ok    00.2
+    >>> check("00.2", lambda log_sigma: log_sigma / 2)
+    slip  00.2  halved where it must be doubled
+    >>> check("00.2", lambda log_sigma: ...)
+    todo  00.2
+    """
+    found = verdict(find(exercise_id), answer)
+    word = found if found in ("todo", "ok") else "slip"
+    print(f"{word:<4}  {exercise_id}" + (f"  {found}" if word == "slip" else ""))
+
+
+def verdict(exercise: Exercise, answer: Any) -> str:
+    """ "todo", "ok", or what is wrong with the answer."""
+    if not callable(answer):
+        return f"expected a function, got {_kind(answer)}"
+    try:
+        results = [answer(*arguments) for arguments in exercise.arguments()]
+    except NotImplementedError:
+        return "todo"
+    except Exception as error:
+        return f"your function raised {type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]}"
+    if any(result is ... for result in results):
+        return "todo"
+    if any(result is None for result in results):
+        return "your function returned None: is a return missing?"
+    return _compare(exercise, results)
+
+
+def _compare(exercise: Exercise, results: list[Any]) -> str:
+    try:
+        got = [_float64(result) for result in results]
+    except (TypeError, ValueError, RuntimeError):
+        return f"expected numbers or tensors back, got {_kind(results[0])}"
+    right = _run(exercise, exercise.right)
+    if _agree(got, right):
+        return "ok"
+    slips = (words for words, wrong in exercise.slips.items() if _agree(got, _run(exercise, wrong)))
+    return next(slips, None) or _describe(got, right)
+
+
+def _describe(got: list[Tensor], right: list[Tensor]) -> str:
+    """What can be said of an answer that matches no known slip."""
+    for g, r in zip(got, right, strict=True):
+        if g.shape != r.shape:
+            return f"expected shape {tuple(r.shape)} back, got {tuple(g.shape)}"
+        if not torch.isfinite(g).all():
+            return "the result holds NaN or infinite values"
+    g, r = torch.cat([t.flatten() for t in got]), torch.cat([t.flatten() for t in right])
+    for relation, values in (("times what it should be", g / r), ("too much, everywhere", g - r)):
+        if torch.isfinite(values).all() and values.numel() > 1 and values.std() < 1e-6 * values.abs().max():
+            return f"the result is {values.mean():.4g} {relation}"
+    worst = int((g - r).abs().argmax())
+    return f"the result differs: for example {g[worst]:.4g} where {r[worst]:.4g} is right"
+
+
+def _run(exercise: Exercise, function: Callable[..., Any]) -> list[Tensor]:
+    return [_float64(function(*arguments)) for arguments in exercise.arguments()]
+
+
+def _agree(a: list[Tensor], b: list[Tensor]) -> bool:
+    return all(x.shape == y.shape and torch.allclose(x, y, RTOL, 1e-9) for x, y in zip(a, b, strict=True))
+
+
+def _float64(value: Any) -> Tensor:
+    return torch.as_tensor(value).detach().to("cpu", torch.float64)
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__name__} {value!r}"[:60]

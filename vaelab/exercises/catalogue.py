@@ -1,0 +1,256 @@
+"""The exercises as data: what is asked, the right function, and the wrong ones that people write.
+
+To add one: write the right function, every slip with what is wrong in words, and inputs on which they all differ.
+A test turns each slip red.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LOG_2_PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise.
+
+    Args:
+        id: notebook and number, "01.1".
+        asks: what the answer computes, with the shapes.
+        right: the right answer, a function.
+        slips: what is wrong, in words, and the function that does it.
+        inputs: makes the arguments, several tuples of them, from a generator.
+    """
+
+    id: str
+    asks: str
+    right: Callable[..., Any]
+    slips: dict[str, Callable[..., Any]]
+    inputs: Callable[[torch.Generator], tuple[tuple[Any, ...], ...]]
+
+    def arguments(self) -> tuple[tuple[Any, ...], ...]:
+        """Fresh inputs, the same each time, so that an answer that changes its arguments harms nothing."""
+        return self.inputs(torch.Generator().manual_seed(7))
+
+
+def _normal(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def _scalars(generator: torch.Generator) -> tuple[tuple[Tensor], ...]:
+    return tuple((value,) for value in torch.linspace(-2.0, 1.3, 5, dtype=torch.float64))
+
+
+def _gaussians(generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], ...]:
+    return tuple((_normal(generator, n, k), _normal(generator, n, k)) for n, k in ((5, 3), (4, 6)))
+
+
+def _pairs(generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], ...]:
+    return tuple((_normal(generator, n, d), _normal(generator, n, d)) for n, d in ((5, 7), (3, 4)))
+
+
+def _pairs_and_gamma(generator: torch.Generator) -> tuple[tuple[Tensor, Tensor, Tensor], ...]:
+    gammas = torch.tensor([0.3, 1.7], dtype=torch.float64)  # tensors, so that math.log and torch.log both take them
+    return tuple((*pair, gamma) for pair, gamma in zip(_pairs(generator), gammas, strict=True))
+
+
+def _decoders(generator: torch.Generator) -> tuple[tuple[Any, ...], ...]:
+    weight, gammas = _normal(generator, 3, 4), torch.tensor([0.09, 2.5], dtype=torch.float64)
+    return tuple(
+        (lambda u: torch.tanh(u @ weight), gamma, _normal(generator, 6, 3), _normal(generator, 6, 4))
+        for gamma in gammas
+    )
+
+
+def _spectra(generator: torch.Generator) -> tuple[tuple[Tensor], ...]:
+    near_zero_or_one = torch.rand(8, 10, generator=generator, dtype=torch.float64)
+    between = torch.tensor([[0.02, 0.3, 0.45, 0.6, 0.9, 1.0, 1.0], [0.3, 0.4, 0.47, 0.49, 0.8, 0.95, 1.0]])
+    return (near_zero_or_one,), (between.double(),)
+
+
+def _kernels(generator: torch.Generator) -> tuple[tuple[Tensor, ...], ...]:
+    x, y = _normal(generator, 6, 2), _normal(generator, 4, 2) + 1
+    return tuple(
+        tuple(torch.exp(-torch.cdist(a, b).square() / width) for a, b in ((x, x), (y, y), (x, y)))
+        for width in (0.5, 3.0)
+    )
+
+
+def _squares(x: Tensor, x_hat: Tensor) -> Tensor:
+    return (x - x_hat).square()
+
+
+def _nll(x: Tensor, x_hat: Tensor, gamma: Tensor, squares: float = 1.0, logs: float = 1.0) -> Tensor:
+    d = x.shape[1]
+    return 0.5 * (squares * _squares(x, x_hat).sum(1) / gamma + logs * d * (LOG_2_PI + math.log(gamma)))
+
+
+def _kl_terms(mu: Tensor, log_var: Tensor) -> Tensor:
+    return 0.5 * (mu.square() + log_var.exp() - log_var - 1)
+
+
+def _off_diagonal_mean(k: Tensor) -> Tensor:
+    return (k.sum() - k.trace()) / (len(k) * (len(k) - 1))
+
+
+_ALL = (
+    Exercise(
+        "00.1",
+        "the variance γ from the code's loggamma, the log of a standard deviation",
+        lambda loggamma: torch.exp(2 * loggamma),
+        {
+            "this is the standard deviation; γ is its square": torch.exp,
+            "this is log γ; the exponential is missing": lambda loggamma: 2 * loggamma,
+            "this is the root of the standard deviation; γ is its square": lambda loggamma: torch.exp(loggamma / 2),
+            "the sign in the exponent is wrong: this is the precision 1/γ": lambda loggamma: torch.exp(-2 * loggamma),
+        },
+        _scalars,
+    ),
+    Exercise(
+        "00.2",
+        "log σ² from log σ",
+        lambda log_sigma: 2 * log_sigma,
+        {
+            "this is log σ itself; the factor 2 is missing": lambda log_sigma: log_sigma,
+            "halved where it must be doubled": lambda log_sigma: log_sigma / 2,
+            "the square goes inside the logarithm: log σ² is not (log σ)²": lambda log_sigma: log_sigma**2,
+            "this is the variance σ²; its logarithm is asked for": lambda log_sigma: torch.exp(2 * log_sigma),
+        },
+        _scalars,
+    ),
+    Exercise(
+        "01.1",
+        "KL[N(mu, diag exp log_var) ‖ N(0, I)] of each row, (batch, κ) twice to (batch,)",
+        lambda mu, log_var: _kl_terms(mu, log_var).sum(1),
+        {
+            "the factor 1/2 is missing": lambda mu, log_var: 2 * _kl_terms(mu, log_var).sum(1),
+            "the sign of log_var is wrong": lambda mu, log_var: (_kl_terms(mu, log_var) + log_var).sum(1),
+            "the sign of the whole is wrong: a KL is never negative": lambda mu, log_var: (
+                -_kl_terms(mu, log_var).sum(1)
+            ),
+            "averaged over the latent dimensions where it must be summed": lambda mu, log_var: _kl_terms(
+                mu, log_var
+            ).mean(1),
+            "reduced over the batch too: one value a row is asked for": lambda mu, log_var: (
+                _kl_terms(mu, log_var).sum(1).mean()
+            ),
+            "not summed over the latent dimensions": _kl_terms,
+            "σ stands where σ² belongs: exp(log_var) is the variance already": lambda mu, log_var: (
+                _kl_terms(mu, log_var) + 0.5 * ((0.5 * log_var).exp() - log_var.exp())
+            ).sum(1),
+            "log_var is taken for log σ: exp(2 log_var) is the variance squared": lambda mu, log_var: _kl_terms(
+                mu, 2 * log_var
+            ).sum(1),
+            "log σ stands where log σ² belongs": lambda mu, log_var: (_kl_terms(mu, log_var) + log_var / 4).sum(1),
+            "the −1 of each dimension is missing": lambda mu, log_var: (_kl_terms(mu, log_var) + 0.5).sum(1),
+            "+1 stands where −1 belongs": lambda mu, log_var: (_kl_terms(mu, log_var) + 1).sum(1),
+            "−1 is taken once, not once for each dimension": lambda mu, log_var: (
+                (_kl_terms(mu, log_var) + 0.5).sum(1) - 0.5
+            ),
+            "mu is not squared": lambda mu, log_var: (_kl_terms(mu, log_var) + 0.5 * (mu - mu.square())).sum(1),
+        },
+        _gaussians,
+    ),
+    Exercise(
+        "01.2",
+        "−log N(x; x_hat, γ I) of each row, (batch, d) twice and γ to (batch,)",
+        _nll,
+        {
+            "γ is taken for a standard deviation: it is the variance": lambda x, x_hat, g: _nll(x, x_hat, g * g),
+            "only the quadratic term takes γ for a standard deviation": lambda x, x_hat, g: _nll(x, x_hat, g, 1 / g),
+            "the factor d before log 2πγ is missing": lambda x, x_hat, g: _nll(x, x_hat, g, 1, 1 / x.shape[1]),
+            "a factor 2 too many before the quadratic term, as printed in Eq. 8": lambda x, x_hat, g: _nll(
+                x, x_hat, g, 2
+            ),
+            "this is −2 log p: the factor 1/2 is missing": lambda x, x_hat, g: 2 * _nll(x, x_hat, g),
+            "averaged over the pixels where it must be summed": lambda x, x_hat, g: _nll(x, x_hat, g) / x.shape[1],
+            "only the squares are averaged over the pixels": lambda x, x_hat, g: _nll(x, x_hat, g, 1 / x.shape[1]),
+            "reduced over the batch too: one value a row is asked for": lambda x, x_hat, g: _nll(x, x_hat, g).mean(),
+            "the log 2π is missing": lambda x, x_hat, g: _nll(x, x_hat, g) - 0.5 * x.shape[1] * LOG_2_PI,
+            "the sign is wrong: this is log p, not −log p": lambda x, x_hat, g: -_nll(x, x_hat, g),
+            "the term d log 2πγ is missing": lambda x, x_hat, g: _nll(x, x_hat, g, 1, 0),
+        },
+        _pairs_and_gamma,
+    ),
+    Exercise(
+        "01.3",
+        "the γ that minimises the mean of −log N(x; x_hat, γ I), (batch, d) twice to one number",
+        lambda x, x_hat: _squares(x, x_hat).mean(),
+        {
+            "summed over the pixels where it must be averaged": lambda x, x_hat: _squares(x, x_hat).sum(1).mean(),
+            "summed over pixels and batch where it must be averaged": lambda x, x_hat: _squares(x, x_hat).sum(),
+            "this is the root of the mean squared error; γ is a variance": lambda x, x_hat: (
+                _squares(x, x_hat).mean().sqrt()
+            ),
+            "the mean absolute error; γ is a variance": lambda x, x_hat: (x - x_hat).abs().mean(),
+            "halved: the ½ stands before both terms and cancels": lambda x, x_hat: 0.5 * _squares(x, x_hat).mean(),
+            "one γ an image; one for all is asked for": lambda x, x_hat: _squares(x, x_hat).mean(1),
+        },
+        _pairs,
+    ),
+    Exercise(
+        "06.1",
+        "codes z drawn from the second stage: its decoder, its γ, u and noise of z's shape to z",
+        lambda decode, gamma, u, eps: decode(u) + math.sqrt(gamma) * eps,
+        {
+            "the noise on z is missing: the second stage is a density, not its mean": lambda decode, gamma, u, eps: (
+                decode(u)
+            ),
+            "γ is a variance: the noise is scaled by its root": lambda decode, gamma, u, eps: decode(u) + gamma * eps,
+            "the noise is not scaled by √γ": lambda decode, gamma, u, eps: decode(u) + eps,
+            "the noise is divided by √γ": lambda decode, gamma, u, eps: decode(u) + eps / math.sqrt(gamma),
+        },
+        _decoders,
+    ),
+    Exercise(
+        "06.2",
+        "the number of active dimensions of each row, λ_j < 1/2, (batch, κ) to (batch,)",
+        lambda lam: (lam < 0.5).sum(1),
+        {
+            "these are the dimensions filled with noise: active is λ_j near 0": lambda lam: (lam > 0.5).sum(1),
+            "counted over the whole batch: one number a row is asked for": lambda lam: (lam < 0.5).sum(),
+            "averaged over the batch: one number a row is asked for": lambda lam: (lam < 0.5).double().sum(1).mean(),
+            "this is the fraction; the count is asked for": lambda lam: (lam < 0.5).double().mean(1),
+            "counted along the batch: the dimensions are the columns": lambda lam: (lam < 0.5).sum(0),
+            "the threshold is put to √λ_j; λ_j is the variance": lambda lam: (lam.sqrt() < 0.5).sum(1),
+            "not counted: this says which dimensions are active": lambda lam: lam < 0.5,
+        },
+        _spectra,
+    ),
+    Exercise(
+        "06.3",
+        "the unbiased MMD² from the kernel matrices of x with x, y with y and x with y",
+        lambda k_xx, k_yy, k_xy: _off_diagonal_mean(k_xx) + _off_diagonal_mean(k_yy) - 2 * k_xy.mean(),
+        {
+            "the diagonals are kept: this is the biased one": lambda k_xx, k_yy, k_xy: (
+                k_xx.mean() + k_yy.mean() - 2 * k_xy.mean()
+            ),
+            "the diagonals are left out but still counted: divide by n (n − 1)": lambda k_xx, k_yy, k_xy: (
+                (k_xx.mean() - k_xx.trace() / len(k_xx) ** 2)
+                + (k_yy.mean() - k_yy.trace() / len(k_yy) ** 2)
+                - 2 * k_xy.mean()
+            ),
+            "the factor 2 of the cross term is missing": lambda k_xx, k_yy, k_xy: (
+                _off_diagonal_mean(k_xx) + _off_diagonal_mean(k_yy) - k_xy.mean()
+            ),
+            "the cross term is added where it must be subtracted": lambda k_xx, k_yy, k_xy: (
+                _off_diagonal_mean(k_xx) + _off_diagonal_mean(k_yy) + 2 * k_xy.mean()
+            ),
+            "the sign of the whole is wrong": lambda k_xx, k_yy, k_xy: (
+                2 * k_xy.mean() - _off_diagonal_mean(k_xx) - _off_diagonal_mean(k_yy)
+            ),
+            "this is MMD, the root; MMD² is asked for": lambda k_xx, k_yy, k_xy: (
+                _off_diagonal_mean(k_xx) + _off_diagonal_mean(k_yy) - 2 * k_xy.mean()
+            ).sqrt(),
+        },
+        _kernels,
+    ),
+)
+EXERCISES = {exercise.id: exercise for exercise in _ALL}
