@@ -6,8 +6,9 @@ head reads its parameters with `dense`; the decoder ends in an image.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +16,18 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from vaelab._inputs import check_choice, check_positive_int
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Build networks inside: their weights follow from `seed`, and the caller's random state is left as it was.
+
+    >>> with seeded(0):
+    ...     nets = mlp(3, latent_dim=2)
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
 
 ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
 OUTPUTS = {"identity": nn.Identity, "sigmoid": nn.Sigmoid}
