@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -85,26 +87,27 @@ class Autoencoder(nn.Module):
     def codes(self, x: Tensor, batch_size: int = 1000) -> posteriors.Point:
         """q(z given x) of any number of images, in evaluation mode, without gradients, on the images' device."""
         x = check_images(x, self.image_shape)
-        was_training, self.training_device = self.training, next(self.parameters()).device
-        self.eval()
-        parts = [self.encode(part.to(self.training_device)).to(x.device) for part in x.split(batch_size)]
-        self.train(was_training)
-        return posteriors.cat(parts)
+        first = next(self.parameters())
+        with _evaluating(self):
+            return posteriors.cat([self.encode(part.to(first)).to(x.device) for part in x.split(batch_size)])
 
     @torch.no_grad()
     def images(self, z: Tensor, batch_size: int = 1000) -> Tensor:
         """Decode any number of codes, in evaluation mode, without gradients, on the codes' device."""
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"codes: expected shape (n, {self.latent_dim}), got {tuple(z.shape)}")
-        was_training, device = self.training, next(self.parameters()).device
-        self.eval()
-        parts = [self.decode(part.to(device)).to(z.device) for part in z.split(batch_size)]
-        self.train(was_training)
-        return torch.cat(parts)
+        first = next(self.parameters())
+        with _evaluating(self):
+            return torch.cat([self.decode(part.to(first)).to(z.device) for part in z.split(batch_size)])
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Decode the mean code of every image: shape of `x`."""
         return self.images(self.codes(x).mean)
+
+    def __reduce__(self) -> tuple:
+        """Pickle and copy as parts and weights, since spectrally normalised layers cannot be pickled as they are."""
+        dtype = next(self.parameters()).dtype
+        return _rebuild, (self.spec(), self.state_dict(), dtype, self.training)
 
     def spec(self) -> dict:
         """What rebuilds this model without its weights; `from_spec` reads it."""
@@ -114,6 +117,22 @@ class Autoencoder(nn.Module):
             "likelihood": self.likelihood.spec(),
             "latent_term": self.latent_term.spec(),
         }
+
+
+@contextlib.contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def _rebuild(spec: dict, state: dict[str, Tensor], dtype: torch.dtype, training: bool) -> Autoencoder:
+    model = from_spec(spec).to(dtype)
+    model.load_state_dict(state)
+    return model.train(training)
 
 
 def from_spec(spec: dict) -> Autoencoder:
