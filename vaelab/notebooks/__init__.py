@@ -1,0 +1,44 @@
+"""The course's notebooks: built from one source each, executed, and held to the template.
+
+The source of truth is `notebooks/src/NN_slug.py` in jupytext's percent format. `build` makes two copies of it, both
+executed with their outputs stored:
+
+    notebooks/NN_slug.ipynb             what a student opens: without the cells tagged "solution"
+    notebooks/solutions/NN_slug.ipynb   without the cells tagged "stub"
+
+A cell that draws carries its alternative text in its header, `# %% alt="Samples of both stages"`; the builder puts it
+beside the stored image. Cells tagged "widget" are run and stored without output. `rules` is the template as a linter.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+from vaelab._inputs import check_choice
+from vaelab.notebooks.building import NotebookError, build, drift
+from vaelab.notebooks.rules import rules
+
+__all__ = ["NotebookError", "build", "choose", "drift", "profile", "rules"]
+
+T = TypeVar("T")
+
+
+def profile() -> str:
+    """ "quick" (two CPU cores, no network) or "full" (a GPU, the real data), from the variable VAELAB_PROFILE.
+
+    Raises:
+        ValueError: the variable holds another word.
+    """
+    name = os.environ.get("VAELAB_PROFILE", "quick")
+    check_choice("VAELAB_PROFILE", name, ("quick", "full"))
+    return name
+
+
+def choose(quick: T, full: T) -> T:
+    """The value for the profile the notebook runs in.
+
+    >>> choose(quick=40, full=400)
+    40
+    """
+    return full if profile() == "full" else quick

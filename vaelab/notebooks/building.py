@@ -1,0 +1,262 @@
+"""From a source to its two executed copies, and whether the copies still agree with it."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class NotebookError(RuntimeError):
+    """A notebook cannot be read, or does not run to its end."""
+
+
+def build(
+    folder: str | Path = "notebooks",
+    names: Sequence[str] | None = None,
+    check: bool = False,
+    force: bool = False,
+    timeout: int = 600,
+    echo: Callable[[str], None] = print,
+) -> list[str]:
+    """Build both copies of every notebook whose source changed, or only compare.
+
+    Args:
+        folder: holds `src/`, the student copies and `solutions/`.
+        names: which notebooks, by name or number ("01"); all if None or empty.
+        check: compare sources and copies, execute and write nothing.
+        force: build also what is unchanged, as after a change of the package.
+        timeout: seconds a cell may take.
+        echo: told of each copy.
+
+    Returns:
+        What is wrong, one line each; an empty list if nothing is. A notebook that fails to run is left as it was.
+
+    Raises:
+        NotebookError: no source there, or a package that building needs is not installed.
+        ValueError: an unknown name; the nearest is given.
+    """
+    sources = _sources(Path(folder), names)
+    if check:
+        return [line for source in sources for line in drift(source)] + ([] if names else _strays(Path(folder)))
+    problems = []
+    for source in sources:
+        for target, fresh in copies(source):
+            if not force and not compare(fresh, target):
+                echo(f"kept   {target}")
+                continue
+            try:
+                seconds = _make(fresh, target, timeout)
+                echo(f"built  {target} in {seconds:.0f} s")
+            except NotebookError as error:
+                problems.append(str(error))
+    return problems
+
+
+def drift(source: Path) -> list[str]:
+    """How the two copies of a source differ from what it says, one line each, without executing anything."""
+    return [line for target, fresh in copies(source) for line in compare(fresh, target)]
+
+
+def copies(source: Path) -> list[tuple[Path, Any]]:
+    """The two copies of a source, each with its path, not executed."""
+    folder, name = source.parent.parent, f"{source.stem}.ipynb"
+    cells = read(source)
+    return [
+        (folder / name, _notebook(cells, without="solution")),
+        (folder / "solutions" / name, _notebook(cells, without="stub")),
+    ]
+
+
+def read(source: Path) -> list[Any]:
+    """The cells of a source in percent format.
+
+    Raises:
+        NotebookError: it holds no cell, or jupytext is not installed.
+    """
+    cells = _module("jupytext").reads(source.read_text("utf-8"), fmt="py:percent").cells
+    if not cells:
+        raise NotebookError(f"{source}: no cell found; expected percent format, cells that begin with # %%")
+    return cells
+
+
+def tags(cell: Any) -> list[str]:
+    """The tags of a cell."""
+    return list(cell.metadata.get("tags", []))
+
+
+def compare(fresh: Any, target: Path) -> list[str]:
+    """What differs between a notebook from its source and the stored one at `target`, one line each."""
+    if not target.exists():
+        return [f"{target}: missing; build it"]
+    try:
+        stored = _module("nbformat").read(target, as_version=4)
+    except Exception as error:  # whatever nbformat makes of a damaged file
+        return [f"{target}: not a notebook ({type(error).__name__}); build it again"]
+    lines = [f"{target}: {words}" for words in _cell_changes(fresh.cells, stored.cells)]
+    if stored.metadata != METADATA:
+        lines.append(f"{target}: the notebook's metadata differs; was it saved from an editor?")
+    return lines or [f"{target}: {words}" for words in _output_faults(stored.cells)]
+
+
+def _notebook(cells: Iterable[Any], without: str) -> Any:
+    v4 = _module("nbformat").v4
+    made, seen = [], Counter()
+    for cell in cells:
+        if without in tags(cell):
+            continue
+        new = v4.new_code_cell if cell.cell_type == "code" else v4.new_markdown_cell
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:10]
+        seen[digest] += 1
+        cell_id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        kept = {key: cell.metadata[key] for key in ("tags", "alt") if key in cell.metadata}
+        made.append(new(cell.source, id=cell_id, metadata=kept))
+    return v4.new_notebook(cells=made, metadata=METADATA, nbformat_minor=5)
+
+
+def _cell_changes(fresh: Sequence[Any], stored: Sequence[Any]) -> Iterator[str]:
+    def key(cell: Any) -> str:
+        return repr((cell.get("id"), cell.cell_type, cell.source, sorted(cell.metadata.items())))
+
+    matcher = difflib.SequenceMatcher(None, [key(c) for c in fresh], [key(c) for c in stored], autojunk=False)
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind == "equal":
+            continue
+        yield from (f"cell {i + 1} ({_first_line(fresh[i])}) stands in the source only" for i in range(a + d - c, b))
+        yield from (f"cell {j + 1} ({_first_line(stored[j])}) stands in the copy only" for j in range(c + b - a, d))
+        for i, j in zip(range(a, b), range(c, d), strict=False):
+            what = _difference(fresh[i], stored[j])
+            yield f"cell {j + 1} ({_first_line(fresh[i])}) differs from the source in its {what}"
+
+
+def _difference(a: Any, b: Any) -> str:
+    if a.cell_type != b.cell_type or a.source != b.source:
+        return "text"
+    return "id" if a.metadata == b.metadata else "tags or metadata"
+
+
+def _first_line(cell: Any) -> str:
+    lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
+    return repr(lines[0][:40]) if lines else "empty"
+
+
+def _output_faults(cells: Sequence[Any]) -> Iterator[str]:
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
+        yield "not executed from top to bottom"
+    for number, cell in enumerate(cells, 1):
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                yield f"cell {number} holds stderr"
+            if output.output_type == "error" and "raises-exception" not in tags(cell):
+                yield f"cell {number} holds an error"
+
+
+def _make(fresh: Any, target: Path, timeout: int) -> float:
+    """Execute a notebook and put it where it belongs, in one step; seconds."""
+    start = time.perf_counter()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _execute(fresh, target, timeout)
+    _clean(fresh)
+    nbformat = _module("nbformat")
+    nbformat.validate(fresh)
+    with tempfile.NamedTemporaryFile("w", dir=target.parent, suffix=".part", delete=False, encoding="utf-8") as part:
+        try:
+            nbformat.write(fresh, part)
+            part.close()
+            Path(part.name).chmod(0o644)
+            Path(part.name).replace(target)
+        finally:
+            Path(part.name).unlink(missing_ok=True)
+    return time.perf_counter() - start
+
+
+def _execute(notebook: Any, target: Path, timeout: int) -> None:
+    nbclient = _module("nbclient")
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(target.parent)}},
+        store_widget_state=False,
+        record_timing=False,
+        coalesce_streams=True,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+    )
+    try:
+        client.execute(env={**os.environ, "VAELAB_PROFILE": "quick"})
+    except nbclient.exceptions.CellExecutionError as error:
+        number = next(i for i, cell in enumerate(notebook.cells, 1) if _failed(cell))
+        raise NotebookError(f"{target}: cell {number} raised {error.ename}: {error.evalue}") from error
+    except nbclient.exceptions.CellTimeoutError as error:
+        raise NotebookError(f"{target}: a cell took longer than {timeout} s") from error
+    except nbclient.exceptions.DeadKernelError as error:
+        raise NotebookError(f"{target}: the kernel died; out of memory?") from error
+
+
+def _failed(cell: Any) -> bool:
+    allowed = "raises-exception" in tags(cell)
+    return not allowed and any(output.output_type == "error" for output in cell.get("outputs", []))
+
+
+def _clean(notebook: Any) -> None:
+    """Take out what varies between machines or says nothing to a reader, and add the alternative texts."""
+    notebook.metadata = _module("nbformat").from_dict(METADATA)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, 1):
+        kept = [] if "widget" in tags(cell) else [out for out in cell.outputs if out.get("name") != "stderr"]
+        cell.execution_count, cell.outputs = count, kept
+        for output in kept:
+            _clean_output(output, count, cell.metadata.get("alt"))
+
+
+def _clean_output(output: Any, count: int, alt: str | None) -> None:
+    if "execution_count" in output:
+        output.execution_count = count
+    if output.output_type == "error":
+        output.traceback = [f"{output.ename}: {output.evalue}"]
+    output.get("data", {}).pop(WIDGET_VIEW, None)
+    if alt and "image/png" in output.get("data", {}):
+        output.metadata["image/png"] = {**output.metadata.get("image/png", {}), "alt": alt}
+
+
+def _sources(folder: Path, names: Sequence[str] | None) -> list[Path]:
+    found = {path.stem: path for path in sorted((folder / "src").glob("[0-9][0-9]_*.py"))}
+    if not found:
+        raise NotebookError(f"no notebook source in {folder / 'src'}; expected files like 01_slug.py")
+    return [found[_name(name, found)] for name in names] if names else list(found.values())
+
+
+def _name(name: str, found: Iterable[str]) -> str:
+    stem = Path(name).stem
+    matches = [known for known in found if known == stem or (stem.isdigit() and known.startswith(f"{stem}_"))]
+    if not matches:
+        near = difflib.get_close_matches(stem, found, 1, 0.3)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no notebook {name!r} among {', '.join(found)}{hint}")
+    return matches[0]
+
+
+def _strays(folder: Path) -> list[str]:
+    known = {path.stem for path in (folder / "src").glob("*.py")}
+    built = sorted([*folder.glob("*.ipynb"), *folder.glob("solutions/*.ipynb")])
+    return [f"{path}: has no source in {folder / 'src'}" for path in built if path.stem not in known]
+
+
+def _module(name: str) -> Any:
+    try:
+        return __import__(name)
+    except ModuleNotFoundError as error:
+        raise NotebookError(f"{name} is not installed; notebooks need the extra: pip install vaelab[course]") from error
