@@ -1,0 +1,52 @@
+"""Interactive views: sliders that drive a picture.
+
+The picture is a PNG in an `ipywidgets.Image`, drawn without matplotlib, so that it follows a slider as it is dragged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from vaelab._inputs import check_positive_int
+from vaelab.plots import image_grid, to_png
+
+if TYPE_CHECKING:
+    from ipywidgets import VBox
+
+
+def latent_explorer(decode: Callable[[Tensor], Tensor], latent_dim: int, scale: int = 24, limit: float = 3.0) -> VBox:
+    """One slider for each latent dimension, and the image that the decoder makes of the code they spell.
+
+    Args:
+        decode: codes (n, latent_dim), float32, to images (n, channels, height, width) with values in [0, 1].
+        latent_dim: κ; more than about ten sliders are hard to use.
+        scale: how many screen pixels an image pixel is wide.
+        limit: the sliders run from −limit to limit.
+
+    Returns:
+        The sliders and the image, one above the other.
+
+    Raises:
+        TypeError, ValueError: `latent_dim` is not a whole number ≥ 1.
+    """
+    import ipywidgets
+
+    check_positive_int("latent_dim", latent_dim)
+    sliders = [
+        ipywidgets.FloatSlider(min=-limit, max=limit, step=0.1, description=f"z[{j}]") for j in range(latent_dim)
+    ]
+    image = ipywidgets.Image(format="png")
+
+    def draw(change: Any = None) -> None:
+        z = torch.tensor([[slider.value for slider in sliders]])
+        with torch.no_grad():
+            image.value = to_png(image_grid(decode(z)), scale)
+
+    for slider in sliders:
+        slider.observe(draw, names="value")
+    draw()
+    return ipywidgets.VBox([*sliders, image])
