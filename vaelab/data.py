@@ -31,6 +31,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _SPLIT_SEED = 0
 _N_DIGITS_TRAIN = 1297
 _WORKERS = 4
+_BLOCK = 256
 _TIMEOUT = 30.0
 
 
@@ -303,7 +304,7 @@ def _pictures(paths: Sequence[Path]) -> list[Path]:
 def _read_pictures(paths: list[Path], side: int | None, grey: bool = True) -> np.ndarray:
     """All pictures as bytes, shape (n, channels, height, width): grey if all are, otherwise RGB.
 
-    Decoded by a few threads straight into one array. The first coloured picture found starts it over in RGB.
+    Decoded by a few threads, in blocks, straight into one array. The first coloured picture starts it over in RGB.
     """
     from tqdm.auto import tqdm
 
@@ -312,22 +313,28 @@ def _read_pictures(paths: list[Path], side: int | None, grey: bool = True) -> np
         return _read_pictures(paths, side, grey=False)
     pixels = np.empty((len(paths), *first.shape), np.uint8)
 
-    def read(i: int) -> bool:
-        picture = _read_picture(paths[i], side, grey)
-        if picture is None:
-            return False
-        if picture.shape != first.shape:
-            raise ValueError(f"pictures of several sizes: {paths[0]} is {first.shape[2]}×{first.shape[1]}, {paths[i]} "
-                             f"is {picture.shape[2]}×{picture.shape[1]}; pass side= to crop and resize them all")
-        pixels[i] = picture
+    def read_block(start: int) -> bool:
+        for i in range(start, min(start + _BLOCK, len(paths))):
+            picture = _read_picture(paths[i], side, grey)
+            if picture is None:
+                return False
+            _check_size(paths[0], first, paths[i], picture)
+            pixels[i] = picture
         return True
 
+    blocks = range(0, len(paths), _BLOCK)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        progress = tqdm(pool.map(read, range(len(paths))), "reading pictures", len(paths), leave=False, delay=2)
-        all_fit = all(progress)
-        progress.close()
+        bar = tqdm(pool.map(read_block, blocks), "reading pictures", len(blocks), False, delay=2, unit_scale=_BLOCK)
+        all_fit = all(bar)
+        bar.close()
         pool.shutdown(cancel_futures=True)
     return pixels if all_fit else _read_pictures(paths, side, grey=False)
+
+
+def _check_size(path: Path, picture: np.ndarray, other_path: Path, other: np.ndarray) -> None:
+    if picture.shape != other.shape:
+        raise ValueError(f"pictures of several sizes: {path} is {picture.shape[2]}×{picture.shape[1]}, {other_path} is "
+                         f"{other.shape[2]}×{other.shape[1]}; pass side= to crop and resize them all")
 
 
 def _read_picture(path: Path, side: int | None, grey: bool) -> np.ndarray | None:
@@ -338,7 +345,7 @@ def _read_picture(path: Path, side: int | None, grey: bool) -> np.ndarray | None
         with Image.open(path) as picture:
             if grey and picture.mode not in ("1", "L", "LA", "I", "I;16"):
                 return None
-            picture = ImageOps.exif_transpose(picture)
+            ImageOps.exif_transpose(picture, in_place=True)
             if picture.mode.startswith("I"):  # 16-bit grey, which convert("L") would clip
                 picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
             if picture.mode == "P":
