@@ -352,7 +352,10 @@ def _read_picture(path: Path, side: int | None, grey: bool) -> np.ndarray | None
                 picture = picture.convert("RGBA")
             picture = picture.convert("L" if grey else "RGB")
             if side is not None:
-                picture = ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR)
+                edge = min(picture.size)
+                left, top = ((length - edge) // 2 for length in picture.size)
+                picture = picture.crop((left, top, left + edge, top + edge))
+                picture = picture.resize((side, side), Image.Resampling.BILINEAR)
             return np.atleast_3d(np.asarray(picture)).transpose(2, 0, 1)
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

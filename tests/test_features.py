@@ -1,0 +1,237 @@
+"""The feature space is what it is called, gives the same numbers every time, and tells good samples from bad ones."""
+
+import dataclasses
+import doctest
+import json
+import os
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from vaelab import features
+from vaelab.data import Images, load_images
+from vaelab.features import Classifier, PrincipalComponents, features_for, load_classifier, train_classifier
+from vaelab.metrics import frechet_distance
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_images("digits")
+
+
+@pytest.fixture(scope="module")
+def space(digits):
+    return features_for(digits)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """120 colour pictures of 10×12 pixels in two classes, reddish and bluish."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(120) % 2
+    x = 0.5 * torch.rand(120, 3, 10, 12, generator=generator)
+    x[torch.arange(120), 2 * y] += 0.3
+    return Images("pictures", x[:100], x[100:], y[:100], y[100:], ("reddish", "bluish"), "Made up.")
+
+
+def real_root():
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    for root in (os.environ.get("VAELAB_DATA"), beside):
+        if root and all((Path(root) / folder / "raw").is_dir() for folder in ("MNIST", "FashionMNIST")):
+            return Path(root)
+    return None
+
+
+# ---- the classifiers that ship -------------------------------------------------------------------------------------
+
+
+def test_digits_classifier_is_as_good_as_it_says(digits):
+    told = features._told("digits")
+    measured = features.accuracy(load_classifier("digits"), digits.test, digits.test_labels)
+    assert measured == pytest.approx(told["test_accuracy"], abs=0.0041)  # two images, for another machine's rounding
+    assert measured >= 0.98 and told["data"]["fingerprint"] == digits.fingerprint()
+
+
+@pytest.mark.parametrize(("name", "least"), [("mnist", 0.99), ("fashion", 0.91)])
+def test_convolutional_classifiers_are_as_good_as_they_say(name, least):
+    told, classifier, root = features._told(name), load_classifier(name), real_root()
+    assert told["test_accuracy"] >= least
+    assert sum(p.numel() for p in classifier.parameters()) <= 110_000
+    if root is None:
+        assert classifier(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+        return
+    images = load_images(name, root, download=False)
+    measured = features.accuracy(classifier, images.test[:2000], images.test_labels[:2000])
+    assert measured == pytest.approx(told["test_accuracy"], abs=0.02)
+    assert images.classes == tuple(told["classes"])
+
+
+@pytest.mark.parametrize("name", features.SHIPPED)
+def test_shipped_weights_are_small_safe_and_finite(name):
+    weights = resources.files("vaelab") / "weights" / f"{name}.safetensors"
+    content = weights.read_bytes()
+    assert len(content) <= 450_000
+    assert all(torch.isfinite(t).all() for t in safetensors.torch.load(content).values())
+    told = features._told(name)
+    assert told["training"] == features.RECIPES[name] and told["name"] == name and "torch" in told["versions"]
+    assert not any("/" in str(v) and "home" in str(v) for v in told.values())
+
+
+def test_a_classifier_that_does_not_ship_is_refused():
+    with pytest.raises(ValueError, match=r"name: .*did you mean 'mnist'"):
+        load_classifier("minst")
+
+
+def test_shipping_writes_what_loading_reads(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(features.RECIPES, "digits", {"epochs": 1})
+    features.main(["digits", "--out", str(tmp_path), "--seed", "3"])
+    assert "digits.safetensors: test accuracy" in capsys.readouterr().out
+    told = json.loads((tmp_path / "digits.json").read_text(encoding="utf-8"))
+    assert told["seed"] == 3 and told["training"] == {"epochs": 1} and told["made_by"].endswith("digits --seed 3")
+    again = train_classifier(load_images("digits"), seed=3, epochs=1)
+    written = safetensors.torch.load_file(tmp_path / "digits.safetensors")
+    assert all(torch.equal(written[key], value) for key, value in again.state_dict().items())
+
+
+# ---- the network and its training ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 50, 40), (1, 1, 65), (3, 9, 31)])
+def test_any_image_shape_gives_features(shape):
+    net = Classifier(shape, 4).eval()
+    x = torch.rand(2, *shape)
+    assert net.features(x).shape == (2, net.n_features) and net(x).shape == (2, 4)
+    assert torch.equal(net(x), net.head(net.features(x)))
+    assert (net.features(x) >= 0).all()
+
+
+def test_perceptron_has_the_layers_it_names():
+    net = Classifier((1, 8, 8), 10)
+    assert net.description == "64-128-32-10"
+    assert sum(p.numel() for p in net.parameters()) == (64 * 128 + 128) + (128 * 32 + 32) + (32 * 10 + 10)
+
+
+def test_large_images_are_averaged_down():
+    small = torch.rand(2, 3, 32, 32)
+    large = small.repeat_interleave(2, -1).repeat_interleave(3, -2)
+    net = Classifier((3, 96, 64), 2).eval()
+    assert torch.allclose(net.features(large), net.body(small), atol=1e-5)
+
+
+def test_same_seed_same_classifier_and_the_world_is_left_alone(pictures):
+    before = torch.random.get_rng_state()
+    a, b, c = (train_classifier(pictures, seed=s, epochs=2, shift=1, noise=0.1, batch_size=32) for s in (0, 0, 1))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(a.head.weight, b.head.weight) and not torch.equal(a.head.weight, c.head.weight)
+    assert not a.training
+
+
+def test_shifts_move_every_image_by_whole_pixels():
+    x = torch.zeros(200, 1, 9, 9)
+    x[:, 0, 4, 4] = 1
+    moved = features._vary(x, 2, 0.0, torch.Generator().manual_seed(0))
+    assert moved.shape == x.shape and torch.equal(moved.sum((1, 2, 3)), torch.ones(200))
+    where = moved.nonzero()[:, 2:]
+    assert where.min() == 2 and where.max() == 6 and len(where.unique(dim=0)) == 25
+
+
+def test_noise_has_the_deviation_it_is_given():
+    noisy = features._vary(torch.zeros(100, 1, 20, 20), 0, 0.3, torch.Generator().manual_seed(0))
+    assert noisy.std().item() == pytest.approx(0.3, abs=5 * 0.3 / (2 * 40_000) ** 0.5)
+
+
+def test_training_needs_labels(pictures):
+    unlabelled = dataclasses.replace(pictures, train_labels=None, test_labels=None, classes=())
+    with pytest.raises(ValueError, match=r"pictures: expected labelled images.*features_for"):
+        train_classifier(unlabelled)
+    with pytest.raises(ValueError, match="epochs"):
+        train_classifier(pictures, epochs=0)
+
+
+# ---- the spaces ----------------------------------------------------------------------------------------------------
+
+
+def test_digits_are_measured_by_the_shipped_classifier(digits, space):
+    told = features._told("digits")
+    assert space.name == f"digits classifier (64-128-32-10, test accuracy {100 * told['test_accuracy']:.1f} %)"
+    assert space.n_features == 32 and not any("FID" in s.name for s in (space,))
+    expected = load_classifier("digits").features(digits.test).detach()
+    assert torch.allclose(space(digits.test, batch_size=33), expected, atol=1e-5)
+
+
+def test_features_come_without_gradients_and_in_evaluation_mode(digits, space):
+    space.network.train()
+    x = digits.test[:4].clone().requires_grad_()
+    assert not space(x).requires_grad and not space.network.training
+    assert space(digits.test[:4].double()).dtype == torch.float32
+    assert torch.equal(space(digits.test[:4].numpy()), space(digits.test[:4]))
+
+
+def test_the_distance_ranks_what_the_eye_ranks(digits, space):
+    generator = torch.Generator().manual_seed(0)
+    real = space(digits.test)
+    noise = 0.25 * torch.randn(digits.train.shape, generator=generator)
+    floor = frechet_distance(space(digits.train), real)
+    noisy = frechet_distance(space((digits.train + noise).clamp(0, 1)), real)
+    shuffled = digits.train.flatten(1)[:, torch.randperm(64, generator=generator)].view_as(digits.train)
+    assert floor < 4 and floor < 0.3 * noisy and noisy < 0.3 * frechet_distance(space(shuffled), real)
+
+
+def test_one_missing_class_is_seen(digits, space):
+    real = space(digits.test)
+    without = frechet_distance(space(digits.train[digits.train_labels != 4]), real)
+    assert without > 2 * frechet_distance(space(digits.train), real)
+
+
+def test_train_images_are_no_closer_to_themselves_than_to_test_images(digits, space):
+    order = torch.randperm(1297, generator=torch.Generator().manual_seed(0))
+    a, b = space(digits.train[order[:797]]), space(digits.train[order[797:]])
+    between = frechet_distance(space(digits.train[order[:797]]), space(digits.test))
+    assert between < 1.6 * frechet_distance(a, b)  # the classifier has not learned the training images by heart
+
+
+def test_resized_digits_get_a_classifier_of_their_own():
+    resized = load_images("digits", side=4)
+    small = dataclasses.replace(resized, train=resized.train[:300], train_labels=resized.train_labels[:300])
+    assert features_for(small).name.startswith("classifier trained on 300 of digits (16-128-32-10, test accuracy")
+
+
+def test_a_labelled_folder_gets_a_classifier_that_learned_something(pictures):
+    space = features_for(pictures)
+    assert space.name.startswith("classifier trained on 100 of pictures (convolutional, 64 features, test accuracy")
+    assert features.accuracy(space.network, pictures.test, pictures.test_labels) >= 0.9
+    assert torch.equal(space(pictures.test), features_for(pictures)(pictures.test))
+
+
+def test_pictures_without_labels_get_principal_components(pictures):
+    unlabelled = dataclasses.replace(pictures, train_labels=None, test_labels=None, classes=())
+    space = features_for(unlabelled)
+    assert space.name == "64 principal components of the pixels"
+    z = space(pictures.train).double()
+    rows = pictures.train.flatten(1).double()
+    eigenvalues = torch.linalg.eigvalsh(rows.T.cov()).flip(0)[:64]
+    assert torch.allclose(z.T.cov(), torch.diag(eigenvalues), atol=1e-4)
+    assert torch.allclose(z.mean(0), torch.zeros(64, dtype=torch.float64), atol=1e-4)
+
+
+def test_components_are_no_more_than_there_can_be():
+    assert PrincipalComponents(torch.rand(5, 1, 8, 8)).n_features == 4
+    assert PrincipalComponents(torch.rand(50, 1, 2, 3)).n_features == 6
+    assert PrincipalComponents(torch.rand(5, 3, 70, 60)).features(torch.rand(2, 3, 70, 60)).shape == (2, 4)
+
+
+def test_wrong_images_are_refused(space):
+    with pytest.raises(ValueError, match=r"expected shape \(n, 1, 8, 8\).*got \(2, 1, 9, 9\)"):
+        space(torch.zeros(2, 1, 9, 9))
+    with pytest.raises(TypeError, match="floating-point"):
+        space(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="NaN"):
+        space(torch.full((2, 1, 8, 8), float("nan")))
+
+
+def test_doctests():
+    outcome = doctest.testmod(features)
+    assert outcome.attempted and not outcome.failed
