@@ -1,0 +1,41 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint notebooks lab bench clean
+help:
+	@echo "make demo       train and diagnose a two-stage VAE on digits (about a minute)"
+	@echo "make test       run every test"
+	@echo "make lab        open the course in JupyterLab"
+	@echo "make notebooks  rebuild the notebooks whose source changed"
+	@echo "make bench      measure speed and memory"
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vaelab needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[course,test,browser]"
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/vaelab demo
+
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab notebooks
+
+notebooks: $(STAMP)
+	$(BIN)/vaelab notebooks build
+
+bench: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mmd.py
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,143 @@
+"""Figures: one style, a colour-blind safe palette, one colour one meaning through the whole course.
+
+Functions draw on axes that they are given and return nothing; `image_grid` and `to_png` make pictures of arrays.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe & Ito (2008): distinguishable with every common colour vision.
+COLORS = {
+    "data": "#000000",
+    "prior": "#0072B2",
+    "q": "#D55E00",
+    "second": "#009E73",
+    "exact": "#CC79A7",
+    "fixed": "#E69F00",
+    "other": "#56B4E9",
+}
+
+
+def use_style() -> None:
+    """Set the course's figure style for this session."""
+    plt.rcParams.update(
+        {
+            "figure.dpi": 100, "savefig.dpi": 100, "figure.constrained_layout.use": True, "font.size": 10,
+            "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11, "legend.frameon": False,
+            "image.cmap": "gray", "image.interpolation": "nearest",
+        }
+    )
+
+
+def image_grid(images: Any, columns: int | None = None, pad: int = 1) -> np.ndarray:
+    """Tile images into one picture.
+
+    Args:
+        images: (n, h, w), (n, 1, h, w) or (n, 3, h, w), values in [0, 1]; what lies outside is cut.
+        columns: images a row; the square root of n unless given.
+        pad: white pixels between two images.
+
+    Returns:
+        (H, W) or (H, W, 3), values in [0, 1].
+
+    Raises:
+        ValueError: another shape, or no image.
+    """
+    x = np.asarray(images, dtype=float)
+    x = x[:, None] if x.ndim == 3 else x
+    if x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
+        raise ValueError(f"images: expected shape (n, h, w), (n, 1, h, w) or (n, 3, h, w), n ≥ 1, got {np.shape(images)}")
+    n, channels, h, w = x.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    grid = np.ones((rows, h + pad, columns, w + pad, channels))
+    for i, image in enumerate(x.clip(0, 1)):
+        grid[i // columns, :h, i % columns, :w] = image.transpose(1, 2, 0)
+    picture = grid.reshape(rows * (h + pad), columns * (w + pad), channels)[: rows * (h + pad) - pad, : columns * (w + pad) - pad]
+    return picture[..., 0] if channels == 1 else picture
+
+
+def to_png(picture: np.ndarray, scale: int = 1) -> bytes:
+    """A picture of `image_grid` as the bytes of a PNG file, every pixel `scale` × `scale`."""
+    from PIL import Image
+
+    pixels = np.round(np.asarray(picture) * 255).astype(np.uint8).repeat(scale, 0).repeat(scale, 1)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def show_images(ax: Axes, images: Any, title: str = "", columns: int | None = None) -> None:
+    """Draw a grid of images, as for `image_grid`, without axes."""
+    ax.imshow(image_grid(images, columns), vmin=0, vmax=1)
+    ax.set_title(title)
+    ax.set_axis_off()
+
+
+def gamma_curve(ax: Axes, curves: Mapping[str, Sequence[float]], colors: Mapping[str, str] | None = None) -> None:
+    """γ against epochs, on a logarithmic axis, a line for each name."""
+    for name, gamma in curves.items():
+        ax.semilogy(np.arange(1, len(gamma) + 1), gamma, label=name, color=(colors or {}).get(name))
+    ax.set(xlabel="epoch", ylabel="decoder variance γ")
+    ax.legend()
+
+
+def eigenvalue_histogram(ax: Axes, eigenvalues: Any, color: str = COLORS["q"], label: str | None = None) -> None:
+    """How often each λ_j in [0, 1] occurs, over images and latent directions (Dai & Wipf 2019, Fig. 11)."""
+    values = np.asarray(eigenvalues).ravel()
+    ax.hist(values.clip(0, 1.2), bins=np.linspace(0, 1.2, 37), weights=np.full(len(values), 1 / len(values)), color=color, label=label)
+    ax.axvline(0.5, color="0.5", linestyle=":")
+    ax.set(xlabel="eigenvalue λ of Σ_z", ylabel="share of directions")
+
+
+def spectra(ax: Axes, values: Mapping[str, Any], colors: Mapping[str, str] | None = None) -> None:
+    """Singular values of codes, descending, beside the 1 that N(0, I) has (Dai & Wipf 2019, Fig. 2)."""
+    for name, s in values.items():
+        ax.plot(np.arange(1, len(s) + 1), s, ".-", label=name, color=(colors or {}).get(name))
+    ax.axhline(1.0, color=COLORS["prior"], linestyle="--", label="N(0, I)")
+    ax.set(xlabel="index", ylabel="singular value / √n", ylim=(0, None))
+    ax.legend()
+
+
+def report_curves(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the lower half of `report_figure` draws, read from the report of `experiments.demo`."""
+    stages = {"stage 1": "stage 1 codes z", "stage 2": "stage 2 codes u"}
+    curves = {**report["gamma_curves"], "second stage": report["second_gamma_curve"]}
+    named = {stages[k]: v for k, v in report["spectra"].items()}
+    return {"gamma_curves": curves, "eigenvalues": report["eigenvalues"], "spectra": named}
+
+
+def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Figure:
+    """The one figure of a two-stage run: pictures above, what the theory speaks of below.
+
+    Args:
+        report: "gamma_curves" and "spectra" by name, and "eigenvalues"; see `report_curves`.
+        pictures: from title to images (n, c, h, w); up to six.
+    """
+    names = list(pictures)
+    figure = plt.figure(figsize=(13, 8.2))
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1.5 if len(names) > 3 else 1.0, 1.0])
+    columns = 3 if len(names) > 3 else len(names)
+    axes = top.subplots(math.ceil(len(names) / columns), columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, name in zip(axes.flat, names, strict=False):
+        show_images(ax, pictures[name], name, columns=12)
+    left, middle, right = bottom.subplots(1, 3)
+    colors = {"γ fixed": COLORS["fixed"], "γ learned": COLORS["q"], "second stage": COLORS["second"]}
+    gamma_curve(left, report["gamma_curves"], colors)
+    left.set_title("γ falls until it meets the error it can reach")
+    eigenvalue_histogram(middle, report["eigenvalues"])
+    middle.set_title("λ near 0 carries the image, near 1 noise")
+    spectra(right, report["spectra"], {"stage 1 codes z": COLORS["q"], "stage 2 codes u": COLORS["second"]})
+    right.set_title("only the second stage's codes look like N(0, I)")
+    return figure
