@@ -178,7 +178,8 @@ def render(as_json: bool = False, ids: Iterable[str] = ()) -> str:
         lines.append("")
     counts = Counter(claim.status for claim in chosen)
     parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
-    return "\n".join([*lines, *textwrap.wrap(f"{len(chosen)} claims: {', '.join(parts)}", _WIDTH)])
+    noun = "claim" if len(chosen) == 1 else "claims"
+    return "\n".join([*lines, *textwrap.wrap(f"{len(chosen)} {noun}: {', '.join(parts)}", _WIDTH)])
 
 
 def _row(claim: Claim) -> list[str]:

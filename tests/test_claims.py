@@ -1,0 +1,140 @@
+import ast
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+
+from vaelab import claims
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted([*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("notebooks/solutions/*.ipynb")])
+PRINTED = re.compile(r"^(ok|no)  ([DRLEN]\d+)  ", re.MULTILINE)
+
+
+def printed_in(notebook: Path) -> dict[str, set[str]]:
+    """The claims that a notebook's stored outputs settle, each with the words it is settled by."""
+    found: dict[str, set[str]] = {}
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            for word, claim_id in PRINTED.findall(output.get("text", "")):
+                found.setdefault(claim_id, set()).add(word)
+    return found
+
+
+def headings_of(notebook: Path) -> set[str]:
+    cells = nbformat.read(notebook, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return set(re.findall(r"^##+ +(.*?)\s*$", text, re.MULTILINE))
+
+
+def words_at(place: str, claim_id: str) -> set[str]:
+    """The words ("ok", "no") with which a place of the ledger settles a claim; the place must exist."""
+    if place.startswith("tests/"):
+        file, _, name = place.partition("::")
+        tests = [node for node in ast.parse((ROOT / file).read_text()).body if getattr(node, "name", "") == name]
+        assert tests, f"{claim_id}: no test {place}"
+        calls = re.findall(rf'claims\.(check\w*|refute)\(\s*"{claim_id}"', ast.unparse(tests[0]).replace("'", '"'))
+        return {"no" if call == "refute" else "ok" for call in calls}
+    name, _, section = place.partition(" § ")
+    notebook = ROOT / "notebooks" / f"{name}.ipynb"
+    assert notebook.exists(), f"{claim_id}: no notebook {name}"
+    assert section in headings_of(notebook), f"{claim_id}: {name} has no section {section!r}"
+    return printed_in(notebook).get(claim_id, set())
+
+
+def test_the_ledger_is_whole():
+    ids = [claim.id for claim in claims.ledger()]
+    sizes = {"D": 34, "R": 12, "L": 10, "E": 10, "N": 9}
+    assert ids == [f"{letter}{k}" for letter, n in sizes.items() for k in range(1, n + 1)]
+    for claim in claims.ledger():
+        assert claim.status in claims.STATUSES
+        assert claim.claim and claim.check and claim.paper
+        assert claim.settled == bool(claim.where), f"{claim.id}: {claim.status}, but where is {claim.where}"
+        assert claim.note or claim.status in ("holds", "not yet"), f"{claim.id}: {claim.status} needs a note"
+
+
+@pytest.mark.parametrize("claim", [c for c in claims.ledger() if c.settled], ids=lambda c: c.id)
+def test_what_the_ledger_calls_settled_is_shown_where_it_says(claim):
+    places = [words_at(place, claim.id) for place in claim.where]
+    assert all(places), f"{claim.id}: nothing printed or checked at {claim.where[places.index(set())]}"
+    expected = {"holds": {"ok"}, "does not hold": {"no"}, "holds in part": {"ok", "no"}}
+    assert set.union(*places) == expected[claim.status]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_what_a_notebook_prints_is_settled_in_the_ledger(notebook):
+    for claim_id in printed_in(notebook):
+        claim = claims.find(claim_id)
+        assert claim.settled, f"{notebook.name} prints {claim_id}, which the ledger calls {claim.status!r}"
+        named = any(place.startswith(notebook.stem) for place in claim.where)
+        assert named, f"{claim_id} does not name {notebook.stem} in its where"
+
+
+def test_a_check_prints_one_line_that_no_machine_changes(capsys):
+    claims.check("D2", True, "both forms agree")
+    claims.check("D2", np.True_, "both forms agree")
+    claims.check("D2", torch.tensor(True), "both forms agree")
+    claims.check_close("D2", torch.ones(3, requires_grad=True), 1.0 + 1e-9, atol=1e-6, says="both forms agree")
+    claims.check_close("D2", [2.0, -4.0], [2.01, -4.02], rtol=0.01, says="both forms agree")
+    claims.check_below("D2", [1, 2], 3, "both forms agree")
+    claims.check_above("D2", 4, 3, "both forms agree")
+    assert capsys.readouterr().out == 7 * "ok  D2  both forms agree\n"
+    claims.refute("D33", True, "the share is larger")
+    assert capsys.readouterr().out == "no  D33  the share is larger\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "shown"),
+    [
+        (lambda: claims.check("D2", False, "both agree"), ["D2", "Eq. 1 = Eq. 2", "both agree"]),
+        (lambda: claims.refute("D33", False, "the share"), ["D33", "evidence against it is gone"]),
+        (lambda: claims.check_close("D13", 1.2, 1, rtol=0.1, says="s"), ["measured 1.2", "expected 1", "0.1"]),
+        (lambda: claims.check_close("D13", [1, float("nan")], 1, atol=1, says="s"), ["measured nan", "entry (1,)"]),
+        (lambda: claims.check_close("D13", [1, 2.5, 3], [1, 2, 3], atol=0.1, says="s"), ["2.5", "expected 2", "(1,)"]),
+        (lambda: claims.check_close("D13", float("inf"), 1, rtol=9, says="s"), ["measured inf"]),
+        (lambda: claims.check_below("D26", [1.0, 3.0], 2.0, "s"), ["measured 3, expected below 2", "(1,)"]),
+        (lambda: claims.check_below("D26", 2.0, 2.0, "s"), ["measured 2, expected below 2"]),
+        (lambda: claims.check_below("D26", float("nan"), 2.0, "s"), ["measured nan"]),
+        (lambda: claims.check_above("D26", 1.0, 2.0, "s"), ["measured 1, expected above 2"]),
+    ],
+)
+def test_a_failed_check_shows_the_claim_and_the_numbers(call, shown):
+    with pytest.raises(AssertionError) as error:
+        call()
+    assert all(words in str(error.value) for words in shown), error.value
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: claims.check("D99", True, "s"), ValueError, "no claim 'D99' in the ledger; did you mean D9"),
+        (lambda: claims.check("d2", True, "s"), ValueError, "did you mean D2"),
+        (lambda: claims.check("D2", 0.5, "s"), TypeError, "expected True or False, got a float"),
+        (lambda: claims.check("D2", torch.ones(2) > 0, "s"), TypeError, r"bool\(....all\(\)\)"),
+        (lambda: claims.check_close("D2", 1, 1, says="s"), ValueError, "rtol or atol > 0"),
+        (lambda: claims.check_close("D2", [], 1, atol=1, says="s"), ValueError, "nothing was measured"),
+        (lambda: claims.check_below("D2", [1, 2], [1, 2, 3], "s"), ValueError, r"shape \(2,\).*\(3,\)"),
+        (lambda: claims.render(ids=["X1"]), ValueError, "no claim 'X1'"),
+    ],
+)
+def test_a_wrong_call_says_what_was_expected(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_the_rendered_ledger_fits_the_page_and_counts():
+    lines = claims.render().splitlines()
+    assert max(map(len, lines)) <= 100
+    counts = [int(n) for n in re.findall(r"\d+", lines[-1])]
+    assert counts[0] == sum(counts[1:]) == len(claims.ledger())
+    assert claims.render(ids=["D30"]).splitlines()[-1] == "1 claim: 1 needs data under licence"
+
+
+def test_the_ledger_as_json_holds_every_field():
+    rows = json.loads(claims.render(as_json=True))
+    assert [row["id"] for row in rows] == [claim.id for claim in claims.ledger()]
+    assert {"id", "paper", "claim", "check", "status", "where", "note"} == set(rows[0])
