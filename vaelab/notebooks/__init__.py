@@ -13,13 +13,14 @@ beside the stored image. Cells tagged "widget" are run and stored without output
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TypeVar
 
 from vaelab._inputs import check_choice
 from vaelab.notebooks.building import NotebookError, build, drift
 from vaelab.notebooks.rules import rules
 
-__all__ = ["NotebookError", "build", "choose", "drift", "profile", "rules"]
+__all__ = ["NotebookError", "build", "choose", "drift", "present", "profile", "rules"]
 
 T = TypeVar("T")
 
@@ -42,3 +43,10 @@ def choose(quick: T, full: T) -> T:
     40
     """
     return full if profile() == "full" else quick
+
+
+def present() -> set[str]:
+    """Numbers of the notebooks that stand in or above the working directory, built or as sources."""
+    roots = (Path.cwd(), Path.cwd().parent)
+    patterns = ("src/[0-9][0-9]_*.py", "[0-9][0-9]_*.ipynb")
+    return {path.name[:2] for root in roots for pattern in patterns for path in root.glob(pattern)}
