@@ -29,7 +29,8 @@ def test_right_answers_against_independent_formulas():
     torch.testing.assert_close(find("01.1").right(mu, log_var), torch.distributions.kl_divergence(q, p).sum(1))
 
     gamma = torch.tensor(0.4, dtype=torch.float64)
-    torch.testing.assert_close(find("01.2").right(mu, log_var, gamma), -normal(log_var, gamma.sqrt()).log_prob(mu).sum(1))
+    log_p = normal(log_var, gamma.sqrt()).log_prob(mu).sum(1)
+    torch.testing.assert_close(find("01.2").right(mu, log_var, gamma), -log_p)
 
     best = find("01.3").right(mu, log_var)
     nll = [find("01.2").right(mu, log_var, best * factor).mean() for factor in (0.99, 1.0, 1.01)]
@@ -49,7 +50,7 @@ def test_right_answers_against_independent_formulas():
         (lambda mu, log_var: ..., "todo  01.1"),
         (lambda mu, log_var: (_ for _ in ()).throw(NotImplementedError), "todo  01.1"),
         (lambda mu, log_var: None, "slip  01.1  your function returned None: is a return missing?"),
-        (lambda mu: mu, "slip  01.1  your function raised TypeError: <lambda>() takes 1 positional argument but 2 were"),
+        (lambda mu: mu, "slip  01.1  your function raised TypeError: <lambda>() takes 1 positional argument"),
         (lambda mu, log_var: 1 / 0, "slip  01.1  your function raised ZeroDivisionError: division by zero"),
         (lambda mu, log_var: (_ for _ in ()).throw(ValueError), "slip  01.1  your function raised ValueError: "),
         (lambda mu, log_var: "much", "slip  01.1  expected numbers or tensors back, got str 'much'"),
@@ -58,7 +59,7 @@ def test_right_answers_against_independent_formulas():
         (lambda mu, log_var: mu.sum(1)[:2], "slip  01.1  expected shape (5,) back, got (2,)"),
         (lambda mu, log_var: mu.sum(1, keepdim=True), "slip  01.1  expected shape (5,) back, got (5, 1)"),
         (lambda mu, log_var: mu.sum(1) / 0, "slip  01.1  the result holds NaN or infinite values"),
-        (lambda mu, log_var: 3 * find("01.1").right(mu, log_var), "slip  01.1  the result is 3 times what it should be"),
+        (lambda mu, log_var: 3 * find("01.1").right(mu, log_var), "slip  01.1  the result is 3 times what"),
         (lambda mu, log_var: find("01.1").right(mu, log_var) + 1, "slip  01.1  the result is 1 too much, everywhere"),
         (lambda mu, log_var: mu.sum(1), "slip  01.1  the result differs: for example"),
         (0.5, "slip  01.1  expected a function, got float 0.5"),
