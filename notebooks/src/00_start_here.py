@@ -24,7 +24,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import torch
 
-from vaelab import _inputs, claims, data, exercises, likelihoods, notebooks, plots, widgets
+from vaelab import claims, data, exercises, likelihoods, notebooks, plots, widgets
 
 plots.use_style()
 
@@ -38,7 +38,7 @@ plots.use_style()
 print("Python    ", platform.python_version())
 print("PyTorch   ", torch.__version__)
 print("matplotlib", matplotlib.__version__)
-print("device    ", _inputs.pick_device("auto"))
+print("device    ", torch.accelerator.current_accelerator(check_available=True) or "cpu")
 
 # %% [markdown]
 # Three data sets have names here. The digits of scikit-learn are small, 8 × 8 pixels, and come with the installation.
@@ -184,9 +184,9 @@ plt.show()
 
 # %% [markdown]
 # The points lie on the lines, and each valley has its lowest point at the dotted line that theory drew. The valleys are
-# equally deep: it is one model under two labels. But at one and the same number the two losses differ, by more nats
-# than most papers' improvements, except where the number is one, which is its own square. A paper's $\gamma$ typed into
-# a program that wants a standard deviation is a different model. In this course `gamma` is the variance, always.
+# equally deep: it is one model under two labels. But at one and the same number the two losses lie far apart nearly
+# everywhere. They must meet at one, which is its own square. A paper's $\gamma$ typed into a program that wants a
+# standard deviation is a different model. In this course `gamma` is the variance, always.
 
 # %% [markdown]
 # **Exercise 00.1** (3 minutes). A checkpoint of the authors' code holds `loggamma`, the logarithm of the decoder's
@@ -221,7 +221,8 @@ exercises.check("00.1", gamma_from_code)
 #   \quad\text{and}\quad \frac1D \lVert x - \hat x \rVert^2 + \beta_\text{code} \frac1d \lVert z \rVert^2 .$$
 #
 # Multiply the second by $D$ and compare: $\beta_\text{paper} = 2 \beta_\text{code} D / d$. We need codes to verify it.
-# The linear autoencoder, which is principal component analysis (PCA), needs no training: its codes are projections.
+# The linear autoencoder, which is principal component analysis (PCA), needs no training: its codes are projections. In
+# the cells, as everywhere in `vaelab`, `d` counts the pixels.
 
 # %%
 mean, latent_dim = x.mean(0), 4
