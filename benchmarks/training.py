@@ -1,0 +1,83 @@
+"""Our training loop against a bare hand-written one: images per second, as a ratio measured in one process.
+
+Both train the same network on the same batches in memory with the same fused Adam, alternately, round after round; the
+figure is the median over the rounds of the ratio of their times. The bare loop does nothing but forward, backward and
+step: no history, no look at the loss, no schedule, no checkpoint.
+
+    python benchmarks/training.py [--rounds 9] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import time
+from pathlib import Path
+
+import torch
+
+from vaelab import models, networks, training
+
+CASES = {
+    "mlp on 8×8": (lambda: networks.mlp((1, 8, 8), 16), (1, 8, 8), 128, 2560, 10),
+    "infogan on 28×28": (lambda: networks.infogan(1, 28, 64), (1, 28, 28), 100, 400, 1),
+}
+
+
+def bare(model, x, batch_size, epochs):
+    """The loop one would write by hand."""
+    model.train()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
+    generator = torch.Generator().manual_seed(0)
+    head, likelihood, d = model.posterior, model.likelihood, x[0].numel()
+    softplus = head.scale == "softplus"
+    for _ in range(epochs):
+        order = torch.randperm(len(x), generator=generator)
+        for i in range(len(x) // batch_size):
+            batch = x[order[i * batch_size : (i + 1) * batch_size]]
+            mu, raw = head.parameters_of_q(model.encoder(batch)).chunk(2, -1)
+            sigma = 1e-6 + torch.nn.functional.softplus(raw) if softplus else (0.5 * raw).exp()
+            log_var = 2 * sigma.log() if softplus else raw
+            z = mu + sigma * torch.randn(mu.shape, generator=generator)
+            squares = (batch - model.decoder(z)).square().sum()
+            nll = 0.5 * (squares / likelihood.log_gamma.exp() / batch_size + d * (likelihood.log_gamma + math.log(2 * math.pi)))
+            kl = 0.5 * (mu.square() + sigma.square() - 1 - log_var).sum() / batch_size
+            optimizer.zero_grad()
+            (nll + kl).backward()
+            optimizer.step()
+
+
+def ours(model, x, batch_size, epochs):
+    training.fit(model, x, epochs=epochs, batch_size=batch_size, device="cpu", progress=False)
+
+
+def seconds(loop, build, x, batch_size, epochs):
+    with networks.seeded(0):
+        model = models.vae(build())
+    start = time.perf_counter()
+    loop(model, x, batch_size, epochs)
+    return time.perf_counter() - start
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    results = {}
+    for name, (build, shape, batch_size, n, epochs) in CASES.items():
+        x = torch.rand(n, *shape, generator=torch.Generator().manual_seed(0))
+        seconds(ours, build, x, batch_size, 1), seconds(bare, build, x, batch_size, 1)
+        times = [(seconds(bare, build, x, batch_size, epochs), seconds(ours, build, x, batch_size, epochs)) for _ in range(args.rounds)]
+        images = n // batch_size * batch_size * epochs
+        ratio = statistics.median(b / o for b, o in times)
+        results[name] = {"ratio": round(ratio, 3), "images_per_second": round(images / statistics.median(o for _, o in times))}
+        print(f"{name:20} ours / bare = {ratio:.3f} images per second    ({results[name]['images_per_second']} a second)")
+    if args.json:
+        args.json.write_text(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads(), **results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
