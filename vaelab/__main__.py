@@ -34,24 +34,26 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_demo(p: argparse.ArgumentParser) -> None:
     p.add_argument("--seed", type=int, default=0, help="of weights, batches, noise and samples (default 0)")
-    p.add_argument("--out", type=Path, default=Path("demo"), metavar="FOLDER", help="where the figure goes (default demo/)")
+    out = Path("demo")
+    p.add_argument("--out", type=Path, default=out, metavar="FOLDER", help="where the figure goes (default demo/)")
     p.add_argument("--json", type=Path, metavar="FILE", help="write every figure of the table, for a program to read")
 
 
 def _add_train(p: argparse.ArgumentParser) -> None:
     p.add_argument("data_set", metavar="DATA", help="digits, mnist, fashion, or the path of a folder of pictures")
     p.add_argument("--data", type=Path, metavar="ROOT", help="where data sets lie (default: $VAELAB_DATA, else data/)")
-    p.add_argument("--side", type=int, metavar="N", help="crop the pictures of a folder to squares and resize to N pixels")
+    p.add_argument("--side", type=int, metavar="N", help="crop a folder's pictures to squares and resize to N pixels")
     p.add_argument("--network", help="mlp or infogan (default: mlp for digits, infogan otherwise)")
     p.add_argument("--latent-dim", type=int, metavar="K", help="dimension of the code (default 16 for digits, else 64)")
     p.add_argument("--gamma", metavar="G", help="decoder variance: learned, optimal or a number > 0 (default learned)")
-    p.add_argument("--epochs", type=int, metavar="N", help="passes of the first stage (default 300 for digits, else 400)")
-    p.add_argument("--second-epochs", type=int, metavar="N", help="passes of the second stage (default: as in the paper)")
+    p.add_argument("--epochs", type=int, metavar="N", help="passes of stage 1 (default 300 for digits, else 400)")
+    p.add_argument("--second-epochs", type=int, metavar="N", help="passes of stage 2 (900 for digits, else 800)")
     p.add_argument("--batch-size", type=int, metavar="N", help="images a step (default 128 for digits, else 100)")
     p.add_argument("--lr", type=float, help="Adam's step size in the first stage (default 1e-3 for digits, else 1e-4)")
     p.add_argument("--bn-momentum", type=float, metavar="M", help="infogan only; 0.001 wants > 5,000 steps (default)")
     p.add_argument("--seed", type=int, default=0, help="of weights, batches, noise and samples (default 0)")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps, ... (default auto)")
+    p.add_argument("--checkpoint-every", type=float, default=60.0, metavar="S", help="seconds between two (default 60)")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="where the model goes (default runs/DATA-NETWORK-seedN)")
 
 
@@ -78,19 +80,20 @@ def demo(args: argparse.Namespace) -> int:
     """Train, diagnose, print a table, draw a figure."""
     import torch
 
-    from vaelab import checkpoints, experiments, plots
+    from vaelab import experiments, plots
+    from vaelab._files import check_writable, write_atomic
 
     torch.set_num_threads(1)  # faster than two for networks of this size
-    checkpoints.check_writable(args.out)
+    check_writable(args.out)
     if args.json:
-        checkpoints.check_writable(args.json.parent)
+        check_writable(args.json.parent)
     report, pictures = experiments.demo(args.seed)
     print("\n" + demo_table(report))
     plots.use_style()
     figure = plots.report_figure(plots.report_curves(report), pictures)
     figure.savefig(args.out / "two-stage-vae.png")
     if args.json:
-        checkpoints.write_atomic(args.json, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
+        write_atomic(args.json, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
     print(f"\nfigure  {args.out / 'two-stage-vae.png'}    {report['seconds']:.0f} s")
     return 0
 
@@ -99,8 +102,9 @@ def demo_table(report: dict[str, Any]) -> str:
     """The demonstration's figures as text."""
     fixed, frechet = report["fixed"], report["frechet"]
     learned = (report["gamma"], report["active_dims"], report["reconstruction_error"])
+    measured = ("gamma", "active_dims", "reconstruction_error", "mmd2", "frechet")
     rows = [
-        ("γ fixed at 1", fixed["gamma"], fixed["active_dims"], fixed["reconstruction_error"], fixed["mmd2"], fixed["frechet"]),
+        ("γ fixed at 1", *(fixed[name] for name in measured)),
         ("γ learned", *learned, report["mmd2"]["stage 1"], frechet["N(0, I)"]),
         ("two stages", *learned, report["mmd2"]["stage 2"], frechet["second stage"]),
         ("γ learned + mixture of 10", *learned, None, frechet["mixture of 10"]),
@@ -118,8 +122,8 @@ def demo_table(report: dict[str, Any]) -> str:
         f"features of a {report['features']};",
         f"training images stand at {frechet['floor']:.1f}. It is not an FID.",
         "With pixels in [0, 1] no eigenvalue of the data reaches 1, so at γ = 1 every direction collapses.",
-        f"A Gaussian mixture fitted to the same codes {_versus(frechet)} the second stage: on digits ten components are",
-        "plenty. The second stage is the method that needs no such luck, and the one the theory is about.",
+        f"A Gaussian mixture fitted to the same codes {_versus(frechet)} the second stage: on digits ten components",
+        "are plenty. The second stage is the method that needs no such luck, and the one the theory is about.",
     ]
     return "\n".join([*lines, "", *notes])
 
@@ -144,7 +148,7 @@ def train(args: argparse.Namespace) -> int:
         return _already(folder, settings, images.fingerprint())
     model = experiments.build(images.shape, settings)
     say_cost(images, model, settings, folder)
-    model, second, _ = experiments.train(images, settings, folder, args.device)
+    model, second, _ = experiments.train(images, settings, folder, args.device, checkpoint_every=args.checkpoint_every)
     model.cpu(), second.vae.cpu()
     results = experiments.measure(images, model, second, seed=settings.seed)
     told = {"name": images.name, "fingerprint": images.fingerprint(), "n": len(images.train), "source": images.source}
@@ -200,7 +204,8 @@ def say_cost(images: Images, model: Any, settings: Settings, folder: Path) -> No
     """Print what the run will take before it starts."""
     count = sum(p.numel() for p in model.parameters())
     steps = len(images.train) // min(settings.batch_size, len(images.train))
-    print(f"{images!r}\n{settings.network}, κ = {settings.latent_dim}, {count / 1e6:.2f} million parameters, seed {settings.seed}")
+    told = f"κ = {settings.latent_dim}, {count / 1e6:.2f} million parameters, seed {settings.seed}"
+    print(f"{images!r}\n{settings.network}, {told}")
     print(
         f"stage 1: {settings.epochs} epochs × {steps} steps; stage 2: {settings.second_epochs} epochs; "
         f"about {16 * count / 1e6:.0f} MB of disk while training; the bar shows the time left"
@@ -211,10 +216,11 @@ def say_cost(images: Images, model: Any, settings: Settings, folder: Path) -> No
 def train_table(results: dict[str, Any]) -> str:
     """A training run's figures as text."""
     lines = [
-        f"γ {results['gamma']:.5f}    second stage's γ {results['second_gamma']:.3f}    r̂ {results['active_dims']:.0f}    "
-        f"reconstruction error {results['reconstruction_error']:.5f}",
+        f"γ {results['gamma']:.5f}    second stage's γ {results['second_gamma']:.3f}    "
+        f"r̂ {results['active_dims']:.0f}    reconstruction error {results['reconstruction_error']:.5f}",
         f"MMD² to N(0, I)    stage 1 {results['mmd2']['stage 1']:.5f}    stage 2 {results['mmd2']['stage 2']:.5f}",
-        f"Fréchet distance of {results['n_samples']} samples to the test images, in the features of {results['features']}:",
+        f"Fréchet distance of {results['n_samples']} samples to the test images, in the features of "
+        f"{results['features']}:",
     ]
     lines += [f"    {name:15}{value:10.2f}" for name, value in results["frechet"].items()]
     return "\n".join(lines)
@@ -225,6 +231,7 @@ def sample(args: argparse.Namespace) -> int:
     import numpy as np
 
     from vaelab import checkpoints, plots
+    from vaelab._files import write_atomic
     from vaelab._inputs import check_positive_int
 
     check_positive_int("-n", args.n)
@@ -235,7 +242,7 @@ def sample(args: argparse.Namespace) -> int:
     if out.suffix == ".npy":
         np.save(out, images.numpy())
     else:
-        checkpoints.write_atomic(out, plots.to_png(plots.image_grid(images), scale=2))
+        write_atomic(out, plots.to_png(plots.image_grid(images), scale=2))
     print(f"{args.n} images of shape {tuple(images.shape[1:])}, seed {args.seed}    {out}")
     return 0
 
@@ -260,10 +267,10 @@ def notebooks(args: argparse.Namespace) -> int:
 
 COMMANDS = {"demo": demo, "train": train, "sample": sample, "claims": claims, "notebooks": notebooks}
 DESCRIPTIONS = {
-    "demo": "Train a VAE with γ fixed at 1, one with γ learned, and a second VAE on its codes, on scikit-learn's digits "
-    "(no download). Ends in a table and one figure.",
-    "train": "Train a two-stage VAE and save it as a folder with model.safetensors and run.json. A run that was stopped "
-    "goes on from its last checkpoint when the same command is given again.",
+    "demo": "Train a VAE with γ fixed at 1, one with γ learned, and a second VAE on its codes, on scikit-learn's "
+    "digits (no download). Ends in a table and one figure.",
+    "train": "Train a two-stage VAE and save it as a folder with model.safetensors and run.json. A run that was "
+    "stopped goes on from its last checkpoint when the same command is given again.",
     "sample": "Draw images from a trained model: codes from its second stage, decoded without noise.",
     "claims": "Print every claim of the papers that a computer can check, with what was found and where.",
     "notebooks": "Build notebooks/*.ipynb and notebooks/solutions/*.ipynb from notebooks/src/*.py, executed.",
@@ -272,9 +279,10 @@ DESCRIPTIONS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can mend are one line on standard error and exit status 2."""
-    from vaelab.training import TrainingDiverged
-
     args = parser().parse_args(argv)
+
+    from vaelab.training import TrainingDiverged  # after --help, which should not wait for torch
+
     try:
         return args.run(args)
     except KeyboardInterrupt as interrupt:

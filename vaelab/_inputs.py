@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,31 @@ import torch
 from torch import Tensor
 
 
-def check_positive_int(name: str, value: Any) -> None:
-    """Raise unless `value` is a whole number ≥ 1."""
+def check_positive_int(name: str, value: Any) -> int:
+    """Return `value` as an int, or raise unless it is a whole number ≥ 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number ≥ 1, got {value!r} ({type(value).__name__})")
     if value < 1:
         raise ValueError(f"{name}: expected a whole number ≥ 1, got {value}")
+    return int(value)
 
 
 def check_positive(name: str, value: float) -> None:
     """Raise unless `value` is a finite number > 0."""
-    if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
+    if isinstance(value, bool) or not (isinstance(value, Real) and math.isfinite(value) and value > 0):
         raise ValueError(f"{name}: expected a finite number > 0, got {value!r}")
+
+
+def check_weight(name: str, value: float) -> None:
+    """Raise unless `value` is a number ≥ 0."""
+    if isinstance(value, bool) or not (isinstance(value, Real) and value >= 0):
+        raise ValueError(f"{name}: expected a number ≥ 0, got {value!r}")
+
+
+def check_seed(value: Any) -> None:
+    """Raise unless `value` is a whole number that every random generator takes."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
+        raise ValueError(f"seed: expected a whole number from 0 to 2³² − 1, got {value!r}")
 
 
 def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
@@ -57,7 +71,7 @@ def check_images(x: Any, image_shape: tuple[int, ...] | None = None, unit: bool 
         expected = ", ".join(map(str, image_shape))
         raise ValueError(f"images: expected shape (n, {expected}), as the network was built for, got {tuple(x.shape)}")
     if len(x) < minimum:
-        raise ValueError(f"images: expected at least {minimum}, got {len(x)}")
+        raise ValueError(f"images: expected at least {minimum} of them, got {len(x)}; pass more rows")
     if not torch.isfinite(x).all():
         bad = (~torch.isfinite(x)).flatten(1).any(1)
         raise ValueError(
@@ -78,8 +92,8 @@ def _as_tensor(x: Any) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def pick_device(name: str | torch.device = "auto") -> torch.device:
-    """The device to compute on: "auto" takes an accelerator that works, else the CPU.
+def pick_device(name: str | torch.device = "auto", dtype: torch.dtype = torch.float32) -> torch.device:
+    """The device to compute on: "auto" takes an accelerator that works and knows `dtype`, else the CPU.
 
     Raises:
         ValueError: an unknown device, or one this machine does not have.
@@ -87,9 +101,11 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     if isinstance(name, torch.device):
         return name
     if name == "auto":
-        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+        found = torch.accelerator.current_accelerator(check_available=True)
+        knows = found is not None and not (found.type == "mps" and dtype == torch.float64)
+        return found if knows else torch.device("cpu")
     kinds = ("cpu", "cuda", "mps", "xpu")
-    if name.partition(":")[0] not in kinds:
+    if str(name).partition(":")[0] not in kinds:
         check_choice("device", name, ("auto", *kinds))
     try:
         device = torch.device(name)

@@ -1,20 +1,14 @@
 """Saving and loading: a trained model is a folder with `model.safetensors` and `run.json`, never a pickle.
 
-Every file is written beside its final name, flushed to the disk and then renamed, so that a reader meets the old file
-or the new one, never a part of one.
+Each file is whole or not there, and both stand under one checksum.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import os
 import platform
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -23,13 +17,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 import vaelab
+from vaelab import densities, models
+from vaelab._files import CheckpointError, check_writable, digest, write_atomic
 
 MODEL_FORMAT = "vaelab model 1"
-STATE_FORMAT = "vaelab training state 1"
-
-
-class CheckpointError(ValueError):
-    """A folder or file that is not a checkpoint, is of another kind, or is damaged."""
 
 
 @dataclass(frozen=True)
@@ -42,84 +33,13 @@ class Saved:
         run: everything the run said of itself: arguments, data, versions, seed, results.
     """
 
-    model: Any
-    density: Any
+    model: models.Autoencoder
+    density: densities.StandardNormal
     run: dict
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """Draw `n` images, shape (n, *image_shape): codes from the density, decoded without noise."""
         return self.model.images(self.density.sample(n, seed))
-
-
-def digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of named tensors: names, types, shapes and bytes."""
-    sha = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
-        sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        sha.update(value.reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b"")
-    return sha.hexdigest()
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a whole file or leave what was there.
-
-    Raises:
-        OSError: no room, no permission; the old file, if any, is untouched.
-    """
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
-
-
-def check_writable(folder: Path) -> None:
-    """Make the folder if need be, and clear away what a killed writer left in it.
-
-    Raises:
-        OSError: the folder cannot be made or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / ".writable", b"")
-        (folder / ".writable").unlink()
-        for stale in folder.glob(".*.safetensors.*"):
-            stale.unlink()
-    except OSError as error:
-        raise OSError(error.errno, f"cannot write to {folder} ({error.strerror}); choose another folder") from error
-
-
-def write_state(path: Path, tensors: dict[str, Tensor], told: dict) -> None:
-    """Write tensors and what is told of them as one safetensors file, atomically."""
-    header = json.dumps({"format": STATE_FORMAT, "sha256": digest(tensors), **told})
-    write_atomic(path, safetensors.torch.save(tensors, {"vaelab": header}))
-
-
-def read_state(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Read what `write_state` wrote.
-
-    Raises:
-        CheckpointError: damaged, or not such a file.
-    """
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            told = json.loads((file.metadata() or {}).get("vaelab", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); delete it to start anew") from error
-    if told.get("format") != STATE_FORMAT:
-        found = told.get("format", "none of vaelab's")
-        raise CheckpointError(f"{path}: expected the format {STATE_FORMAT!r}, found {found!r}; delete it to start anew")
-    if digest(tensors) != told["sha256"]:
-        raise CheckpointError(f"{path} is damaged: its contents do not match its checksum; delete it to start anew")
-    return tensors, told
 
 
 def versions() -> dict[str, str]:
@@ -132,7 +52,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def save(folder: str | Path, model: Any, density: Any, run: dict | None = None) -> Path:
+def save(
+    folder: str | Path, model: models.Autoencoder, density: densities.StandardNormal, run: dict | None = None
+) -> Path:
     """Write a trained model and its density to a folder that `load` reads.
 
     Args:
@@ -145,10 +67,13 @@ def save(folder: str | Path, model: Any, density: Any, run: dict | None = None) 
         The folder.
 
     Raises:
+        ValueError: a model of parts that `load` could not rebuild.
         FileExistsError: a saved model is there already; nothing is overwritten.
         OSError: it cannot be written.
     """
     folder = Path(folder)
+    if not model.networks_spec:
+        raise ValueError("model: expected networks of vaelab.networks; others could not be rebuilt by `load`")
     if (folder / "run.json").exists():
         raise FileExistsError(f"{folder} already holds a saved model; choose another folder or delete it")
     check_writable(folder)
@@ -161,8 +86,9 @@ def save(folder: str | Path, model: Any, density: Any, run: dict | None = None) 
         "density": density.spec(),
         "versions": versions(),
         **(run or {}),
-        "sha256": digest(tensors),
     }
+    told = json.loads(json.dumps(told))
+    told["sha256"] = digest(tensors, told)
     write_atomic(folder / "model.safetensors", safetensors.torch.save(tensors))
     write_atomic(folder / "run.json", (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
     return folder
@@ -181,16 +107,14 @@ def load(folder: str | Path) -> Saved:
         FileNotFoundError: no such folder, or one without these files.
         CheckpointError: damaged, or written by something else.
     """
-    from vaelab import densities, models
-
     folder = Path(folder)
     told = _read_run(folder)
     try:
         tensors = safetensors.torch.load_file(folder / "model.safetensors")
     except (SafetensorError, FileNotFoundError) as error:
         raise CheckpointError(f"{folder / 'model.safetensors'} is damaged or missing ({error})") from error
-    if digest(tensors) != told.get("sha256"):
-        raise CheckpointError(f"{folder}: model.safetensors does not match the checksum in run.json; it is damaged")
+    if digest(tensors, {k: v for k, v in told.items() if k != "sha256"}) != told.get("sha256"):
+        raise CheckpointError(f"{folder}: model.safetensors and run.json do not match their checksum; one is damaged")
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "density": {}}
     for key, value in tensors.items():
         part, _, name = key.partition(".")
@@ -209,8 +133,9 @@ def _read_run(folder: Path) -> dict:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected one that `vaelab train` or `vaelab.save` wrote")
     if not path.exists():
-        unfinished = any(folder.glob("*.state.safetensors"))
-        hint = "training has not finished: give the same `vaelab train` command again" if unfinished else "not a saved model"
+        hint = "not a saved model"
+        if any(folder.glob("*.state.safetensors")):
+            hint = "training has not finished: give the same `vaelab train` command again"
         raise FileNotFoundError(f"{folder} holds no run.json ({hint})")
     try:
         told = json.loads(path.read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
-"""What stands in for q(z) once the autoencoder is trained: N(0, I), a Gaussian, a Gaussian mixture, a second VAE.
+"""What stands in for q(z) once the autoencoder is trained: N(0, I), a Gaussian, a mixture of them, a second VAE.
 
-q(z) = E_x q(z given x) is the aggregated posterior, the distribution of codes that the decoder was trained on. A density
-is fitted to it afterwards, without touching the autoencoder ("ex-post", Ghosh et al. 2020, Section 4), and then
-`model.images(density.sample(n))` draws images.
+q(z) = E_x q(z given x) is the aggregated posterior, the distribution of codes that the decoder was trained on. A
+density is fitted to it afterwards, without touching the autoencoder ("ex-post", Ghosh et al. 2020, Section 4), and
+then `model.images(density.sample(n))` draws images.
 
 All densities share `fit(model, x, seed=)`, `sample(n, seed=)`, `log_prob(z)`, `state_dict()` and `spec()`.
 """
@@ -10,6 +10,7 @@ All densities share `fit(model, x, seed=)`, `sample(n, seed=)`, `log_prob(z)`, `
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vaelab import models, networks, training
-from vaelab._inputs import check_choice, check_positive_int
+from vaelab._inputs import check_choice, check_images, check_positive_int
 from vaelab.likelihoods import Gaussian as GaussianLikelihood
 from vaelab.posteriors import LOG_2_PI, Point
 from vaelab.training import Hold
@@ -104,8 +105,9 @@ class GaussianMixture(StandardNormal):
     def fit_codes(self, q: Point, seed: int = 0) -> Self:
         from sklearn.mixture import GaussianMixture as Mixture
 
-        if len(q) < max(2, self.n_components):
-            raise ValueError(f"expected at least {max(2, self.n_components)} images for {self.n_components} components, got {len(q)}")
+        least = max(2, self.n_components)
+        if len(q) < least:
+            raise ValueError(f"{self.n_components} components: expected at least {least} images, got {len(q)}")
         z = draw(q, seed).double().cpu().numpy()
         self.mixture = Mixture(self.n_components, max_iter=200, random_state=seed).fit(z)
         self.latent_dim = z.shape[1]
@@ -179,7 +181,7 @@ class SecondStage(StandardNormal):
         weight_decay: float = 0.0,
         gamma: str = "learned",
         gamma_lr: float = 10.0,
-        gamma_schedule: Any = None,
+        gamma_schedule: Any = Hold(1.0),  # noqa: B008 (frozen)
         device: str = "auto",
     ) -> None:
         self.hidden, self.activation, self.gamma_rule = tuple(hidden), activation, gamma
@@ -189,23 +191,37 @@ class SecondStage(StandardNormal):
         }
 
     def fit(
-        self, model: models.Autoencoder, x: Tensor, seed: int = 0, checkpoint: Any = None, progress: bool = False
+        self,
+        model: models.Autoencoder,
+        x: Tensor,
+        seed: int = 0,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: float = 60.0,
+        progress: bool = False,
     ) -> Self:
-        return self.fit_codes(model.codes(x), seed, checkpoint, progress)
+        return self.fit_codes(model.codes(x), seed, checkpoint, checkpoint_every, progress)
 
-    def fit_codes(self, q: Point, seed: int = 0, checkpoint: Any = None, progress: bool = False) -> Self:
+    def fit_codes(
+        self,
+        q: Point,
+        seed: int = 0,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: float = 60.0,
+        progress: bool = False,
+    ) -> Self:
         """Fit to the posteriors `q` of n images, of which every training step draws afresh.
 
         Args:
             q: one row an image.
             seed: of weights, batches and noise.
-            checkpoint: a file to save the state of training in, and to resume from.
+            checkpoint, checkpoint_every: as in `training.fit`.
             progress: whether to show a bar.
         """
         self.latent_dim = q.mean.shape[1]
         self.vae = self._new(seed)
         self.run = training.fit(
-            self.vae, q, **self.training, seed=seed, checkpoint=checkpoint, progress=progress, label="second stage"
+            self.vae, q, **self.training, seed=seed, checkpoint=checkpoint, checkpoint_every=checkpoint_every,
+            progress=progress, label="second stage",
         )
         return self
 
@@ -217,7 +233,6 @@ class SecondStage(StandardNormal):
     @torch.no_grad()
     def sample(self, n: int, seed: int = 0) -> Tensor:
         self._check(n)
-        device = next(self.vae.parameters()).device
         generator = torch.Generator().manual_seed(seed)
         u, noise = torch.randn(2, n, self.latent_dim, generator=generator)
         return self.vae.images(u) + math.sqrt(self.vae.gamma) * noise
@@ -275,15 +290,18 @@ def log_prob_mc(
     Returns:
         Nats, shape (n,).
     """
+    here = check_images(x, model.image_shape)
+    x = here.to(next(model.parameters()))
     q = model.codes(x)
     prior = StandardNormal().fit_codes(q) if density is None else density
     eps = torch.randn(n_samples, model.latent_dim, generator=torch.Generator().manual_seed(seed)).to(q.mean)
     weights = []
-    for noise in eps:
-        z = q.at(noise.expand_as(q.mean))
-        log_p_x_given_z = -model.likelihood.nll(x, model.images(z))
-        weights.append(log_p_x_given_z + prior.log_prob(z) - q.log_prob(z))
-    return torch.stack(weights).logsumexp(0) - math.log(n_samples)
+    with models.evaluating(model):
+        for noise in eps:
+            z = q.at(noise.expand_as(q.mean))
+            log_p_x_given_z = -model.likelihood.nll(x, model.images(z))
+            weights.append(log_p_x_given_z + prior.log_prob(z) - q.log_prob(z))
+    return (torch.stack(weights).logsumexp(0) - math.log(n_samples)).to(here)
 
 
 def from_spec(spec: dict, tensors: dict[str, Tensor]) -> StandardNormal:

@@ -166,6 +166,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
         """Check rows as scikit-learn does; give them back as a tensor in the shape they were fitted in."""
         array = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
         shape = np.shape(array)[1:] if isinstance(array, np.ndarray) and np.ndim(array) == 4 else None
+        if shape is not None and not reset and shape != self.image_shape_:
+            raise ValueError(f"X: expected images of shape {self.image_shape_}, as in fit, got {shape}")
         if shape is not None:
             array = array.reshape(len(array), -1)
         minimum = {"ensure_min_samples": 2} if reset else {}
@@ -196,7 +198,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
     def _like(self, X: Any, out: Tensor) -> Any:
         """`out` as a tensor or an array, as X was, in X's precision."""
         if isinstance(X, Tensor):
-            return out.to(X)
+            return out.to(X) if X.is_floating_point() else out.to(X.device)
         dtype = getattr(X, "dtype", None)
         return out.numpy().astype(dtype if dtype in (np.float32, np.float64) else out.numpy().dtype, copy=False)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vaelab import checkpoints, densities, metrics, models, networks, training
-from vaelab._inputs import check_choice, check_positive_int
+from vaelab._inputs import check_choice, check_positive, check_positive_int, check_seed, check_weight
 from vaelab.data import Images
 from vaelab.features import FeatureSpace, features_for
 from vaelab.training import Cosine, HalveEvery, Hold
@@ -36,8 +36,8 @@ class Settings:
         epochs, second_epochs: passes over the data in each stage.
         batch_size: rows a step.
         lr, second_lr: Adam's step sizes.
-        halve_every: epochs after which the first stage's step size halves (twice as many in the second stage); 0 lets it
-            fall along a cosine in both.
+        halve_every: epochs after which the first stage's step size halves (twice as many in the second stage); 0 lets
+            it fall along a cosine in both.
         weight_decay: as in `training.fit`, in both stages.
         seed: of weights, batches, noise and samples.
         bn_momentum: of infogan's batch normalisation; 0.001, the paper's, wants runs of more than 5,000 steps.
@@ -56,8 +56,18 @@ class Settings:
     seed: int = 0
     bn_momentum: float = 0.001
 
+    def __post_init__(self) -> None:
+        check_choice("network", self.network, ("mlp", "infogan"))
+        for name in ("latent_dim", "epochs", "second_epochs", "batch_size"):
+            check_positive_int(name, getattr(self, name))
+        check_positive("lr", self.lr), check_positive("second_lr", self.second_lr)
+        check_weight("weight_decay", self.weight_decay), check_weight("halve_every", self.halve_every)
+        check_seed(self.seed)
 
-DIGITS = Settings("mlp", 16, epochs=300, second_epochs=900, batch_size=128, lr=1e-3, second_lr=2e-3, halve_every=0, weight_decay=0.0)
+
+DIGITS = Settings(
+    "mlp", 16, epochs=200, second_epochs=500, batch_size=128, lr=2e-3, second_lr=2e-3, halve_every=0, weight_decay=0.0
+)
 
 
 def build(shape: tuple[int, ...], settings: Settings) -> models.Autoencoder:
@@ -70,8 +80,6 @@ def build(shape: tuple[int, ...], settings: Settings) -> models.Autoencoder:
     Raises:
         ValueError: an unknown network, or images it cannot take.
     """
-    check_choice("network", settings.network, ("mlp", "infogan"))
-    check_positive_int("latent_dim", settings.latent_dim)
     with networks.seeded(settings.seed):
         if settings.network == "mlp":
             nets = networks.mlp(shape, settings.latent_dim, hidden=(256, 256))
@@ -88,7 +96,7 @@ def second_stage(settings: Settings, device: str = "auto") -> densities.SecondSt
     small = settings.network == "mlp"
     schedule = Cosine() if not settings.halve_every else HalveEvery(2 * settings.halve_every)
     return densities.SecondStage(
-        (256, 256, 256) if small else (1024, 1024, 1024), "silu" if small else "relu",
+        (128, 128, 128) if small else (1024, 1024, 1024), "silu" if small else "relu",
         epochs=settings.second_epochs, batch_size=settings.batch_size, lr=settings.second_lr, schedule=schedule,
         weight_decay=settings.weight_decay, gamma_schedule=Hold(1.0), device=device,
     )
@@ -100,6 +108,7 @@ def train(
     folder: Path | None = None,
     device: str = "auto",
     progress: bool = True,
+    checkpoint_every: float = 60.0,
 ) -> tuple[models.Autoencoder, densities.SecondStage, dict[str, training.Run]]:
     """Train both stages.
 
@@ -109,6 +118,7 @@ def train(
         folder: where both stages keep their checkpoints; a call with the same arguments goes on from them.
         device: as in `training.fit`.
         progress: whether to show bars.
+        checkpoint_every: seconds between two checkpoints.
 
     Returns:
         First stage, second stage, and the run of each.
@@ -118,12 +128,12 @@ def train(
         model, images.train, epochs=settings.epochs, batch_size=settings.batch_size, lr=settings.lr,
         schedule=HalveEvery(settings.halve_every) if settings.halve_every else Cosine(),
         weight_decay=settings.weight_decay, seed=settings.seed, device=device, progress=progress, label="first stage",
-        checkpoint=folder / "stage1.state.safetensors" if folder else None,
+        checkpoint=folder / "stage1.state.safetensors" if folder else None, checkpoint_every=checkpoint_every,
     )
     second = second_stage(settings, device)
     second.fit(
         model, images.train, settings.seed, progress=progress,
-        checkpoint=folder / "stage2.state.safetensors" if folder else None,
+        checkpoint=folder / "stage2.state.safetensors" if folder else None, checkpoint_every=checkpoint_every,
     )
     return model, second, {"first": run, "second": second.run}
 
@@ -176,7 +186,9 @@ def machine() -> dict[str, Any]:
     return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count(), "device": "cpu"}
 
 
-def demo(seed: int = 0, progress: bool = True, say: Callable[[str], None] = print) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def demo(
+    seed: int = 0, progress: bool = True, say: Callable[[str], None] = print
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The demonstration on scikit-learn's digits: γ fixed at 1, γ learned, and the second stage.
 
     Args:
@@ -202,16 +214,20 @@ def demo(seed: int = 0, progress: bool = True, say: Callable[[str], None] = prin
     model, second, runs = train(images, settings, device="cpu", progress=progress)
     space = features_for(images)
     report = measure(images, model, second, space, seed)
-    fixed_samples = fixed.images(densities.StandardNormal().fit_codes(fixed.codes(images.test)).sample(report["n_samples"], seed))
+    fixed_codes = fixed.codes(images.test)
+    fixed_samples = fixed.images(densities.StandardNormal().fit_codes(fixed_codes).sample(report["n_samples"], seed))
     report |= {
         "fixed": {
             "gamma": fixed.gamma,
-            "active_dims": metrics.active_dims(fixed.codes(images.test).eigenvalues()),
+            "active_dims": metrics.active_dims(fixed_codes.eigenvalues()),
             "reconstruction_error": metrics.mean_squared_error(images.test, fixed.reconstruct(images.test)),
             "mmd2": _mmd_to_normal(fixed, images.train, seed),
             "frechet": metrics.frechet_distance(space(fixed_samples), space(images.test)),
         },
-        "gamma_curves": {"γ fixed": fixed_run.history["gamma"].tolist(), "γ learned": runs["first"].history["gamma"].tolist()},
+        "gamma_curves": {
+            "γ fixed": fixed_run.history["gamma"].tolist(),
+            "γ learned": runs["first"].history["gamma"].tolist(),
+        },
         "second_gamma_curve": runs["second"].history["gamma"].tolist(),
         "settings": asdict(settings),
         "versions": checkpoints.versions(),
@@ -230,12 +246,13 @@ def demo_pictures(
     images: Images, fixed_samples: Tensor, model: models.Autoencoder, second: densities.SecondStage, seed: int
 ) -> dict[str, Tensor]:
     """Sixty images of each kind, by title: data, reconstructions, samples."""
-    x = images.test[:60]
-    learned = model.images(densities.StandardNormal().fit_codes(model.codes(x)).sample(60, seed))
+    x, q = images.test[:60], model.codes(images.train)
+    ancestral, mixture = densities.StandardNormal(), densities.GaussianMixture(10)
     return {
         "test images": x,
         "their reconstructions, γ learned": model.reconstruct(x),
         "samples, γ fixed at 1": fixed_samples[:60],
-        "samples, γ learned": learned,
+        "samples, γ learned": model.images(ancestral.fit_codes(q).sample(60, seed)),
         "samples, two stages": model.images(second.sample(60, seed)),
+        "samples, γ learned + mixture of 10": model.images(mixture.fit_codes(q, seed).sample(60, seed)),
     }

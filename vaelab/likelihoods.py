@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vaelab._inputs import check_positive
+
 
 class Gaussian(nn.Module):
     """p(x given z) = N(x_hat(z), γ I).
@@ -36,8 +38,9 @@ class Gaussian(nn.Module):
         if isinstance(gamma, str) and gamma not in ("learned", "optimal"):
             raise ValueError(f'gamma: expected "learned", "optimal" or a number > 0, got {gamma!r}')
         start = init if isinstance(gamma, str) else gamma
-        if not (math.isfinite(start) and start > 0):
-            raise ValueError(f"gamma is the decoder variance: expected a finite number > 0, got {start}")
+        check_positive("gamma, the decoder variance", start)
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay: expected a number in [0, 1), got {decay!r}")
         self.rule, self.init, self.decay = (gamma if isinstance(gamma, str) else "fixed"), float(start), decay
         log_gamma = torch.tensor(math.log(start))
         if self.rule == "learned":
@@ -52,8 +55,7 @@ class Gaussian(nn.Module):
 
     @gamma.setter
     def gamma(self, value: float) -> None:
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"gamma is the decoder variance: expected a finite number > 0, got {value}")
+        check_positive("gamma, the decoder variance", value)
         with torch.no_grad():
             self.log_gamma.fill_(math.log(value))
 
@@ -79,8 +81,8 @@ class Gaussian(nn.Module):
 class CrossEntropy(nn.Module):
     """p(x given z) "=" Π x_hat^x (1 − x_hat)^(1 − x), the customary stand-in for pixels in [0, 1].
 
-    It is a density only for x in {0, 1}; for grey values it is the cross-entropy baseline of Dai & Wipf (2019), Table 1.
-    The decoder must end in a sigmoid. There is no γ.
+    It is a density only for x in {0, 1}; for grey values it is the cross-entropy baseline of Dai & Wipf (2019),
+    Table 1. The decoder must end in a sigmoid. There is no γ.
     """
 
     gamma = None

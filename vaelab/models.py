@@ -88,7 +88,7 @@ class Autoencoder(nn.Module):
         """q(z given x) of any number of images, in evaluation mode, without gradients, on the images' device."""
         x = check_images(x, self.image_shape)
         first = next(self.parameters())
-        with _evaluating(self):
+        with evaluating(self):
             return posteriors.cat([self.encode(part.to(first)).to(x.device) for part in x.split(batch_size)])
 
     @torch.no_grad()
@@ -97,7 +97,7 @@ class Autoencoder(nn.Module):
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"codes: expected shape (n, {self.latent_dim}), got {tuple(z.shape)}")
         first = next(self.parameters())
-        with _evaluating(self):
+        with evaluating(self):
             return torch.cat([self.decode(part.to(first)).to(z.device) for part in z.split(batch_size)])
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -120,7 +120,8 @@ class Autoencoder(nn.Module):
 
 
 @contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model in evaluation mode inside, and back in the mode it was in afterwards."""
     training = model.training
     model.eval()
     try:
@@ -136,11 +137,18 @@ def _rebuild(spec: dict, state: dict[str, Tensor], dtype: torch.dtype, training:
 
 
 def from_spec(spec: dict) -> Autoencoder:
-    """Rebuild a model, with fresh weights, from `Autoencoder.spec()`.
+    """Rebuild a model, with weights of seed 0, from `Autoencoder.spec()`.
 
     Raises:
-        ValueError: a part that this version does not know.
+        ValueError: a part that this version does not know, or networks made by hand.
     """
+    if not spec["networks"]:
+        raise ValueError("the networks were made by hand: expected those of vaelab.networks, which can be rebuilt")
+    with networks_module.seeded(0):
+        return _from_parts(spec)
+
+
+def _from_parts(spec: dict) -> Autoencoder:
     networks = _part(networks_module, ("mlp", "infogan"), spec["networks"])
     heads = ("PointHead", "DiagonalGaussian", "ConstantGaussian", "FullGaussian")
     head = dict(spec["posterior"])
@@ -175,7 +183,13 @@ def vae(networks: Networks, gamma: float | str = "learned", beta: float = 1.0, f
 
 
 def ce_vae(networks: Networks) -> Autoencoder:
-    """The VAE with a cross-entropy decoder (Dai & Wipf 2019, Table 1); the networks must end in a sigmoid."""
+    """The VAE with a cross-entropy decoder (Dai & Wipf 2019, Table 1); the networks must end in a sigmoid.
+
+    Raises:
+        ValueError: an mlp without `output="sigmoid"`.
+    """
+    if networks.spec.get("output") == "identity":
+        raise ValueError('networks: cross-entropy needs outputs in [0, 1]; build the mlp with output="sigmoid"')
     return Autoencoder(networks, posteriors.DiagonalGaussian, likelihoods.CrossEntropy(), regularizers.KL())
 
 

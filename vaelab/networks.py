@@ -7,15 +7,18 @@ head reads its parameters with `dense`; the decoder ends in an image.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from vaelab._inputs import check_choice, check_positive_int
+from vaelab._inputs import check_choice, check_positive_int, check_seed
+
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
@@ -24,8 +27,9 @@ def seeded(seed: int) -> Iterator[None]:
     >>> with seeded(0):
     ...     nets = mlp(3, latent_dim=2)
     """
+    check_seed(seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(int(seed))
         yield
 
 
@@ -77,8 +81,7 @@ def _glorot(n_in: int, n_out: int) -> nn.Linear:
 
 
 def _layers(n_in: int, hidden: Sequence[int], activation: str) -> nn.Sequential:
-    sizes = [n_in, *hidden]
-    pairs = zip(sizes[:-1], sizes[1:], strict=True)
+    pairs = itertools.pairwise([n_in, *hidden])
     return nn.Sequential(*(m for a, b in pairs for m in (_glorot(a, b), ACTIVATIONS[activation]())))
 
 
@@ -119,17 +122,14 @@ def mlp(
     >>> nets.encoder(torch.zeros(2, 1, 8, 8)).shape, nets.decoder(torch.zeros(2, 4)).shape
     (torch.Size([2, 192]), torch.Size([2, 1, 8, 8]))
     """
-    shape = (image_shape,) if isinstance(image_shape, int) else tuple(image_shape)
-    for size in shape:
-        check_positive_int("image_shape", size)
-    check_positive_int("latent_dim", latent_dim)
+    shape = (image_shape,) if isinstance(image_shape, (int, np.integer)) else tuple(image_shape)
+    shape = tuple(check_positive_int("image_shape", size) for size in shape)
+    latent_dim = check_positive_int("latent_dim", latent_dim)
     check_choice("activation", activation, ACTIVATIONS)
     check_choice("output", output, OUTPUTS)
-    hidden = tuple(hidden)
+    hidden = tuple(check_positive_int("hidden", width) for width in hidden)
     if not hidden:
         raise ValueError("hidden: expected the width of at least one hidden layer, got none")
-    for width in hidden:
-        check_positive_int("hidden", width)
     d = math.prod(shape)
     encoder = nn.Sequential(nn.Flatten(), _Skip(_layers(d, hidden, activation)))
     decoder = nn.Sequential(
@@ -190,8 +190,8 @@ def infogan(channels: int, side: int, latent_dim: int = 64, bn_momentum: float =
     Raises:
         ValueError: `side` is no multiple of 4, a size below 1, a momentum outside (0, 1].
     """
-    for name, value in (("channels", channels), ("side", side), ("latent_dim", latent_dim)):
-        check_positive_int(name, value)
+    channels, side = check_positive_int("channels", channels), check_positive_int("side", side)
+    latent_dim = check_positive_int("latent_dim", latent_dim)
     if side % 4:
         raise ValueError(f"side: the infogan networks halve the image twice; expected a multiple of 4, got {side}")
     if not 0 < bn_momentum <= 1:

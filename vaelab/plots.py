@@ -55,14 +55,16 @@ def image_grid(images: Any, columns: int | None = None, pad: int = 1) -> np.ndar
     x = np.asarray(images, dtype=float)
     x = x[:, None] if x.ndim == 3 else x
     if x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
-        raise ValueError(f"images: expected shape (n, h, w), (n, 1, h, w) or (n, 3, h, w), n ≥ 1, got {np.shape(images)}")
+        expected = "(n, h, w), (n, 1, h, w) or (n, 3, h, w), n ≥ 1"
+        raise ValueError(f"images: expected shape {expected}, got {np.shape(images)}")
     n, channels, h, w = x.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     grid = np.ones((rows, h + pad, columns, w + pad, channels))
     for i, image in enumerate(x.clip(0, 1)):
         grid[i // columns, :h, i % columns, :w] = image.transpose(1, 2, 0)
-    picture = grid.reshape(rows * (h + pad), columns * (w + pad), channels)[: rows * (h + pad) - pad, : columns * (w + pad) - pad]
+    height, width = rows * (h + pad), columns * (w + pad)
+    picture = grid.reshape(height, width, channels)[: height - pad, : width - pad]
     return picture[..., 0] if channels == 1 else picture
 
 
@@ -86,7 +88,8 @@ def show_images(ax: Axes, images: Any, title: str = "", columns: int | None = No
 def gamma_curve(ax: Axes, curves: Mapping[str, Sequence[float]], colors: Mapping[str, str] | None = None) -> None:
     """γ against epochs, on a logarithmic axis, a line for each name."""
     for name, gamma in curves.items():
-        ax.semilogy(np.arange(1, len(gamma) + 1), gamma, label=name, color=(colors or {}).get(name))
+        style = {"linestyle": "--"} if len(set(gamma)) == 1 else {}
+        ax.semilogy(np.arange(1, len(gamma) + 1), gamma, label=name, color=(colors or {}).get(name), **style)
     ax.set(xlabel="epoch", ylabel="decoder variance γ")
     ax.legend()
 
@@ -94,7 +97,8 @@ def gamma_curve(ax: Axes, curves: Mapping[str, Sequence[float]], colors: Mapping
 def eigenvalue_histogram(ax: Axes, eigenvalues: Any, color: str = COLORS["q"], label: str | None = None) -> None:
     """How often each λ_j in [0, 1] occurs, over images and latent directions (Dai & Wipf 2019, Fig. 11)."""
     values = np.asarray(eigenvalues).ravel()
-    ax.hist(values.clip(0, 1.2), bins=np.linspace(0, 1.2, 37), weights=np.full(len(values), 1 / len(values)), color=color, label=label)
+    share = np.full(len(values), 1 / len(values))
+    ax.hist(values.clip(0, 1.2), bins=np.linspace(0, 1.2, 37), weights=share, color=color, label=label)
     ax.axvline(0.5, color="0.5", linestyle=":")
     ax.set(xlabel="eigenvalue λ of Σ_z", ylabel="share of directions")
 
@@ -111,7 +115,8 @@ def spectra(ax: Axes, values: Mapping[str, Any], colors: Mapping[str, str] | Non
 def report_curves(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the lower half of `report_figure` draws, read from the report of `experiments.demo`."""
     stages = {"stage 1": "stage 1 codes z", "stage 2": "stage 2 codes u"}
-    curves = {**report["gamma_curves"], "second stage": report["second_gamma_curve"]}
+    first = report["gamma_curves"]
+    curves = {"γ learned": first["γ learned"], "second stage": report["second_gamma_curve"], "γ fixed": first["γ fixed"]}
     named = {stages[k]: v for k, v in report["spectra"].items()}
     return {"gamma_curves": curves, "eigenvalues": report["eigenvalues"], "spectra": named}
 
@@ -131,7 +136,7 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, name in zip(axes.flat, names, strict=False):
-        show_images(ax, pictures[name], name, columns=12)
+        show_images(ax, pictures[name], name, columns=10)
     left, middle, right = bottom.subplots(1, 3)
     colors = {"γ fixed": COLORS["fixed"], "γ learned": COLORS["q"], "second stage": COLORS["second"]}
     gamma_curve(left, report["gamma_curves"], colors)

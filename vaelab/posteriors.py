@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vaelab._inputs import check_positive
+
 LOG_2_PI = math.log(2 * math.pi)
 
 
@@ -38,6 +40,14 @@ class Point:
     def at(self, eps: Tensor) -> Tensor:
         """The code that standard normal noise `eps`, shape (batch, latent_dim), is turned into."""
         return self.mean
+
+    def kl_to_standard_normal(self) -> Tensor:
+        """KL[q(z given x) ‖ N(0, I)]: infinite for a point, so it raises."""
+        raise TypeError("a point code is infinitely far from N(0, I): expected a Gaussian head, or SquaredNorm")
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z given x): a point has none, so it raises."""
+        raise TypeError("a point code has no density: expected a model with a Gaussian head")
 
     def covariance(self) -> Tensor:
         """Σ_z of every row, shape (batch, latent_dim, latent_dim)."""
@@ -188,8 +198,7 @@ class ConstantGaussian(PointHead):
 
     def __init__(self, networks: Any, sigma: float = 0.7) -> None:
         super().__init__(networks)
-        if not sigma > 0:
-            raise ValueError(f"sigma is a standard deviation: expected a number > 0, got {sigma}")
+        check_positive("sigma, the standard deviation", sigma)
         self.sigma = float(sigma)
 
     def forward(self, features: Tensor) -> DiagonalNormal:

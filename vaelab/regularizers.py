@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
+from vaelab._inputs import check_weight
 from vaelab.posteriors import Point
-
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,7 @@ class KL:
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.beta >= 0:
-            raise ValueError(f"beta is a weight: expected a number ≥ 0, got {self.beta}")
+        check_weight("beta", self.beta)
 
     def __call__(self, q: Point, z: Tensor) -> Tensor:
         """The term for posteriors `q` and codes `z` drawn from them, in nats, shape (batch,)."""

@@ -1,11 +1,14 @@
-"""`fit`: the only training loop. Adam, schedules for the step size and for γ, checkpoints that resume to the same bytes."""
+"""`fit`: the only training loop. Adam, schedules for step size and γ, checkpoints that resume to the same bytes."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab import checkpoints
-from vaelab._inputs import check_images, check_positive, check_positive_int, pick_device
+from vaelab import _files
+from vaelab._inputs import check_images, check_positive, check_positive_int, check_seed, check_weight, pick_device
 from vaelab.likelihoods import CrossEntropy
 from vaelab.models import Autoencoder
 from vaelab.posteriors import Point
@@ -32,6 +35,9 @@ class HalveEvery:
     """Halve the step size every so many epochs, as the paper does (150, 300 or 48 of them)."""
 
     epochs: int
+
+    def __post_init__(self) -> None:
+        check_positive_int("epochs", self.epochs)
 
     def __call__(self, epoch: float, epochs: int) -> float:
         """The factor at a moment of training, `epoch` of `epochs`."""
@@ -62,6 +68,10 @@ class Anneal:
     stop: float
     over: float = 0.6
 
+    def __post_init__(self) -> None:
+        for name in ("start", "stop", "over"):
+            check_positive(name, getattr(self, name))
+
     def __call__(self, progress: float) -> float:
         """γ at a moment of training, `progress` in [0, 1]."""
         share = min(progress / self.over, 1.0)
@@ -77,6 +87,9 @@ class Hold:
 
     gamma: float
     until: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_positive("gamma", self.gamma)
 
     def __call__(self, progress: float) -> float | None:
         """γ at a moment of training, `progress` in [0, 1]; None once it is free."""
@@ -137,7 +150,7 @@ def fit(
         seed: of batches and noise.
         device: "auto", "cpu", "cuda", ...
         checkpoint: file to save the state of training in, and to resume from.
-        checkpoint_every: seconds between two saves.
+        checkpoint_every: seconds between two saves; 0 saves after every epoch.
         progress: whether to show a bar.
         label: its caption.
 
@@ -150,14 +163,17 @@ def fit(
         OSError: the checkpoint cannot be written; the last good one is still there.
     """
     started = time.perf_counter()
-    device = pick_device(device)
-    _check_settings(epochs=epochs, batch_size=batch_size, lr=lr, gamma_lr=gamma_lr, weight_decay=weight_decay)
+    device = pick_device(device, next(model.parameters()).dtype)
+    check_seed(seed)
+    check_positive_int("epochs", epochs), check_positive_int("batch_size", batch_size)
+    check_positive("lr", lr), check_positive("gamma_lr", gamma_lr)
+    check_weight("weight_decay", weight_decay), check_weight("checkpoint_every", checkpoint_every)
     model.to(device)
     data = _prepare(model, data, device)
     settings = {
         "epochs": epochs, "batch_size": min(batch_size, len(data)), "lr": lr, "schedule": repr(schedule),
         "weight_decay": weight_decay, "gamma_lr": gamma_lr, "gamma_schedule": repr(gamma_schedule), "seed": seed,
-        "n": len(data), "model": model.spec(), "data": checkpoints.digest(_tensors(data)),
+        "n": len(data), "model": model.spec(), "data": _files.digest(_tensors(data)),
     }
     state = _State(model, settings, schedule, gamma_schedule, device)
     keeper = _Keeper(Path(checkpoint) if checkpoint is not None else None, checkpoint_every)
@@ -165,15 +181,6 @@ def fit(
     _loop(state, data, keeper, progress, label)
     model.eval()
     return Run(model, {k: np.array(v) for k, v in state.history.items()}, settings, time.perf_counter() - started)
-
-
-def _check_settings(*, weight_decay: float, epochs: int, batch_size: int, **positive: float) -> None:
-    check_positive_int("epochs", epochs)
-    check_positive_int("batch_size", batch_size)
-    for name, value in positive.items():
-        check_positive(name, value)
-    if not weight_decay >= 0:
-        raise ValueError(f"weight_decay: expected a number ≥ 0, got {weight_decay}")
 
 
 def _prepare(model: Autoencoder, data: Tensor | Point, device: torch.device) -> Tensor | Point:
@@ -209,20 +216,19 @@ class _State:
         self.history: dict[str, list[float]] = {"nll": [], "latent": [], "loss": [], "gamma": [], "lr": []}
         gammas = [p for name, p in model.named_parameters() if name == "likelihood.log_gamma"]
         weights = [p for name, p in model.named_parameters() if name != "likelihood.log_gamma"]
-        groups = [{"params": weights, "weight_decay": settings["weight_decay"], "factor": 1.0}]
+        lr, gamma_lr = settings["lr"], settings["lr"] * settings["gamma_lr"]
+        groups = [{"params": weights, "weight_decay": settings["weight_decay"], "lr": lr, "full_lr": lr}]
         if gammas:
-            groups.append({"params": gammas, "weight_decay": 0.0, "factor": settings["gamma_lr"]})
+            groups.append({"params": gammas, "weight_decay": 0.0, "lr": gamma_lr, "full_lr": gamma_lr})
         fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in weights)
-        self.optimizer = torch.optim.Adam(groups, lr=settings["lr"], fused=fused)
+        self.optimizer = torch.optim.Adam(groups, fused=fused)
 
     def set_rates(self) -> None:
         """Set the step size and γ to what the schedules say for this step."""
-        if self.schedule is not None or self.step == 0:
-            factor = 1.0
-            if self.schedule is not None:
-                factor = self.schedule(self.step / self.steps_per_epoch, self.settings["epochs"])
+        if self.schedule is not None:
+            factor = self.schedule(self.step / self.steps_per_epoch, self.settings["epochs"])
             for group in self.optimizer.param_groups:
-                group["lr"] = self.settings["lr"] * factor * group["factor"]
+                group["lr"] = factor * group["full_lr"]
         if self.gamma_schedule is not None:
             gamma = self.gamma_schedule(self.step / self.total)
             if gamma is not None:
@@ -276,32 +282,37 @@ class _Keeper:
     def __init__(self, path: Path | None, every: float) -> None:
         self.path, self.every, self.last, self.saved_step = path, every, time.monotonic(), 0
         if path is not None:
-            checkpoints.check_writable(path.parent)
+            _files.check_writable(path.parent)
 
     def resume(self, state: _State) -> None:
         """Go on from the checkpoint, if there is one and it is of this run."""
         if self.path is None or not self.path.exists():
             return
-        tensors, told = checkpoints.read_state(self.path)
-        other = {k: (told["settings"].get(k), v) for k, v in _plain(state.settings).items() if told["settings"].get(k) != v}
+        tensors, told = _files.read_state(self.path)
+        there, here = told["settings"], _plain(state.settings)
+        other = [f"{k}: {there.get(k)!r} there, {v!r} here" for k, v in here.items() if there.get(k) != v]
         if other:
-            said = "; ".join(f"{k}: {there!r} there, {here!r} here" for k, (there, here) in other.items())
+            said = "; ".join(other)
             raise ValueError(f"{self.path} belongs to another run ({said}); use another folder, or delete the file")
         state.load(tensors, told["step"], told["history"])
         self.saved_step = told["step"]
 
-    def save(self, state: _State, always: bool = False) -> None:
-        """Save, if it is time to."""
-        if self.path is None or (not always and time.monotonic() - self.last < self.every):
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        return self.path is not None and time.monotonic() - self.last >= self.every
+
+    def save(self, state: _State) -> None:
+        """Save, where there is a file to save in."""
+        if self.path is None:
             return
         told = {"settings": _plain(state.settings), "step": state.step, "history": state.history}
         try:
-            checkpoints.write_state(self.path, state.tensors(), told)
+            _files.write_state(self.path, state.tensors(), told)
         except OSError as error:
             kept = f"the checkpoint of step {self.saved_step} is intact" if self.saved_step else "none was saved before"
             raise OSError(
                 error.errno,
-                f"could not save the state of step {state.step} to {self.path} ({error.strerror}); {kept}. "
+                f"could not save the state of step {state.step}: {error.strerror}; {kept}. "
                 "Make room or choose another folder, then give the same command again",
             ) from error
         self.last, self.saved_step = time.monotonic(), state.step
@@ -319,45 +330,77 @@ def _loop(state: _State, data: Tensor | Point, keeper: _Keeper, progress: bool, 
         try:
             _steps(state, data, keeper, bar)
         except KeyboardInterrupt as interrupt:
-            keeper.save(state, always=True)
-            where = f"saved in {keeper.path}" if keeper.path else "not saved (no checkpoint file was named)"
-            interrupt.add_note(f"stopped after step {state.step} of {state.total}, {where}; the same call goes on from there")
+            where = "; nothing was saved (no checkpoint file was named)"
+            if keeper.saved_step:
+                where = f"; step {keeper.saved_step} is saved in {keeper.path}, the same call goes on from there"
+            interrupt.add_note(f"stopped after step {state.step} of {state.total}{where}")
             raise
 
 
 def _steps(state: _State, data: Tensor | Point, keeper: _Keeper, bar: Any) -> None:
-    model, optimizer, generator, size = state.model, state.optimizer, state.generator, state.settings["batch_size"]
-    device, order = generator.device, None
-    while state.step < state.total:
-        place = state.step % state.steps_per_epoch
-        if order is None or place == 0:
-            order = state.order(len(data), device)
-        state.set_rates()
-        rows = data[order[place * size : (place + 1) * size]]
-        x = rows if isinstance(rows, Tensor) else rows.rsample(generator)
-        terms = torch.stack(model.loss_terms(x, generator)).mean(1)
-        optimizer.zero_grad()
-        terms.sum().backward()
-        optimizer.step()
-        state.terms.append(terms.detach())
-        state.step += 1
-        ends = state.step % state.steps_per_epoch == 0
-        if ends or state.step % CHECK_EVERY == 0:
-            _check_finite(state, keeper)
-            bar.update(state.step - bar.n)
-        if ends:
-            state.end_epoch()
-            bar.set_postfix({"nats": f"{state.history['loss'][-1]:.4g}", "γ": f"{state.history['gamma'][-1]:.3g}"}, refresh=False)
-        if ends or state.step % CHECK_EVERY == 0:
-            keeper.save(state, always=state.step == state.total)
+    size, device, order = state.settings["batch_size"], state.generator.device, None
+    with _interrupts_held() as interrupted:
+        while state.step < state.total:
+            place = state.step % state.steps_per_epoch
+            if order is None or place == 0:
+                order = state.order(len(data), device)
+            _step(state, data[order[place * size : (place + 1) * size]])
+            ends = state.step % state.steps_per_epoch == 0
+            if ends or state.step % CHECK_EVERY == 0 or interrupted.is_set():
+                saves = keeper.due() or state.step == state.total or interrupted.is_set()
+                _check_finite(state, keeper, weights=saves)
+                bar.update(state.step - bar.n)
+                if ends:
+                    state.end_epoch()
+                    loss, gamma = state.history["loss"][-1], state.history["gamma"][-1]
+                    bar.set_postfix({"nats": f"{loss:.4g}", "γ": f"{gamma:.3g}"}, refresh=False)
+                if saves:
+                    keeper.save(state)
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
 
 
-def _check_finite(state: _State, keeper: _Keeper) -> None:
+def _step(state: _State, rows: Tensor | Point) -> None:
+    state.set_rates()
+    x = rows if isinstance(rows, Tensor) else rows.rsample(state.generator)
+    terms = torch.stack(state.model.loss_terms(x, state.generator)).mean(1)
+    state.optimizer.zero_grad()
+    terms.sum().backward()
+    state.optimizer.step()
+    state.terms.append(terms.detach())
+    state.step += 1
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[threading.Event]:
+    """Hold Ctrl-C back until a step is complete: what is saved then is a state that an unstopped run passes through.
+
+    Only the first one, and only in the main thread, where nobody else handles it.
+    """
+    interrupted = threading.Event()
+    usual = signal.default_int_handler
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is usual
+
+    def hold(*_: Any) -> None:
+        signal.signal(signal.SIGINT, usual)
+        interrupted.set()
+
+    if ours:
+        signal.signal(signal.SIGINT, hold)
+    try:
+        yield interrupted
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, usual)
+
+
+def _check_finite(state: _State, keeper: _Keeper, weights: bool) -> None:
+    """Raise if the loss of a step since the last look, or a weight of what is to be saved, is NaN or infinite."""
     recent = state.terms[-CHECK_EVERY:]
     finite = torch.isfinite(torch.stack(recent)).all(1)
-    if bool(finite.all()):
+    if bool(finite.all()) and not (weights and any(not torch.isfinite(p).all() for p in state.model.parameters())):
         return
-    step = state.step - len(recent) + int((~finite).int().argmax()) + 1
+    step = state.step if finite.all() else state.step - len(recent) + int((~finite).int().argmax()) + 1
     if keeper.path is not None and keeper.saved_step:
         good = f"the last good checkpoint is {keeper.path}, of step {keeper.saved_step}"
     else:
