@@ -216,7 +216,7 @@ def ship_classifier(name: str, folder: Path, root: str | None = None, seed: int 
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "made_by": f"python -m vaelab.features {name} --seed {seed}",
     }
-    safetensors.torch.save_file(classifier.state_dict(), folder / f"{name}.safetensors")
+    (folder / f"{name}.safetensors").write_bytes(safetensors.torch.save(classifier.state_dict()))
     (folder / f"{name}.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return told
 
