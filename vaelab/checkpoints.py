@@ -76,10 +76,6 @@ def save(
         raise ValueError("model: expected networks of vaelab.networks; others could not be rebuilt by `load`")
     if (folder / "run.json").exists():
         raise FileExistsError(f"{folder} already holds a saved model; choose another folder or delete it")
-    check_writable(folder)
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-    tensors |= {f"density.{k}": v for k, v in density.state_dict().items()}
-    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     told = {
         "format": MODEL_FORMAT,
         "model": model.spec(),
@@ -87,6 +83,10 @@ def save(
         "versions": versions(),
         **(run or {}),
     }
+    check_writable(folder)
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"density.{k}": v for k, v in density.state_dict().items()}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     told = json.loads(json.dumps(told))
     told["sha256"] = digest(tensors, told)
     write_atomic(folder / "model.safetensors", safetensors.torch.save(tensors))

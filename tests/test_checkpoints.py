@@ -1,0 +1,313 @@
+"""A saved model comes back as it was; a file is whole or not there; what is damaged or foreign is refused."""
+
+import errno
+import json
+import os
+import pickle
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+import vaelab
+from vaelab import _files, checkpoints, densities, models, networks
+from vaelab._files import CheckpointError, read_state, write_atomic, write_state
+from vaelab.posteriors import DiagonalNormal
+
+
+def make(gamma="learned"):
+    with networks.seeded(0):
+        return models.vae(networks.mlp((1, 4, 4), latent_dim=3, hidden=(8,)), gamma).eval()
+
+
+def posterior(n=40, k=3):
+    mean = torch.randn(n, k, generator=torch.Generator().manual_seed(0))
+    return DiagonalNormal(mean, torch.full_like(mean, 0.5), torch.full_like(mean, 0.25).log())
+
+
+def second_stage():
+    return densities.SecondStage((8, 8), epochs=2, batch_size=10, device="cpu").fit_codes(posterior())
+
+
+DENSITIES = {
+    "normal": lambda: densities.StandardNormal().fit_codes(posterior()),
+    "gaussian": lambda: densities.Gaussian().fit_codes(posterior()),
+    "mixture": lambda: densities.GaussianMixture(3).fit_codes(posterior()),
+    "second stage": second_stage,
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return checkpoints.save(tmp_path / "run", make(), second_stage(), {"note": "a run", "results": {"gamma": 0.1}})
+
+
+# ---- there and back ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+def test_a_saved_model_draws_the_same_images(density, tmp_path):
+    model, density = make(), DENSITIES[density]()
+    vaelab.save(tmp_path / "run", model, density)
+    before = torch.get_rng_state()
+    saved = vaelab.load(str(tmp_path / "run"))
+    assert torch.equal(before, torch.get_rng_state()), "the caller's random state moved"
+    assert torch.equal(saved.sample(5, seed=3), model.images(density.sample(5, seed=3)))
+    assert type(saved.density) is type(density) and not saved.model.training
+    z = posterior().mean
+    torch.testing.assert_close(saved.density.log_prob(z), density.log_prob(z))
+    assert saved.model.gamma == model.gamma
+
+
+def test_infogan_comes_back(tmp_path):
+    with networks.seeded(0):
+        model = models.vae(networks.infogan(1, 8, 3), full=True).eval()
+    checkpoints.save(tmp_path, model, DENSITIES["normal"]())
+    x = torch.rand(3, 1, 8, 8)
+    assert torch.equal(checkpoints.load(tmp_path).model.reconstruct(x), model.reconstruct(x))
+
+
+def test_the_run_travels_with_the_weights(folder):
+    run = checkpoints.load(folder).run
+    assert run["note"] == "a run" and run["results"] == {"gamma": 0.1}
+    assert run["versions"]["torch"] == torch.__version__ and run["versions"]["vaelab"] == vaelab.__version__
+    assert sorted(p.name for p in folder.iterdir()) == ["model.safetensors", "run.json"]
+
+
+def test_the_same_model_is_the_same_bytes(folder, tmp_path):
+    again = checkpoints.save(tmp_path / "b", make(), second_stage(), {"note": "a run", "results": {"gamma": 0.1}})
+    for name in ("model.safetensors", "run.json"):
+        assert (again / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_nothing_is_overwritten(folder):
+    with pytest.raises(FileExistsError, match="already holds a saved model; choose another folder or delete it"):
+        checkpoints.save(folder, make(), second_stage())
+
+
+def test_a_model_that_could_not_be_loaded_is_not_saved(tmp_path):
+    model = models.vae(networks.Networks(nn.Linear(6, 4), nn.Linear(3, 6), (6,), 3, 4, nn.Linear))
+    with pytest.raises(ValueError, match=r"expected networks of vaelab\.networks; others could not be rebuilt"):
+        checkpoints.save(tmp_path / "run", model, DENSITIES["normal"]())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_density_that_is_not_fitted_is_not_saved(tmp_path):
+    with pytest.raises(ValueError, match="not fitted yet"):
+        checkpoints.save(tmp_path, make(), densities.GaussianMixture())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_files_get_the_usual_permissions(folder):
+    usual = folder / "usual"
+    usual.touch()
+    assert {p.stat().st_mode for p in folder.iterdir()} == {usual.stat().st_mode}
+
+
+# ---- damaged and foreign -------------------------------------------------------------------------------------------
+
+
+def flips(content, n, seed=0):
+    """The content with one bit flipped, n times over."""
+    rng = random.Random(seed)
+    for _ in range(n):
+        place, bit = rng.randrange(len(content)), rng.randrange(8)
+        yield content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "run.json"])
+def test_every_flipped_bit_of_a_model_is_noticed(folder, name):
+    path = folder / name
+    header = path.read_bytes()[:2500]
+    whole = path.read_bytes()
+    damaged = [*flips(whole, 60), *(part + whole[len(header) :] for part in flips(header, 60, seed=1))]
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError):
+            checkpoints.load(folder)
+    path.write_bytes(whole)
+    checkpoints.load(folder)
+
+
+def test_every_flipped_bit_of_a_state_is_noticed(tmp_path):
+    path = tmp_path / "a.state.safetensors"
+    write_state(path, {"w": torch.arange(6.0), "step": torch.tensor(3)}, {"step": 3, "history": {"nll": [1.5, 0.25]}})
+    whole = path.read_bytes()
+    for content in flips(whole, 300):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"a\.state\.safetensors"):
+            read_state(path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "run.json"])
+@pytest.mark.parametrize("keep", [0, 1, 8, 100, -2])
+def test_a_truncated_file_is_refused(folder, name, keep):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=f"{name} is damaged"):
+        checkpoints.load(folder)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 200, -1])
+def test_a_truncated_state_is_refused(tmp_path, keep):
+    path = tmp_path / "a"
+    write_state(path, {"w": torch.arange(600.0)}, {"step": 1})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"damaged or no safetensors file .*; delete it to start anew"):
+        read_state(path)
+
+
+class Bomb:
+    """Unpickling this makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("as_torch", [False, True])
+def test_a_pickle_in_disguise_is_refused_and_not_run(folder, tmp_path, as_torch):
+    bomb = Bomb(tmp_path / "exploded")
+    for path in (folder / "model.safetensors", tmp_path / "a"):
+        torch.save(bomb, path) if as_torch else path.write_bytes(pickle.dumps(bomb))
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged or missing"):
+        checkpoints.load(folder)
+    with pytest.raises(CheckpointError, match="damaged or no safetensors file"):
+        read_state(tmp_path / "a")
+    assert not bomb.path.exists()
+
+
+def test_the_package_never_unpickles_files():
+    for path in Path(vaelab.__file__).parent.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        found = re.search(r"import pickle|(?<!safetensors\.)torch\.load\(|allow_pickle=True|pickle\.load", source)
+        assert not found, f"{path.name}: {found}"
+
+
+def test_foreign_files_are_refused(folder, tmp_path):
+    safetensors.torch.save_file({"w": torch.zeros(3)}, tmp_path / "a")
+    with pytest.raises(CheckpointError, match="expected the format 'vaelab training state 1', found \"none of vaelab"):
+        read_state(tmp_path / "a")
+    shutil.copy(tmp_path / "a", folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors and run\.json do not match their checksum"):
+        checkpoints.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("told", "found"), [({"format": "vaelab model 9"}, "'vaelab model 9'"), ({}, "None"), ([1], "'list'"), (3, "'int'")]
+)
+def test_another_format_is_named(folder, told, found):
+    (folder / "run.json").write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match=f"expected the format 'vaelab model 1', found {found}"):
+        checkpoints.load(folder)
+
+
+def test_parts_of_another_version_are_named(folder):
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    told = json.loads((folder / "run.json").read_text())
+    told["model"]["posterior"]["name"] = "Vampire"
+    told["sha256"] = _files.digest(tensors, {k: v for k, v in told.items() if k != "sha256"})
+    (folder / "run.json").write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match=r"its parts do not fit this version of vaelab \(posterior: .*'Vampire'"):
+        checkpoints.load(folder)
+
+
+def test_missing_folders_and_files_are_named(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder; expected one that `vaelab train` or"):
+        checkpoints.load(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"holds no run\.json \(not a saved model\)"):
+        checkpoints.load(tmp_path)
+    write_state(tmp_path / "stage1.state.safetensors", {}, {})
+    with pytest.raises(FileNotFoundError, match="training has not finished: give the same `vaelab train` command"):
+        checkpoints.load(tmp_path)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged or missing"):
+        checkpoints.load(folder)
+
+
+# ---- whole or not there --------------------------------------------------------------------------------------------
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from vaelab import _files
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+{how}
+_files.write_atomic(Path(sys.argv[1]), b"new" * 1000)
+"""
+MOMENTS = {
+    "before the disk has it": "os.fsync = die",
+    "before the new name": "Path.replace = die",
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_writer_killed_leaves_the_old_file(moment, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"old")
+    script = KILLED.format(how=MOMENTS[moment])
+    done = subprocess.run([sys.executable, "-c", script, path], check=False, timeout=120)
+    assert done.returncode == -9
+    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 2
+    _files.check_writable(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_file(call, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(*((os, "fsync") if call == "fsync" else (Path, "replace")), fail)
+    with pytest.raises(OSError, match=r"could not write .*a \(No space left on device\); nothing that was there is"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/vaelab")):
+        with pytest.raises(OSError, match=r"cannot write to .* \(.*\); choose another folder") as caught:
+            checkpoints.save(folder, make(), second_stage())
+        assert caught.value.errno
+
+
+def test_clearing_up_leaves_other_files_alone(tmp_path):
+    for name in (".hidden", "a.safetensors", ".a.safetensors.bak", f"visible{_files._PARTIAL}"):
+        (tmp_path / name).touch()
+    _files.check_writable(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_the_digest_knows_names_types_shapes_and_what_is_told():
+    x = torch.arange(4.0)
+    others = ({"y": x}, {"x": x.double()}, {"x": x.reshape(2, 2)}, {"x": x + 1}, {"x": x, "y": x[:0]})
+    digests = {_files.digest(t) for t in ({"x": x}, *others)} | {_files.digest({"x": x}, {"a": 1})}
+    assert len(digests) == 7 and _files.digest({"x": x}) == _files.digest({"x": x.clone()})

@@ -1,0 +1,156 @@
+"""γ is a variance; the two terms of −log p(x given z), its gradient, and where the three rules of γ end."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, Normal
+
+from vaelab import models, networks, training
+from vaelab.likelihoods import CrossEntropy, Gaussian
+
+
+def pair(n=4, shape=(2, 3, 3), seed=0):
+    x, x_hat = torch.rand(2, n, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return x, x_hat
+
+
+def mse(x, x_hat):
+    return (x - x_hat).square().mean().item()
+
+
+# ---- Gaussian ------------------------------------------------------------------------------------------------------
+
+
+def test_nll_is_that_of_torch_with_gamma_as_variance():
+    x, x_hat = pair()
+    expected = -Normal(x_hat, math.sqrt(0.3)).log_prob(x).flatten(1).sum(1)
+    torch.testing.assert_close(Gaussian(0.3).double().nll(x, x_hat), expected, rtol=1e-6, atol=0)
+
+
+def test_nll_is_the_data_term_of_equation_8_pixel_by_pixel():
+    x, x_hat = pair()
+    likelihood = Gaussian("learned", init=0.2).double()
+    gamma = likelihood.gamma
+    for row, value in enumerate(likelihood.nll(x, x_hat).tolist()):
+        pixels = zip(x[row].ravel().tolist(), x_hat[row].ravel().tolist(), strict=True)
+        total = sum(0.5 * (a - b) ** 2 / gamma + 0.5 * math.log(2 * math.pi * gamma) for a, b in pixels)
+        assert value == pytest.approx(total, rel=1e-12)
+
+
+def test_gradients_agree_with_finite_differences():
+    x, x_hat = pair(2)
+    likelihood = Gaussian().double()
+
+    def nll(x_hat, log_gamma):
+        with torch.no_grad():
+            likelihood.log_gamma.copy_(log_gamma)
+        return torch.func.functional_call(likelihood, {"log_gamma": log_gamma}, (x, x_hat))
+
+    likelihood.forward = likelihood.nll
+    log_gamma = torch.tensor(-0.4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(nll, (x_hat.requires_grad_(), log_gamma))
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_gradient_of_log_gamma_vanishes_at_the_mean_squared_error(factor):
+    x, x_hat = pair()
+    likelihood = Gaussian().double()
+    likelihood.gamma = factor * mse(x, x_hat)
+    likelihood.nll(x, x_hat).mean().backward()
+    d = x[0].numel()
+    assert likelihood.log_gamma.grad.item() == pytest.approx(0.5 * d * (1 - 1 / factor), abs=1e-10)
+
+
+def test_optimal_gamma_ends_at_the_mean_squared_error():
+    x, x_hat = pair()
+    likelihood = Gaussian("optimal").double()
+    likelihood.nll(x, x_hat)
+    assert likelihood.gamma == pytest.approx(0.99 * 1 + 0.01 * mse(x, x_hat))
+    for _ in range(2500):
+        likelihood.nll(x, x_hat)
+    assert likelihood.gamma == pytest.approx(mse(x, x_hat), rel=1e-9)
+
+
+def test_optimal_gamma_does_not_move_in_evaluation():
+    likelihood = Gaussian("optimal", init=0.5).eval()
+    likelihood.nll(*pair())
+    assert likelihood.gamma == pytest.approx(0.5)
+
+
+def test_learned_gamma_ends_at_the_mean_squared_error():
+    x, x_hat = pair()
+    likelihood = Gaussian("learned").double()
+    optimizer = torch.optim.Adam(likelihood.parameters(), lr=0.05)
+    for _ in range(500):
+        optimizer.zero_grad()
+        likelihood.nll(x, x_hat).mean().backward()
+        optimizer.step()
+    assert likelihood.gamma == pytest.approx(mse(x, x_hat), rel=1e-4)
+
+
+def test_fixed_gamma_never_moves():
+    with networks.seeded(0):
+        model = models.vae(networks.mlp(3, latent_dim=2, hidden=(4,)), gamma=0.25)
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    run = training.fit(model, x, epochs=3, batch_size=10, weight_decay=1.0, device="cpu", progress=False)
+    assert model.gamma == pytest.approx(0.25) and run.history["gamma"].tolist() == [model.gamma] * 3
+    assert not any("gamma" in name for name, _ in model.named_parameters())
+
+
+def test_gamma_can_be_set():
+    likelihood = Gaussian()
+    likelihood.gamma = 0.01
+    assert likelihood.gamma == pytest.approx(0.01)
+    with pytest.raises(ValueError, match="gamma, the decoder variance: expected a finite number > 0, got -1"):
+        likelihood.gamma = -1
+
+
+@pytest.mark.parametrize("gamma", [0, -1.0, float("nan"), float("inf"), None])
+def test_gamma_must_be_positive(gamma):
+    with pytest.raises(ValueError, match="gamma, the decoder variance: expected a finite number > 0, got"):
+        Gaussian(gamma)
+
+
+def test_other_settings_are_checked():
+    with pytest.raises(ValueError, match='expected "learned", "optimal" or a number > 0, got \'lerned\''):
+        Gaussian("lerned")
+    with pytest.raises(ValueError, match="expected a finite number > 0, got 0"):
+        Gaussian("learned", init=0)
+    with pytest.raises(ValueError, match=r"decay: expected a number in \[0, 1\), got 1"):
+        Gaussian("optimal", decay=1)
+
+
+@pytest.mark.parametrize("likelihood", [Gaussian(0.2), Gaussian("learned", init=2.0), Gaussian("optimal", decay=0.9)])
+def test_spec_rebuilds_it(likelihood):
+    spec = likelihood.spec()
+    assert spec.pop("name") == "Gaussian"
+    again = Gaussian(**spec)
+    assert again.spec() == likelihood.spec() and again.gamma == likelihood.gamma
+
+
+# ---- cross-entropy -------------------------------------------------------------------------------------------------
+
+
+def test_cross_entropy_is_bernoulli_for_bits():
+    x, x_hat = pair()
+    bits = (x > 0.5).double()
+    expected = -Bernoulli(x_hat).log_prob(bits).flatten(1).sum(1)
+    torch.testing.assert_close(CrossEntropy().nll(bits, x_hat), expected)
+
+
+def test_cross_entropy_for_grey_values():
+    x, x_hat = pair()
+    expected = -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()).flatten(1).sum(1)
+    torch.testing.assert_close(CrossEntropy().nll(x, x_hat), expected)
+    assert CrossEntropy.gamma is None
+
+
+def test_cross_entropy_is_finite_at_certain_and_right():
+    x = torch.tensor([[0.0, 1.0]])
+    assert CrossEntropy().nll(x, x).item() == 0
+
+
+def test_cross_entropy_gradient_agrees_with_finite_differences():
+    x, x_hat = pair(2)
+    assert torch.autograd.gradcheck(lambda y: CrossEntropy().nll(x, y), x_hat.clamp(0.05, 0.95).requires_grad_())

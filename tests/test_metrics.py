@@ -1,0 +1,146 @@
+"""Each measure against its definition, written out by brute force."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+from vaelab import metrics
+
+
+def normal(n, k, seed=0):
+    return torch.randn(n, k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def samples(n=23, m=31, k=3):
+    return normal(n, k), 1.5 * normal(m, k, seed=1) + 0.3
+
+
+def double_loop(x, y, skip):
+    pairs = [(a - b).square().sum().item() for i, a in enumerate(x) for j, b in enumerate(y) if not (skip and i == j)]
+    return np.array(pairs)
+
+
+def imq_by_hand(squared, k):
+    return sum(2 * k * s / (2 * k * s + squared) for s in (0.1, 0.2, 0.5, 1, 2, 5, 10))
+
+
+# ---- MMD and energy distance ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", [7, 512])
+def test_mmd_is_the_double_loop(block, monkeypatch):
+    monkeypatch.setattr(metrics, "BLOCK", block)
+    x, y = samples()
+    xx, yy, xy = (imq_by_hand(double_loop(*p), 3).mean() for p in ((x, x, True), (y, y, True), (x, y, False)))
+    assert metrics.mmd2(x, y) == pytest.approx(xx + yy - 2 * xy, abs=1e-12)
+
+
+@pytest.mark.parametrize("block", [7, 512])
+def test_energy_distance_is_the_double_loop(block, monkeypatch):
+    monkeypatch.setattr(metrics, "BLOCK", block)
+    x, y = samples()
+    xx, yy, xy = (np.sqrt(double_loop(*p)).mean() for p in ((x, x, True), (y, y, True), (x, y, False)))
+    assert metrics.energy_distance(x, y) == pytest.approx(2 * xy - xx - yy, abs=1e-9)
+
+
+@pytest.mark.parametrize("measure", [metrics.mmd2, metrics.energy_distance])
+def test_equal_distributions_are_at_distance_zero_without_bias(measure):
+    values = np.array([measure(normal(20, 2, seed=2 * s), normal(25, 2, seed=2 * s + 1)) for s in range(300)])
+    assert abs(values.mean()) < 5 * values.std() / 300**0.5 and (values < 0).any()
+
+
+def test_mmd_takes_another_kernel():
+    x, y = samples()
+    assert metrics.mmd2(x, y, lambda squared, dimension: squared / dimension) < 0  # −2/k ‖m_x − m_y‖², estimated
+    expected = -2 / 3 * ((x.mean(0) - y.mean(0)).square().sum() - x.var(0).sum() / 23 - y.var(0).sum() / 31)
+    assert metrics.mmd2(x, y, lambda squared, dimension: squared / dimension) == pytest.approx(expected.item())
+
+
+def test_the_kernel_is_its_formula():
+    squared = torch.tensor([0.0, 1.0, 17.5]).double()
+    expected = torch.tensor([imq_by_hand(s, 4) for s in squared.tolist()]).double()
+    torch.testing.assert_close(metrics.imq()(squared, 4), expected)
+
+
+# ---- Fréchet -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [1, 3, 20])
+def test_frechet_distance_is_that_of_scipys_root(k):
+    x, y = samples(200, 150, k)
+    y = y @ normal(k, k, seed=5)
+    (a, b), (m, n) = (np.cov(s.numpy().T).reshape(k, k) for s in (x, y)), (s.numpy().mean(0) for s in (x, y))
+    root = scipy.linalg.sqrtm(a @ b)
+    expected = ((m - n) ** 2).sum() + np.trace(a) + np.trace(b) - 2 * np.trace(root).real
+    assert metrics.frechet_distance(x, y) == pytest.approx(expected, rel=1e-6)
+
+
+def test_frechet_distance_of_known_gaussians():
+    x = normal(50, 3)
+    assert metrics.frechet_distance(x, x + torch.tensor([3.0, 4.0, 0.0])) == pytest.approx(25, abs=1e-6)
+    scaled = metrics.frechet_distance(x, 3 * (x - x.mean(0)) + x.mean(0))
+    assert scaled == pytest.approx(4 * x.var(0).sum().item())  # (3σ − σ)² for every direction
+
+
+def test_frechet_distance_of_fewer_rows_than_features():
+    x, y = samples(5, 6, 12)
+    assert 0 < metrics.frechet_distance(x, y) < math.inf
+    assert metrics.frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
+
+
+# ---- spectra and dimensions ----------------------------------------------------------------------------------------
+
+
+def test_singular_values_are_those_of_the_second_moment():
+    z = normal(40, 3) + 1
+    moments = np.linalg.eigvalsh((z.T @ z).numpy() / 40)[::-1]
+    np.testing.assert_allclose(metrics.singular_values(z), np.sqrt(moments), rtol=1e-10)
+
+
+def test_singular_values_of_a_standard_normal_are_near_one():
+    assert (metrics.singular_values(normal(20_000, 4)) - 1).abs().max() < 0.05
+
+
+def test_active_dims_count_small_eigenvalues():
+    eigenvalues = torch.tensor([[0.01, 0.02, 0.99], [0.01, 0.6, 1.0], [0.01, 0.3, 0.9]])
+    assert metrics.active_dims(eigenvalues) == 2 and metrics.active_dims(eigenvalues.numpy(), threshold=0.95) == 2
+    assert metrics.active_dims(eigenvalues, threshold=0.015) == 1
+    with pytest.raises(ValueError, match="threshold: expected a finite number > 0, got 0"):
+        metrics.active_dims(eigenvalues, threshold=0)
+
+
+def test_mean_squared_error_is_a_mean_over_everything():
+    x, y = normal(6, 4), normal(6, 4, seed=1)
+    expected = np.mean([(a - b) ** 2 for a, b in zip(x.ravel().tolist(), y.ravel().tolist(), strict=True)])
+    assert metrics.mean_squared_error(x, y) == pytest.approx(expected)
+    assert metrics.mean_squared_error(x.numpy(), y.numpy()) == pytest.approx(expected)
+    with pytest.raises(ValueError, match=r"expected two samples of one shape, got \(6, 4\) and \(6, 1\)"):
+        metrics.mean_squared_error(x, y[:, :1])
+
+
+# ---- doors ---------------------------------------------------------------------------------------------------------
+
+
+def test_arrays_and_tensors_and_images_are_welcome():
+    x, y = samples()
+    for measure in (metrics.mmd2, metrics.energy_distance, metrics.frechet_distance):
+        assert measure(x.numpy(), y) == measure(x, y) == measure(x.reshape(23, 1, 3), y)
+        assert type(measure(x, y)) is float
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.zeros(1, 3), r"expected a sample \(n, κ\) of at least 2 rows, got shape \(1, 3\)"),
+        (torch.zeros(5), r"of at least 2 rows, got shape \(5,\)"),
+        (torch.full((5, 3), math.nan), "holds NaN or infinite values"),
+        (torch.zeros(5, 2), "expected samples of one dimension, got 2 and 3"),
+    ],
+)
+@pytest.mark.parametrize("measure", [metrics.mmd2, metrics.energy_distance, metrics.frechet_distance])
+def test_bad_samples_are_answered(measure, x, message):
+    with pytest.raises(ValueError, match=message):
+        measure(x, torch.zeros(5, 3))

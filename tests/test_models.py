@@ -1,0 +1,172 @@
+"""One class, four choices: the objective is the papers' sum, and a model survives every way of moving it."""
+
+import copy
+import math
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from vaelab import likelihoods, models, networks, posteriors, regularizers
+from vaelab.models import Autoencoder
+
+CATALOGUE = {
+    "vae": lambda: models.vae(networks.mlp(6, 3, (8,))),
+    "vae, fixed": lambda: models.vae(networks.mlp(6, 3, (8,)), gamma=0.5),
+    "vae, optimal": lambda: models.vae(networks.mlp(6, 3, (8,)), gamma="optimal"),
+    "beta-vae": lambda: models.vae(networks.mlp(6, 3, (8,)), beta=4.0),
+    "vae, full": lambda: models.vae(networks.mlp(6, 3, (8,)), full=True),
+    "ce-vae": lambda: models.ce_vae(networks.mlp(6, 3, (8,), output="sigmoid")),
+    "ae": lambda: models.ae(networks.mlp(6, 3, (8,))),
+    "cv-vae": lambda: Autoencoder(networks.mlp(6, 3, (8,)), posteriors.ConstantGaussian),
+    "rae": lambda: Autoencoder(
+        networks.mlp(6, 3, (8,)), posteriors.PointHead, likelihoods.Gaussian(1.0), regularizers.SquaredNorm(0.1)
+    ),
+    "infogan": lambda: models.vae(networks.infogan(1, 8, 3)),
+}
+
+
+def make(name):
+    with networks.seeded(0):
+        return CATALOGUE[name]()
+
+
+def images(model, n=5, dtype=torch.float32):
+    return torch.rand(n, *model.image_shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_terms_are_one_value_a_row(name):
+    model = make(name)
+    terms = model(images(model))
+    assert terms.nll.shape == terms.latent.shape == (5,)
+    sum(terms).sum().backward()
+    missing = [n for n, p in model.named_parameters() if p.grad is None]
+    assert not missing
+
+
+def test_the_objective_is_the_negative_elbo():
+    model = make("vae").double()
+    model.likelihood.gamma = 0.3
+    x = images(model, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(1)
+    terms = model.loss_terms(x, generator)
+    q = model.encode(x)
+    eps = torch.randn(5, 3, generator=generator.manual_seed(1), dtype=torch.float64)
+    x_hat = model.decode(q.mean + q.sigma * eps)
+    gamma, d = model.gamma, 6
+    nll = (x - x_hat).square().sum(1) / (2 * gamma) + d / 2 * math.log(2 * math.pi * gamma)
+    kl = 0.5 * (q.mean**2 + q.sigma**2 - 1 - 2 * q.sigma.log()).sum(1)
+    torch.testing.assert_close(terms.nll, nll)
+    torch.testing.assert_close(terms.latent, kl)
+
+
+def test_gradient_of_the_objective_agrees_with_finite_differences():
+    model = make("vae").double()
+    x, weight = images(model, 3, torch.float64), model.decoder[1].weight
+
+    def loss():
+        return sum(t.mean() for t in model.loss_terms(x, torch.Generator().manual_seed(2)))
+
+    loss().backward()
+    for place in ((0, 0), (3, 5), (5, 10)):
+        with torch.no_grad():
+            weight[place] += 1e-5
+            up = loss().item()
+            weight[place] -= 2e-5
+            down = loss().item()
+            weight[place] += 1e-5
+        assert weight.grad[place].item() == pytest.approx((up - down) / 2e-5, rel=1e-6)
+
+
+def test_encoder_gets_its_gradient_through_the_draw():
+    model = make("ae")
+    model.loss_terms(images(model)).nll.sum().backward()
+    assert model.posterior.mean.weight.grad.any()
+
+
+# ---- moving a model ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("move", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["copy", "pickle"])
+def test_a_moved_model_is_the_same_model(name, move):
+    model = make(name).train(False)
+    before = torch.get_rng_state()
+    again = move(model)
+    assert torch.equal(before, torch.get_rng_state()), "the caller's random state moved"
+    assert again.spec() == model.spec() and not again.training
+    x = images(model)
+    assert torch.equal(again.reconstruct(x), model.reconstruct(x)) and again.gamma == model.gamma
+
+
+def test_precision_and_mode_move_too():
+    again = copy.deepcopy(make("vae").double())
+    assert again.training and next(again.parameters()).dtype == torch.float64
+
+
+def test_networks_made_by_hand_train_but_cannot_be_rebuilt():
+    nets = networks.Networks(nn.Linear(6, 4), nn.Linear(3, 6), (6,), 3, 4, nn.Linear)
+    model = models.vae(nets)
+    assert model(torch.zeros(2, 6)).nll.shape == (2,)
+    with pytest.raises(ValueError, match=r"made by hand: expected those of vaelab\.networks"):
+        copy.deepcopy(model)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "message"),
+    [
+        ("networks", "infogun", "did you mean 'infogan'"),
+        ("posterior", "DiagonalGausian", "did you mean 'DiagonalGaussian'"),
+        ("likelihood", "system", "expected one of 'Gaussian', 'CrossEntropy', got 'system'"),
+        ("latent_term", "MMD", "expected one of 'KL', 'SquaredNorm', got 'MMD'"),
+    ],
+)
+def test_unknown_parts_are_refused(part, name, message):
+    spec = make("vae").spec()
+    spec[part] = {**spec[part], "name": name}
+    with pytest.raises(ValueError, match=message):
+        models.from_spec(spec)
+
+
+# ---- codes and images ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vae", "vae, full", "infogan"])
+def test_codes_and_images_do_not_depend_on_the_batch(name):
+    model = make(name).double()
+    x = images(model, 7, torch.float64)
+    torch.testing.assert_close(model.codes(x, 3).mean, model.codes(x).mean)
+    z = model.codes(x).mean
+    torch.testing.assert_close(model.images(z, 2), model.images(z))
+    torch.testing.assert_close(model.reconstruct(x), model.images(z))
+
+
+def test_evaluation_leaves_the_mode_and_the_statistics_as_they_were():
+    model = make("infogan").train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    model.reconstruct(images(model))
+    assert model.training and all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert not model.codes(images(model)).mean.requires_grad
+
+
+def test_inputs_are_checked():
+    model = make("vae")
+    with pytest.raises(ValueError, match=r"expected shape \(n, 6\), as the network was built for, got \(2, 5\)"):
+        model.codes(torch.zeros(2, 5))
+    with pytest.raises(TypeError, match=r"expected floating-point values, got torch\.uint8; .* pass x / 255"):
+        model.codes(torch.zeros(2, 6, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"codes: expected shape \(n, 3\), got \(2, 4\)"):
+        model.images(torch.zeros(2, 4))
+
+
+def test_cross_entropy_wants_a_sigmoid():
+    with pytest.raises(ValueError, match=r'cross-entropy needs outputs in .* build the mlp with output="sigmoid"'):
+        models.ce_vae(networks.mlp(6, 3))
+
+
+def test_full_covariance_contains_the_diagonal_one():
+    model = make("vae, full")
+    assert isinstance(model.codes(images(model)), posteriors.FullNormal)
+    assert (model.codes(images(model)).eigenvalues() > 0).all()

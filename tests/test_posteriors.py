@@ -1,0 +1,194 @@
+"""Each closed form has a brute-force twin: torch's own distributions, Monte Carlo, finite differences."""
+
+import pytest
+import torch
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
+
+from vaelab import networks, posteriors
+from vaelab.posteriors import DiagonalNormal, FullNormal, Point
+
+KINDS = ("diagonal", "full")
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=generator(seed), dtype=torch.float64)
+
+
+def build(kind, mean, raw):
+    """A posterior from unconstrained parameters: mean (n, k) and raw (n, k) or (n, k, k)."""
+    if kind == "diagonal":
+        return DiagonalNormal(mean, (0.5 * raw).exp(), raw)
+    return FullNormal(mean, raw.tril(-1) + torch.diag_embed(raw.diagonal(dim1=-2, dim2=-1).exp()))
+
+
+def example(kind, n=4, k=3):
+    shape = (n, k) if kind == "diagonal" else (n, k, k)
+    return build(kind, normal(n, k), 0.7 * normal(*shape, seed=1))
+
+
+def twin(q):
+    """The same distribution by torch."""
+    return MultivariateNormal(q.mean, q.covariance())
+
+
+def standard_normal(k):
+    return MultivariateNormal(torch.zeros(k, dtype=torch.float64), torch.eye(k, dtype=torch.float64))
+
+
+# ---- closed forms --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kl_is_that_of_torch(kind):
+    q = example(kind)
+    assert q.kl_to_standard_normal().shape == (4,)
+    expected = kl_divergence(twin(q), standard_normal(3))
+    torch.testing.assert_close(q.kl_to_standard_normal(), expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kl_is_within_five_standard_errors_of_monte_carlo(kind):
+    n = 40_000
+    q = example(kind, n=1)
+    rows = q[torch.zeros(n, dtype=torch.long)]
+    z = rows.rsample(generator(2))
+    log_ratio = rows.log_prob(z) - standard_normal(3).log_prob(z)
+    error = (log_ratio.mean() - q.kl_to_standard_normal()).abs()
+    assert error < 5 * log_ratio.std() / n**0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_log_prob_is_that_of_torch(kind):
+    q, z = example(kind), normal(4, 3, seed=3)
+    torch.testing.assert_close(q.log_prob(z), twin(q).log_prob(z), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_draws_have_the_mean_and_covariance_that_q_says(kind):
+    n = 40_000
+    q = example(kind, n=1)
+    z = q[torch.zeros(n, dtype=torch.long)].rsample(generator(4))
+    centred = z - q.mean
+    assert (centred.mean(0).abs() < 5 * z.std(0) / n**0.5).all()
+    products = centred.unsqueeze(2) * centred.unsqueeze(1)
+    assert ((products.mean(0) - q.covariance()[0]).abs() < 5 * products.std(0) / n**0.5).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_eigenvalues_are_those_of_the_covariance_in_ascending_order(kind):
+    q = example(kind)
+    torch.testing.assert_close(q.eigenvalues(), torch.linalg.eigvalsh(q.covariance()), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_and_rsample_agree(kind):
+    q = example(kind)
+    eps = torch.randn(4, 3, generator=generator(5), dtype=torch.float64)
+    assert torch.equal(q.at(eps), q.rsample(generator(5)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_agree_with_finite_differences(kind):
+    mean, eps = normal(2, 3).requires_grad_(), normal(2, 3, seed=6)
+    raw = (0.5 * normal(*((2, 3) if kind == "diagonal" else (2, 3, 3)), seed=7)).requires_grad_()
+    z = normal(2, 3, seed=8).requires_grad_()
+    assert torch.autograd.gradcheck(lambda m, r: build(kind, m, r).kl_to_standard_normal(), (mean, raw))
+    assert torch.autograd.gradcheck(lambda m, r: build(kind, m, r).at(eps), (mean, raw))
+    assert torch.autograd.gradcheck(lambda m, r, z: build(kind, m, r).log_prob(z), (mean, raw, z))
+
+
+def test_standard_normal_itself_has_no_kl():
+    zero = torch.zeros(2, 3, dtype=torch.float64)
+    assert torch.equal(build("diagonal", zero, zero).kl_to_standard_normal(), zero[:, 0])
+    assert torch.equal(build("full", zero, zero.new_zeros(2, 3, 3)).kl_to_standard_normal(), zero[:, 0])
+
+
+# ---- rows ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("q", [Point(normal(4, 3)), example("diagonal"), example("full")], ids=["point", *KINDS])
+def test_rows_are_taken_and_joined(q):
+    again = posteriors.cat([q[:1], q[torch.tensor([1, 2, 3])]])
+    assert len(again) == len(q) == 4 and type(again) is type(q)
+    assert all(torch.equal(getattr(again, name), value) for name, value in vars(q).items())
+    assert q.to(torch.float32).mean.dtype == torch.float32
+
+
+def test_a_point_has_no_noise_and_no_density():
+    q = Point(normal(4, 3))
+    assert torch.equal(q.rsample(), q.mean) and not q.eigenvalues().any() and not q.covariance().any()
+    assert q.covariance().shape == (4, 3, 3)
+    for call in (q.kl_to_standard_normal, lambda: q.log_prob(q.mean)):
+        with pytest.raises(TypeError, match=r"a point code .* expected a .*Gaussian head"):
+            call()
+
+
+def test_draws_leave_the_global_random_state_alone():
+    before = torch.get_rng_state()
+    example("diagonal").rsample(generator())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+# ---- heads ---------------------------------------------------------------------------------------------------------
+
+
+def head(kind, **arguments):
+    with networks.seeded(0):
+        return kind(networks.mlp(5, latent_dim=3), **arguments).double()
+
+
+def features():
+    return normal(4, 128 + 5)
+
+
+def test_diagonal_head_reads_log_sigma_squared():
+    net = head(posteriors.DiagonalGaussian)
+    mean, log_var = net.parameters_of_q(features()).chunk(2, -1)
+    q = net(features())
+    assert torch.equal(q.mean, mean)
+    torch.testing.assert_close(q.covariance().diagonal(dim1=1, dim2=2).log(), log_var, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(q.log_var, log_var)
+
+
+def test_infogan_head_reads_sigma_through_a_softplus():
+    with networks.seeded(0):
+        net = posteriors.DiagonalGaussian(networks.infogan(1, 8, latent_dim=3)).eval()
+    x = torch.randn(4, 1024, generator=generator())
+    raw = net.parameters_of_q(x)[:, 3:]
+    q = net(x)
+    torch.testing.assert_close(q.sigma, 1e-6 + torch.log1p(raw.exp()))
+    torch.testing.assert_close(q.log_var, 2 * q.sigma.log())
+
+
+def test_full_head_is_lower_triangular_with_positive_diagonal():
+    q = head(posteriors.FullGaussian)(features())
+    assert torch.equal(q.scale_tril, q.scale_tril.tril()) and (q.scale_tril.diagonal(dim1=1, dim2=2) > 0).all()
+    below = q.scale_tril[:, 1, 0]
+    assert below.unique().numel() == len(below) and below.all()
+
+
+def test_full_head_reaches_every_covariance():
+    net, target = head(posteriors.FullGaussian), torch.tensor([[2.0, 0.8, 0], [0.8, 1, -0.3], [0, -0.3, 0.5]]).double()
+    log_d = torch.linalg.cholesky(target).diagonal().log()
+    unit = torch.linalg.cholesky(target) / log_d.exp().unsqueeze(1)
+    with torch.no_grad():
+        net.parameters_of_q.weight.zero_()
+        net.parameters_of_q.bias.copy_(torch.cat((torch.zeros(3).double(), log_d, unit[net.below[0], net.below[1]])))
+    torch.testing.assert_close(net(features()).covariance()[0], target)
+
+
+def test_constant_head_has_one_sigma():
+    q = head(posteriors.ConstantGaussian, sigma=0.7)(features())
+    torch.testing.assert_close(q.covariance(), 0.49 * torch.eye(3).double().expand(4, 3, 3))
+    reference = kl_divergence(Normal(q.mean, q.sigma), Normal(0.0, 1.0)).sum(-1)
+    torch.testing.assert_close(q.kl_to_standard_normal(), reference)
+
+
+@pytest.mark.parametrize("sigma", [0, -1, float("nan")])
+def test_constant_sigma_must_be_positive(sigma):
+    with pytest.raises(ValueError, match="sigma, the standard deviation: expected a finite number > 0, got"):
+        head(posteriors.ConstantGaussian, sigma=sigma)

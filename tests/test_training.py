@@ -1,0 +1,454 @@
+"""The loop is Adam on the mean of two terms, nothing else; it repeats, resumes and fails as it says."""
+
+import errno
+import math
+import os
+import random
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from vaelab import _files, likelihoods, models, networks, training
+from vaelab._inputs import pick_device
+from vaelab.posteriors import DiagonalNormal
+from vaelab.training import Anneal, Cosine, HalveEvery, Hold, TrainingDiverged
+
+N, D, BATCH, EPOCHS = 50, 4, 8, 6  # six steps an epoch, and two rows left over
+
+
+def data(dtype=torch.float32):
+    return torch.randn(N, D, generator=torch.Generator().manual_seed(0), dtype=dtype)
+
+
+def make(gamma="learned", seed=0, **arguments):
+    with networks.seeded(seed):
+        return models.vae(networks.mlp(D, latent_dim=2, hidden=(8,)), gamma, **arguments)
+
+
+def fit(model=None, x=None, **arguments):
+    settings = {"epochs": EPOCHS, "batch_size": BATCH, "device": "cpu", "progress": False, **arguments}
+    return training.fit(make() if model is None else model, data() if x is None else x, **settings)
+
+
+def content(run):
+    """Everything that a run leaves, as bytes."""
+    weights = _files.digest(run.model.state_dict())
+    return weights, {k: v.tobytes() for k, v in run.history.items()}
+
+
+# ---- the loop ------------------------------------------------------------------------------------------------------
+
+
+def by_hand(gamma_lr=10.0, weight_decay=0.0):
+    """The same training as a bare loop."""
+    model, x = make(), data()
+    noise, losses = torch.Generator().manual_seed(0), []
+    rest = [p for n, p in model.named_parameters() if n != "likelihood.log_gamma"]
+    adam = torch.optim.Adam(
+        [
+            {"params": rest, "lr": 1e-3, "weight_decay": weight_decay},
+            {"params": [model.likelihood.log_gamma], "lr": 1e-3 * gamma_lr},
+        ],
+        fused=True,
+    )
+    for epoch in range(EPOCHS):
+        order = torch.randperm(N, generator=torch.Generator().manual_seed(epoch))
+        for step in range(N // BATCH):
+            rows = x[order[step * BATCH : (step + 1) * BATCH]]
+            q = model.encode(rows)
+            z = q.mean + q.sigma * torch.randn(BATCH, 2, generator=noise)
+            nll = model.likelihood.nll(rows, model.decode(z)).mean()
+            kl = q.kl_to_standard_normal().mean()
+            adam.zero_grad()
+            (nll + kl).backward()
+            adam.step()
+            losses.append((nll + kl).item())
+    return model, np.array(losses).reshape(EPOCHS, -1).mean(1)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_fit_is_the_bare_loop(weight_decay):
+    model, losses = by_hand(weight_decay=weight_decay)
+    run = fit(weight_decay=weight_decay)
+    np.testing.assert_allclose(run.history["loss"], losses, rtol=1e-5)
+    for name, value in run.model.state_dict().items():
+        torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_history_has_one_value_an_epoch():
+    run = fit()
+    assert list(run.history) == ["nll", "latent", "loss", "gamma", "lr"]
+    assert all(v.shape == (EPOCHS,) for v in run.history.values())
+    np.testing.assert_allclose(run.history["loss"], run.history["nll"] + run.history["latent"])
+    assert run.history["gamma"][-1] == run.model.gamma and not run.model.training and run.seconds > 0
+    assert run.settings["n"] == N and run.settings["epochs"] == EPOCHS
+
+
+def test_the_loss_falls_and_gamma_finds_the_error():
+    x = data() @ torch.diag(torch.tensor([3.0, 2.0, 0.1, 0.1]))
+    run = fit(x=x, epochs=200, lr=3e-3, schedule=Cosine())
+    assert run.history["loss"][-1] < run.history["loss"][0] - 3
+    q = run.model.codes(x)
+    z = q.at(torch.randn(N, 2, generator=torch.Generator().manual_seed(1)))
+    error = (x - run.model.images(z)).square().mean().item()
+    assert run.model.gamma == pytest.approx(error, rel=0.5)
+
+
+def test_fewer_rows_than_a_batch_are_one_batch():
+    run = fit(x=data()[:5], batch_size=128, epochs=2)
+    assert run.settings["batch_size"] == 5
+
+
+def test_models_without_gamma_train():
+    with networks.seeded(0):
+        model = models.ce_vae(networks.mlp(D, 2, (8,), output="sigmoid"))
+    run = fit(model, torch.rand(N, D), epochs=2)
+    assert np.isnan(run.history["gamma"]).all() and np.isfinite(run.history["loss"]).all()
+
+
+def test_precision_follows_the_model():
+    run = fit(make().double(), data(torch.float64), epochs=1)
+    assert {p.dtype for p in run.model.parameters()} == {torch.float64}
+
+
+def test_the_bar_can_be_shown(capsys):
+    fit(epochs=1, progress=True, label="a label")
+    assert "a label" in capsys.readouterr().err
+
+
+# ---- seeds ---------------------------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_bytes():
+    assert content(fit(seed=3)) == content(fit(seed=3))
+
+
+def test_different_seed_different_bytes():
+    assert content(fit(seed=3))[0] != content(fit(seed=4))[0]
+
+
+def test_the_callers_random_state_neither_matters_nor_moves():
+    torch.manual_seed(1)
+    first = content(fit())
+    torch.manual_seed(2), np.random.seed(2), random.seed(2)  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    assert content(fit()) == first
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all() and random.getstate() == before[2]  # noqa: NPY002
+
+
+# ---- schedules -----------------------------------------------------------------------------------------------------
+
+
+def test_halve_every():
+    factors = [HalveEvery(150)(epoch, 400) for epoch in (0, 149.99, 150, 299, 300, 399)]
+    assert factors == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_cosine():
+    assert [Cosine()(e, 10) for e in (0, 5, 10)] == pytest.approx([1, 0.5, 0])
+
+
+def test_anneal_and_hold():
+    anneal = Anneal(1.0, 1e-4, over=0.5)
+    assert [anneal(p) for p in (0, 0.125, 0.25, 0.5, 1)] == pytest.approx([1, 0.1, 1e-2, 1e-4, 1e-4])
+    assert [Hold(2.0, until=0.5)(p) for p in (0, 0.49, 0.5, 1)] == [2.0, 2.0, None, None]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda: HalveEvery(0), lambda: Anneal(0, 1), lambda: Anneal(1, -1), lambda: Anneal(1, 1, over=0), lambda: Hold(0)],
+)
+def test_schedules_are_checked(wrong):
+    with pytest.raises(ValueError, match=r"expected a (whole|finite) number"):
+        wrong()
+
+
+def test_the_step_size_follows_its_schedule():
+    assert fit(lr=0.01, schedule=HalveEvery(2)).history["lr"] == pytest.approx(np.repeat([0.01, 0.005, 0.0025], 2))
+    assert (fit(lr=0.01).history["lr"] == 0.01).all()
+
+
+def test_gamma_follows_its_schedule():
+    gamma = fit(gamma_schedule=Anneal(1.0, 0.01, over=1.0)).history["gamma"]
+    np.testing.assert_allclose(np.diff(np.log(gamma))[:-1], math.log(0.01) / EPOCHS, rtol=0.05)
+    held = fit(gamma_schedule=Hold(2.0)).history["gamma"]
+    assert held[: EPOCHS // 2] == pytest.approx(2.0, rel=0.05) and held[-1] != pytest.approx(2.0, rel=0.05)
+
+
+@pytest.mark.parametrize("gamma_lr", [1.0, 7.0])
+def test_log_gamma_has_a_step_size_of_its_own(gamma_lr):
+    run = fit(x=data()[:BATCH], epochs=1, lr=1e-3, gamma_lr=gamma_lr)  # Adam's first step is lr × the sign
+    assert abs(run.model.likelihood.log_gamma.item()) == pytest.approx(1e-3 * gamma_lr, rel=1e-3)
+
+
+def test_weight_decay_does_not_touch_gamma():
+    one = {"x": data()[:BATCH], "epochs": 1}
+    plain, decayed = (fit(make(), weight_decay=w, **one).model for w in (0.0, 1e6))
+    assert torch.equal(plain.likelihood.log_gamma, decayed.likelihood.log_gamma)
+    assert not torch.equal(plain.decoder[1].weight, decayed.decoder[1].weight)
+    model = make()
+    model.likelihood.gamma = 1e-3  # log γ ≠ 0, which a decay would pull to 0
+    groups = training._State(model, fit(epochs=1).settings | {"weight_decay": 0.5}, None, None, torch.device("cpu"))
+    assert [(len(g["params"]), g["weight_decay"]) for g in groups.optimizer.param_groups][1] == (1, 0.0)
+
+
+# ---- posteriors as data --------------------------------------------------------------------------------------------
+
+
+def test_posteriors_are_drawn_afresh_at_every_step():
+    q = DiagonalNormal(torch.zeros(6, D), torch.ones(6, D), torch.zeros(6, D))
+    model, seen = make(), []
+    usual = model.loss_terms
+    model.loss_terms = lambda x, generator: seen.append(x) or usual(x, generator)
+    fit(model, q, epochs=40, batch_size=6)
+    assert len({x.sum().item() for x in seen}) == 40
+    every = torch.cat(seen)
+    assert abs(every.mean()) < 5 / every.numel() ** 0.5 and every.std() == pytest.approx(1, abs=0.1)
+
+
+# ---- resuming ------------------------------------------------------------------------------------------------------
+
+VARIANTS = {
+    "plain": lambda: (make(), {}),
+    "cosine": lambda: (make(), {"schedule": Cosine()}),
+    "optimal": lambda: (make("optimal"), {"weight_decay": 1e-3}),
+    "hold": lambda: (make(full=True), {"gamma_schedule": Hold(0.5)}),
+}
+
+
+def interrupt_at(step, model):
+    """Press Ctrl-C in the middle of a step."""
+    usual = model.loss_terms
+
+    def loss_terms(x, generator):
+        loss_terms.step += 1
+        terms = usual(x, generator)
+        if loss_terms.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return terms
+
+    loss_terms.step = 0
+    model.loss_terms = loss_terms
+
+
+@pytest.mark.parametrize("step", [1, 6, 15])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_interrupted_run_ends_in_the_same_bytes(variant, step, tmp_path):
+    model, settings = VARIANTS[variant]()
+    expected = content(fit(model, **settings))
+    path = tmp_path / "run.state.safetensors"
+    model, settings = VARIANTS[variant]()
+    interrupt_at(step, model)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(model, checkpoint=path, **settings)
+    assert f"stopped after step {step} of 36; step {step} is saved in {path}" in caught.value.__notes__[0]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    model, settings = VARIANTS[variant]()
+    with torch.no_grad():
+        [p.add_(1) for p in model.parameters()]  # what it starts from does not matter: the checkpoint does
+    assert content(fit(model, checkpoint=path, **settings)) == expected
+
+
+def test_batch_statistics_resume_too(tmp_path):
+    x = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def run(interrupted=None, **arguments):
+        with networks.seeded(0):
+            model = models.vae(networks.infogan(1, 8, 2))
+        if interrupted:
+            interrupt_at(interrupted, model)
+        return fit(model, x, epochs=2, batch_size=5, **arguments)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(3, checkpoint=tmp_path / "a")
+    assert content(run(checkpoint=tmp_path / "a")) == content(run())
+
+
+def test_an_interrupt_without_a_checkpoint_says_so():
+    model = make()
+    interrupt_at(4, model)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(model)
+    assert caught.value.__notes__ == ["stopped after step 4 of 36; nothing was saved (no checkpoint file was named)"]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    first = content(fit(checkpoint=tmp_path / "a"))
+    before = (tmp_path / "a").read_bytes()
+    model = make(seed=9)
+    model.loss_terms = None
+    assert content(fit(model, checkpoint=tmp_path / "a")) == first
+    assert (tmp_path / "a").read_bytes() == before
+
+
+def test_checkpoints_come_as_often_as_asked(tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(_files, "write_state", lambda path, tensors, told: saved.append(told["step"]))
+    fit(checkpoint=tmp_path / "a", checkpoint_every=0)
+    assert saved == [6, 12, 18, 24, 30, 36]
+    fit(checkpoint=tmp_path / "a")
+    assert saved[6:] == [36]
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"seed": 1}, "seed: 0 there, 1 here"),
+        ({"lr": 0.5}, "lr: 0.001 there, 0.5 here"),
+        ({"epochs": 7}, "epochs: 6 there, 7 here"),
+        ({"schedule": Cosine()}, r"schedule: 'None' there, 'Cosine\(\)' here"),
+        ({"x": 2 * data()}, "data: "),
+        ({"model": make("optimal")}, "model: "),
+    ],
+    ids=["seed", "lr", "epochs", "schedule", "data", "model"],
+)
+def test_the_checkpoint_of_another_run_is_refused(other, named, tmp_path):
+    fit(checkpoint=tmp_path / "a")
+    before = (tmp_path / "a").read_bytes()
+    with pytest.raises(ValueError, match=f"belongs to another run .*{named}.*; use another folder, or delete the file"):
+        fit(checkpoint=tmp_path / "a", **other)
+    assert (tmp_path / "a").read_bytes() == before
+
+
+# ---- what can go wrong ---------------------------------------------------------------------------------------------
+
+
+class Breaking(likelihoods.Gaussian):
+    """Turns NaN at a step."""
+
+    calls, at = 0, 0
+
+    def nll(self, x, x_hat):
+        self.calls += 1
+        return super().nll(x, x_hat) + (math.nan if self.calls >= self.at else 0)
+
+
+def breaking(at):
+    model = make()
+    model.likelihood = Breaking()
+    model.likelihood.at = at
+    return model
+
+
+def test_nan_names_the_step_and_the_last_good_checkpoint(tmp_path):
+    path = tmp_path / "a"
+    with pytest.raises(TrainingDiverged, match=r"no longer finite at step 15 \(epoch 3\)") as caught:
+        fit(breaking(15), checkpoint=path, checkpoint_every=0)
+    assert f"the last good checkpoint is {path}, of step 12" in str(caught.value) and "smaller lr" in str(caught.value)
+    tensors, told = _files.read_state(path)
+    assert told["step"] == 12 and all(torch.isfinite(v).all() for v in tensors.values())
+
+
+def test_nan_without_a_checkpoint():
+    with pytest.raises(TrainingDiverged, match=r"step 2 \(epoch 1\); no checkpoint was saved before it"):
+        fit(breaking(2))
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    model = make()
+    model.decoder[1].weight.register_hook(lambda g: g * (math.nan if len(seen) >= 12 else 1))
+    usual, seen = model.loss_terms, []
+    model.loss_terms = lambda x, generator: seen.append(0) or usual(x, generator)
+    with pytest.raises(TrainingDiverged, match=r"step 12.*of step 6"):  # its loss was finite, its weights are not
+        fit(model, checkpoint=tmp_path / "a", checkpoint_every=0)
+    assert _files.read_state(tmp_path / "a")[1]["step"] == 6
+
+
+def test_an_exploding_step_size_is_noticed():
+    with pytest.raises(TrainingDiverged, match="no longer finite"):
+        fit(lr=1e30)
+
+
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    usual = os.fsync
+
+    def full(handle):
+        full.calls += 1
+        if full.calls > 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        usual(handle)
+
+    full.calls = 0
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="could not save the state of step 24: could not write") as caught:
+        fit(checkpoint=path, checkpoint_every=0)
+    assert "No space left on device" in str(caught.value) and caught.value.errno == errno.ENOSPC
+    assert "the checkpoint of step 18 is intact. Make room or choose another folder" in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"] and _files.read_state(path)[1]["step"] == 18
+    monkeypatch.undo()
+    assert content(fit(checkpoint=path)) == content(fit())
+
+
+def test_a_file_in_place_of_the_folder_is_noticed_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"cannot write to .*file \(.*\); choose another folder"):
+        fit(checkpoint=tmp_path / "file" / "a")
+
+
+NAN, INF = data(), data()
+NAN[7, 2], INF[3, 0] = math.nan, -math.inf
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (NAN, ValueError, "images: 1 of 50 hold NaN or infinite values, the first is number 7; remove or repair them"),
+        (INF, ValueError, "images: 1 of 50 hold NaN or infinite values, the first is number 3"),
+        (data()[0], ValueError, r"images: expected shape \(n, \.\.\.\) with at least 2 axes, got \(4,\)"),
+        (data()[None], ValueError, r"expected shape \(n, 4\), as the network was built for, got \(1, 50, 4\)"),
+        (data()[:, :3], ValueError, r"expected shape \(n, 4\), as the network was built for, got \(50, 3\)"),
+        (data()[:0], ValueError, "images: expected at least 2 of them, got 0; pass more rows"),
+        (data()[:1], ValueError, "images: expected at least 2 of them, got 1; pass more rows"),
+        (data().to(torch.uint8), TypeError, r"expected floating-point values, got torch\.uint8; .* pass x / 255"),
+        (np.zeros((5, 4), int), TypeError, r"expected floating-point values, got torch\.int64"),
+        ([["a"] * 4] * 3, TypeError, "images: expected a tensor or an array of numbers, got list of"),
+        (None, TypeError, "images: expected a tensor or an array of numbers, got NoneType of object"),
+    ],
+)
+def test_bad_images_are_answered(x, error, message):
+    with pytest.raises(error, match=message):
+        training.fit(make(), x, epochs=1, device="cpu", progress=False)
+
+
+def test_cross_entropy_needs_the_unit_interval():
+    with networks.seeded(0):
+        model = models.ce_vae(networks.mlp(D, 2, (8,), output="sigmoid"))
+    with pytest.raises(ValueError, match=r"cross-entropy needs values in \[0, 1\], got \[-.*\]; rescale them"):
+        fit(model)
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "message"),
+    [
+        ({"epochs": 0}, ValueError, "epochs: expected a whole number ≥ 1, got 0"),
+        ({"epochs": 1.5}, TypeError, r"epochs: expected a whole number ≥ 1, got 1.5 \(float\)"),
+        ({"batch_size": 0}, ValueError, "batch_size: expected a whole number ≥ 1, got 0"),
+        ({"lr": 0}, ValueError, "lr: expected a finite number > 0, got 0"),
+        ({"lr": math.nan}, ValueError, "lr: expected a finite number > 0, got nan"),
+        ({"gamma_lr": -1}, ValueError, "gamma_lr: expected a finite number > 0, got -1"),
+        ({"weight_decay": -1}, ValueError, "weight_decay: expected a number ≥ 0, got -1"),
+        ({"checkpoint_every": math.nan}, ValueError, "checkpoint_every: expected a number ≥ 0, got nan"),
+        ({"seed": -1}, ValueError, "seed: expected a whole number from 0"),
+        ({"device": "cuba"}, ValueError, "device: expected one of .* got 'cuba'; did you mean 'cuda'"),
+        ({"device": 3}, ValueError, "device: expected one of .* got 3"),
+        ({"device": "cuda:x"}, ValueError, "device 'cuda:x' is not available here .*; use \"auto\""),
+    ],
+)
+def test_bad_settings_are_answered(setting, error, message):
+    with pytest.raises(error, match=message):
+        fit(**setting)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_missing_device_is_named():
+    with pytest.raises(ValueError, match=r"device 'cuda' is not available here \(.*\); use \"auto\""):
+        fit(device="cuda")
+
+
+def test_auto_leaves_float64_to_a_device_that_knows_it(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("mps"))
+    assert pick_device("auto").type == "mps" and pick_device("auto", torch.float64).type == "cpu"
