@@ -48,10 +48,12 @@ def main():
     figures = {}
     for way in ("blocks", "naive"):
         command = [sys.executable, __file__, "--way", way, "--n", str(args.n), "--dimension", str(args.dimension)]
-        figures[way] = [float(v) for v in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        figures[way] = [float(v) for v in told.split()]
         value, seconds, megabytes = figures[way]
         print(f"{way:8} MMD² {value:+.3e}    {seconds:6.2f} s    {megabytes:7.0f} MB beyond the start")
-    print(f"blocks: {figures['naive'][1] / figures['blocks'][1]:.2f} times as fast, {figures['naive'][2] / figures['blocks'][2]:.0f} times less memory")
+    faster, smaller = (figures["naive"][i] / figures["blocks"][i] for i in (1, 2))
+    print(f"blocks: {faster:.1f} times as fast, {smaller:.0f} times less memory")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,8 @@ def bare(model, x, batch_size, epochs):
             log_var = 2 * sigma.log() if softplus else raw
             z = mu + sigma * torch.randn(mu.shape, generator=generator)
             squares = (batch - model.decoder(z)).square().sum()
-            nll = 0.5 * (squares / likelihood.log_gamma.exp() / batch_size + d * (likelihood.log_gamma + math.log(2 * math.pi)))
+            log_gamma = likelihood.log_gamma
+            nll = 0.5 * (squares / log_gamma.exp() / batch_size + d * (log_gamma + math.log(2 * math.pi)))
             kl = 0.5 * (mu.square() + sigma.square() - 1 - log_var).sum() / batch_size
             optimizer.zero_grad()
             (nll + kl).backward()
@@ -70,13 +71,15 @@ def main():
     for name, (build, shape, batch_size, n, epochs) in CASES.items():
         x = torch.rand(n, *shape, generator=torch.Generator().manual_seed(0))
         seconds(ours, build, x, batch_size, 1), seconds(bare, build, x, batch_size, 1)
-        times = [(seconds(bare, build, x, batch_size, epochs), seconds(ours, build, x, batch_size, epochs)) for _ in range(args.rounds)]
+        times = [tuple(seconds(f, build, x, batch_size, epochs) for f in (bare, ours)) for _ in range(args.rounds)]
         images = n // batch_size * batch_size * epochs
         ratio = statistics.median(b / o for b, o in times)
-        results[name] = {"ratio": round(ratio, 3), "images_per_second": round(images / statistics.median(o for _, o in times))}
-        print(f"{name:20} ours / bare = {ratio:.3f} images per second    ({results[name]['images_per_second']} a second)")
+        speed = round(images / statistics.median(o for _, o in times))
+        results[name] = {"ratio": round(ratio, 3), "images_per_second": speed}
+        print(f"{name:20} ours / bare = {ratio:.3f} images per second    ({speed} a second)")
     if args.json:
-        args.json.write_text(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads(), **results}, indent=1))
+        told = {"torch": torch.__version__, "threads": torch.get_num_threads(), "rounds": args.rounds, **results}
+        args.json.write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

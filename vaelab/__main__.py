@@ -40,21 +40,22 @@ def _add_demo(p: argparse.ArgumentParser) -> None:
 
 
 def _add_train(p: argparse.ArgumentParser) -> None:
-    p.add_argument("data_set", metavar="DATA", help="digits, mnist, fashion, or the path of a folder of pictures")
-    p.add_argument("--data", type=Path, metavar="ROOT", help="where data sets lie (default: $VAELAB_DATA, else data/)")
-    p.add_argument("--side", type=int, metavar="N", help="crop a folder's pictures to squares and resize to N pixels")
-    p.add_argument("--network", help="mlp or infogan (default: mlp for digits, infogan otherwise)")
-    p.add_argument("--latent-dim", type=int, metavar="K", help="dimension of the code (default 16 for digits, else 64)")
-    p.add_argument("--gamma", metavar="G", help="decoder variance: learned, optimal or a number > 0 (default learned)")
-    p.add_argument("--epochs", type=int, metavar="N", help="passes of stage 1 (default 300 for digits, else 400)")
-    p.add_argument("--second-epochs", type=int, metavar="N", help="passes of stage 2 (900 for digits, else 800)")
-    p.add_argument("--batch-size", type=int, metavar="N", help="images a step (default 128 for digits, else 100)")
-    p.add_argument("--lr", type=float, help="Adam's step size in the first stage (default 1e-3 for digits, else 1e-4)")
-    p.add_argument("--bn-momentum", type=float, metavar="M", help="infogan only; 0.001 wants > 5,000 steps (default)")
-    p.add_argument("--seed", type=int, default=0, help="of weights, batches, noise and samples (default 0)")
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps, ... (default auto)")
-    p.add_argument("--checkpoint-every", type=float, default=60.0, metavar="S", help="seconds between two (default 60)")
-    p.add_argument("--out", type=Path, metavar="FOLDER", help="where the model goes (default runs/DATA-NETWORK-seedN)")
+    add = p.add_argument
+    add("data_set", metavar="DATA", help="digits, mnist, fashion, or the path of a folder of pictures")
+    add("--data", type=Path, metavar="ROOT", help="where data sets lie (default: $VAELAB_DATA, else data/)")
+    add("--side", type=int, metavar="N", help="crop a folder's pictures to squares and resize to N pixels")
+    add("--network", help="mlp or infogan (default: mlp for digits, infogan otherwise)")
+    add("--latent-dim", type=int, metavar="K", help="dimension of the code (default 24 for mlp, 64 for infogan)")
+    add("--gamma", metavar="G", help="decoder variance: learned, optimal or a number > 0 (default learned)")
+    add("--epochs", type=int, metavar="N", help="passes of stage 1 (default 200 for mlp, 400 for infogan)")
+    add("--second-epochs", type=int, metavar="N", help="passes of stage 2 (default 500 for mlp, 800 for infogan)")
+    add("--batch-size", type=int, metavar="N", help="images a step (default 128 for mlp, 100 for infogan)")
+    add("--lr", type=float, help="Adam's step size in both stages (default 0.002 for mlp, 0.0001 for infogan)")
+    add("--bn-momentum", type=float, metavar="M", help="infogan's batch normalisation (default 0.001)")
+    add("--seed", type=int, default=0, help="of weights, batches, noise and samples (default 0)")
+    add("--device", default="auto", help="auto, cpu, cuda, mps, ... (default auto)")
+    add("--checkpoint-every", type=float, default=60.0, metavar="S", help="seconds between saves (default 60)")
+    add("--out", type=Path, metavar="FOLDER", help="where the model goes (default runs/DATA-NETWORK-seedN)")
 
 
 def _add_sample(p: argparse.ArgumentParser) -> None:
@@ -87,7 +88,7 @@ def demo(args: argparse.Namespace) -> int:
     check_writable(args.out)
     if args.json:
         check_writable(args.json.parent)
-    report, pictures = experiments.demo(args.seed)
+    report, pictures = experiments.demo(args.seed, progress=sys.stderr.isatty())
     print("\n" + demo_table(report))
     plots.use_style()
     figure = plots.report_figure(plots.report_curves(report), pictures)
@@ -123,7 +124,7 @@ def demo_table(report: dict[str, Any]) -> str:
         f"training images stand at {frechet['floor']:.1f}. It is not an FID.",
         "With pixels in [0, 1] no eigenvalue of the data reaches 1, so at γ = 1 every direction collapses.",
         f"A Gaussian mixture fitted to the same codes {_versus(frechet)} the second stage: on digits ten components",
-        "are plenty. The second stage is the method that needs no such luck, and the one the theory is about.",
+        "are plenty. The second stage is a VAE, so the theory speaks of it; notebook 06 shows both.",
     ]
     return "\n".join([*lines, "", *notes])
 
@@ -148,7 +149,9 @@ def train(args: argparse.Namespace) -> int:
         return _already(folder, settings, images.fingerprint())
     model = experiments.build(images.shape, settings)
     say_cost(images, model, settings, folder)
-    model, second, _ = experiments.train(images, settings, folder, args.device, checkpoint_every=args.checkpoint_every)
+    model, second, _ = experiments.train(
+        images, settings, folder, args.device, sys.stderr.isatty(), checkpoint_every=args.checkpoint_every
+    )
     model.cpu(), second.vae.cpu()
     results = experiments.measure(images, model, second, seed=settings.seed)
     told = {"name": images.name, "fingerprint": images.fingerprint(), "n": len(images.train), "source": images.source}
@@ -167,7 +170,8 @@ def settings_for(images: Images, args: argparse.Namespace) -> Settings:
     gamma = args.gamma if args.gamma in (None, "learned", "optimal") else _number("--gamma", args.gamma)
     said = {
         "network": network, "latent_dim": args.latent_dim, "gamma": gamma, "epochs": args.epochs,
-        "second_epochs": args.second_epochs, "batch_size": args.batch_size, "lr": args.lr, "seed": args.seed,
+        "second_epochs": args.second_epochs, "batch_size": args.batch_size, "lr": args.lr, "second_lr": args.lr,
+        "seed": args.seed,
         "bn_momentum": args.bn_momentum,
     }
     return replace(base, **{k: v for k, v in said.items() if v is not None})

@@ -66,7 +66,7 @@ class Settings:
 
 
 DIGITS = Settings(
-    "mlp", 16, epochs=200, second_epochs=500, batch_size=128, lr=2e-3, second_lr=2e-3, halve_every=0, weight_decay=0.0
+    "mlp", 24, epochs=200, second_epochs=500, batch_size=128, lr=2e-3, second_lr=2e-3, halve_every=0, weight_decay=0.0
 )
 
 

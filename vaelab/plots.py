@@ -115,8 +115,8 @@ def spectra(ax: Axes, values: Mapping[str, Any], colors: Mapping[str, str] | Non
 def report_curves(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the lower half of `report_figure` draws, read from the report of `experiments.demo`."""
     stages = {"stage 1": "stage 1 codes z", "stage 2": "stage 2 codes u"}
-    first = report["gamma_curves"]
-    curves = {"γ learned": first["γ learned"], "second stage": report["second_gamma_curve"], "γ fixed": first["γ fixed"]}
+    second = {"second stage": report["second_gamma_curve"]}
+    curves = {"γ learned": report["gamma_curves"]["γ learned"], **second, "γ fixed": report["gamma_curves"]["γ fixed"]}
     named = {stages[k]: v for k, v in report["spectra"].items()}
     return {"gamma_curves": curves, "eigenvalues": report["eigenvalues"], "spectra": named}
 
