@@ -25,8 +25,8 @@ _WHERE = {
     "save": "checkpoints",
 }
 _ROOMS = (
-    "checkpoints", "claims", "data", "densities", "estimators", "exercises", "features", "likelihoods", "metrics", "models",
-    "networks", "notebooks", "plots", "posteriors", "regularizers", "training", "widgets",
+    "checkpoints", "claims", "data", "densities", "estimators", "exercises", "features", "likelihoods", "manifolds",
+    "metrics", "models", "networks", "notebooks", "plots", "posteriors", "regularizers", "theory", "training", "widgets",
 )
 __all__ = sorted([*_WHERE, *_ROOMS])
 
