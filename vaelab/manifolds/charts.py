@@ -141,7 +141,7 @@ def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 0.5, frequency: fl
     check_positive_int("r", r)
     check_positive_int("d", d)
     if d < r:
-        raise ValueError(f"smooth_graph: expected d ≥ r, got r = {r}, d = {d}; a manifold has at most the space's dimension")
+        raise ValueError(f"smooth_graph: expected d ≥ r, got r = {r}, d = {d}; no manifold is larger than its space")
     generator, waves = generator_from(seed), 2 * r + 2
 
     def randn(*shape: int) -> Tensor:
@@ -180,7 +180,10 @@ def circle(radius: float = 1.0) -> Chart:
 
 
 def sphere(radius: float = 1.0) -> Chart:
-    """radius · (√(1−h²) cos a, √(1−h²) sin a, h), u = (a, h), −1 < h < 1: r = 2, d = 3; uniform in u is uniform in area."""
+    """radius · (√(1−h²) cos a, √(1−h²) sin a, h), u = (a, h), −1 < h < 1: r = 2, d = 3.
+
+    Uniform in u is uniform in area (Archimedes).
+    """
     check_positive("radius", radius)
 
     def embed(u: Tensor) -> Tensor:

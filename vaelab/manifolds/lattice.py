@@ -42,8 +42,8 @@ def unit_lattice(n: int, dim: int) -> Tensor:
 def normal_lattice(n: int, dim: int) -> tuple[Tensor, Tensor]:
     """Points z, shape (n, dim), and weights, shape (n,), with Σ w g(z) ≈ E g(z) for z ~ N(0, I).
 
-    For dim = 1 the trapezoidal rule on [−9, 9], exact to rounding for any g smooth on the scale of a few steps 18 / n; for
-    dim ≥ 2 the lattice pushed through Φ⁻¹, whose error for sets with smooth boundary falls about as n^(−3/4).
+    For dim = 1 the trapezoidal rule on [−9, 9], exact to rounding for any g smooth on the scale of a few steps 18 / n;
+    for dim ≥ 2 the lattice pushed through Φ⁻¹, whose error for sets with smooth boundary falls about as n^(−3/4).
     """
     if dim == 1:
         z = 18 * unit_lattice(n, 1) - 9

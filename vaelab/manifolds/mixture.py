@@ -1,7 +1,7 @@
 """Densities on ℝ^r whose conditionals are known in closed form, tails included.
 
-Every density here speaks the language of the Rosenblatt map: for each coordinate i, given the coordinates before it, the
-log-density, log F_i and log (1 − F_i), and the quantile. Tails stay exact because nothing leaves the log scale.
+Every density here speaks the language of the Rosenblatt map: for each coordinate, given the coordinates before it, the
+log-density, log F and log (1 − F), and the quantile. Tails stay exact because nothing leaves the log scale.
 
 Source: Dai & Wipf (2019), Appendix E, define F from these conditionals (Eq. 14–15).
 """

@@ -101,8 +101,12 @@ def open_square(base: Density | None = None) -> Transformed:
     """A density on (0, 1)^r: Φ of a draw from `base` in each coordinate (default: a correlated Gaussian on ℝ²)."""
     if base is None:
         base = gaussian(2, covariance=torch.tensor([[0.5, 0.2], [0.2, 0.4]], dtype=torch.float64))
-    ndtr, ndtri = torch.special.ndtr, torch.special.ndtri
-    return Transformed(base, ndtr, ndtri, lambda v: -0.5 * (v.square() + LOG_2_PI), low=0.0, high=1.0)
+    edge = torch.finfo(torch.float64)
+
+    def forward(v: Tensor) -> Tensor:
+        return torch.special.ndtr(v).clamp(edge.tiny, 1 - edge.eps)  # rounding must not leave the open square
+
+    return Transformed(base, forward, torch.special.ndtri, lambda v: -0.5 * (v.square() + LOG_2_PI), low=0.0, high=1.0)
 
 
 def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
@@ -117,7 +121,8 @@ def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
 
     def forward(v: Tensor) -> Tensor:
         i = v.shape[1]
-        return low[:i] + (high - low)[:i] * torch.special.ndtr(v)
+        share = torch.special.ndtr(v).clamp(1e-15, 1 - 1e-15)  # rounding must not leave the open box
+        return low[:i] + (high - low)[:i] * share
 
     def inverse(u: Tensor) -> Tensor:
         i = u.shape[1]

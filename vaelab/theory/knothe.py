@@ -3,8 +3,8 @@
     F_i(u) = P[U_i ≤ u_i given U_1..U_{i−1} = u_1..u_{i−1}]        (Eq. 14–15)
     G(z)   = (Φ(z_1), …, Φ(z_r))                                    (Eq. 16)
 
-so that h = G⁻¹∘F sends p_gt to N(0, I), and f = h⁻¹ = F⁻¹∘G sends N(0, I) to p_gt. F itself rounds to 0 or 1 in the tails;
-h and f never leave the log scale and do not.
+so that h = G⁻¹∘F sends p_gt to N(0, I), and f = h⁻¹ = F⁻¹∘G sends N(0, I) to p_gt. F itself rounds to 0 or 1 in the
+tails; h and f never leave the log scale and do not.
 
 Source: Dai & Wipf (2019), Appendix E.1.
 """
@@ -81,7 +81,7 @@ def to_noise(density: Density, u: Tensor) -> Tensor:
 
 
 def from_noise(density: Density, z: Tensor) -> Tensor:
-    """f(z) = F⁻¹∘G(z): N(0, I) becomes the density. Shape (n, r) to (n, r); solved to the last digit, not differentiable.
+    """f(z) = F⁻¹∘G(z): N(0, I) becomes the density. Shape (n, r) to (n, r); to the last digit, not differentiable.
 
     Source: Dai & Wipf (2019), Eq. 19.
 
@@ -96,7 +96,10 @@ def from_noise(density: Density, z: Tensor) -> Tensor:
 
 
 def to_noise_jacobian(density: Density, u: Tensor) -> Tensor:
-    """∂h/∂u, lower triangular with positive diagonal, shape (n, r, r). |det h'| N(h; 0, I) = p (change of variables)."""
+    """∂h/∂u, lower triangular with positive diagonal, shape (n, r, r).
+
+    |det h'| N(h; 0, I) = p: the change of variables that makes h an exact Gaussianisation.
+    """
     _check_support(density, u)
     return row_jacobian(lambda v: to_noise(density, v), u)
 
@@ -121,6 +124,6 @@ def _check_support(density: Density, u: Tensor) -> None:
     if not inside.all():
         first = int((~inside).int().argmax())
         raise ValueError(
-            f"Rosenblatt map: expected points where the density is positive, got {u[first].tolist()} (row {first}) where "
-            f"it is zero; the map is a diffeomorphism on the support only"
+            f"Rosenblatt map: expected points where the density is positive, got {u[first].tolist()} (row {first}) "
+            f"where it is zero; the map is a diffeomorphism on the support only"
         )

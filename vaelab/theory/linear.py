@@ -1,7 +1,7 @@
 """The linear VAE in closed form: probabilistic PCA, the exact twin of every trained check.
 
-For data with covariance C (eigenvalues ℓ_1 ≥ … ≥ ℓ_d, eigenvectors e_j), decoder W z + mean and variance γ, the optimum at
-this γ is W = [√(ℓ_j − γ)₊ e_j], j ≤ κ, up to a rotation of z, and a Gaussian encoder makes the bound exact:
+For data with covariance C (eigenvalues ℓ_1 ≥ … ≥ ℓ_d, eigenvectors e_j), decoder W z + mean and variance γ, the optimum
+at this γ is W = [√(ℓ_j − γ)₊ e_j], j ≤ κ, up to a rotation of z, and a Gaussian encoder makes the bound exact:
 
     λ_j  = γ / ℓ_j where ℓ_j > γ, else 1                               (eigenvalues of Σ_z; a mode is active if ℓ_j > γ)
     cost = ½ [ d log 2πγ + Σ_active (log ℓ_j/γ + 1) + Σ_others ℓ_j/γ ]    nats an example
@@ -102,8 +102,8 @@ def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
 def optimal_gamma(covariance: Tensor, latent_dim: int) -> float:
     """The best γ of the linear VAE: the mean of the eigenvalues that κ dimensions leave out.
 
-    0 when κ ≥ rank C and rank C < d: the cost has no minimum and falls to −∞ (Theorem 3). For κ ≥ d = rank C every γ ≤ ℓ_d is
-    optimal, none lower than the other (footnote 3, the exception); the largest, ℓ_d, is returned.
+    0 when κ ≥ rank C and rank C < d: the cost has no minimum and falls to −∞ (Theorem 3). For κ ≥ d = rank C every
+    γ ≤ ℓ_d is optimal, none lower than the other (footnote 3, the exception); the largest, ℓ_d, is returned.
 
     >>> optimal_gamma(torch.diag(torch.tensor([4.0, 1.0, 0.0])), latent_dim=2)
     0.0

@@ -125,12 +125,12 @@ def optimal_vae(truth: Manifold, latent_dim: int | None = None, seed: int | None
     kappa = truth.r if latent_dim is None else latent_dim
     check_positive_int("latent_dim", kappa)
     if kappa < truth.r:
-        raise ValueError(f"latent_dim: expected κ ≥ r = {truth.r}, got {kappa}; fewer codes than dimensions cannot decode")
+        raise ValueError(f"latent_dim: expected κ ≥ r = {truth.r}, got {kappa}; raise it, fewer codes cannot reach all of χ")
     if truth.d < truth.r:
         raise ValueError(f"manifold: expected d ≥ r, got r = {truth.r}, d = {truth.d}")
     if not truth.chart.simple:
         raise ValueError(
-            f"manifold: expected one with a global chart, got the {truth.chart.name}; the construction needs φ (Section 2)"
+            f"manifold: expected one with a global chart, got the {truth.chart.name}; the construction needs φ"
         )
     noise = torch.randn(kappa, kappa, dtype=torch.float64, generator=generator_from(seed))
     basis = torch.eye(kappa, dtype=torch.float64) if seed is None else torch.linalg.qr(noise).Q
@@ -209,7 +209,7 @@ def log_p_theta(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None
 
 
 def log_p_theta_decoder(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
-    """log ∫ N(x; f(z), γ I) N(z; 0, I) dz (Eq. 19) for x on the manifold, shape (n,), by quadrature around the code of x.
+    """log ∫ N(x; f(z), γ I) N(z; 0, I) dz (Eq. 19) for x on the manifold, shape (n,), by quadrature around its code.
 
     Gauss–Hermite with nodes from N(μ_z, [I + JᵀJ/γ]⁻¹), the Laplace approximation of the posterior, on r coordinates:
     the other κ − r integrate to one.
@@ -227,8 +227,8 @@ def log_p_theta_decoder(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | Non
 def log_p_theta_lattice(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int = 2**14) -> Tensor:
     """The same integral (Eq. 19) by brute force over all z, for any x on or off the manifold; shape (n, d) to (n,).
 
-    For r = 1 exact to rounding as long as neighbouring nodes decode to points closer than about √γ; for r ≥ 2 the lattice
-    gives some 3 digits where √γ is not small against the manifold.
+    For r = 1 exact to rounding as long as neighbouring nodes decode to points closer than about √γ; for r ≥ 2 the
+    lattice gives some 3 digits where √γ is not small against the manifold.
     """
     truth, gamma = vae.truth, 1 / check_t(t)
     u, w = truth.density.nodes(n_nodes)
@@ -255,7 +255,7 @@ def kl_q_to_posterior(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None 
 
 
 def cost_terms(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> tuple[Tensor, Tensor]:
-    """The two halves of the cost, each twice as in Eq. 8 and 9: −2 E_q log p(x given z) and 2 KL[q ‖ N(0, I)]; (n,), (n,).
+    """−2 E_q log p(x given z) and 2 KL[q ‖ N(0, I)], twice the two halves of the cost, as in Eq. 8 and 9; (n,), (n,).
 
     Against log γ their slopes tend to d and −r̂.
     """

@@ -1,7 +1,7 @@
 """The split of Σ_z's eigenvalues into clean dimensions and noise, and Eq. 83 for any decoder.
 
-Near γ = 0 the optimal encoder covariance is Σ_z = [I + JᵀJ/γ]⁻¹: r eigenvalues λ_j of order γ along the directions in which the
-decoder moves, and κ − r of 1 along those it ignores.
+Near γ = 0 the optimal encoder covariance is Σ_z = [I + JᵀJ/γ]⁻¹: r eigenvalues λ_j of order γ along the directions in
+which the decoder moves, and κ − r of 1 along those it ignores.
 
 Source: Dai & Wipf (2019), Section 3, Theorem 4 and Appendix I, Eq. 83.
 """
@@ -106,8 +106,8 @@ class ActiveDimensions:
 def active_dimensions(eigenvalues: Tensor, threshold: float = 0.5) -> ActiveDimensions:
     """r̂ = #{j : λ_j < threshold} over a set of points.
 
-    ½ is the natural threshold: λ = 1 / (1 + s²/γ), so λ < ½ exactly where the decoder's signal s² along the direction exceeds
-    its noise γ, that is where the data say more about the code than the prior does.
+    ½ is the natural threshold: λ = 1 / (1 + s²/γ), so λ < ½ exactly where the decoder's signal s² along the direction
+    exceeds its noise γ, that is where the data say more about the code than the prior does.
 
     Args:
         eigenvalues: of Σ_z, shape (n, κ), any order, in (0, 1] (a little more is allowed for trained encoders).
@@ -122,7 +122,7 @@ def active_dimensions(eigenvalues: Tensor, threshold: float = 0.5) -> ActiveDime
     if not 0 < threshold < 1:
         raise ValueError(f"threshold: expected a number in (0, 1), got {threshold}")
     if eigenvalues.ndim != 2 or not len(eigenvalues) or not (eigenvalues > 0).all():
-        raise ValueError(f"eigenvalues: expected positive numbers of shape (n, latent_dim), got {tuple(eigenvalues.shape)}")
+        raise ValueError(f"eigenvalues: expected positive, of shape (n, latent_dim), got {tuple(eigenvalues.shape)}")
     active = eigenvalues < threshold
     counts = active.sum(1)
     modal = int(counts.bincount().argmax())
