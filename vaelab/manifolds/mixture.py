@@ -188,18 +188,19 @@ def _mixture_quantile(z: Tensor, log_w: Tensor, mean: Tensor, sd: Tensor) -> Ten
     low, high = corners.amin(1), corners.amax(1)
     x = (log_w.exp() * corners).sum(1)
     todo = torch.arange(len(z))
+    eps = torch.finfo(x.dtype).eps
     for _ in range(200):
-        step = _newton_step(x, todo, (sign, target, log_w, mean, sd), low, high)
+        step, miss = _newton_step(x, todo, (sign, target, log_w, mean, sd), low, high)
         x[todo] += step
-        tiny = 4 * torch.finfo(x.dtype).eps * (x[todo].abs() + sd[todo].amin(1))
-        todo = todo[step.abs() > tiny]
+        moving = step.abs() > 4 * eps * (x[todo].abs() + sd[todo].amin(1))
+        todo = todo[moving & (miss.abs() > 2 * eps * (1 + target[todo].abs()))]
         if not len(todo):
             break
     return x
 
 
-def _newton_step(x: Tensor, rows: Tensor, problem: tuple[Tensor, ...], low: Tensor, high: Tensor) -> Tensor:
-    """One Newton step of the rows still open, or a bisection where Newton leaves the bracket, which is tightened."""
+def _newton_step(x: Tensor, rows: Tensor, problem: tuple[Tensor, ...], low: Tensor, high: Tensor) -> tuple[Tensor, ...]:
+    """The next step of the rows still open, and how far they miss: Newton, or bisection where that leaves the bracket."""
     sign, target, log_w, mean, sd = (part[rows] for part in problem)
     at = x[rows]
     y = (at[:, None] - mean) / sd
@@ -210,4 +211,4 @@ def _newton_step(x: Tensor, rows: Tensor, problem: tuple[Tensor, ...], low: Tens
     low[rows] = torch.where(above < 0, at, low[rows])
     new = at - above * (log_tail - log_p).exp()
     inside = (new >= low[rows]) & (new <= high[rows])
-    return torch.where(above == 0, 0.0, torch.where(inside, new, 0.5 * (low[rows] + high[rows])) - at)
+    return torch.where(inside, new, 0.5 * (low[rows] + high[rows])) - at, above

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
+import numpy as np
 import torch
-from scipy.special import roots_genlaguerre
 from torch import Tensor
 
 from vaelab._inputs import check_positive
@@ -94,8 +93,8 @@ class Box(Region):
 class Ball(Region):
     """{x : ‖x − centre‖ ≤ radius}; P is the distribution function of a non-central χ² with d degrees of freedom.
 
-    With D = ‖x − centre‖ and s ~ χ²_{d−1}, P = E_s[Φ((c − D)/√γ) − Φ((−c − D)/√γ)], c = √(radius² − γ s), which stays
-    exact where γ is tiny.
+    With D = ‖x − centre‖ and v the length of the noise across that direction (χ with d − 1 degrees of freedom),
+    P = E_v[Φ((c − D)/√γ) − Φ((−c − D)/√γ)], c = √(radius² − γ v²), which stays exact where γ is tiny.
 
     Args:
         centre: shape (d,).
@@ -116,17 +115,22 @@ class Ball(Region):
         away, scale, d = (x - self.centre).norm(dim=1), math.sqrt(gamma), x.shape[1]
         near = (away - self.radius).abs() < scale * (math.sqrt(d) + 9)  # elsewhere the noise never reaches the border
         out = (away <= self.radius).double()
-        s, w = _chi_square(d - 1)
-        room = self.radius**2 - gamma * s
-        c, D = room.clamp_min(0).sqrt(), away[near, None]
-        out[near] = ((ndtr((c - D) / scale) - ndtr((-c - D) / scale)) * (room > 0) * w).sum(1)
+        c, w = _across(self.radius / scale, d)
+        D = away[near, None] / scale
+        out[near] = (ndtr(c - D) - ndtr(-c - D)) @ w
         return out
 
 
-@lru_cache(maxsize=8)
-def _chi_square(df: int, n_nodes: int = 40) -> tuple[Tensor, Tensor]:
-    """Gauss–Laguerre nodes and weights for expectations under χ² with `df` degrees of freedom; df = 0 is the point 0."""
-    if df == 0:
-        return torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-    half, w = roots_genlaguerre(n_nodes, 0.5 * df - 1)
-    return torch.from_numpy(2 * half), torch.from_numpy(w / w.sum())
+def _across(radius: float, d: int, n_nodes: int = 64) -> tuple[Tensor, Tensor]:
+    """c = √(radius² − v²) and weights for expectations over v ~ χ with d − 1 degrees of freedom, v ≤ radius.
+
+    Gauss–Legendre in the angle with v = radius · sin(angle), c = radius · cos(angle), where nothing is singular.
+    """
+    if d == 1:
+        return torch.tensor([radius], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    reach = math.asin(min(1.0, (math.sqrt(d - 1) + 9) / radius))
+    node, weight = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(n_nodes))
+    angle = 0.5 * reach * (node + 1)
+    v, c = radius * angle.sin(), radius * angle.cos()
+    log_chi = (d - 2) * v.log() - 0.5 * v.square() - 0.5 * (d - 3) * math.log(2) - math.lgamma(0.5 * (d - 1))
+    return c, 0.5 * reach * weight * c * log_chi.exp()

@@ -21,7 +21,7 @@ def mass_of_set(vae: OptimalVAE, region: Region, t: float, n_nodes: int | None =
     """p_θt(A) for a half-space, box or ball A, by quadrature over the coordinates.
 
     The noise N(0, γ I) is integrated in closed form. For r = 1 exact to rounding while 18 / n_nodes times |f'| stays
-    below √γ; for r ≥ 2 to some 1e-5, on the nodes that `Manifold.mass` uses, so that p_θt(A) − μ_gt(A) is sharper still.
+    below √γ; for r ≥ 2 to some 1e-5, on the nodes of `Manifold.mass`, so that p_θt(A) − μ_gt(A) is sharper still.
 
     Args:
         vae: the optimum of Theorem 1 or 2.

@@ -125,7 +125,7 @@ def optimal_vae(truth: Manifold, latent_dim: int | None = None, seed: int | None
     kappa = truth.r if latent_dim is None else latent_dim
     check_positive_int("latent_dim", kappa)
     if kappa < truth.r:
-        raise ValueError(f"latent_dim: expected κ ≥ r = {truth.r}, got {kappa}; raise it, fewer codes cannot reach all of χ")
+        raise ValueError(f"latent_dim: expected κ ≥ r = {truth.r}, got {kappa}; fewer codes cannot reach all of χ")
     if truth.d < truth.r:
         raise ValueError(f"manifold: expected d ≥ r, got r = {truth.r}, d = {truth.d}")
     if not truth.chart.simple:

@@ -4,8 +4,8 @@ With z = μ_z + √γ S₁ w, S₁ = (JᵀJ)^(−1/2), w ~ N(0, I), the log rati
 
     δ₁ = μ_z · S₁w + ½ (J S₁ w) · f''[S₁w, S₁w]
 
-and KL = log E e^ℓ − E ℓ = ½ γ Var δ₁ + O(γ²), the term of order γ^(3/2) being odd in w. The paper proves the limits; the
-constants are worked out here.
+and KL = log E e^ℓ − E ℓ = ½ γ Var δ₁ + O(γ²), the term of order γ^(3/2) being odd in w. The paper proves the limits;
+the constants are worked out here.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Appendix E.2 shows that q(z given x) / p_θ(z given x) → a constant at every z
 
     f(z) = z exp(exp(z²) − 1),
 
-a smooth diffeomorphism of ℝ (P[|X| > x] falls about as (log x)^(−½), slower than any power), E_q ‖x − f(z)‖² = ∞ for every
-γ: the Gaussian q meets an f that grows as a double exponential. So KL = ∞ for all t with the decoder F⁻¹∘G and the
-encoder of Eq. 24; the existence that the theorem claims needs another decoder, equal to f on [−R_t, R_t] only.
+a smooth diffeomorphism of ℝ (P[|X| > x] falls about as (log x)^(−½), slower than any power), E_q ‖x − f(z)‖² = ∞ for
+every γ: the Gaussian q meets an f that grows as a double exponential. So KL = ∞ for all t with the decoder F⁻¹∘G and
+the encoder of Eq. 24; the existence that the theorem claims needs another decoder, equal to f on [−R_t, R_t] only.
 """
 
 from __future__ import annotations
