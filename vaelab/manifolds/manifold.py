@@ -112,7 +112,7 @@ class Manifold:
         """
         Q = _random_rotation(self.d, seed) if rotation is None else torch.as_tensor(rotation, dtype=torch.float64)
         if Q.shape != (self.d, self.d) or not torch.allclose(Q @ Q.T, torch.eye(self.d, dtype=Q.dtype), atol=1e-10):
-            raise ValueError(f"rotation: expected an orthogonal matrix ({self.d}, {self.d}), got one of {tuple(Q.shape)}")
+            raise ValueError(f"rotation: expected an orthogonal matrix ({self.d}, {self.d}), got {tuple(Q.shape)}")
         old = self.chart
         chart = dataclasses.replace(
             old,

@@ -200,7 +200,7 @@ def _mixture_quantile(z: Tensor, log_w: Tensor, mean: Tensor, sd: Tensor) -> Ten
 
 
 def _newton_step(x: Tensor, rows: Tensor, problem: tuple[Tensor, ...], low: Tensor, high: Tensor) -> tuple[Tensor, ...]:
-    """The next step of the rows still open, and how far they miss: Newton, or bisection where that leaves the bracket."""
+    """The next step of the rows still open and how far they miss: Newton, or bisection where that leaves the bracket."""
     sign, target, log_w, mean, sd = (part[rows] for part in problem)
     at = x[rows]
     y = (at[:, None] - mean) / sd
