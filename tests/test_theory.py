@@ -3,6 +3,7 @@
 import contextlib
 import doctest
 import importlib
+import itertools
 import math
 import pkgutil
 from pathlib import Path
@@ -67,9 +68,10 @@ def test_theorem_1_on_the_line_converges_at_the_exact_rate(name):
 def test_theorem_1_in_the_plane_converges_at_the_exact_rate(name):
     vae = optimal_vae(flat(name, 2))
     x = vae.truth.sample(20, seed=1)
-    kl = torch.stack([kl_q_to_posterior(vae, x, t, 24) for t in (1e2, 1e4, 1e6)])
-    slope, _ = slope_in_log_gamma([1e-4, 1e-6], kl[1:].mean(1).log())
-    ratio = kl[2].mean().item() * 1e6 / kl_rate_exact(vae, x).mean().item()
+    t = 1e8 if name == "open_square" else 1e6  # the unit square is small, and √γ counts against its size
+    kl = torch.stack([kl_q_to_posterior(vae, x, s, 24) for s in (1e2, 1e-2 * t, t)])
+    slope, _ = slope_in_log_gamma([1e2 / t, 1 / t], kl[1:].mean(1).log())
+    ratio = kl[2].mean().item() * t / kl_rate_exact(vae, x).mean().item()
     print(f"D4 {name} r=2: slope {slope:.5f}, ratio {ratio:.6f}")
     assert 0.999 <= slope <= 1.001
     assert abs(ratio - 1) < 1e-3
@@ -80,24 +82,24 @@ def test_theorem_1_in_the_plane_converges_at_the_exact_rate(name):
 def test_model_density_converges_in_l1_and_sup_at_the_exact_rate(name, r):
     p = manifolds.density(name, r)
     ts = (1e1, 1e2, 1e3, 1e4, 1e6)
-    distance = [theory.l1_distance(p, t, 2**14) for t in ts]
-    rate = theory.l1_rate_exact(p, 2**14)
+    distance = [theory.l1_distance(p, t, 2**13) for t in ts]
+    rate = theory.l1_rate_exact(p, 2**13)
     grid = p.sample(4000, seed=0)
     sup = theory.sup_distance(p, grid, 1e6) * 1e6 / theory.sup_rate_exact(p, grid)
     print(f"D3 {name}: L1 / (gamma rate) {distance[-1] * 1e6 / rate:.6f}, sup {sup:.6f}")
-    assert all(b < a for a, b in zip(distance, distance[1:], strict=False))
+    assert all(b < a for a, b in itertools.pairwise(distance))
     assert abs(distance[-1] * 1e6 / rate - 1) < 1e-3
     assert abs(sup - 1) < 1e-3
 
 
 def test_l1_distance_against_a_grid():
-    p, axis = manifolds.skewed(), torch.linspace(-8, 12, 200_001, dtype=F64)[:, None]
+    p, axis = manifolds.skewed(), torch.linspace(-8, 12, 40_001, dtype=F64)[:, None]
     gap = p.convolve(1e-2).log_prob(axis).exp() - p.log_prob(axis).exp()
-    assert abs(theory.l1_distance(p, 1e2) - gap.abs().sum().item() * 1e-4) < 1e-6
+    assert abs(theory.l1_distance(p, 1e2) - gap.abs().sum().item() * 5e-4) < 1e-6
     dx = axis[1:2] - axis[:1]
     y = p.log_prob(axis).exp()
     bend = (y[2:] - 2 * y[1:-1] + y[:-2]) / dx[0] ** 2
-    torch.testing.assert_close(theory.laplacian(p, axis[1:-1:500]), bend[::500], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(theory.laplacian(p, axis[1:-1:100]), bend[::100], rtol=1e-4, atol=1e-5)
 
 
 def check_change_of_variables():
@@ -196,6 +198,17 @@ def check_kl_against_gaussian_closed_form():
         torch.testing.assert_close(kl_q_to_posterior(vae, x, 1 / gamma), exact, rtol=1e-9, atol=1e-12)
 
 
+def test_a_rotation_changes_no_theorem():
+    """κ > r, r = d and r < d, turned against every axis: the same numbers."""
+    for truth in (flat("skewed", 2), flat("student_t", 2), manifold("smooth_graph", "skewed", r=2, d=4, seed=1)):
+        turned, kappa = truth.rotated(seed=9), 3
+        for t in (1e3, 1e5):
+            one, two = (
+                kl_q_to_posterior(optimal_vae(m, kappa, seed=4), m.sample(4, seed=2), t, 8) for m in (truth, turned)
+            )
+            torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-10)
+
+
 def check_cost_adds_up():
     vae = optimal_vae(manifold("helix", "skewed"), 3, seed=1)
     x = vae.truth.sample(6, seed=2)
@@ -276,18 +289,33 @@ def check_slopes_of_both_terms():
     assert abs(divergence / -truth.r - 1) < 1e-3
 
 
+def check_mass_of_a_ball():
+    region, x = (
+        Ball([0.1, 0.2, -0.1], 0.9),
+        torch.tensor([[0.3, 0.1, 0.2], [0.9, 0.4, 0.1], [0.99, 0.2, -0.1]], dtype=F64),
+    )
+    for gamma in (0.3, 1e-2, 1e-4):
+        away = (x - region.centre).square().sum(1) / gamma
+        twin = torch.from_numpy(stats.ncx2.cdf(0.81 / gamma, 3, away.numpy()))
+        torch.testing.assert_close(region.gaussian_mass(x, gamma), twin, rtol=0, atol=1e-9)
+
+
 def check_masses():
     curve = manifold("helix", "bimodal").rotated(seed=1)
     vae, x = optimal_vae(curve), curve.sample(6, seed=3)
-    regions = [Ball(row, 0.7) for row in x[:2]] + [HalfSpace(row, 0.3) for row in x[2:4]]
-    for region in regions + [manifolds.Box(row - 0.5, row + 0.6) for row in x[4:]]:
-        errors = [abs(theory.mass_of_set(vae, region, t, 2**15) - curve.mass(region)) for t in (1e2, 1e4)]
+    for region in (Ball(x[0], 0.7), HalfSpace(x[1], 0.3), manifolds.Box(x[2] - 0.5, x[2] + 0.6)):
+        mass = curve.mass(region)
+        errors = [abs(theory.mass_of_set(vae, region, t, 2**13) - mass) for t in (1e2, 1e4)]
         assert errors[1] < 0.1 * errors[0] and errors[1] < 2e-3
 
 
 def test_masses_of_sets_converge():
     worst = 0.0
-    for truth in (manifold("helix", "bimodal"), manifold("smooth_graph", r=2, d=10), manifold("graph_surface", "banana")):
+    for truth in (
+        manifold("helix", "bimodal"),
+        manifold("smooth_graph", r=2, d=10),
+        manifold("graph_surface", "banana"),
+    ):
         vae, x = optimal_vae(truth), truth.sample(4, seed=3)
         for region in [Ball(row, 0.8) for row in x[:2]] + [HalfSpace(row, 0.4) for row in x[2:]]:
             worst = max(worst, abs(theory.mass_of_set(vae, region, 1e6) - truth.mass(region)))
@@ -310,7 +338,10 @@ def test_a_boundary_on_the_manifold_breaks_the_limit():
     thick = [theory.mass_under_graph(curve, t, thicken=0.01) for t in (1e2, 1e4, 1e6)]
     assert thick[0] < 0.6 and thick[1] < 0.8 and thick[2] > 0.99999
     assert theory.empty_set_mass(curve.chart, 1e-8) == 0.0
-    u, eps = curve.density.sample(100_000, seed=0), torch.randn(100_000, 2, dtype=F64, generator=torch.Generator().manual_seed(1))
+    u, eps = (
+        curve.density.sample(100_000, seed=0),
+        torch.randn(100_000, 2, dtype=F64, generator=torch.Generator().manual_seed(1)),
+    )
     x = curve.embed(u) + 0.1 * eps
     sampled = (x[:, 1] <= torch.sin(2 * x[:, 0])).double().mean().item()
     assert abs(theory.mass_under_graph(curve, 1e2) - sampled) < 5 * 0.5 / math.sqrt(100_000)
@@ -384,7 +415,9 @@ def test_equation_83_is_the_limit_of_the_construction():
 
 def check_decoder_jacobian():
     generator = torch.Generator().manual_seed(1)
-    layers = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.SiLU(), torch.nn.Linear(8, 12), torch.nn.Unflatten(1, (3, 2, 2)))
+    layers = torch.nn.Sequential(
+        torch.nn.Linear(3, 8), torch.nn.SiLU(), torch.nn.Linear(8, 12), torch.nn.Unflatten(1, (3, 2, 2))
+    )
     decoder, z = layers.double(), torch.randn(5, 3, dtype=F64, generator=generator)
     J = theory.decoder_jacobian(decoder, z)
     assert J.shape == (5, 12, 3)
@@ -413,7 +446,7 @@ def test_active_dimensions_and_their_uncertainty():
     values = torch.cat([0.02 * torch.rand(200, 2, generator=generator) + 1e-3, torch.ones(200, 3) - 0.01], 1)
     active = theory.active_dimensions(values)
     assert (active.modal, active.fraction, active.mean) == (2, 1.0, 2.0)
-    assert active.low > 0.98 and active.high == 1.0
+    assert active.low > 0.98 and active.high > 1 - 1e-12
     assert active.gap[0] < 0.03 and active.gap[1] > 0.98
     assert abs(active.soft - 2) < 0.1
     mixed = values.clone()
@@ -489,13 +522,17 @@ def test_an_optimiser_reaches_the_linear_optimum_and_no_lower(gamma):
     print(f"affine control gamma={gamma}: L - L* = {found - exact.cost:.1e}, active {active} of {exact.n_active}")
     assert -1e-10 < found - exact.cost < 1e-10
     assert active == exact.n_active == int((theory.spectrum(C)[0] > gamma).sum())
-    torch.testing.assert_close(S.diagonal().square().sort().values, exact.sigma_z.diagonal().sort().values, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(
+        S.diagonal().square().sort().values, exact.sigma_z.diagonal().sort().values, rtol=1e-3, atol=1e-6
+    )
 
 
 def test_linear_slopes_are_exact():
     C, gammas = linear_data(10, 3, 5), [1e-2, 1e-4, 1e-6]
     best = [linear_optimum(C, 6, g) for g in gammas]
-    slopes = [slope_in_log_gamma(gammas, [getattr(b, name) for b in best])[0] for name in ("data_term", "kl_term", "cost")]
+    slopes = [
+        slope_in_log_gamma(gammas, [getattr(b, name) for b in best])[0] for name in ("data_term", "kl_term", "cost")
+    ]
     print(f"D13, D14 linear slopes {slopes}")
     assert [round(s, 9) for s in slopes] == [10.0, -3.0, 3.5]
     smallest = [b.sigma_z.diagonal()[0].log().item() for b in best]
@@ -508,7 +545,7 @@ def test_linear_slopes_are_exact():
 def check_optimal_gamma():
     C = linear_data(6, 3, 1)
     costs = [linear_optimum(C, 4, g).cost for g in (1.0, 1e-1, 1e-2, 1e-4, 1e-8)]
-    assert all(b < a for a, b in zip(costs, costs[1:], strict=False))  # Theorem 3: always a better, smaller gamma
+    assert all(b < a for a, b in itertools.pairwise(costs))  # Theorem 3: always a better, smaller gamma
     assert theory.optimal_gamma(C, 4) == 0.0
     full = C + 0.05 * torch.eye(6, dtype=F64)
     for kappa in (1, 2, 3, 5):  # r = d with fewer latents: an interior optimum, found again by search
@@ -548,15 +585,29 @@ def test_check(name):
 MUTATIONS = [
     # module, what is right, what is wrong, the check that must turn red
     ("theory.optimum", "math.sqrt(gamma) * inverse_root", "gamma * inverse_root", "check_kl_goes_to_zero"),
-    ("theory.optimum", "math.sqrt(gamma) * inverse_root", "gamma * inverse_root", "check_scale_is_the_inverse_jacobian"),
+    (
+        "theory.optimum",
+        "math.sqrt(gamma) * inverse_root",
+        "gamma * inverse_root",
+        "check_scale_is_the_inverse_jacobian",
+    ),
     ("theory.optimum", "(Vt / s[..., None])", "(Vt / s[..., None].square())", "check_scale_is_the_inverse_jacobian"),
     ("theory.optimum", "return Vt.mT @ (Vt /", "return Vt @ (Vt.mT /", "check_scale_is_the_inverse_jacobian"),
     ("theory.optimum", "_check_full_rank(J)\n        return J", "return J.mT", "check_kl_goes_to_zero"),
-    ("theory.optimum", "@ torch.linalg.inv(to_noise_jacobian", "@ (to_noise_jacobian", "check_scale_is_the_inverse_jacobian"),
+    (
+        "theory.optimum",
+        "@ torch.linalg.inv(to_noise_jacobian",
+        "@ (to_noise_jacobian",
+        "check_scale_is_the_inverse_jacobian",
+    ),
     ("theory.optimum", "log_p_x_given_z = -0.5 *", "log_p_x_given_z = -1.0 *", "check_kl_against_gaussian_closed_form"),
     ("theory.optimum", "- 0.5 * (z.square()", "- 1.0 * (z.square()", "check_kl_against_gaussian_closed_form"),
-    ("theory.optimum", "U, N = self.basis[:, : self.r], self.basis[:, self.r :]",
-     "N, U = self.basis[:, : -self.r], self.basis[:, -self.r :]", "check_kappa_split"),
+    (
+        "theory.optimum",
+        "U, N = self.basis[:, : self.r], self.basis[:, self.r :]",
+        "N, U = self.basis[:, : -self.r], self.basis[:, -self.r :]",
+        "check_kappa_split",
+    ),
     ("theory.optimum", "N.expand(len(x), *N.shape)", "0.5 * N.expand(len(x), *N.shape)", "check_kappa_split"),
     ("theory.optimum", "vae.latent_dim - 2 * log_det", "vae.latent_dim - log_det", "check_cost_adds_up"),
     ("theory.optimum", "t * error + vae.d *", "t * error + vae.r *", "check_slopes_of_both_terms"),
@@ -572,21 +623,44 @@ MUTATIONS = [
     ("theory.rates", "+ truth.entropy()", "- truth.entropy()", "check_linear_certified_optimum"),
     ("theory.rates", "math.log(2 * math.pi * gamma)", "math.log(gamma)", "check_linear_certified_optimum"),
     ("manifolds.sets", "-self.level(x) / math.sqrt(gamma)", "-self.level(x) / gamma", "check_masses"),
-    ("manifolds.sets", "away, scale, d = (x - self.centre).norm(dim=1), math.sqrt(gamma)",
-     "away, scale, d = (x - self.centre).norm(dim=1), gamma", "check_masses"),
-    ("theory.split", "(gamma / (gamma + s.square()))[..., None]", "(gamma / (gamma + s))[..., None]", "check_equation_83"),
-    ("theory.split", "(gamma / (gamma + s.square()))[..., None]", "(gamma**2 / (gamma**2 + s.square()))[..., None]",
-     "check_equation_83"),
+    (
+        "manifolds.sets",
+        "away, scale, d = (x - self.centre).norm(dim=1), math.sqrt(gamma)",
+        "away, scale, d = (x - self.centre).norm(dim=1), gamma",
+        "check_mass_of_a_ball",
+    ),
+    (
+        "theory.split",
+        "(gamma / (gamma + s.square()))[..., None]",
+        "(gamma / (gamma + s))[..., None]",
+        "check_equation_83",
+    ),
+    (
+        "theory.split",
+        "(gamma / (gamma + s.square()))[..., None]",
+        "(gamma**2 / (gamma**2 + s.square()))[..., None]",
+        "check_equation_83",
+    ),
     ("theory.split", "return Vt.mT @ ((gamma", "return Vt @ ((gamma", "check_equation_83"),
     ("theory.split", "[0].flatten()))(z)", "[0].flatten()))(z).mT", "check_decoder_jacobian"),
     ("theory.linear", "(kept - gamma).sqrt()", "(kept - gamma)", "check_linear_optimum"),
     ("theory.linear", "sigma[:q] = gamma / kept", "sigma[:q] = (gamma / kept).sqrt()", "check_linear_optimum"),
-    ("theory.linear", "float((kept / gamma).log().sum())", "float(0.5 * (kept / gamma).log().sum())", "check_linear_optimum"),
-    ("theory.linear", "d * math.log(2 * math.pi * gamma) + int", "q * math.log(2 * math.pi * gamma) + int", "check_linear_optimum"),
+    (
+        "theory.linear",
+        "float((kept / gamma).log().sum())",
+        "float(0.5 * (kept / gamma).log().sum())",
+        "check_linear_optimum",
+    ),
+    (
+        "theory.linear",
+        "d * math.log(2 * math.pi * gamma) + int",
+        "q * math.log(2 * math.pi * gamma) + int",
+        "check_linear_optimum",
+    ),
     ("theory.linear", "spread - kappa - 2 * torch", "spread - kappa - torch", "check_linear_cost_by_sampling"),
     ("theory.linear", "error / gamma", "error / gamma**2", "check_linear_cost_by_sampling"),
     ("theory.linear", "values[latent_dim:].mean()", "values[latent_dim:].sum()", "check_optimal_gamma"),
-]  # fmt: skip
+]
 
 
 @contextlib.contextmanager
@@ -595,9 +669,14 @@ def mutated(module, right, wrong):
     module = importlib.import_module(f"vaelab.{module}")
     source = Path(module.__file__).read_text(encoding="utf-8")
     assert right in source, f"{module.__name__} no longer says {right!r}"
-    spaces = [importlib.import_module(info.name).__dict__ for info in pkgutil.iter_modules(theory.__path__, "vaelab.theory.")]
+    spaces = [
+        importlib.import_module(info.name).__dict__ for info in pkgutil.iter_modules(theory.__path__, "vaelab.theory.")
+    ]
     spaces += [theory.__dict__, manifolds.__dict__, globals()]
-    spaces += [importlib.import_module(f"vaelab.manifolds.{name}").__dict__ for name in ("mixture", "sets", "manifold", "named")]
+    spaces += [
+        importlib.import_module(f"vaelab.manifolds.{name}").__dict__
+        for name in ("mixture", "sets", "manifold", "named")
+    ]
     saved = [dict(space) for space in spaces]
     before = dict(module.__dict__)
     try:
@@ -622,7 +701,9 @@ def test_mutations_turn_the_check_red(module, right, wrong, check):
 
 
 def vertical_line_chart():
-    return manifolds.Chart("cusp", 1, 2, lambda u: torch.cat([u**3, u**2], 1), lambda x: x[:, :1].sign() * x[:, :1].abs() ** (1 / 3))
+    return manifolds.Chart(
+        "cusp", 1, 2, lambda u: torch.cat([u**3, u**2], 1), lambda x: x[:, :1].sign() * x[:, :1].abs() ** (1 / 3)
+    )
 
 
 @pytest.mark.parametrize(
@@ -630,16 +711,33 @@ def vertical_line_chart():
     [
         (lambda: optimal_vae(flat("skewed", 2), latent_dim=1), "expected κ ≥ r = 2, got 1"),
         (lambda: optimal_vae(manifold("circle")), "global chart"),
-        (lambda: optimal_vae(Manifold(manifolds.Chart("x", 2, 1, lambda u: u[:, :1], lambda x: x), manifolds.skewed(2))),
-         "expected d ≥ r"),
-        (lambda: kl_q_to_posterior(optimal_vae(flat("skewed")), torch.zeros(1, 1, dtype=F64), 0.0), "expected a finite number > 0"),
-        (lambda: theory.loss(optimal_vae(flat("skewed")), torch.zeros(1, 1, dtype=F64), -1.0), "expected a finite number > 0"),
+        (
+            lambda: optimal_vae(
+                Manifold(manifolds.Chart("x", 2, 1, lambda u: u[:, :1], lambda x: x), manifolds.skewed(2))
+            ),
+            "expected d ≥ r",
+        ),
+        (
+            lambda: kl_q_to_posterior(optimal_vae(flat("skewed")), torch.zeros(1, 1, dtype=F64), 0.0),
+            "expected a finite number > 0",
+        ),
+        (
+            lambda: theory.loss(optimal_vae(flat("skewed")), torch.zeros(1, 1, dtype=F64), -1.0),
+            "expected a finite number > 0",
+        ),
         (lambda: optimal_vae(flat("skewed")).sample(3, t=math.nan), "expected a finite number > 0"),
         (lambda: optimal_vae(flat("skewed")).encode(torch.zeros(1, 1)), "expected float64"),
         (lambda: optimal_vae(flat("skewed")).encode(torch.zeros(1, 3, dtype=F64)), r"shape \(n, 1\)"),
-        (lambda: theory.to_noise(manifolds.half_line(), torch.tensor([[1.0], [-2.0]], dtype=F64)), r"\[-2.0\] \(row 1\)"),
-        (lambda: optimal_vae(Manifold(vertical_line_chart(), manifolds.gaussian(1))).scale(torch.zeros(1, 2, dtype=F64), 10.0),
-         "full rank 1"),
+        (
+            lambda: theory.to_noise(manifolds.half_line(), torch.tensor([[1.0], [-2.0]], dtype=F64)),
+            r"\[-2.0\] \(row 1\)",
+        ),
+        (
+            lambda: optimal_vae(Manifold(vertical_line_chart(), manifolds.gaussian(1))).scale(
+                torch.zeros(1, 2, dtype=F64), 10.0
+            ),
+            "full rank 1",
+        ),
         (lambda: theory.inverse_root(torch.ones(1, 3, 2, dtype=F64)), "full rank 2"),
         (lambda: theory.optimal_covariance(torch.ones(1, 2, 2), 0.0), "gamma"),
         (lambda: theory.optimal_covariance(torch.full((1, 2, 2), math.nan), 1.0), "finite Jacobian"),
@@ -652,7 +750,7 @@ def vertical_line_chart():
         (lambda: theory.mass_under_graph(manifold("helix"), 1e2), "graph of a function"),
         (lambda: theory.wrong_measure(flat("cauchy")), "expected a Mixture"),
     ],
-)  # fmt: skip
+)
 def test_errors_say_what_was_expected(call, says):
     with pytest.raises(ValueError, match=says):
         call()
@@ -664,4 +762,6 @@ def test_rooms_are_lazy_and_examples_run():
     assert {"theory", "manifolds"} <= set(dir(vaelab))
     assert isinstance(manifolds.skewed(), Mixture)
     for module in pkgutil.iter_modules(theory.__path__, "vaelab.theory."):
-        assert doctest.testmod(importlib.import_module(module.name), optionflags=doctest.ELLIPSIS).failed == 0, module.name
+        assert doctest.testmod(importlib.import_module(module.name), optionflags=doctest.ELLIPSIS).failed == 0, (
+            module.name
+        )

@@ -17,6 +17,8 @@ from torch import Tensor
 from vaelab._inputs import check_positive, check_positive_int
 from vaelab.manifolds.lattice import generator_from
 
+_Map = Callable[[Tensor], Tensor]
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -29,6 +31,7 @@ class Chart:
         embed: ψ, coordinates (n, r) to points (n, d).
         coordinates: φ, points (n, d) to coordinates (n, r).
         simple: whether φ is a global chart onto ℝ^r.
+        isometric: whether ψ is a rotation of ℝ^r itself (r = d), under which N(0, γ I) keeps its form.
         preimages: every u' with ψ(u') = ψ(u) near enough to matter, (n, r) to (m, n, r); for closed manifolds.
         cell: corners of one cell of coordinates, for closed manifolds, on which the uniform density stands by default.
     """
@@ -36,16 +39,17 @@ class Chart:
     name: str
     r: int
     d: int
-    embed: Callable[[Tensor], Tensor]
-    coordinates: Callable[[Tensor], Tensor]
+    embed: _Map
+    coordinates: _Map
     simple: bool = True
-    preimages: Callable[[Tensor], Tensor] = lambda u: u[None]
+    isometric: bool = False
+    preimages: _Map = lambda u: u[None]
     cell: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
 
 def flat(r: int) -> Chart:
     """ℝ^r itself: r = d, the setting of Theorem 1."""
-    return Chart(f"flat r={r}", r, r, lambda u: u, lambda x: x)
+    return Chart(f"flat r={r}", r, r, lambda u: u, lambda x: x, isometric=True)
 
 
 def sine_curve(frequency: float = 2.0, height: float = 1.0) -> Chart:
@@ -168,15 +172,24 @@ def _angle(y: Tensor, x: Tensor) -> Tensor:
     return torch.atan2(y, x) % (2 * math.pi)
 
 
+def _closed(
+    name: str, d: int, embed: _Map, coordinates: _Map, preimages: _Map, low: tuple[float, ...], high: tuple[float, ...]
+) -> Chart:
+    """A manifold without a global chart, its coordinates in one cell between `low` and `high`."""
+    return Chart(name, len(low), d, embed, coordinates, simple=False, preimages=preimages, cell=(low, high))
+
+
 def circle(radius: float = 1.0) -> Chart:
     """radius · (cos u, sin u): r = 1, d = 2, no global chart."""
     check_positive("radius", radius)
-    return Chart(
-        "circle", 1, 2,
-        lambda u: radius * torch.cat([u.cos(), u.sin()], 1),
-        lambda x: _angle(x[:, 1:], x[:, :1]),
-        False, lambda u: _turns(u, (True,)), ((0.0,), (2 * math.pi,)),
-    )  # fmt: skip
+
+    def embed(u: Tensor) -> Tensor:
+        return radius * torch.cat([u.cos(), u.sin()], 1)
+
+    def coordinates(x: Tensor) -> Tensor:
+        return _angle(x[:, 1:], x[:, :1])
+
+    return _closed("circle", 2, embed, coordinates, lambda u: _turns(u, (True,)), (0.0,), (2 * math.pi,))
 
 
 def sphere(radius: float = 1.0) -> Chart:
@@ -194,8 +207,7 @@ def sphere(radius: float = 1.0) -> Chart:
     def coordinates(x: Tensor) -> Tensor:
         return torch.cat([_angle(x[:, 1:2], x[:, :1]), x[:, 2:] / radius], 1)
 
-    return Chart("sphere", 2, 3, embed, coordinates, False, lambda u: _turns(u, (True, False)),
-                 ((0.0, -1.0), (2 * math.pi, 1.0)))  # fmt: skip
+    return _closed("sphere", 3, embed, coordinates, lambda u: _turns(u, (True, False)), (0.0, -1.0), (2 * math.pi, 1.0))
 
 
 def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
@@ -213,8 +225,7 @@ def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
         rho = x[:, :2].norm(dim=1, keepdim=True)
         return torch.cat([_angle(x[:, 1:2], x[:, :1]), _angle(x[:, 2:], rho - major)], 1)
 
-    return Chart("torus", 2, 3, embed, coordinates, False, lambda u: _turns(u, (True, True)),
-                 ((0.0, 0.0), (2 * math.pi, 2 * math.pi)))  # fmt: skip
+    return _closed("torus", 3, embed, coordinates, lambda u: _turns(u, (True, True)), (0.0, 0.0), (2 * math.pi, 2 * math.pi))
 
 
 def clifford_torus() -> Chart:
@@ -226,8 +237,7 @@ def clifford_torus() -> Chart:
     def coordinates(x: Tensor) -> Tensor:
         return torch.cat([_angle(x[:, 1:2], x[:, :1]), _angle(x[:, 3:], x[:, 2:3])], 1)
 
-    return Chart("Clifford torus", 2, 4, embed, coordinates, False, lambda u: _turns(u, (True, True)),
-                 ((0.0, 0.0), (2 * math.pi, 2 * math.pi)))  # fmt: skip
+    return _closed("Clifford torus", 4, embed, coordinates, lambda u: _turns(u, (True, True)), (0.0, 0.0), (2 * math.pi, 2 * math.pi))
 
 
 def moebius_band(half_width: float = 0.4) -> Chart:
@@ -245,5 +255,4 @@ def moebius_band(half_width: float = 0.4) -> Chart:
         rho = x[:, :2].norm(dim=1, keepdim=True)
         return torch.cat([a, (rho - 1) * (0.5 * a).cos() + x[:, 2:] * (0.5 * a).sin()], 1)
 
-    return Chart("Möbius band", 2, 3, embed, coordinates, False, lambda u: _turns(u, (True, False), flip=True),
-                 ((0.0, -half_width), (2 * math.pi, half_width)))  # fmt: skip
+    return _closed("Möbius band", 3, embed, coordinates, lambda u: _turns(u, (True, False), flip=True), (0.0, -half_width), (2 * math.pi, half_width))

@@ -80,8 +80,8 @@ class StudentT(Density):
         z = torch.randn(n, dtype=torch.float64, generator=generator_from(seed, generator))
         return self.quantile(z, z.new_empty(n, 0))[:, None]
 
-    def nodes(self, n: int) -> tuple[Tensor, Tensor]:
-        z, w = normal_lattice(n, 1)
+    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
+        z, w = normal_lattice(n, 1, smooth)
         return self.quantile(z[:, 0], z[:, :0])[:, None], w
 
 
@@ -116,8 +116,8 @@ class Product(Density):
         generator = generator_from(seed, generator)
         return torch.cat([part.sample(n, generator=generator) for part in self.parts], 1)
 
-    def nodes(self, n: int) -> tuple[Tensor, Tensor]:
-        z, w = normal_lattice(n, self.dim)
+    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
+        z, w = normal_lattice(n, self.dim, smooth)
         return torch.stack([part.quantile(z[:, i], z[:, :0]) for i, part in enumerate(self.parts)], 1), w
 
     def contains(self, u: Tensor) -> Tensor:
@@ -159,6 +159,10 @@ class Transformed(Density):
         log_p, log_cdf, log_sf = self.base.conditionals(v)
         return log_p - self.log_slopes(v), log_cdf, log_sf
 
+    def _log_prob_inside(self, u: Tensor) -> Tensor:
+        v = self.inverse(u)
+        return self.base.log_prob(v) - self.log_slopes(v).sum(-1)
+
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
         v = self.inverse(before) if before.shape[1] else before
         return self.forward(torch.cat([v, self.base.quantile(z, v)[:, None]], 1))[:, -1]
@@ -166,6 +170,6 @@ class Transformed(Density):
     def sample(self, n: int, seed: int | None = None, generator: torch.Generator | None = None) -> Tensor:
         return self.forward(self.base.sample(n, seed, generator))
 
-    def nodes(self, n: int) -> tuple[Tensor, Tensor]:
-        v, w = self.base.nodes(n)
+    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
+        v, w = self.base.nodes(n, smooth)
         return self.forward(v), w

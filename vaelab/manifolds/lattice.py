@@ -39,14 +39,16 @@ def unit_lattice(n: int, dim: int) -> Tensor:
     return torch.frac(0.5 + i[:, None] * alpha)
 
 
-def normal_lattice(n: int, dim: int) -> tuple[Tensor, Tensor]:
-    """Points z, shape (n, dim), and weights, shape (n,), with Σ w g(z) ≈ E g(z) for z ~ N(0, I).
+def normal_lattice(n: int, dim: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
+    """About n points z, shape (m, dim), with weights, shape (m,): Σ w g(z) ≈ E g(z) for z ~ N(0, I).
 
-    For dim = 1 the trapezoidal rule on [−9, 9], exact to rounding for any g smooth on the scale of a few steps 18 / n;
-    for dim ≥ 2 the lattice pushed through Φ⁻¹, whose error for sets with smooth boundary falls about as n^(−3/4).
+    For dim = 1, or with `smooth`, the trapezoidal rule on [−9, 9] in each coordinate, exact to rounding for any g that is
+    smooth on the scale of a few steps. Else the lattice pushed through Φ⁻¹, whose error for sets with smooth boundary
+    falls about as n^(−3/4).
     """
-    if dim == 1:
-        z = 18 * unit_lattice(n, 1) - 9
-        w = torch.exp(-0.5 * z[:, 0].square())
+    if dim == 1 or smooth:
+        axis = 18 * unit_lattice(max(8, round(n ** (1 / dim))), 1)[:, 0] - 9
+        z = torch.cartesian_prod(*[axis] * dim).reshape(-1, dim)
+        w = torch.exp(-0.5 * z.square().sum(1))
         return z, w / w.sum()
     return torch.special.ndtri(unit_lattice(n, dim)), torch.full((n,), 1 / n, dtype=torch.float64)

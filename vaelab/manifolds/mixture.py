@@ -41,8 +41,11 @@ class Density:
         """Draw n points, shape (n, r)."""
         raise NotImplementedError
 
-    def nodes(self, n: int) -> tuple[Tensor, Tensor]:
-        """About n points, shape (m, r), and weights that sum to 1, shape (m,): E g(u) ≈ Σ w g, to be used for sets."""
+    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
+        """About n points, shape (m, r), and weights that sum to 1, shape (m,), with E g(u) ≈ Σ w g.
+
+        Spread for the indicator of a set, or with `smooth` for smooth g, where the error is far smaller.
+        """
         raise NotImplementedError
 
     def contains(self, u: Tensor) -> Tensor:
@@ -53,10 +56,13 @@ class Density:
         """log p(u) in nats, shape (n,); −∞ outside the support."""
         inside = self.contains(u)
         if inside.all():
-            return self.conditionals(u)[0].sum(-1)
+            return self._log_prob_inside(u)
         out = torch.full_like(u[:, 0], -math.inf)
-        out[inside] = self.conditionals(u[inside])[0].sum(-1)
+        out[inside] = self._log_prob_inside(u[inside])
         return out
+
+    def _log_prob_inside(self, u: Tensor) -> Tensor:
+        return self.conditionals(u)[0].sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +131,12 @@ class Mixture(Density):
         terms = (log_n, torch.special.log_ndtr(y), torch.special.log_ndtr(-y))
         return tuple((log_w + term).logsumexp(1) for term in terms)
 
+    def _log_prob_inside(self, u: Tensor) -> Tensor:
+        y = torch.einsum("kij,nkj->nki", self._whiten, u[:, None] - self.means)
+        log_d = self.scale_trils.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        log_n = -0.5 * (y.square().sum(-1) + self.dim * LOG_2_PI) - log_d
+        return (self.weights.log() + log_n).logsumexp(1)
+
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
         i = before.shape[1]
         y, log_n, log_w = self._before(before)
@@ -139,10 +151,10 @@ class Mixture(Density):
         eps = torch.randn(n, self.dim, 1, dtype=torch.float64, generator=generator)
         return self.means[k] + (self.scale_trils[k] @ eps).squeeze(-1)
 
-    def nodes(self, n: int) -> tuple[Tensor, Tensor]:
+    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
         parts, weights = [], []
         for pi, m, factor in zip(self.weights, self.means, self.scale_trils, strict=True):
-            w, share = normal_lattice(max(16, round(n * pi.item())), self.dim)
+            w, share = normal_lattice(max(16, round(n * pi.item())), self.dim, smooth)
             parts.append(m + w @ factor.mT)
             weights.append(pi * share)
         return torch.cat(parts), torch.cat(weights)
@@ -199,8 +211,10 @@ def _mixture_quantile(z: Tensor, log_w: Tensor, mean: Tensor, sd: Tensor) -> Ten
     return x
 
 
-def _newton_step(x: Tensor, rows: Tensor, problem: tuple[Tensor, ...], low: Tensor, high: Tensor) -> tuple[Tensor, ...]:
-    """The next step of the rows still open and how far they miss: Newton, or bisection where that leaves the bracket."""
+def _newton_step(
+    x: Tensor, rows: Tensor, problem: tuple[Tensor, ...], low: Tensor, high: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The next step of the rows still open, by Newton, or bisection where that leaves the bracket; and their misses."""
     sign, target, log_w, mean, sd = (part[rows] for part in problem)
     at = x[rows]
     y = (at[:, None] - mean) / sd

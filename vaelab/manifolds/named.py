@@ -141,7 +141,7 @@ class _Boxed(Transformed):
         i = u.shape[1]
         return ((u > self.low[:i]) & (u < self.high[:i])).all(1)
 
-    def nodes(self, n: int) -> tuple[Tensor, Tensor]:
+    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
         u = unit_lattice(n, self.dim)
         return self.low + (self.high - self.low) * u, torch.full((n,), 1 / n, dtype=torch.float64)
 

@@ -72,7 +72,7 @@ def to_noise(density: Density, u: Tensor) -> Tensor:
 
     >>> from vaelab import manifolds
     >>> p = manifolds.gaussian(1, mean=torch.tensor([2.0]))
-    >>> to_noise(p, torch.tensor([[5.0]], dtype=torch.float64)).item()
+    >>> round(to_noise(p, torch.tensor([[5.0]], dtype=torch.float64)).item(), 12)
     3.0
     """
     _check_support(density, u)

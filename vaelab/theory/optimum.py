@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive_int
-from vaelab.manifolds import Manifold, generator_from, row_hessian
+from vaelab.manifolds import Manifold, Mixture, generator_from, row_hessian
 from vaelab.theory.gauss import hermite
 from vaelab.theory.knothe import from_noise, to_noise, to_noise_hessian, to_noise_jacobian
 
@@ -201,10 +201,8 @@ def log_p_theta(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None
     For r = d and a Gaussian mixture p_gt, p_θt = p_gt * N(0, γ I) in closed form (Eq. 21), at any x. Otherwise through
     the decoder, `log_p_theta_decoder`, at x on the manifold.
     """
-    from vaelab.manifolds.manifold import is_flat_mixture
-
-    if is_flat_mixture(vae.truth):
-        return vae.truth.density.convolve(1 / check_t(t)).log_prob(x)
+    if vae.truth.chart.isometric and isinstance(vae.truth.density, Mixture):
+        return vae.truth.density.convolve(1 / check_t(t)).log_prob(vae.truth.coordinates(x))
     return log_p_theta_decoder(vae, x, t, n_nodes)
 
 

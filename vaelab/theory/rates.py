@@ -28,7 +28,7 @@ def kl_rate_exact(vae: OptimalVAE, x: Tensor) -> Tensor:
     >>> from vaelab import manifolds
     >>> from vaelab.theory import optimal_vae
     >>> vae = optimal_vae(manifolds.manifold("flat", "gaussian", r=1))
-    >>> kl_rate_exact(vae, torch.tensor([[2.0]], dtype=torch.float64)).item()     # z²/2
+    >>> round(kl_rate_exact(vae, torch.tensor([[2.0]], dtype=torch.float64)).item(), 9)     # z²/2
     2.0
     """
     J = vae.jacobian(x)
@@ -103,7 +103,7 @@ def certified_optimum(truth: Manifold, gamma: float) -> float:
 def slope_in_log_gamma(gammas: list[float] | Tensor, values: list[float] | Tensor) -> tuple[float, float]:
     """Least-squares slope of `values` against log γ, and its standard error (0 for two points).
 
-    >>> slope_in_log_gamma([1e-1, 1e-2, 1e-3], [2 * math.log(g) for g in (1e-1, 1e-2, 1e-3)])[0]
+    >>> round(slope_in_log_gamma([1e-1, 1e-2, 1e-3], [2 * math.log(g) for g in (1e-1, 1e-2, 1e-3)])[0], 9)
     2.0
     """
     log_gamma = torch.as_tensor(gammas, dtype=torch.float64).log()
