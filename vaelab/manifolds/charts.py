@@ -17,6 +17,7 @@ from torch import Tensor
 from vaelab._inputs import check_positive, check_positive_int
 from vaelab.manifolds.lattice import generator_from
 
+TURN = 2 * math.pi
 _Map = Callable[[Tensor], Tensor]
 
 
@@ -189,7 +190,7 @@ def circle(radius: float = 1.0) -> Chart:
     def coordinates(x: Tensor) -> Tensor:
         return _angle(x[:, 1:], x[:, :1])
 
-    return _closed("circle", 2, embed, coordinates, lambda u: _turns(u, (True,)), (0.0,), (2 * math.pi,))
+    return _closed("circle", 2, embed, coordinates, lambda u: _turns(u, (True,)), (0.0,), (TURN,))
 
 
 def sphere(radius: float = 1.0) -> Chart:
@@ -207,7 +208,7 @@ def sphere(radius: float = 1.0) -> Chart:
     def coordinates(x: Tensor) -> Tensor:
         return torch.cat([_angle(x[:, 1:2], x[:, :1]), x[:, 2:] / radius], 1)
 
-    return _closed("sphere", 3, embed, coordinates, lambda u: _turns(u, (True, False)), (0.0, -1.0), (2 * math.pi, 1.0))
+    return _closed("sphere", 3, embed, coordinates, lambda u: _turns(u, (True, False)), (0.0, -1.0), (TURN, 1.0))
 
 
 def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
@@ -225,7 +226,7 @@ def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
         rho = x[:, :2].norm(dim=1, keepdim=True)
         return torch.cat([_angle(x[:, 1:2], x[:, :1]), _angle(x[:, 2:], rho - major)], 1)
 
-    return _closed("torus", 3, embed, coordinates, lambda u: _turns(u, (True, True)), (0.0, 0.0), (2 * math.pi, 2 * math.pi))
+    return _closed("torus", 3, embed, coordinates, lambda u: _turns(u, (True, True)), (0.0, 0.0), (TURN, TURN))
 
 
 def clifford_torus() -> Chart:
@@ -237,7 +238,10 @@ def clifford_torus() -> Chart:
     def coordinates(x: Tensor) -> Tensor:
         return torch.cat([_angle(x[:, 1:2], x[:, :1]), _angle(x[:, 3:], x[:, 2:3])], 1)
 
-    return _closed("Clifford torus", 4, embed, coordinates, lambda u: _turns(u, (True, True)), (0.0, 0.0), (2 * math.pi, 2 * math.pi))
+    def preimages(u: Tensor) -> Tensor:
+        return _turns(u, (True, True))
+
+    return _closed("Clifford torus", 4, embed, coordinates, preimages, (0.0, 0.0), (TURN, TURN))
 
 
 def moebius_band(half_width: float = 0.4) -> Chart:
@@ -255,4 +259,7 @@ def moebius_band(half_width: float = 0.4) -> Chart:
         rho = x[:, :2].norm(dim=1, keepdim=True)
         return torch.cat([a, (rho - 1) * (0.5 * a).cos() + x[:, 2:] * (0.5 * a).sin()], 1)
 
-    return _closed("Möbius band", 3, embed, coordinates, lambda u: _turns(u, (True, False), flip=True), (0.0, -half_width), (2 * math.pi, half_width))
+    def preimages(u: Tensor) -> Tensor:
+        return _turns(u, (True, False), flip=True)
+
+    return _closed("Möbius band", 3, embed, coordinates, preimages, (0.0, -half_width), (TURN, half_width))

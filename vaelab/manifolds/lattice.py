@@ -42,8 +42,8 @@ def unit_lattice(n: int, dim: int) -> Tensor:
 def normal_lattice(n: int, dim: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
     """About n points z, shape (m, dim), with weights, shape (m,): Σ w g(z) ≈ E g(z) for z ~ N(0, I).
 
-    For dim = 1, or with `smooth`, the trapezoidal rule on [−9, 9] in each coordinate, exact to rounding for any g that is
-    smooth on the scale of a few steps. Else the lattice pushed through Φ⁻¹, whose error for sets with smooth boundary
+    For dim = 1, or with `smooth`, the trapezoidal rule on [−9, 9] in each coordinate, exact to rounding for any g that
+    is smooth on the scale of a few steps. Else the lattice pushed through Φ⁻¹: its error for sets with smooth boundary
     falls about as n^(−3/4).
     """
     if dim == 1 or smooth:
