@@ -26,7 +26,8 @@ _WHERE = {
 }
 _ROOMS = (
     "checkpoints", "claims", "data", "densities", "estimators", "exercises", "experiments", "features", "likelihoods",
-    "metrics", "models", "networks", "notebooks", "plots", "posteriors", "regularizers", "training", "widgets",
+    "manifolds", "metrics", "models", "networks", "notebooks", "plots", "posteriors", "regularizers", "theory",
+    "training", "widgets",
 )
 __all__ = sorted([*_WHERE, *_ROOMS])
 

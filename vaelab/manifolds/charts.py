@@ -1,0 +1,265 @@
+"""Maps ψ = φ⁻¹ from coordinates u to points x, and the charts φ back.
+
+Each function returns a `Chart`: r, d, ψ and φ. Those with one global chart are *simple* in the sense of Dai & Wipf
+(2019), Section 2: φ is a diffeomorphism between the manifold and ℝ^r. Circle, sphere, torus, Clifford torus and Möbius
+band are not; their φ picks one of several coordinates, `preimages` lists them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaelab._inputs import check_positive, check_positive_int
+from vaelab.manifolds.lattice import generator_from
+
+TURN = 2 * math.pi
+_Map = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Coordinates of a manifold χ in ℝ^d.
+
+    Args:
+        name: what a title calls it.
+        r: dimension of χ.
+        d: dimension of the space around it.
+        embed: ψ, coordinates (n, r) to points (n, d).
+        coordinates: φ, points (n, d) to coordinates (n, r).
+        simple: whether φ is a global chart onto ℝ^r.
+        isometric: whether ψ is a rotation of ℝ^r itself (r = d), under which N(0, γ I) keeps its form.
+        preimages: every u' with ψ(u') = ψ(u) near enough to matter, (n, r) to (m, n, r); for closed manifolds.
+        cell: corners of one cell of coordinates, for closed manifolds, on which the uniform density stands by default.
+    """
+
+    name: str
+    r: int
+    d: int
+    embed: _Map
+    coordinates: _Map
+    simple: bool = True
+    isometric: bool = False
+    preimages: _Map = lambda u: u[None]
+    cell: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+
+def flat(r: int) -> Chart:
+    """ℝ^r itself: r = d, the setting of Theorem 1."""
+    return Chart(f"flat r={r}", r, r, lambda u: u, lambda x: x, isometric=True)
+
+
+def sine_curve(frequency: float = 2.0, height: float = 1.0) -> Chart:
+    """The graph x = (u, height sin(frequency u)): r = 1, d = 2."""
+
+    def embed(u: Tensor) -> Tensor:
+        return torch.cat([u, height * torch.sin(frequency * u)], 1)
+
+    return Chart("sine curve", 1, 2, embed, lambda x: x[:, :1])
+
+
+def arc(radius: float = 1.0, opening: float = 1.5 * math.pi) -> Chart:
+    """An open arc of a circle, as long as `opening` radians: angle = ½ opening · u / √(1 + u²); r = 1, d = 2."""
+    check_positive("radius", radius)
+    if not 0 < opening < 2 * math.pi:
+        raise ValueError(f"opening: expected an angle in (0, 2π), got {opening}; a whole circle has no global chart")
+
+    def embed(u: Tensor) -> Tensor:
+        angle = 0.5 * opening * u / (1 + u.square()).sqrt()
+        return radius * torch.cat([angle.sin(), angle.cos()], 1)
+
+    def coordinates(x: Tensor) -> Tensor:
+        s = torch.atan2(x[:, :1], x[:, 1:]) / (0.5 * opening)
+        return s / ((1 - s) * (1 + s)).clamp_min(1e-300).sqrt()
+
+    return Chart("open arc", 1, 2, embed, coordinates)
+
+
+def helix(pitch: float = 0.4, turns: float = 1.5) -> Chart:
+    """x = (cos ωu, sin ωu, pitch · u), ω = turns: r = 1, d = 3."""
+    check_positive("pitch", pitch)
+
+    def embed(u: Tensor) -> Tensor:
+        return torch.cat([torch.cos(turns * u), torch.sin(turns * u), pitch * u], 1)
+
+    return Chart("helix", 1, 3, embed, lambda x: x[:, 2:] / pitch)
+
+
+def graph_surface(bend: float = 0.5) -> Chart:
+    """A saddle with ripples, x = (u₁, u₂, bend (u₁² − u₂²)/2 + bend sin 2u₁ cos u₂): r = 2, d = 3."""
+
+    def embed(u: Tensor) -> Tensor:
+        a, b = u[:, :1], u[:, 1:]
+        height = 0.5 * (a.square() - b.square()) + torch.sin(2 * a) * torch.cos(b)
+        return torch.cat([u, bend * height], 1)
+
+    return Chart("graph surface", 2, 3, embed, lambda x: x[:, :2])
+
+
+def swiss_roll(tightness: float = 0.12, inner: float = 0.3) -> Chart:
+    """A rolled-up sheet: angle θ = 1.5π + 3u₁/√(1 + (u₁/4)²), radius inner + tightness θ, height u₂; r = 2, d = 3.
+
+    The angle stays in an interval where the radius is positive, so that every (u₁, u₂) in ℝ² has its own point. The
+    chart reads θ off the radius.
+    """
+    check_positive("tightness", tightness)
+    middle, reach = 4.5 * math.pi, 12.0
+
+    def embed(u: Tensor) -> Tensor:
+        t = u[:, :1] / reach * 3
+        theta = middle + reach * t / (1 + t.square()).sqrt()
+        rho = inner + tightness * theta
+        return torch.cat([rho * torch.cos(theta), u[:, 1:], rho * torch.sin(theta)], 1)
+
+    def coordinates(x: Tensor) -> Tensor:
+        theta = (x[:, ::2].norm(dim=1, keepdim=True) - inner) / tightness
+        s = (theta - middle) / reach
+        return torch.cat([reach / 3 * s / ((1 - s) * (1 + s)).clamp_min(1e-300).sqrt(), x[:, 1:2]], 1)
+
+    return Chart("Swiss roll", 2, 3, embed, coordinates)
+
+
+def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 0.5, frequency: float = 1.0) -> Chart:
+    """A random smooth r-dimensional graph in ℝ^d: x = A u + B sin(W u + b), AᵀA = I, and B made orthogonal to A.
+
+    Because AᵀB = 0, u = Aᵀx: the map is an embedding whatever the draw.
+
+    Args:
+        r: dimension of the manifold.
+        d: dimension of the space, ≥ r.
+        seed: of A, B, W and b.
+        bend: how far the graph leaves the plane A u.
+        frequency: scale of W.
+
+    Raises:
+        ValueError: d < r.
+
+    >>> u = torch.ones(1, 2, dtype=torch.float64)
+    >>> chart = smooth_graph(2, 5)
+    >>> torch.allclose(chart.coordinates(chart.embed(u)), u)
+    True
+    """
+    check_positive_int("r", r)
+    check_positive_int("d", d)
+    if d < r:
+        raise ValueError(f"smooth_graph: expected d ≥ r, got r = {r}, d = {d}; no manifold is larger than its space")
+    generator, waves = generator_from(seed), 2 * r + 2
+
+    def randn(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    A = torch.linalg.qr(randn(d, r)).Q
+    B = bend * randn(d, waves)
+    B = B - A @ (A.T @ B)
+    W, b = frequency * randn(waves, r), 2 * math.pi * torch.rand(waves, dtype=torch.float64, generator=generator)
+    return Chart(f"smooth graph r={r} d={d}", r, d, lambda u: u @ A.T + torch.sin(u @ W.T + b) @ B.T, lambda x: x @ A)
+
+
+def _turns(u: Tensor, angular: tuple[bool, ...], flip: bool = False) -> Tensor:
+    """u with 2πk added to its angular coordinates, k = −3..3; with `flip`, odd k changes the sign of the other one."""
+    ks = torch.cartesian_prod(*[torch.arange(-3, 4) if a else torch.zeros(1, dtype=torch.long) for a in angular])
+    ks = ks.reshape(-1, 1, len(angular)).to(u)
+    out = u + 2 * math.pi * ks
+    if flip:
+        out[..., 1] = out[..., 1] * torch.where(ks[..., 0].abs() % 2 == 1, -1.0, 1.0)
+    return out
+
+
+def _angle(y: Tensor, x: Tensor) -> Tensor:
+    return torch.atan2(y, x) % (2 * math.pi)
+
+
+def _closed(
+    name: str, d: int, embed: _Map, coordinates: _Map, preimages: _Map, low: tuple[float, ...], high: tuple[float, ...]
+) -> Chart:
+    """A manifold without a global chart, its coordinates in one cell between `low` and `high`."""
+    return Chart(name, len(low), d, embed, coordinates, simple=False, preimages=preimages, cell=(low, high))
+
+
+def circle(radius: float = 1.0) -> Chart:
+    """radius · (cos u, sin u): r = 1, d = 2, no global chart."""
+    check_positive("radius", radius)
+
+    def embed(u: Tensor) -> Tensor:
+        return radius * torch.cat([u.cos(), u.sin()], 1)
+
+    def coordinates(x: Tensor) -> Tensor:
+        return _angle(x[:, 1:], x[:, :1])
+
+    return _closed("circle", 2, embed, coordinates, lambda u: _turns(u, (True,)), (0.0,), (TURN,))
+
+
+def sphere(radius: float = 1.0) -> Chart:
+    """radius · (√(1−h²) cos a, √(1−h²) sin a, h), u = (a, h), −1 < h < 1: r = 2, d = 3.
+
+    Uniform in u is uniform in area (Archimedes).
+    """
+    check_positive("radius", radius)
+
+    def embed(u: Tensor) -> Tensor:
+        a, h = u[:, :1], u[:, 1:]
+        rho = ((1 - h) * (1 + h)).clamp_min(0).sqrt()
+        return radius * torch.cat([rho * a.cos(), rho * a.sin(), h], 1)
+
+    def coordinates(x: Tensor) -> Tensor:
+        return torch.cat([_angle(x[:, 1:2], x[:, :1]), x[:, 2:] / radius], 1)
+
+    return _closed("sphere", 3, embed, coordinates, lambda u: _turns(u, (True, False)), (0.0, -1.0), (TURN, 1.0))
+
+
+def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
+    """A doughnut in ℝ³, u = (a, b) two angles: r = 2, d = 3."""
+    check_positive("minor", minor)
+    if not major > minor:
+        raise ValueError(f"torus: expected major > minor, got {major} and {minor}; otherwise it meets itself")
+
+    def embed(u: Tensor) -> Tensor:
+        a, b = u[:, :1], u[:, 1:]
+        rho = major + minor * b.cos()
+        return torch.cat([rho * a.cos(), rho * a.sin(), minor * b.sin()], 1)
+
+    def coordinates(x: Tensor) -> Tensor:
+        rho = x[:, :2].norm(dim=1, keepdim=True)
+        return torch.cat([_angle(x[:, 1:2], x[:, :1]), _angle(x[:, 2:], rho - major)], 1)
+
+    return _closed("torus", 3, embed, coordinates, lambda u: _turns(u, (True, True)), (0.0, 0.0), (TURN, TURN))
+
+
+def clifford_torus() -> Chart:
+    """The flat torus (cos a, sin a, cos b, sin b): r = 2, d = 4."""
+
+    def embed(u: Tensor) -> Tensor:
+        return torch.cat([u[:, :1].cos(), u[:, :1].sin(), u[:, 1:].cos(), u[:, 1:].sin()], 1)
+
+    def coordinates(x: Tensor) -> Tensor:
+        return torch.cat([_angle(x[:, 1:2], x[:, :1]), _angle(x[:, 3:], x[:, 2:3])], 1)
+
+    def preimages(u: Tensor) -> Tensor:
+        return _turns(u, (True, True))
+
+    return _closed("Clifford torus", 4, embed, coordinates, preimages, (0.0, 0.0), (TURN, TURN))
+
+
+def moebius_band(half_width: float = 0.4) -> Chart:
+    """((1 + w cos ½a) cos a, (1 + w cos ½a) sin a, w sin ½a), |w| < half_width < 1; u = (a, w): r = 2, d = 3."""
+    if not 0 < half_width < 1:
+        raise ValueError(f"half_width: expected a number in (0, 1), got {half_width}; a wider band meets itself")
+
+    def embed(u: Tensor) -> Tensor:
+        a, w = u[:, :1], u[:, 1:]
+        rho = 1 + w * (0.5 * a).cos()
+        return torch.cat([rho * a.cos(), rho * a.sin(), w * (0.5 * a).sin()], 1)
+
+    def coordinates(x: Tensor) -> Tensor:
+        a = _angle(x[:, 1:2], x[:, :1])
+        rho = x[:, :2].norm(dim=1, keepdim=True)
+        return torch.cat([a, (rho - 1) * (0.5 * a).cos() + x[:, 2:] * (0.5 * a).sin()], 1)
+
+    def preimages(u: Tensor) -> Tensor:
+        return _turns(u, (True, False), flip=True)
+
+    return _closed("Möbius band", 3, embed, coordinates, preimages, (0.0, -half_width), (TURN, half_width))

@@ -1,0 +1,136 @@
+"""Sets A of ℝ^d, and the exact mass N(x, γ I) gives them.
+
+A set answers three questions: `level(x)` ≤ 0 exactly inside, `contains(x)`, and `gaussian_mass(x, gamma)`, the
+probability that x + N(0, γ I) lies in it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaelab._inputs import check_positive
+
+ndtr = torch.special.ndtr
+
+
+class Region:
+    """A set {x : level(x) ≤ 0} of ℝ^d."""
+
+    def level(self, x: Tensor) -> Tensor:
+        """A continuous function of x, shape (n, d) to (n,), that is ≤ 0 exactly inside."""
+        raise NotImplementedError
+
+    def gaussian_mass(self, x: Tensor, gamma: float) -> Tensor:
+        """P[x + N(0, γ I) ∈ A], shape (n, d) to (n,)."""
+        raise NotImplementedError
+
+    def contains(self, x: Tensor) -> Tensor:
+        """Whether each row lies inside; bool, shape (n,)."""
+        return self.level(x) <= 0
+
+
+@dataclass(frozen=True, eq=False)
+class HalfSpace(Region):
+    """{x : normal · x ≤ offset}, and P = Φ((offset − normal · x) / (√γ ‖normal‖)).
+
+    Args:
+        normal: shape (d,), not zero.
+        offset: a number.
+
+    >>> HalfSpace([1.0, 0.0], 0.0).gaussian_mass(torch.zeros(1, 2, dtype=torch.float64), 0.1).item()
+    0.5
+    """
+
+    normal: Tensor
+    offset: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "normal", torch.as_tensor(self.normal, dtype=torch.float64))
+        if not self.normal.norm() > 0:
+            raise ValueError(f"normal: expected a vector that is not zero, got {self.normal.tolist()}")
+
+    def level(self, x: Tensor) -> Tensor:
+        return (x @ self.normal - self.offset) / self.normal.norm()
+
+    def gaussian_mass(self, x: Tensor, gamma: float) -> Tensor:
+        return ndtr(-self.level(x) / math.sqrt(gamma))
+
+
+@dataclass(frozen=True, eq=False)
+class Box(Region):
+    """{x : low_i ≤ x_i ≤ high_i}, and P = Π_i Φ((high_i − x_i) / √γ) − Φ((low_i − x_i) / √γ).
+
+    Args:
+        low: lower corner, shape (d,); −∞ allowed.
+        high: upper corner, shape (d,); ∞ allowed.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            object.__setattr__(self, name, torch.as_tensor(getattr(self, name), dtype=torch.float64))
+        if self.low.shape != self.high.shape or not (self.low < self.high).all():
+            raise ValueError(f"box: expected low < high everywhere, got {self.low.tolist()} and {self.high.tolist()}")
+
+    def level(self, x: Tensor) -> Tensor:
+        return torch.maximum(self.low - x, x - self.high).amax(1)
+
+    def gaussian_mass(self, x: Tensor, gamma: float) -> Tensor:
+        scale = math.sqrt(gamma)
+        below, above = (self.low - x) / scale, (self.high - x) / scale
+        flip = below > 0  # both corners in the upper tail: subtract there, where digits are
+        return torch.where(flip, ndtr(-below) - ndtr(-above), ndtr(above) - ndtr(below)).prod(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Ball(Region):
+    """{x : ‖x − centre‖ ≤ radius}; P is the distribution function of a non-central χ² with d degrees of freedom.
+
+    With D = ‖x − centre‖ and v the length of the noise across that direction (χ with d − 1 degrees of freedom),
+    P = E_v[Φ((c − D)/√γ) − Φ((−c − D)/√γ)], c = √(radius² − γ v²), which stays exact where γ is tiny.
+
+    Args:
+        centre: shape (d,).
+        radius: > 0.
+    """
+
+    centre: Tensor
+    radius: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "centre", torch.as_tensor(self.centre, dtype=torch.float64))
+        check_positive("radius", self.radius)
+
+    def level(self, x: Tensor) -> Tensor:
+        return (x - self.centre).norm(dim=1) - self.radius
+
+    def gaussian_mass(self, x: Tensor, gamma: float) -> Tensor:
+        away, scale, d = (x - self.centre).norm(dim=1), math.sqrt(gamma), x.shape[1]
+        near = (away - self.radius).abs() < scale * (math.sqrt(d) + 9)  # elsewhere the noise never reaches the border
+        out = (away <= self.radius).double()
+        c, w = _across(self.radius / scale, d)
+        D = away[near, None] / scale
+        out[near] = (ndtr(c - D) - ndtr(-c - D)) @ w
+        return out
+
+
+def _across(radius: float, d: int, n_nodes: int = 64) -> tuple[Tensor, Tensor]:
+    """c = √(radius² − v²) and weights for expectations over v ~ χ with d − 1 degrees of freedom, v ≤ radius.
+
+    Gauss–Legendre in the angle with v = radius · sin(angle), c = radius · cos(angle), where nothing is singular.
+    """
+    if d == 1:
+        return torch.tensor([radius], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    reach = math.asin(min(1.0, (math.sqrt(d - 1) + 9) / radius))
+    node, weight = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(n_nodes))
+    angle = 0.5 * reach * (node + 1)
+    v, c = radius * angle.sin(), radius * angle.cos()
+    log_chi = (d - 2) * v.log() - 0.5 * v.square() - 0.5 * (d - 3) * math.log(2) - math.lgamma(0.5 * (d - 1))
+    return c, 0.5 * reach * weight * c * log_chi.exp()

@@ -1,0 +1,144 @@
+"""The linear VAE in closed form: probabilistic PCA, the exact twin of every trained check.
+
+For data with covariance C (eigenvalues ℓ_1 ≥ … ≥ ℓ_d, eigenvectors e_j), decoder W z + mean and variance γ, the optimum
+at this γ is W = [√(ℓ_j − γ)₊ e_j], j ≤ κ, up to a rotation of z, and a Gaussian encoder makes the bound exact:
+
+    λ_j  = γ / ℓ_j where ℓ_j > γ, else 1                               (eigenvalues of Σ_z; a mode is active if ℓ_j > γ)
+    cost = ½ [ d log 2πγ + Σ_active (log ℓ_j/γ + 1) + Σ_others ℓ_j/γ ]    nats an example
+
+Source: Tipping & Bishop (1999); Dai & Wipf (2019), Section 3, and Theorem 3 with its footnote 3.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaelab._inputs import check_positive, check_positive_int
+
+
+@dataclass(frozen=True, eq=False)
+class LinearOptimum:
+    """The optimal linear VAE at one γ.
+
+    Args:
+        gamma: decoder variance.
+        weights: W, shape (d, κ), orthogonal columns.
+        encoder: V in μ_z = V (x − mean), shape (κ, d).
+        sigma_z: Σ_z, the same for every x, shape (κ, κ), diagonal.
+        data_term: −2 E log p(x given z), in nats an example, as in Eq. 8.
+        kl_term: 2 E KL[q ‖ N(0, I)], as in Eq. 9.
+    """
+
+    gamma: float
+    weights: Tensor
+    encoder: Tensor
+    sigma_z: Tensor
+    data_term: float
+    kl_term: float
+
+    @property
+    def cost(self) -> float:
+        """The VAE cost in nats an example, half the sum of the two terms; equal to −E log p_θ(x) here."""
+        return 0.5 * (self.data_term + self.kl_term)
+
+    @property
+    def n_active(self) -> int:
+        """How many λ_j < 1."""
+        return int((self.sigma_z.diagonal() < 1).sum())
+
+
+def linear_optimum(covariance: Tensor, latent_dim: int, gamma: float) -> LinearOptimum:
+    """The optimal affine encoder and decoder for Gaussian data N(0, C) (or any data: only C matters) at a fixed γ.
+
+    Args:
+        covariance: C, symmetric, positive semi-definite, shape (d, d).
+        latent_dim: κ ≥ 1.
+        gamma: decoder variance > 0.
+
+    Raises:
+        ValueError: C not symmetric positive semi-definite, κ < 1 or γ ≤ 0.
+
+    >>> C = torch.diag(torch.tensor([4.0, 1.0, 0.0], dtype=torch.float64))
+    >>> best = linear_optimum(C, latent_dim=2, gamma=0.5)
+    >>> best.n_active, best.sigma_z.diagonal().tolist()
+    (2, [0.125, 0.5])
+    """
+    check_positive_int("latent_dim", latent_dim)
+    check_positive("gamma", gamma)
+    values, vectors = spectrum(covariance)
+    d, q = len(values), min(latent_dim, len(values))
+    kept, rest = values[:q].clamp_min(gamma), values[q:].sum() + (values[:q] - gamma).clamp_max(0).sum()
+    w, active = (kept - gamma).sqrt(), kept > gamma
+    weights = torch.zeros(d, latent_dim, dtype=torch.float64)
+    weights[:, :q] = vectors[:, :q] * w
+    sigma = torch.ones(latent_dim, dtype=torch.float64)
+    sigma[:q] = gamma / kept
+    encoder = sigma[:, None] * weights.T / gamma
+    idle = q - int(active.sum())
+    data_term = d * math.log(2 * math.pi * gamma) + int(active.sum()) + float(rest) / gamma + idle
+    return LinearOptimum(gamma, weights, encoder, sigma.diag(), data_term, float((kept / gamma).log().sum()))
+
+
+def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues of C, largest first, shape (d,), rounding below zero removed, and eigenvectors, (d, d), as columns.
+
+    Raises:
+        ValueError: C not square, symmetric and positive semi-definite.
+    """
+    C = torch.as_tensor(covariance, dtype=torch.float64)
+    if C.ndim != 2 or C.shape[0] != C.shape[1] or not torch.allclose(C, C.T, rtol=1e-9, atol=1e-12):
+        raise ValueError(f"covariance: expected a symmetric matrix of shape (d, d), got {tuple(C.shape)}")
+    values, vectors = torch.linalg.eigh(0.5 * (C + C.T))
+    if values[0] < -1e-10 * values[-1].abs() or not values[-1] > 0:
+        raise ValueError(f"covariance: expected eigenvalues ≥ 0, not all zero, got {values[0]:.3g} … {values[-1]:.3g}")
+    floor = len(values) * torch.finfo(C.dtype).eps * values[-1]
+    return torch.where(values > floor, values, 0.0).flip(0), vectors.flip(1)
+
+
+def optimal_gamma(covariance: Tensor, latent_dim: int) -> float:
+    """The best γ of the linear VAE: the mean of the eigenvalues that κ dimensions leave out.
+
+    0 when κ ≥ rank C and rank C < d: the cost has no minimum and falls to −∞ (Theorem 3). For κ ≥ d = rank C every
+    γ ≤ ℓ_d is optimal, none lower than the other (footnote 3, the exception); the largest, ℓ_d, is returned.
+
+    >>> optimal_gamma(torch.diag(torch.tensor([4.0, 1.0, 0.0])), latent_dim=2)
+    0.0
+    >>> optimal_gamma(torch.diag(torch.tensor([4.0, 1.0, 0.5])), latent_dim=1)
+    0.75
+    """
+    check_positive_int("latent_dim", latent_dim)
+    values, _ = spectrum(covariance)
+    return float(values[latent_dim:].mean()) if latent_dim < len(values) else float(values[-1])
+
+
+def linear_cost(
+    covariance: Tensor, weights: Tensor, encoder: Tensor, scale: Tensor, gamma: float
+) -> tuple[Tensor, Tensor]:
+    """Both halves of the cost of *any* linear VAE: x ~ (0, C), z = V x + S ε, x̂ = W z.
+
+        −2 E log p(x given z) = d log 2πγ + tr[(I − W V) C (I − W V)ᵀ + W S Sᵀ Wᵀ] / γ
+        2 E KL               = tr[V C Vᵀ + S Sᵀ] − κ − log det S Sᵀ
+
+    Differentiable, so that an optimiser can be held against `linear_optimum`.
+
+    Args:
+        covariance: C, (d, d).
+        weights: W, (d, κ).
+        encoder: V, (κ, d).
+        scale: S, (κ, κ), not singular.
+        gamma: decoder variance > 0.
+
+    Returns:
+        data term and KL term, scalars; the cost in nats is half their sum.
+    """
+    check_positive("gamma", gamma)
+    d, kappa = weights.shape
+    miss = torch.eye(d, dtype=weights.dtype) - weights @ encoder
+    error = torch.einsum("ij,jk,ik->", miss, covariance, miss) + (weights @ scale).square().sum()
+    data_term = d * math.log(2 * math.pi * gamma) + error / gamma
+    spread = torch.einsum("ij,jk,ik->", encoder, covariance, encoder) + scale.square().sum()
+    return data_term, spread - kappa - 2 * torch.linalg.slogdet(scale).logabsdet

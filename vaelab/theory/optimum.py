@@ -1,0 +1,270 @@
+"""The optimal encoder and decoder of Theorems 1 and 2, written down instead of trained, as functions of t = 1/γ.
+
+With f = F⁻¹∘G the Rosenblatt decoder onto the coordinates, ψ the embedding and U any κ×r matrix with UᵀU = I:
+
+    decoder   f(z) = ψ(F⁻¹∘G(Uᵀz)),   γ = 1/t                               (Eq. 19; 31 for κ > r; 41 for r < d)
+    encoder   μ_z = U G⁻¹∘F(φ(x)),    S_z = [U √γ (JᵀJ)^(−1/2), N]          (Eq. 23, 24; 33, 34; 52, 53)
+
+J the Jacobian of the decoder on the r coordinates that matter and N a basis of the κ − r others.
+
+Source: Dai & Wipf (2019), Appendices E and F. Eq. 24 gives an r×r matrix where Eq. 34 expects r×κ: the columns of N are
+what has to be filled in.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaelab._inputs import check_positive_int
+from vaelab.manifolds import Manifold, Mixture, generator_from, row_hessian
+from vaelab.theory.gauss import hermite
+from vaelab.theory.knothe import from_noise, to_noise, to_noise_hessian, to_noise_jacobian
+
+
+@dataclass(frozen=True, eq=False)
+class OptimalVAE:
+    """θ*_t and φ*_t for every t at once.
+
+    Args:
+        truth: a simple manifold with the density the model shall have. Give it another density than the data's, and the
+            model has the right manifold with the wrong measure (claim D9).
+        basis: orthogonal κ×κ matrix [U, N].
+    """
+
+    truth: Manifold
+    basis: Tensor
+
+    @property
+    def latent_dim(self) -> int:
+        """κ."""
+        return len(self.basis)
+
+    @property
+    def r(self) -> int:
+        """Dimension of the manifold."""
+        return self.truth.r
+
+    @property
+    def d(self) -> int:
+        """Dimension of x."""
+        return self.truth.d
+
+    def decode(self, z: Tensor) -> Tensor:
+        """f(z), shape (n, κ) to (n, d); the same for every t."""
+        return self.truth.embed(from_noise(self.truth.density, z @ self.basis[:, : self.r]))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """μ_z(x) for x on the manifold, shape (n, d) to (n, κ); the same for every t (Eq. 23, 33, 52)."""
+        return to_noise(self.truth.density, self._coordinates(x)) @ self.basis[:, : self.r].T
+
+    def jacobian(self, x: Tensor) -> Tensor:
+        """J = ∂f/∂(Uᵀz) at the code of x, shape (n, d, r).
+
+        Raises:
+            ValueError: J has not full rank r.
+        """
+        u = self._coordinates(x)
+        J = self.truth.jacobian(u) @ torch.linalg.inv(to_noise_jacobian(self.truth.density, u))
+        _check_full_rank(J)
+        return J
+
+    def hessian(self, x: Tensor) -> Tensor:
+        """∂²f/∂(Uᵀz)² at the code of x, shape (n, d, r, r): ψ''[Ka, Kb] − ψ' K h''[Ka, Kb], K = (h')⁻¹."""
+        u, density = self._coordinates(x), self.truth.density
+        K = torch.linalg.inv(to_noise_jacobian(density, u))
+        bend = row_hessian(self.truth.embed, u) - torch.einsum(
+            "ndi,nij,njkl->ndkl", self.truth.jacobian(u), K, to_noise_hessian(density, u)
+        )
+        return torch.einsum("ndkl,nki,nlj->ndij", bend, K, K)
+
+    def scale(self, x: Tensor, t: float) -> Tensor:
+        """S_z(x), shape (n, κ, κ), with Σ_z = S_z S_zᵀ (Eq. 24, 34, 53)."""
+        gamma = 1 / check_t(t)
+        U, N = self.basis[:, : self.r], self.basis[:, self.r :]
+        narrow = U @ (math.sqrt(gamma) * inverse_root(self.jacobian(x)))
+        return torch.cat([narrow, N.expand(len(x), *N.shape)], 2)
+
+    def covariance(self, x: Tensor, t: float) -> Tensor:
+        """Σ_z(x) = S_z S_zᵀ, shape (n, κ, κ): r eigenvalues of order γ, κ − r of exactly 1."""
+        S = self.scale(x, t)
+        return S @ S.mT
+
+    def sample(self, n: int, t: float, seed: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Draw x ~ p_θt: decode N(0, I) and add N(0, γ I). Shape (n, d)."""
+        generator = generator_from(seed, generator)
+        z = torch.randn(n, self.latent_dim, dtype=torch.float64, generator=generator)
+        eps = torch.randn(n, self.d, dtype=torch.float64, generator=generator)
+        return self.decode(z) + eps / math.sqrt(check_t(t))
+
+    def _coordinates(self, x: Tensor) -> Tensor:
+        if x.ndim != 2 or x.shape[1] != self.d or x.dtype != torch.float64:
+            raise ValueError(f"x: expected float64 of shape (n, {self.d}), got {x.dtype} of {tuple(x.shape)}")
+        return self.truth.coordinates(x)
+
+
+def optimal_vae(truth: Manifold, latent_dim: int | None = None, seed: int | None = None) -> OptimalVAE:
+    """The optimum for this ground truth with κ latent dimensions.
+
+    Args:
+        truth: a manifold with one global chart.
+        latent_dim: κ ≥ r; r unless told.
+        seed: of the random orthogonal basis [U, N]; None takes the identity.
+
+    Raises:
+        ValueError: κ < r, d < r, or a manifold without a global chart.
+
+    >>> from vaelab import manifolds
+    >>> vae = optimal_vae(manifolds.manifold("helix", "bimodal"), latent_dim=4, seed=0)
+    >>> vae.decode(vae.encode(vae.truth.sample(3, seed=0))).shape
+    torch.Size([3, 3])
+    """
+    kappa = truth.r if latent_dim is None else latent_dim
+    check_positive_int("latent_dim", kappa)
+    if kappa < truth.r:
+        raise ValueError(f"latent_dim: expected κ ≥ r = {truth.r}, got {kappa}; fewer codes cannot reach all of χ")
+    if truth.d < truth.r:
+        raise ValueError(f"manifold: expected d ≥ r, got r = {truth.r}, d = {truth.d}")
+    if not truth.chart.simple:
+        raise ValueError(
+            f"manifold: expected one with a global chart, got the {truth.chart.name}; the construction needs φ"
+        )
+    noise = torch.randn(kappa, kappa, dtype=torch.float64, generator=generator_from(seed))
+    basis = torch.eye(kappa, dtype=torch.float64) if seed is None else torch.linalg.qr(noise).Q
+    return OptimalVAE(truth, basis)
+
+
+def check_t(t: float) -> float:
+    """t = 1/γ as a float, or ValueError."""
+    if not (isinstance(t, (int, float)) and math.isfinite(t) and t > 0):
+        raise ValueError(f"t = 1/γ: expected a finite number > 0, got {t!r}; γ is a variance")
+    return float(t)
+
+
+def inverse_root(J: Tensor) -> Tensor:
+    """(JᵀJ)^(−1/2), the symmetric root, from the singular values of J; shape (n, d, r) to (n, r, r).
+
+    >>> inverse_root(torch.tensor([[[2.0], [0.0]]])).item()
+    0.5
+    """
+    _check_full_rank(J)
+    _, s, Vt = torch.linalg.svd(J, full_matrices=False)
+    return Vt.mT @ (Vt / s[..., None])
+
+
+def _check_full_rank(J: Tensor) -> None:
+    s = torch.linalg.svdvals(J)
+    flat = ~(s[:, -1] > 1e-13 * s[:, 0]) | ~torch.isfinite(s).all(1)
+    if J.shape[1] < J.shape[2] or flat.any():
+        worst = s[int(flat.int().argmax())].tolist()
+        raise ValueError(
+            f"decoder Jacobian: expected full rank {J.shape[2]}, got singular values {worst} in row "
+            f"{int(flat.int().argmax())}; the map is no immersion there, so S_z does not exist"
+        )
+
+
+def _nodes_of_q(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None) -> tuple[Tensor, ...]:
+    """w (m, κ), weights (m,), codes z = μ + S w (n, m, κ), log |det S| (n,)."""
+    w, weights = hermite(vae.latent_dim, n_nodes)
+    S = vae.scale(x, t)
+    z = vae.encode(x)[:, None] + torch.einsum("nij,mj->nmi", S, w)
+    return w, weights, z, torch.linalg.slogdet(S).logabsdet
+
+
+def squared_error(vae: OptimalVAE, x: Tensor, z: Tensor) -> Tensor:
+    """‖x − f(z)‖² for codes z, shape (n, m, κ), of each x, shape (n, d); shape (n, m)."""
+    return (x[:, None] - vae.decode(z.flatten(0, 1)).reshape(*z.shape[:2], -1)).square().sum(-1)
+
+
+def _log_ratio(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None) -> tuple[Tensor, Tensor]:
+    """ℓ = log p(x given z) p(z) / q(z given x) at the nodes of q, shape (n, m), and the weights, shape (m,)."""
+    w, weights, z, log_det = _nodes_of_q(vae, x, t, n_nodes)
+    log_p_x_given_z = -0.5 * (t * squared_error(vae, x, z) + vae.d * math.log(2 * math.pi / t))
+    return log_p_x_given_z - 0.5 * (z.square().sum(-1) - w.square().sum(-1)) + log_det[:, None], weights
+
+
+def loss(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+    """The VAE cost −log p_θ(x) + KL[q ‖ p_θ(z given x)] = −E_q ℓ of each x on the manifold, in nats; shape (n,).
+
+    Source: Dai & Wipf (2019), Eq. 1 and 2 (which call the sum over x the cost).
+    """
+    log_ratio, weights = _log_ratio(vae, x, t, n_nodes)
+    return -(log_ratio * weights).sum(1)
+
+
+def log_p_theta(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+    """log p_θt(x) in nats, shape (n,).
+
+    For r = d and a Gaussian mixture p_gt, p_θt = p_gt * N(0, γ I) in closed form (Eq. 21), at any x. Otherwise through
+    the decoder, `log_p_theta_decoder`, at x on the manifold.
+    """
+    if vae.truth.chart.isometric and isinstance(vae.truth.density, Mixture):
+        return vae.truth.density.convolve(1 / check_t(t)).log_prob(vae.truth.coordinates(x))
+    return log_p_theta_decoder(vae, x, t, n_nodes)
+
+
+def log_p_theta_decoder(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+    """log ∫ N(x; f(z), γ I) N(z; 0, I) dz (Eq. 19) for x on the manifold, shape (n,), by quadrature around its code.
+
+    Gauss–Hermite with nodes from N(μ_z, [I + JᵀJ/γ]⁻¹), the Laplace approximation of the posterior, on r coordinates:
+    the other κ − r integrate to one.
+    """
+    gamma, small = 1 / check_t(t), OptimalVAE(vae.truth, torch.eye(vae.r, dtype=torch.float64))
+    w, weights = hermite(vae.r, n_nodes)
+    _, s, Vt = torch.linalg.svd(vae.jacobian(x), full_matrices=False)
+    sd = (gamma / (gamma + s.square())).sqrt()
+    z = small.encode(x)[:, None] + torch.einsum("nji,nj,mj->nmi", Vt, sd, w)
+    log_joint = -0.5 * (t * squared_error(small, x, z) + vae.d * math.log(2 * math.pi * gamma) + z.square().sum(-1))
+    log_ratio = log_joint + 0.5 * w.square().sum(-1) + sd.log().sum(-1)[:, None]
+    return (log_ratio + weights.log()).logsumexp(1)
+
+
+def log_p_theta_lattice(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int = 2**14) -> Tensor:
+    """The same integral (Eq. 19) by brute force over all z, for any x on or off the manifold; shape (n, d) to (n,).
+
+    For r = 1 exact to rounding as long as neighbouring nodes decode to points closer than about √γ; for r ≥ 2 the
+    lattice gives some 3 digits where √γ is not small against the manifold.
+    """
+    truth, gamma = vae.truth, 1 / check_t(t)
+    u, w = truth.density.nodes(n_nodes)
+    mean, log_w = truth.embed(u), w.log()
+    rows = [
+        (log_w - 0.5 * t * (row - mean).square().sum(1)).logsumexp(0) - 0.5 * vae.d * math.log(2 * math.pi * gamma)
+        for row in x
+    ]
+    return torch.stack(rows)
+
+
+def kl_q_to_posterior(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+    """KL[q(z given x) ‖ p_θ(z given x)] = log p_θ(x) − E_q ℓ of each x on the manifold, in nats; shape (n,).
+
+    Source: Dai & Wipf (2019), Eq. 1, the term Theorem 1 (ii) sends to 0.
+
+    >>> from vaelab import manifolds
+    >>> vae = optimal_vae(manifolds.manifold("flat", "gaussian", r=1))
+    >>> x = torch.zeros(1, 1, dtype=torch.float64)      # Gaussian: KL = ½ (γ − log(1 + γ))
+    >>> abs(kl_q_to_posterior(vae, x, 10.0).item() - 0.5 * (0.1 - math.log(1.1))) < 1e-14
+    True
+    """
+    return log_p_theta(vae, x, t, n_nodes) + loss(vae, x, t, n_nodes)
+
+
+def cost_terms(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> tuple[Tensor, Tensor]:
+    """−2 E_q log p(x given z) and 2 KL[q ‖ N(0, I)], twice the two halves of the cost, as in Eq. 8 and 9; (n,), (n,).
+
+    Against log γ their slopes tend to d and −r̂.
+    """
+    _, weights, z, log_det = _nodes_of_q(vae, x, t, n_nodes)
+    error = (squared_error(vae, x, z) * weights).sum(1)
+    S = vae.scale(x, t)
+    divergence = S.square().sum((1, 2)) + vae.encode(x).square().sum(1) - vae.latent_dim - 2 * log_det
+    return t * error + vae.d * math.log(2 * math.pi / t), divergence
+
+
+def reconstruction_error(vae: OptimalVAE, x: Tensor, t: float, eps: Tensor) -> Tensor:
+    """‖x − f(μ_z + S_z ε)‖² for one noise row ε a point, shape (n, κ); shape (n,). Theorem 4: → 0 whatever ε."""
+    z = vae.encode(x) + torch.einsum("nij,nj->ni", vae.scale(x, t), eps)
+    return squared_error(vae, x, z[:, None])[:, 0]
