@@ -33,3 +33,20 @@ def test_two_explorers_do_not_drive_each_other():
 def test_latent_dim_must_be_a_positive_number():
     with pytest.raises(ValueError, match="latent_dim"):
         widgets.latent_explorer(decode, 0)
+
+
+def test_gamma_drives_the_images():
+    box = widgets.gamma_explorer(lambda gamma: torch.full((3, 1, 2, 2), gamma), low=1e-4, scale=2)
+    slider, image = box.children
+    assert (slider.value, slider.min, slider.max) == (1.0, -4.0, 0.0)
+    bright = Image.open(io.BytesIO(image.value))
+    slider.value = 0.1
+    dark = Image.open(io.BytesIO(image.value))
+    assert bright.size == dark.size == (16, 4)
+    assert bright.getpixel((0, 0)) == 255 and dark.getpixel((0, 0)) == 26
+
+
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.1), (-1.0, 1.0)])
+def test_gamma_runs_between_two_positive_ends(ends):
+    with pytest.raises(ValueError, match="low < high"):
+        widgets.gamma_explorer(decode, *ends)

@@ -5,6 +5,7 @@ The picture is a PNG in an `ipywidgets.Image`, drawn without matplotlib, so that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def latent_explorer(decode: Callable[[Tensor], Tensor], latent_dim: int, scale: 
     sliders = [
         ipywidgets.FloatSlider(min=-limit, max=limit, step=0.1, description=f"z[{j}]") for j in range(latent_dim)
     ]
-    image = ipywidgets.Image(format="png")
+    image = ipywidgets.Image(format="png", layout={"align_self": "flex-start"})
 
     def draw(change: Any = None) -> None:
         z = torch.tensor([[slider.value for slider in sliders]])
@@ -50,3 +51,35 @@ def latent_explorer(decode: Callable[[Tensor], Tensor], latent_dim: int, scale: 
         slider.observe(draw, names="value")
     draw()
     return ipywidgets.VBox([*sliders, image])
+
+
+def gamma_explorer(draw: Callable[[float], Tensor], low: float = 1e-3, high: float = 1.0, scale: int = 8) -> VBox:
+    """One slider for the decoder variance γ, on a logarithmic axis, and the images that go with it.
+
+    Args:
+        draw: γ to images (n, channels, height, width) with values in [0, 1].
+        low, high: the slider's ends, 0 < low < high; it starts at `high`.
+        scale: how many screen pixels an image pixel is wide.
+
+    Returns:
+        The slider and the images, one above the other.
+
+    Raises:
+        ValueError: ends that are not 0 < low < high.
+    """
+    import ipywidgets
+
+    if not 0 < low < high:
+        raise ValueError(f"gamma_explorer: expected 0 < low < high, got low={low} and high={high}")
+    slider = ipywidgets.FloatLogSlider(
+        value=high, base=10, min=math.log10(low), max=math.log10(high), step=0.02, description="γ", readout_format=".3g"
+    )
+    image = ipywidgets.Image(format="png", layout={"align_self": "flex-start"})
+
+    def show(change: Any = None) -> None:
+        images = draw(slider.value)
+        image.value = to_png(image_grid(images, columns=len(images)), scale)
+
+    slider.observe(show, names="value")
+    show()
+    return ipywidgets.VBox([slider, image])
