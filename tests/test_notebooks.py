@@ -1,3 +1,5 @@
+import base64
+import io
 import os
 import subprocess
 import sys
@@ -5,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 from vaelab import notebooks
 from vaelab.notebooks.rules import word_count
@@ -135,6 +138,19 @@ def test_a_copy_is_clean(built):
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert notebook.metadata.language_info == {"name": "python"}
     assert all(set(cell.metadata) <= {"tags", "alt"} for cell in notebook.cells)
+
+
+def test_a_figure_is_stored_with_a_palette_and_looks_the_same():
+    drawn = Image.effect_noise((90, 60), 40).convert("RGBA")
+    drawn.putpixel((3, 4), (0, 0, 0, 0))
+    buffer = io.BytesIO()
+    drawn.save(buffer, "PNG")
+    small = base64.b64decode(notebooks.building._smaller(base64.b64encode(buffer.getvalue()).decode()))
+    stored = Image.open(io.BytesIO(small))
+    assert stored.mode == "P" and stored.size == drawn.size and len(small) < len(buffer.getvalue())
+    shown = stored.convert("RGB")
+    assert shown.getpixel((3, 4)) == (255, 255, 255)
+    assert all(abs(shown.getpixel((k, 30))[0] - drawn.getpixel((k, 30))[0]) <= 2 for k in range(90))
 
 
 def test_ids_are_unique_and_move_with_their_cell(course):

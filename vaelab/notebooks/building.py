@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import hashlib
+import io
 import os
 import tempfile
 import time
@@ -11,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -227,9 +231,21 @@ def _clean_output(output: Any, count: int, alt: str | None) -> None:
         output.execution_count = count
     if output.output_type == "error":
         output.traceback = [f"{output.ename}: {output.evalue}"]
-    output.get("data", {}).pop(WIDGET_VIEW, None)
-    if alt and "image/png" in output.get("data", {}):
-        output.metadata["image/png"] = {**output.metadata.get("image/png", {}), "alt": alt}
+    data = output.get("data", {})
+    data.pop(WIDGET_VIEW, None)
+    if "image/png" in data:
+        data["image/png"] = _smaller(data["image/png"])
+        if alt:
+            output.metadata["image/png"] = {**output.metadata.get("image/png", {}), "alt": alt}
+
+
+def _smaller(png: str) -> str:
+    """The same figure, base64 in and out, with 256 colours: a third of the bytes, and no difference to the eye."""
+    picture = Image.open(io.BytesIO(base64.b64decode(png)))
+    on_white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA")).convert("RGB")
+    buffer = io.BytesIO()
+    on_white.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _sources(folder: Path, names: Sequence[str] | None) -> list[Path]:
