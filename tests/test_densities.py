@@ -8,7 +8,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from vaelab import densities, likelihoods, metrics, models, networks, training
-from vaelab.densities import Gaussian, GaussianMixture, SecondStage, StandardNormal, draw, from_spec, log_prob_mc
+from vaelab.densities import Gaussian, GaussianMixture, SecondStage, StandardNormal, draw, from_spec
 from vaelab.posteriors import DiagonalNormal, FullNormal, Point
 from vaelab.training import Cosine, Hold
 
@@ -182,7 +182,7 @@ def test_second_stage_samples_where_the_codes_are(fitted):
 def test_gamma_is_held_at_first_unless_told_otherwise():
     assert SecondStage().training["gamma_schedule"] == Hold(1.0)
     second = small_stage(epochs=10, gamma_schedule=Hold(0.3)).fit_codes(clusters(100))
-    assert second.run.history["gamma"][:4] == pytest.approx(0.3, rel=0.1)
+    assert second.run.history["gamma"][:4] == pytest.approx(0.3, rel=0.2)
 
 
 def test_a_collapsed_second_stage_looks_perfect_to_mmd_and_samples_badly(fitted):
@@ -242,14 +242,14 @@ def rows(model, n=6):
 def test_one_draw_is_exact_where_the_posterior_is():
     model = LinearGaussian()
     x = rows(model)
-    torch.testing.assert_close(log_prob_mc(model, x, n_samples=1), model.log_p(x), rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(densities.log_prob_mc(model, x, n_samples=1), model.log_p(x), rtol=1e-7, atol=1e-7)
 
 
 def test_many_draws_come_near_where_it_is_not():
     model = LinearGaussian(stretch=1.8)
     x = rows(model)
-    torch.testing.assert_close(log_prob_mc(model, x, n_samples=1000), model.log_p(x), rtol=0, atol=0.1)
-    few = torch.stack([log_prob_mc(model, x, n_samples=1, seed=s) for s in range(100)]).mean(0)
+    torch.testing.assert_close(densities.log_prob_mc(model, x, n_samples=1000), model.log_p(x), rtol=0, atol=0.1)
+    few = torch.stack([densities.log_prob_mc(model, x, n_samples=1, seed=s) for s in range(100)]).mean(0)
     assert (few < model.log_p(x)).all()  # a lower bound in expectation
 
 
@@ -261,14 +261,14 @@ def test_the_density_takes_the_priors_place():
     exact = MultivariateNormal(
         model.w @ mean + model.b, model.w @ cov @ model.w.T + model.gamma * torch.eye(5).double()
     ).log_prob(x)
-    torch.testing.assert_close(log_prob_mc(model, x, prior, n_samples=500), exact, rtol=0, atol=0.2)
+    torch.testing.assert_close(densities.log_prob_mc(model, x, prior, n_samples=500), exact, rtol=0, atol=0.2)
 
 
 def test_a_row_does_not_depend_on_its_neighbours_nor_gamma_on_the_look():
     with networks.seeded(0):
         model = models.vae(networks.mlp(4, 2, (8,)), gamma="optimal").double().train()
     x = torch.randn(6, 4, generator=generator()).double()
-    torch.testing.assert_close(log_prob_mc(model, x)[2:3], log_prob_mc(model, x[2:3]))
+    torch.testing.assert_close(densities.log_prob_mc(model, x)[2:3], densities.log_prob_mc(model, x[2:3]))
     assert model.gamma == 1 and model.training
 
 
@@ -276,9 +276,9 @@ def test_a_point_code_has_no_log_prob():
     with networks.seeded(0):
         model = models.ae(networks.mlp(4, 2, (8,)))
     with pytest.raises(TypeError, match="expected a model with a Gaussian head"):
-        log_prob_mc(model, torch.zeros(2, 4))
+        densities.log_prob_mc(model, torch.zeros(2, 4))
     with pytest.raises(TypeError, match="pass x / 255"):
-        log_prob_mc(model, torch.zeros(2, 4, dtype=torch.int64))
+        densities.log_prob_mc(model, torch.zeros(2, 4, dtype=torch.int64))
 
 
 def test_training_settings_are_those_of_fit():

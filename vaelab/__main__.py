@@ -212,7 +212,7 @@ def say_cost(images: Images, model: Any, settings: Settings, folder: Path) -> No
     print(f"{images!r}\n{settings.network}, {told}")
     print(
         f"stage 1: {settings.epochs} epochs × {steps} steps; stage 2: {settings.second_epochs} epochs; "
-        f"about {16 * count / 1e6:.0f} MB of disk while training; the bar shows the time left"
+        f"up to {24 * count / 1e6:.0f} MB of disk while training; the bar shows the time left"
     )
     print(f"{folder}: stop it at any time; the same command goes on from the last checkpoint")
 

@@ -158,11 +158,12 @@ def measure(
     u = second.codes(z, seed + 1)
     normal = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed + 2))
     q = model.codes(images.train)
+    components = min(10, len(q))
     fitted = {
         "N(0, I)": densities.StandardNormal().fit_codes(q),
         "second stage": second,
         "Gaussian": densities.Gaussian().fit_codes(q, seed),
-        "mixture of 10": densities.GaussianMixture(10).fit_codes(q, seed),
+        f"mixture of {components}": densities.GaussianMixture(components).fit_codes(q, seed),
     }
     real = space(images.test)
     n = min(N_SAMPLES, max(5_000, len(images.test)))

@@ -96,7 +96,7 @@ def gamma_curve(ax: Axes, curves: Mapping[str, Sequence[float]], colors: Mapping
 
 def eigenvalue_histogram(ax: Axes, eigenvalues: Any, color: str = COLORS["q"], label: str | None = None) -> None:
     """How often each λ_j in [0, 1] occurs, over images and latent directions (Dai & Wipf 2019, Fig. 11)."""
-    values = np.asarray(eigenvalues).ravel()
+    values = np.asarray(eigenvalues, dtype=float).ravel()
     share = np.full(len(values), 1 / len(values))
     ax.hist(values.clip(0, 1.2), bins=np.linspace(0, 1.2, 37), weights=share, color=color, label=label)
     ax.axvline(0.5, color="0.5", linestyle=":")
