@@ -50,3 +50,20 @@ def test_gamma_drives_the_images():
 def test_gamma_runs_between_two_positive_ends(ends):
     with pytest.raises(ValueError, match="low < high"):
         widgets.gamma_explorer(decode, *ends)
+
+
+def test_a_number_drives_the_figure():
+    seen = []
+    box = widgets.figure_explorer(lambda ax, t: seen.append((ax.plot([0, t])[0], t)), low=1.0, high=1e4, name="t")
+    slider, image = box.children
+    before = image.value
+    slider.value = 100.0
+    assert (slider.description, slider.min, slider.max) == ("t", 0.0, 4.0)
+    assert [t for _, t in seen] == [1.0, 100.0]
+    assert image.value != before and Image.open(io.BytesIO(image.value)).size[0] > 300
+
+
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.1)])
+def test_a_figure_runs_between_two_positive_ends(ends):
+    with pytest.raises(ValueError, match="low < high"):
+        widgets.figure_explorer(lambda ax, t: None, *ends)

@@ -1,15 +1,19 @@
 """Interactive views: sliders that drive a picture.
 
-The picture is a PNG in an `ipywidgets.Image`, drawn without matplotlib, so that it follows a slider as it is dragged.
+The picture is a PNG in an `ipywidgets.Image`. Images are drawn without matplotlib, so that they follow a slider as it
+is dragged; `figure_explorer` redraws a small figure.
 """
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab._inputs import check_positive_int
@@ -79,6 +83,40 @@ def gamma_explorer(draw: Callable[[float], Tensor], low: float = 1e-3, high: flo
     def show(change: Any = None) -> None:
         images = draw(slider.value)
         image.value = to_png(image_grid(images, columns=len(images)), scale)
+
+    slider.observe(show, names="value")
+    show()
+    return ipywidgets.VBox([slider, image])
+
+
+def figure_explorer(draw: Callable[[Axes, float], None], low: float, high: float, name: str = "γ") -> VBox:
+    """One slider for a positive number, on a logarithmic axis, and the figure that goes with it.
+
+    Args:
+        draw: called with empty axes and the number.
+        low, high: the slider's ends, 0 < low < high; it starts at `low`.
+        name: the slider's label.
+
+    Returns:
+        The slider and the figure, one above the other.
+
+    Raises:
+        ValueError: ends that are not 0 < low < high.
+    """
+    import ipywidgets
+
+    if not 0 < low < high:
+        raise ValueError(f"figure_explorer: expected 0 < low < high, got low={low} and high={high}")
+    slider = ipywidgets.FloatLogSlider(
+        value=low, base=10, min=math.log10(low), max=math.log10(high), step=0.05, description=name, readout_format=".3g"
+    )
+    image = ipywidgets.Image(format="png")
+
+    def show(change: Any = None) -> None:
+        figure, buffer = Figure(figsize=(6, 3)), io.BytesIO()  # outside pyplot: nothing to close, nothing shown twice
+        draw(figure.subplots(), slider.value)
+        figure.savefig(buffer, format="png")
+        image.value = buffer.getvalue()
 
     slider.observe(show, names="value")
     show()

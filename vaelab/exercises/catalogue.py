@@ -100,6 +100,37 @@ def _off_diagonal_mean(k: Tensor) -> Tensor:
     return (k.sum() - k.trace()) / (len(k) * (len(k) - 1))
 
 
+def _widths(generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], ...]:
+    slopes = 0.3 + torch.rand(2, 6, generator=generator, dtype=torch.float64)
+    gammas = torch.tensor([0.04, 2.3], dtype=torch.float64)
+    return tuple(zip(slopes, gammas, strict=True))
+
+
+def _mixtures(generator: torch.Generator) -> tuple[tuple[Tensor, ...], ...]:
+    pi = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    m, C = torch.tensor([-0.8, 0.4, 1.8], dtype=torch.float64), torch.tensor([0.2, 0.4, 0.8], dtype=torch.float64)
+    return tuple((_normal(generator, n), pi, m, C, torch.tensor(g).double()) for n, g in ((5, 0.3), (4, 1.7)))
+
+
+def _blurred(x: Tensor, pi: Tensor, m: Tensor, variance: Tensor) -> Tensor:
+    return (pi * torch.exp(-0.5 * (x[:, None] - m).square() / variance) / (2 * math.pi * variance).sqrt()).sum(1)
+
+
+def _dimensions(generator: torch.Generator) -> tuple[tuple[int, int, int], ...]:
+    return (3, 1, 2), (10, 2, 7), (64, 5, 20)
+
+
+def _optima(generator: torch.Generator) -> tuple[tuple[Any, ...], ...]:
+    gammas = torch.tensor([0.3, 0.02, 1e-3], dtype=torch.float64)
+    return tuple(
+        (d, r, gamma, H) for (d, r, _), gamma, H in zip(_dimensions(generator), gammas, (1.2, -0.7, 3.4), strict=True)
+    )
+
+
+def _optimum(n: float, gamma: Tensor, H: float) -> Tensor:
+    return 0.5 * n * torch.log(2 * math.pi * gamma) + H
+
+
 _ALL = (
     Exercise(
         "00.1",
@@ -194,6 +225,88 @@ _ALL = (
             "one γ an image; one for all is asked for": lambda x, x_hat: _squares(x, x_hat).mean(1),
         },
         _pairs,
+    ),
+    Exercise(
+        "02.1",
+        "the scale S_z of Eq. 24 for r = 1, from the decoder's slope f' at the code and γ: (n,) and a number to (n,)",
+        lambda slope, gamma: gamma.sqrt() / slope,
+        {
+            "γ stands where √γ belongs: S_z is a standard deviation": lambda slope, gamma: gamma / slope,
+            "this is the variance S_z²; its root is asked for": lambda slope, gamma: gamma / slope**2,
+            "multiplied by f' where it must be divided: h is the inverse of f": lambda slope, gamma: (
+                gamma.sqrt() * slope
+            ),
+            "the factor √γ is missing": lambda slope, gamma: 1 / slope,
+            "√γ stands in the denominator: the width must fall with γ": lambda slope, gamma: 1 / (slope * gamma.sqrt()),
+            "the slope is missing: where f is steep, the code must be precise": lambda slope, gamma: (
+                gamma.sqrt().expand_as(slope)
+            ),
+            "this is Eq. 83 at a finite γ; Eq. 24 is its limit": lambda slope, gamma: 1 / (1 + slope**2 / gamma).sqrt(),
+        },
+        _widths,
+    ),
+    Exercise(
+        "02.2",
+        "the density p_θt of Eq. 21 at x, for a mixture of weights pi, means m, variances C: (n,) and 3 × (k,) to (n,)",
+        lambda x, pi, m, C, gamma: _blurred(x, pi, m, C + gamma),
+        {
+            "the decoder's noise is missing: this is p_gt": lambda x, pi, m, C, gamma: _blurred(x, pi, m, C),
+            "γ is a variance: add it as it is, not squared": lambda x, pi, m, C, gamma: _blurred(
+                x, pi, m, C + gamma**2
+            ),
+            "γ is a variance: add it as it is, not its root": lambda x, pi, m, C, gamma: _blurred(
+                x, pi, m, C + gamma.sqrt()
+            ),
+            "standard deviations do not add up, variances do": lambda x, pi, m, C, gamma: _blurred(
+                x, pi, m, (C.sqrt() + gamma.sqrt()) ** 2
+            ),
+            "C + γ is the variance; it is used as a standard deviation": lambda x, pi, m, C, gamma: _blurred(
+                x, pi, m, (C + gamma) ** 2
+            ),
+            "t stands where γ = 1/t belongs": lambda x, pi, m, C, gamma: _blurred(x, pi, m, C + 1 / gamma),
+            "this is the logarithm of the density": lambda x, pi, m, C, gamma: _blurred(x, pi, m, C + gamma).log(),
+            "the weights are missing": lambda x, pi, m, C, gamma: _blurred(x, torch.ones_like(pi), m, C + gamma),
+        },
+        _mixtures,
+    ),
+    Exercise(
+        "03.1",
+        "the slope of the optimal cost against log γ as γ → 0, from d, r and κ",
+        lambda d, r, kappa: (d - r) / 2,
+        {
+            "the factor 1/2 is missing": lambda d, r, kappa: d - r,
+            "the sign is wrong: the cost falls as γ falls, so the slope is positive": lambda d, r, kappa: (r - d) / 2,
+            "κ stands where r belongs: idle code dimensions change no cost": lambda d, r, kappa: (d - kappa) / 2,
+            "this is the data term alone; the KL term gives r/2 of it back": lambda d, r, kappa: d / 2,
+            "this is what the KL term gives back; the data term is missing": lambda d, r, kappa: r / 2,
+            "the KL term is added where it must be subtracted": lambda d, r, kappa: (d + r) / 2,
+        },
+        _dimensions,
+    ),
+    Exercise(
+        "03.2",
+        "the certified optimum at γ, from d, r, γ and the entropy H of μ_gt on its manifold, in nats",
+        lambda d, r, gamma, H: _optimum(d - r, gamma, H),
+        {
+            "the factor 1/2 is missing": lambda d, r, gamma, H: 2 * _optimum(d - r, gamma, H / 2),
+            "the 2π is missing": lambda d, r, gamma, H: _optimum(d - r, gamma / (2 * math.pi), H),
+            "d stands where d − r belongs: along the manifold no noise is paid for": lambda d, r, gamma, H: _optimum(
+                d, gamma, H
+            ),
+            "r stands where d − r belongs": lambda d, r, gamma, H: _optimum(r, gamma, H),
+            "the sign of the entropy is wrong": lambda d, r, gamma, H: _optimum(d - r, gamma, -H),
+            "the entropy is missing": lambda d, r, gamma, H: _optimum(d - r, gamma, 0.0),
+            "the sign of the first term is wrong: it falls to −∞ as γ → 0": lambda d, r, gamma, H: (
+                -_optimum(d - r, gamma, -H)
+            ),
+            "γ is taken for a standard deviation: it is the variance": lambda d, r, gamma, H: _optimum(
+                d - r, gamma**2, H
+            ),
+            "half a nat too much for each of the d − r directions": lambda d, r, gamma, H: _optimum(
+                d - r, math.e * gamma, H
+            ),
+        },
+        _optima,
     ),
     Exercise(
         "06.1",
