@@ -228,25 +228,6 @@ _ALL = (
     ),
     Exercise(
         "02.1",
-        "the scale S_z of Eq. 24 for r = 1, from the decoder's slope f' at the code and γ: (n,) and a number to (n,)",
-        lambda slope, gamma: gamma.sqrt() / slope,
-        {
-            "γ stands where √γ belongs: S_z is a standard deviation": lambda slope, gamma: gamma / slope,
-            "this is the variance S_z²; its root is asked for": lambda slope, gamma: gamma / slope**2,
-            "multiplied by f' where it must be divided: h is the inverse of f": lambda slope, gamma: (
-                gamma.sqrt() * slope
-            ),
-            "the factor √γ is missing": lambda slope, gamma: 1 / slope,
-            "√γ stands in the denominator: the width must fall with γ": lambda slope, gamma: 1 / (slope * gamma.sqrt()),
-            "the slope is missing: where f is steep, the code must be precise": lambda slope, gamma: (
-                gamma.sqrt().expand_as(slope)
-            ),
-            "this is Eq. 83 at a finite γ; Eq. 24 is its limit": lambda slope, gamma: 1 / (1 + slope**2 / gamma).sqrt(),
-        },
-        _widths,
-    ),
-    Exercise(
-        "02.2",
         "the density p_θt of Eq. 21 at x, for a mixture of weights pi, means m, variances C: (n,) and 3 × (k,) to (n,)",
         lambda x, pi, m, C, gamma: _blurred(x, pi, m, C + gamma),
         {
@@ -268,6 +249,25 @@ _ALL = (
             "the weights are missing": lambda x, pi, m, C, gamma: _blurred(x, torch.ones_like(pi), m, C + gamma),
         },
         _mixtures,
+    ),
+    Exercise(
+        "02.2",
+        "the scale S_z of Eq. 24 for r = 1, from the decoder's slope f' at the code and γ: (n,) and a number to (n,)",
+        lambda slope, gamma: gamma.sqrt() / slope,
+        {
+            "γ stands where √γ belongs: S_z is a standard deviation": lambda slope, gamma: gamma / slope,
+            "this is the variance S_z²; its root is asked for": lambda slope, gamma: gamma / slope**2,
+            "multiplied by f' where it must be divided: h is the inverse of f": lambda slope, gamma: (
+                gamma.sqrt() * slope
+            ),
+            "the factor √γ is missing": lambda slope, gamma: 1 / slope,
+            "√γ stands in the denominator: the width must fall with γ": lambda slope, gamma: 1 / (slope * gamma.sqrt()),
+            "the slope is missing: where f is steep, the code must be precise": lambda slope, gamma: (
+                gamma.sqrt().expand_as(slope)
+            ),
+            "this is Eq. 83 at a finite γ; Eq. 24 is its limit": lambda slope, gamma: 1 / (1 + slope**2 / gamma).sqrt(),
+        },
+        _widths,
     ),
     Exercise(
         "03.1",
