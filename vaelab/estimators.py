@@ -250,7 +250,7 @@ class TwoStageVAE(VAE):
         lr: float = 2e-3,
         second_hidden: tuple[int, ...] = (128, 128, 128),
         second_epochs: int = 500,
-        second_lr: float = 2e-3,
+        second_lr: float = 4e-3,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
@@ -266,7 +266,7 @@ class TwoStageVAE(VAE):
     def _fit_density(self, q: Any, seed: int) -> densities.StandardNormal:
         second = densities.SecondStage(
             self.second_hidden, "silu", epochs=self.second_epochs, batch_size=self.batch_size, lr=self.second_lr,
-            schedule=Cosine(), gamma_schedule=Hold(1.0), device=self.device,
+            schedule=Cosine(), gamma_schedule=Hold(1.0, 0.7), device=self.device,
         )
         second.fit_codes(q, seed, progress=bool(self.verbose))
         second.vae.cpu()

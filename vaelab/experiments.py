@@ -66,7 +66,7 @@ class Settings:
 
 
 DIGITS = Settings(
-    "mlp", 24, epochs=200, second_epochs=500, batch_size=128, lr=2e-3, second_lr=2e-3, halve_every=0, weight_decay=0.0
+    "mlp", 24, epochs=200, second_epochs=500, batch_size=128, lr=2e-3, second_lr=4e-3, halve_every=0, weight_decay=0.0
 )
 
 
@@ -98,7 +98,7 @@ def second_stage(settings: Settings, device: str = "auto") -> densities.SecondSt
     return densities.SecondStage(
         (128, 128, 128) if small else (1024, 1024, 1024), "silu" if small else "relu",
         epochs=settings.second_epochs, batch_size=settings.batch_size, lr=settings.second_lr, schedule=schedule,
-        weight_decay=settings.weight_decay, gamma_schedule=Hold(1.0), device=device,
+        weight_decay=settings.weight_decay, gamma_schedule=Hold(1.0, 0.7 if small else 0.5), device=device,
     )
 
 
