@@ -50,7 +50,7 @@ def _add_train(p: argparse.ArgumentParser) -> None:
     add("--epochs", type=int, metavar="N", help="passes of stage 1 (default 200 for mlp, 400 for infogan)")
     add("--second-epochs", type=int, metavar="N", help="passes of stage 2 (default 500 for mlp, 800 for infogan)")
     add("--batch-size", type=int, metavar="N", help="images a step (default 128 for mlp, 100 for infogan)")
-    add("--lr", type=float, help="Adam's step size in both stages (default 0.002 for mlp, 0.0001 for infogan)")
+    add("--lr", type=float, help="Adam's step size, for both stages (default 0.002 for mlp, 0.0001 for infogan)")
     add("--bn-momentum", type=float, metavar="M", help="infogan's batch normalisation (default 0.001)")
     add("--seed", type=int, default=0, help="of weights, batches, noise and samples (default 0)")
     add("--device", default="auto", help="auto, cpu, cuda, mps, ... (default auto)")
@@ -143,6 +143,9 @@ def train(args: argparse.Namespace) -> int:
     if args.network is not None:
         check_choice("network", args.network, ("mlp", "infogan"))
     images = load_images(args.data_set, root=args.data, side=args.side)
+    if len(images.test) < 2:
+        found = f"{len(images.train)} to train on and {len(images.test)} to test on"
+        raise ValueError(f"{args.data_set}: too few pictures ({found}); expected at least 2 to test on, add more")
     settings = settings_for(images, args)
     folder = args.out or Path("runs") / f"{images.name}-{settings.network}-seed{settings.seed}"
     if (folder / "run.json").exists():
