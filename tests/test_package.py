@@ -28,7 +28,7 @@ FLOORS = (
     {"regularizers", "features", "theory"},
     {"models"},
     {"training"},
-    {"densities"},
+    {"densities", "toys"},
     {"checkpoints", "estimators"},
     {"experiments"},
     {"plots"},

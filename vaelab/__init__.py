@@ -26,7 +26,7 @@ _WHERE = {
 }
 _ROOMS = (
     "checkpoints", "claims", "data", "densities", "estimators", "exercises", "experiments", "features", "likelihoods",
-    "manifolds", "metrics", "models", "networks", "notebooks", "plots", "posteriors", "regularizers", "theory",
+    "manifolds", "metrics", "models", "networks", "notebooks", "plots", "posteriors", "regularizers", "theory", "toys",
     "training", "widgets",
 )
 __all__ = sorted([*_WHERE, *_ROOMS])
