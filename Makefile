@@ -36,6 +36,7 @@ notebooks: $(STAMP)
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mmd.py
+	$(BIN)/python benchmarks/imports.py
 
 clean:
 	rm -rf $(VENV)
