@@ -103,6 +103,53 @@ def eigenvalue_histogram(ax: Axes, eigenvalues: Any, color: str = COLORS["q"], l
     ax.set(xlabel="eigenvalue λ of Σ_z", ylabel="share of directions")
 
 
+def eigenvalue_split(ax: Axes, gammas: Sequence[float], eigenvalues: Any, color: str = COLORS["q"]) -> None:
+    """λ_j against γ, falling to the right: a point for each γ and index at the median over x, a bar from 5 % to 95 %.
+
+    Args:
+        ax: where to draw.
+        gammas: T decoder variances.
+        eigenvalues: λ_j of Σ_z at n points, ascending, shape (T, n, κ).
+    """
+    low, middle, high = np.quantile(np.asarray(eigenvalues), (0.05, 0.5, 0.95), axis=1)
+    for j in range(middle.shape[1]):
+        bars = np.stack([middle[:, j] - low[:, j], high[:, j] - middle[:, j]])
+        ax.errorbar(gammas, middle[:, j], bars, fmt="o", markersize=4, linewidth=1, color=color)
+    ax.set(xscale="log", xlabel="decoder variance γ", ylabel="eigenvalue λ of Σ_z", ylim=(-0.03, 1.1))
+    if not ax.xaxis_inverted():
+        ax.invert_xaxis()
+
+
+def split_gif(gammas: Sequence[float], eigenvalues: Any, r: int, milliseconds: int = 350) -> bytes:
+    """The split as a film, the bytes of a GIF: each λ_j of each point x as γ falls, one frame a γ.
+
+    Args:
+        gammas: T decoder variances, falling.
+        eigenvalues: shape (T, n, κ), as for `eigenvalue_split`; 100 points are enough.
+        r: dimension of the manifold, for the title.
+        milliseconds: that a frame stands; the last stands ten times as long.
+    """
+    from PIL import Image
+
+    values, frames = np.asarray(eigenvalues), []
+    shift = np.linspace(-0.3, 0.3, values.shape[1])
+    for gamma, rows in zip(gammas, values, strict=True):
+        figure = Figure(figsize=(4.2, 2.8), dpi=90, layout="constrained")
+        ax = figure.subplots()
+        for j in range(rows.shape[1]):
+            ax.plot(j + 1 + shift, rows[:, j], ".", markersize=3, color=COLORS["q"] if j < r else COLORS["prior"])
+        ax.axhline(0.5, color="0.6", linestyle=":")
+        ax.set(xlabel="index j", ylabel="eigenvalue λ of Σ_z", ylim=(-0.03, 1.1), xticks=range(1, rows.shape[1] + 1))
+        ax.set_title(f"γ = {gamma:.3g},  r = {r}", loc="left")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+        frames.append(Image.open(buffer).convert("RGB").quantize(16))
+    film = io.BytesIO()
+    times = [milliseconds] * (len(frames) - 1) + [10 * milliseconds]
+    frames[0].save(film, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True)
+    return film.getvalue()
+
+
 def spectra(ax: Axes, values: Mapping[str, Any], colors: Mapping[str, str] | None = None) -> None:
     """Singular values of codes, descending, beside the 1 that N(0, I) has (Dai & Wipf 2019, Fig. 2)."""
     for name, s in values.items():

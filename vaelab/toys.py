@@ -116,7 +116,7 @@ def covariance(truth: Manifold, n_nodes: int = 2**14) -> Tensor:
 
 def members(
     truth: Manifold, latent_dim: int, n_seeds: int = 5, hidden: Sequence[int] = (64, 64), full: bool = False,
-    gamma: float = 1.0, seed: int = 0, dtype: torch.dtype = torch.float32,
+    gamma: float | str = 1.0, seed: int = 0, dtype: torch.dtype = torch.float32,
 ) -> list[Autoencoder]:  # fmt: skip
     """Untrained VAEs for a toy that differ in their initial weights alone; the last layers start at a tenth."""
     out = []

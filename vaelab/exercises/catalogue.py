@@ -131,6 +131,25 @@ def _optimum(n: float, gamma: Tensor, H: float) -> Tensor:
     return 0.5 * n * torch.log(2 * math.pi * gamma) + H
 
 
+def _jacobians(generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], ...]:
+    gammas = torch.tensor([0.2, 3.0], dtype=torch.float64)
+    return tuple((_normal(generator, d, k), g) for (d, k), g in zip(((5, 3), (4, 4)), gammas, strict=True))
+
+
+def _eq_83(J: Tensor, gamma: Tensor) -> Tensor:
+    return torch.linalg.inv(torch.eye(J.shape[1], dtype=J.dtype) + J.T @ J / gamma)
+
+
+def _two_costs(generator: torch.Generator) -> tuple[tuple[Any, ...], ...]:
+    near, far = torch.tensor(1e-2, dtype=torch.float64), torch.tensor(1e-5, dtype=torch.float64)
+    cases = ((5, 2, 1.3), (10, 3, -0.4), (64, 14, 5.0))
+    return tuple((d, _optimum(d - r, near, H), _optimum(d - r, far, H), near, far) for d, r, H in cases)
+
+
+def _fall(high: Tensor, low: Tensor, gamma_high: Tensor, gamma_low: Tensor) -> Tensor:
+    return (high - low) / torch.log(gamma_high / gamma_low)
+
+
 _ALL = (
     Exercise(
         "00.1",
@@ -307,6 +326,51 @@ _ALL = (
             ),
         },
         _optima,
+    ),
+    Exercise(
+        "04.1",
+        "Σ_z of Eq. 83 from the decoder's Jacobian J, (d, κ), and γ: to (κ, κ)",
+        _eq_83,
+        {
+            "J is transposed: this has the size of x, d × d, and Σ_z has that of z": lambda J, gamma: torch.linalg.inv(
+                torch.eye(len(J), dtype=J.dtype) + J @ J.T / gamma
+            ),
+            "√γ stands where γ belongs: γ is the variance already": lambda J, gamma: _eq_83(J, gamma.sqrt()),
+            "γ is squared: it is the variance already": lambda J, gamma: _eq_83(J, gamma**2),
+            "multiplied by γ where it must be divided": lambda J, gamma: _eq_83(J, 1 / gamma),
+            "the identity is missing: without the prior no λ is 1": lambda J, gamma: gamma * torch.linalg.pinv(J.T @ J),
+            "this is the precision: the inverse is missing": lambda J, gamma: (
+                torch.eye(J.shape[1], dtype=J.dtype) + J.T @ J / gamma
+            ),
+            "the inverse of each entry is not the inverse of the matrix": lambda J, gamma: (
+                1 / (torch.eye(J.shape[1], dtype=J.dtype) + J.T @ J / gamma)
+            ),
+            "this is the diagonal alone": lambda J, gamma: _eq_83(J, gamma).diagonal(),
+        },
+        _jacobians,
+    ),
+    Exercise(
+        "04.2",
+        "r from d and the optimal cost in nats at two γ: d, cost_high, cost_low, gamma_high, gamma_low to one number",
+        lambda d, high, low, g_high, g_low: d - 2 * _fall(high, low, g_high, g_low),
+        {
+            "this is d − r, the dimensions that are empty": lambda d, high, low, g_high, g_low: (
+                2 * _fall(high, low, g_high, g_low)
+            ),
+            "the cost is half of (d − r) log γ: the factor 2 is missing": lambda d, high, low, g_high, g_low: (
+                d - _fall(high, low, g_high, g_low)
+            ),
+            "the logarithm is the natural one, not that of base 10": lambda d, high, low, g_high, g_low: (
+                d - 2 * math.log(10) * _fall(high, low, g_high, g_low)
+            ),
+            "the sign of the slope is wrong: the cost falls as γ falls": lambda d, high, low, g_high, g_low: (
+                d + 2 * _fall(high, low, g_high, g_low)
+            ),
+            "divided by the difference of the γ; the logarithm is missing": lambda d, high, low, g_high, g_low: (
+                d - 2 * (high - low) / (g_high - g_low)
+            ),
+        },
+        _two_costs,
     ),
     Exercise(
         "06.1",
