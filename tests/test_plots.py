@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vaelab import plots
+from vaelab import metrics, plots
 
 
 @pytest.fixture(autouse=True)
@@ -96,12 +96,22 @@ def test_spectra_stand_beside_the_one_of_the_prior():
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["z", "N(0, I)"] and ax.get_ylim()[0] == 0
 
 
+def test_the_band_of_the_spectra_holds_those_of_normal_draws():
+    _, ax = plt.subplots()
+    z = torch.randn(1000, 40, generator=torch.Generator().manual_seed(0))
+    plots.spectra(ax, {"z": metrics.singular_values(z)}, n=len(z))
+    low, high = ax.patches[0].get_y(), ax.patches[0].get_y() + ax.patches[0].get_height()
+    values = ax.lines[0].get_ydata()
+    assert low - 0.02 < values.min() < low + 0.05 and high - 0.05 < values.max() < high + 0.02
+
+
 def report():
     return {
         "gamma_curves": {"γ fixed": [1.0, 1.0], "γ learned": [1.0, 0.1]},
         "second_gamma_curve": [1.0, 0.5],
         "spectra": {"stage 1": [1.2, 0.8], "stage 2": [1.0, 1.0]},
         "eigenvalues": [0.01, 0.99],
+        "n_codes": 100,
     }
 
 

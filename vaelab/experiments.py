@@ -150,7 +150,7 @@ def measure(
     Returns:
         Plain data: "gamma", "second_gamma", "active_dims", "reconstruction_error" (per pixel, test images),
         "mmd2" of both stages' codes to N(0, I), "spectra" of both, "eigenvalues" (means over the test images),
-        "frechet" by density with "floor" (training against test images), "features" and "n_samples".
+        "frechet" by density with "floor" (training against test images), "features", "n_samples" and "n_codes".
     """
     space = features_for(images) if space is None else space
     x = images.train[:N_SAMPLES]
@@ -179,6 +179,7 @@ def measure(
         "frechet": {**frechet, "floor": metrics.frechet_distance(space(x), real)},
         "features": space.name,
         "n_samples": n,
+        "n_codes": len(z),
     }
 
 

@@ -150,11 +150,24 @@ def split_gif(gammas: Sequence[float], eigenvalues: Any, r: int, milliseconds: i
     return film.getvalue()
 
 
-def spectra(ax: Axes, values: Mapping[str, Any], colors: Mapping[str, str] | None = None) -> None:
-    """Singular values of codes, descending, beside the 1 that N(0, I) has (Dai & Wipf 2019, Fig. 2)."""
+def spectra(
+    ax: Axes, values: Mapping[str, Any], colors: Mapping[str, str] | None = None, n: int | None = None
+) -> None:
+    """Singular values of codes, descending, beside those of N(0, I) (Dai & Wipf 2019, Fig. 2).
+
+    Args:
+        ax: where to draw.
+        values: singular values over √n, by name.
+        colors: by the same names.
+        n: how many codes they are of. Even n codes from N(0, I) spread, between 1 − √(κ/n) and 1 + √(κ/n) (Marchenko &
+            Pastur 1967); with n that band is drawn.
+    """
     for name, s in values.items():
         ax.plot(np.arange(1, len(s) + 1), s, ".-", label=name, color=(colors or {}).get(name))
     ax.axhline(1.0, color=COLORS["prior"], linestyle="--", label="N(0, I)")
+    if n is not None:
+        spread = math.sqrt(max(len(s) for s in values.values()) / n)
+        ax.axhspan(1 - spread, 1 + spread, color=COLORS["prior"], alpha=0.12, linewidth=0, label=f"{n} draws of it")
     ax.set(xlabel="index", ylabel="singular value / √n", ylim=(0, None))
     ax.legend()
 
@@ -165,14 +178,15 @@ def report_curves(report: Mapping[str, Any]) -> dict[str, Any]:
     second = {"second stage": report["second_gamma_curve"]}
     curves = {"γ learned": report["gamma_curves"]["γ learned"], **second, "γ fixed": report["gamma_curves"]["γ fixed"]}
     named = {stages[k]: v for k, v in report["spectra"].items()}
-    return {"gamma_curves": curves, "eigenvalues": report["eigenvalues"], "spectra": named}
+    same = {name: report[name] for name in ("eigenvalues", "n_codes")}
+    return {"gamma_curves": curves, "spectra": named, **same}
 
 
 def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Figure:
     """The one figure of a two-stage run: pictures above, what the theory speaks of below.
 
     Args:
-        report: "gamma_curves" and "spectra" by name, and "eigenvalues"; see `report_curves`.
+        report: "gamma_curves" and "spectra" by name, "eigenvalues" and "n_codes"; see `report_curves`.
         pictures: from title to images (n, c, h, w); up to six.
     """
     names = list(pictures)
@@ -190,6 +204,7 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
     left.set_title("γ falls until it meets the error it can reach")
     eigenvalue_histogram(middle, report["eigenvalues"])
     middle.set_title("λ near 0 carries the image, near 1 noise")
-    spectra(right, report["spectra"], {"stage 1 codes z": COLORS["q"], "stage 2 codes u": COLORS["second"]})
-    right.set_title("only the second stage's codes look like N(0, I)")
+    colors = {"stage 1 codes z": COLORS["q"], "stage 2 codes u": COLORS["second"]}
+    spectra(right, report["spectra"], colors, report["n_codes"])
+    right.set_title("the second stage's codes lie where N(0, I) would")
     return figure

@@ -229,10 +229,13 @@ class _State:
             factor = self.schedule(self.step / self.steps_per_epoch, self.settings["epochs"])
             for group in self.optimizer.param_groups:
                 group["lr"] = factor * group["full_lr"]
-        if self.gamma_schedule is not None:
-            gamma = self.gamma_schedule(self.step / self.total)
-            if gamma is not None:
-                self.model.likelihood.gamma = gamma
+        self.hold_gamma()
+
+    def hold_gamma(self) -> None:
+        """Set γ to what its schedule says for this step, if it says anything."""
+        gamma = self.gamma_schedule(self.step / self.total) if self.gamma_schedule is not None else None
+        if gamma is not None:
+            self.model.likelihood.gamma = gamma
 
     def order(self, n: int, device: torch.device) -> Tensor:
         """The order in which this epoch visits the data: a function of seed and epoch alone."""
@@ -367,6 +370,7 @@ def _step(state: _State, rows: Tensor | Point) -> None:
     state.optimizer.zero_grad()
     terms.sum().backward()
     state.optimizer.step()
+    state.hold_gamma()  # a learned γ has moved with the other parameters
     state.terms.append(terms.detach())
     state.step += 1
 
