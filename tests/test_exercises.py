@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab import exercises
+from vaelab import exercises, manifolds, theory
 from vaelab.exercises import EXERCISES, check, find, verdict
 
 SLIPS = [(exercise, words) for exercise in EXERCISES.values() for words in exercise.slips]
@@ -35,6 +35,19 @@ def test_right_answers_against_independent_formulas():
     best = find("01.3").right(mu, log_var)
     nll = [find("01.2").right(mu, log_var, best * factor).mean() for factor in (0.99, 1.0, 1.01)]
     assert nll[1] < min(nll[0], nll[2])
+
+    p, x = manifolds.skewed(), torch.linspace(-2, 3, 5, dtype=torch.float64)
+    C, gamma = p.covariances()[:, 0, 0], torch.tensor(0.1, dtype=torch.float64)
+    torch.testing.assert_close(
+        find("02.1").right(x, p.weights, p.means[:, 0], C, gamma), p.convolve(0.1).log_prob(x[:, None]).exp()
+    )
+    vae = theory.optimal_vae(manifolds.manifold("flat", p, r=1))
+    slope = vae.jacobian(x[:, None])[:, 0, 0]
+    torch.testing.assert_close(find("02.2").right(slope, gamma), vae.scale(x[:, None], 10.0)[:, 0, 0])
+    truth = manifolds.manifold("helix", "bimodal")
+    optimum = find("03.2").right(3, 1, gamma, truth.entropy())
+    assert optimum.item() == pytest.approx(theory.certified_optimum(truth, 0.1))
+    assert find("03.1").right(3, 1, 4) == (truth.d - truth.r) / 2
 
     x, y = np.random.default_rng(0).normal(size=(5, 2)), np.random.default_rng(1).normal(size=(3, 2))
     k = lambda a, b: math.exp(-((a - b) ** 2).sum())  # noqa: E731
