@@ -69,7 +69,7 @@ print(f"the {notebooks.profile()} profile would train for {notebooks.choose(quic
 # to 12 compare: what if the encoder is no distribution at all, or the prior is learned? The cell prints which of them
 # you have.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 TITLES = """start here · a Gaussian VAE and its γ · Theorem 1: as many dimensions · Theorem 2: fewer dimensions
 the eigenvalues of the encoder · a gallery of 2-D manifolds · two stages · training on real images · the bake-off
 regularised autoencoders · learned priors · walks through the latent space · aggregated posteriors"""
