@@ -373,6 +373,21 @@ _ALL = (
         _two_costs,
     ),
     Exercise(
+        "05.1",
+        "the soft count of active dimensions of each row, Σ_j (1 − λ_j), (batch, κ) to (batch,)",
+        lambda lam: (1 - lam).sum(1),
+        {
+            "this counts the idle dimensions, κ − r, where the active ones are asked for": lambda lam: lam.sum(1),
+            "this is the count with a threshold; the soft one is asked for": lambda lam: (lam < 0.5).sum(1),
+            "averaged over the dimensions where it must be summed": lambda lam: (1 - lam).mean(1),
+            "summed over the whole batch: one number a row is asked for": lambda lam: (1 - lam).sum(),
+            "summed along the batch: the dimensions are the columns": lambda lam: (1 - lam).sum(0),
+            "not summed: this is each dimension's share": lambda lam: 1 - lam,
+            "√λ stands where λ belongs: λ is the variance": lambda lam: (1 - lam.sqrt()).sum(1),
+        },
+        _spectra,
+    ),
+    Exercise(
         "06.1",
         "codes z drawn from the second stage: its decoder, its γ, u and noise of z's shape to z",
         lambda decode, gamma, u, eps: decode(u) + math.sqrt(gamma) * eps,
