@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 
 .PHONY: help demo test lint notebooks lab bench clean
 help:
-	@echo "make demo       train and diagnose a two-stage VAE on digits (about a minute)"
+	@echo "make demo       train and diagnose a two-stage VAE on digits (one to three minutes)"
 	@echo "make test       run every test"
 	@echo "make lab        open the course in JupyterLab"
 	@echo "make notebooks  rebuild the notebooks whose source changed"

@@ -283,3 +283,16 @@ def test_a_point_code_has_no_log_prob():
 
 def test_training_settings_are_those_of_fit():
     assert set(SecondStage().training) <= {"epochs", *training.fit.__kwdefaults__}
+
+
+def test_a_nested_estimate_never_uses_its_own_noise_again(monkeypatch):
+    with networks.seeded(0):
+        model = models.vae(networks.mlp(3, 2, (4,)), gamma=0.1)
+    x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    second = densities.SecondStage((4,), epochs=1, device="cpu").fit(model, x)
+    seen, at = [], DiagonalNormal.at
+    monkeypatch.setattr(DiagonalNormal, "at", lambda q, eps: seen.append(eps[0].clone()) or at(q, eps))
+    densities.log_prob_mc(model, x, second, n_samples=5)
+    outer, inner = seen[0], torch.stack(seen[1:6])
+    assert len(seen) == 5 + 5 * 16 and not (inner == outer).all(1).any()
+    assert len(torch.stack(seen).unique(dim=0)) == 5 + 16  # each inner estimate repeats its own sixteen

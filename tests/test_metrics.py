@@ -108,7 +108,7 @@ def test_active_dims_count_small_eigenvalues():
     eigenvalues = torch.tensor([[0.01, 0.02, 0.99], [0.01, 0.6, 1.0], [0.01, 0.3, 0.9]])
     assert metrics.active_dims(eigenvalues) == 2 and metrics.active_dims(eigenvalues.numpy(), threshold=0.95) == 2
     assert metrics.active_dims(eigenvalues, threshold=0.015) == 1
-    with pytest.raises(ValueError, match="threshold: expected a finite number > 0, got 0"):
+    with pytest.raises(ValueError, match="threshold: expected a number between 0 and 1, got 0"):
         metrics.active_dims(eigenvalues, threshold=0)
 
 

@@ -417,7 +417,7 @@ def test_bad_images_are_answered(x, error, message):
 def test_cross_entropy_needs_the_unit_interval():
     with networks.seeded(0):
         model = models.ce_vae(networks.mlp(D, 2, (8,), output="sigmoid"))
-    with pytest.raises(ValueError, match=r"cross-entropy needs values in \[0, 1\], got \[-.*\]; rescale them"):
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], as cross-entropy .* got \[-.*\]; rescale them"):
         fit(model)
 
 

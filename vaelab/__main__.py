@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -21,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of every command."""
     top = argparse.ArgumentParser("vaelab", description=DESCRIPTION)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_demo(commands.add_parser("demo", help="train and diagnose a two-stage VAE on digits, in about a minute"))
+    _add_demo(commands.add_parser("demo", help="train and diagnose a two-stage VAE on digits, in one to three minutes"))
     _add_train(commands.add_parser("train", help="train a two-stage VAE on a data set or a folder of pictures"))
     _add_sample(commands.add_parser("sample", help="draw images from a trained model"))
     _add_claims(commands.add_parser("claims", help="the ledger: what the papers claim, and what was found"))
@@ -117,12 +119,12 @@ def demo_table(report: dict[str, Any]) -> str:
     curve = report["gamma_curves"]["γ learned"]
     told = " → ".join(f"{curve[min(int(len(curve) * share), len(curve) - 1)]:.3g}" for share in (0, 0.1, 0.25, 0.5, 1))
     notes = [
-        f"γ over training (start, 10, 25, 50, 100 %): {told}; of the second stage: {report['second_gamma']:.2f}.",
+        f"γ over training (first epoch, 10, 25, 50, 100 %): {told}; of the second stage: {report['second_gamma']:.2f}.",
         "r̂: latent directions with λ < ½.  error: mean squared, per pixel, test images.  MMD²: codes to N(0, I),",
         "of stage 1, and of stage 2 in the row of two stages.  Fréchet: distance of samples to test images in the",
         f"features of a {report['features']};",
         f"training images stand at {frechet['floor']:.1f}. It is not an FID.",
-        "With pixels in [0, 1] no eigenvalue of the data reaches 1, so at γ = 1 every direction collapses.",
+        "No eigenvalue of the digits' covariance reaches 1 (the largest is 0.7), so at γ = 1 all directions collapse.",
         f"A Gaussian mixture fitted to the same codes {_versus(frechet)} the second stage: on digits ten components",
         "are plenty. The second stage is a VAE, so the theory speaks of it; notebook 06 shows both.",
     ]
@@ -217,6 +219,9 @@ def say_cost(images: Images, model: Any, settings: Settings, folder: Path) -> No
         f"stage 1: {settings.epochs} epochs × {steps} steps; stage 2: {settings.second_epochs} epochs; "
         f"up to {24 * count / 1e6:.0f} MB of disk while training; the bar shows the time left"
     )
+    if settings.network == "infogan" and settings.epochs * steps * settings.bn_momentum < 5:
+        better = min(5 / (settings.epochs * steps), 0.1)
+        print(f"few steps for --bn-momentum {settings.bn_momentum:g}: its averages lag behind; try {better:.2g}")
     print(f"{folder}: stop it at any time; the same command goes on from the last checkpoint")
 
 
@@ -239,15 +244,16 @@ def sample(args: argparse.Namespace) -> int:
 
     from vaelab import checkpoints, plots
     from vaelab._files import write_atomic
-    from vaelab._inputs import check_positive_int
+    from vaelab._inputs import check_positive_int, check_seed
 
-    check_positive_int("-n", args.n)
+    check_positive_int("-n", args.n), check_seed(args.seed)
     out = args.out or args.folder / "samples.png"
     if out.suffix not in (".png", ".npy"):
         raise ValueError(f"--out: expected a file that ends in .png or .npy, got {out}")
     images = checkpoints.load(args.folder).sample(args.n, args.seed)
     if out.suffix == ".npy":
-        np.save(out, images.numpy())
+        np.save(content := io.BytesIO(), images.numpy())
+        write_atomic(out, content.getvalue())
     else:
         write_atomic(out, plots.to_png(plots.image_grid(images), scale=2))
     print(f"{args.n} images of shape {tuple(images.shape[1:])}, seed {args.seed}    {out}")
@@ -291,7 +297,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from vaelab.training import TrainingDiverged  # after --help, which should not wait for torch
 
     try:
-        return args.run(args)
+        status = args.run(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt as interrupt:
         print("\n".join(["", *getattr(interrupt, "__notes__", ["stopped"])]), file=sys.stderr)
         return 130

@@ -80,7 +80,8 @@ def check_images(x: Any, image_shape: tuple[int, ...] | None = None, unit: bool 
         )
     if unit and len(x) and not (x.min() >= 0 and x.max() <= 1):
         raise ValueError(
-            f"images: cross-entropy needs values in [0, 1], got [{x.min():.4g}, {x.max():.4g}]; rescale them"
+            f"images: expected values in [0, 1], as cross-entropy and decoders that end in a sigmoid need, "
+            f"got [{x.min():.4g}, {x.max():.4g}]; rescale them"
         )
     return x
 

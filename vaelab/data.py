@@ -108,7 +108,7 @@ def load_images(
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _load_folder(folder, side)
-    if isinstance(name, Path) or len(folder.parts) > 1:
+    if isinstance(name, Path) or len(folder.parts) > 1 or str(name).startswith(".") or str(name).endswith(os.sep):
         raise FileNotFoundError(f"expected a data set ({', '.join(NAMES)}) or a folder of pictures, got {str(name)!r}, "
                                 "which is no folder here; check its spelling")
     check_choice("data set (or path of a folder)", name, NAMES)

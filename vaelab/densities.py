@@ -118,7 +118,9 @@ class GaussianMixture(StandardNormal):
         m, rng = self.mixture, np.random.default_rng(seed)
         which = rng.choice(len(m.weights_), size=n, p=m.weights_ / m.weights_.sum())
         scale = np.linalg.cholesky(m.covariances_)
-        z = m.means_[which] + np.einsum("nij,nj->ni", scale[which], rng.standard_normal((n, self.latent_dim)))
+        z = rng.standard_normal((n, self.latent_dim))
+        for k, mean in enumerate(m.means_):
+            z[which == k] = mean + z[which == k] @ scale[k].T
         return torch.from_numpy(z).float()
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -243,9 +245,12 @@ class SecondStage(StandardNormal):
         return draw(self.vae.codes(z), seed)
 
     def log_prob(self, z: Tensor, n_samples: int = 16, seed: int = 0) -> Tensor:
-        """log p(z), estimated by importance sampling as in `log_prob_mc`, shape (n,)."""
+        """log p(z), estimated by importance sampling as in `log_prob_mc`, shape (n,).
+
+        The noise is never that which `log_prob_mc` draws z with: shared, it would make the estimate too high.
+        """
         self._check()
-        return log_prob_mc(self.vae, z, n_samples=n_samples, seed=seed)
+        return log_prob_mc(self.vae, z, n_samples=n_samples, seed=seed + 2**31)
 
     @property
     def gamma(self) -> float:

@@ -25,12 +25,13 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
     """A κ-simple Gaussian variational autoencoder (Dai & Wipf 2019, Definition 1).
 
     With `network="mlp"` the rows are centred and divided by one scale, their overall standard deviation, before
-    training; γ is told and reported in the data's own units.
+    training; with "infogan" they are taken as they are (its batch normalisation has momentum 0.05, for short runs). γ
+    is told and reported in the data's own units squared, as a variance.
 
     Args:
         latent_dim: κ, the dimension of the codes.
         gamma: the decoder variance: "learned", "optimal" (its closed-form optimum, followed as a running mean), or a
-            number > 0 in the data's units.
+            number > 0 in the data's units squared.
         beta: weight of the KL term.
         network: "mlp", or "infogan" for images with values in [0, 1] and sides divisible by 4.
         hidden: widths of the mlp's hidden layers.
@@ -127,7 +128,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
         return self._like(X, rows)
 
     def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> Any:
-        """Draw new rows, in the shape, range and container (array or tensor) of the training data.
+        """Draw new rows, in the shape and container (array or tensor) of the training data, cut to their range.
 
         Args:
             n_samples: how many.

@@ -88,7 +88,7 @@ class CrossEntropy(nn.Module):
     gamma = None
 
     def nll(self, x: Tensor, x_hat: Tensor) -> Tensor:
-        """−Σ x log x_hat + (1 − x) log(1 − x_hat) in nats; shape (batch,)."""
+        """−Σ [x log x_hat + (1 − x) log(1 − x_hat)] in nats, each logarithm cut at −100; shape (batch,)."""
         return F.binary_cross_entropy(x_hat, x, reduction="none").flatten(1).sum(1)
 
     def spec(self) -> dict:

@@ -12,8 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive
-
 BLOCK = 512  # rows at a time: a block of pair distances is 2 MB and stays in the processor's cache
 
 
@@ -91,7 +89,7 @@ def mmd2(x: Any, y: Any, kernel: Kernel | None = None) -> float:
 
 
 def energy_distance(x: Any, y: Any) -> float:
-    """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖, unbiased: 0 exactly for equal distributions (Székely & Rizzo 2013)."""
+    """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖, unbiased: near 0, or below, for one distribution (Székely & Rizzo 2013)."""
     x, y = _rows(x, y)
     return 2 * _mean_across(x, y, torch.sqrt) - _mean_within(x, torch.sqrt) - _mean_within(y, torch.sqrt)
 
@@ -109,7 +107,7 @@ def frechet_distance(x: Any, y: Any) -> float:
     (mean_x, cov_x), (mean_y, cov_y) = ((s.mean(0), s.T.cov().reshape(s.shape[1], -1)) for s in (x, y))
     root = _psd_sqrt(cov_x)
     cross = torch.linalg.eigvalsh(root @ cov_y @ root).clamp(min=0).sqrt().sum()
-    return float((mean_x - mean_y).square().sum() + cov_x.trace() + cov_y.trace() - 2 * cross)
+    return max(0.0, float((mean_x - mean_y).square().sum() + cov_x.trace() + cov_y.trace() - 2 * cross))
 
 
 def _psd_sqrt(matrix: Tensor) -> Tensor:
@@ -137,7 +135,8 @@ def active_dims(eigenvalues: Any, threshold: float = 0.5) -> float:
         eigenvalues: (n, κ), from `q.eigenvalues()`.
         threshold: between 0 and 1.
     """
-    check_positive("threshold", threshold)
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold: expected a number between 0 and 1, got {threshold}")
     counts = (torch.as_tensor(eigenvalues) < threshold).sum(-1).double()
     return counts.median().item()
 

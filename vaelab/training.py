@@ -150,7 +150,7 @@ def fit(
         seed: of batches and noise.
         device: "auto", "cpu", "cuda", ...
         checkpoint: file to save the state of training in, and to resume from.
-        checkpoint_every: seconds between two saves; 0 saves after every epoch.
+        checkpoint_every: seconds between two saves; 0 saves after every epoch and every 50 steps.
         progress: whether to show a bar.
         label: its caption.
 
@@ -168,6 +168,8 @@ def fit(
     check_positive_int("epochs", epochs), check_positive_int("batch_size", batch_size)
     check_positive("lr", lr), check_positive("gamma_lr", gamma_lr)
     check_weight("weight_decay", weight_decay), check_weight("checkpoint_every", checkpoint_every)
+    if gamma_schedule is not None and model.gamma is None:
+        raise ValueError("gamma_schedule: this model's likelihood has no γ; expected None")
     model.to(device)
     data = _prepare(model, data, device)
     settings = {
