@@ -231,7 +231,7 @@ def test_rows_are_checked(x, message):
 
 
 def test_infogan_wants_values_in_the_unit_interval():
-    with pytest.raises(ValueError, match=r"needs values in \[0, 1\], got"):
+    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], as cross-entropy .* got"):
         VAE(**SMALL, network="infogan").fit(images() + 1)
     with pytest.raises(ValueError, match="expected a multiple of 4, got 6"):
         VAE(**SMALL, network="infogan").fit(images(side=6))
