@@ -14,7 +14,10 @@ from vaelab.notebooks.rules import word_count
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("src/[0-9][0-9]_*.py"))
-BUILT = sorted([*FOLDER.glob("[0-9][0-9]_*.ipynb"), *FOLDER.glob("solutions/[0-9][0-9]_*.ipynb")])
+BUILT = [
+    *sorted(FOLDER.glob("[0-9][0-9]_*.ipynb")),
+    *(pytest.param(p, marks=pytest.mark.solutions) for p in sorted(FOLDER.glob("solutions/[0-9][0-9]_*.ipynb"))),
+]
 
 TINY = """\
 # %% [markdown]
