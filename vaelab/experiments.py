@@ -138,14 +138,36 @@ def train(
     return model, second, {"first": run, "second": second.run}
 
 
+def fit_densities(
+    model: models.Autoencoder, second: densities.SecondStage, x: Tensor, seed: int = 0
+) -> dict[str, densities.StandardNormal]:
+    """Every density of the tables, by name, fitted to the codes of images `x`; the second stage as it is."""
+    q = model.codes(x)
+    components = min(10, len(q))
+    return {
+        "N(0, I)": densities.StandardNormal().fit_codes(q),
+        "second stage": second,
+        "Gaussian": densities.Gaussian().fit_codes(q, seed),
+        f"mixture of {components}": densities.GaussianMixture(components).fit_codes(q, seed),
+    }
+
+
 def measure(
     images: Images,
     model: models.Autoencoder,
     second: densities.SecondStage,
     space: FeatureSpace | None = None,
     seed: int = 0,
+    fitted: dict[str, densities.StandardNormal] | None = None,
 ) -> dict[str, Any]:
     """Everything the theory and the tables speak of, for one trained two-stage VAE.
+
+    Args:
+        images: the data set.
+        model, second: both stages, trained.
+        space: the features of the Fréchet distances; `features_for(images)` unless given.
+        seed: of every draw.
+        fitted: the densities to compare; `fit_densities` of the training images unless given.
 
     Returns:
         Plain data: "gamma", "second_gamma", "active_dims", "reconstruction_error" (per pixel, test images),
@@ -157,14 +179,7 @@ def measure(
     q_test, z = model.codes(images.test), densities.draw(model.codes(x), seed)
     u = second.codes(z, seed + 1)
     normal = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed + 2))
-    q = model.codes(images.train)
-    components = min(10, len(q))
-    fitted = {
-        "N(0, I)": densities.StandardNormal().fit_codes(q),
-        "second stage": second,
-        "Gaussian": densities.Gaussian().fit_codes(q, seed),
-        f"mixture of {components}": densities.GaussianMixture(components).fit_codes(q, seed),
-    }
+    fitted = fit_densities(model, second, images.train, seed) if fitted is None else fitted
     real = space(images.test)
     n = min(N_SAMPLES, max(5_000, len(images.test)))
     frechet = {k: metrics.frechet_distance(space(model.images(d.sample(n, seed))), real) for k, d in fitted.items()}
@@ -215,7 +230,8 @@ def demo(
     say("2/3  the same with γ learned\n3/3  a second VAE on its codes")
     model, second, runs = train(images, settings, device="cpu", progress=progress)
     space = features_for(images)
-    report = measure(images, model, second, space, seed)
+    fitted = fit_densities(model, second, images.train, seed)
+    report = measure(images, model, second, space, seed, fitted)
     fixed_codes = fixed.codes(images.test)
     fixed_samples = fixed.images(densities.StandardNormal().fit_codes(fixed_codes).sample(report["n_samples"], seed))
     report |= {
@@ -236,7 +252,7 @@ def demo(
         "machine": machine(),
         "seconds": round(time.perf_counter() - started, 1),
     }
-    return report, demo_pictures(images, fixed_samples, model, second, seed)
+    return report, demo_pictures(images.test[:60], fixed_samples, model, fitted, seed)
 
 
 def _mmd_to_normal(model: models.Autoencoder, x: Tensor, seed: int) -> float:
@@ -245,16 +261,19 @@ def _mmd_to_normal(model: models.Autoencoder, x: Tensor, seed: int) -> float:
 
 
 def demo_pictures(
-    images: Images, fixed_samples: Tensor, model: models.Autoencoder, second: densities.SecondStage, seed: int
+    x: Tensor,
+    fixed_samples: Tensor,
+    model: models.Autoencoder,
+    fitted: dict[str, densities.StandardNormal],
+    seed: int,
 ) -> dict[str, Tensor]:
-    """Sixty images of each kind, by title: data, reconstructions, samples."""
-    x, q = images.test[:60], model.codes(images.train)
-    ancestral, mixture = densities.StandardNormal(), densities.GaussianMixture(10)
+    """Images `x`, their reconstructions, and as many samples of each kind, by title."""
+    samples = {name: model.images(density.sample(len(x), seed)) for name, density in fitted.items()}
     return {
         "test images": x,
         "their reconstructions, γ learned": model.reconstruct(x),
-        "samples, γ fixed at 1": fixed_samples[:60],
-        "samples, γ learned": model.images(ancestral.fit_codes(q).sample(60, seed)),
-        "samples, two stages": model.images(second.sample(60, seed)),
-        "samples, γ learned + mixture of 10": model.images(mixture.fit_codes(q, seed).sample(60, seed)),
+        "samples, γ fixed at 1": fixed_samples[: len(x)],
+        "samples, γ learned": samples["N(0, I)"],
+        "samples, two stages": samples["second stage"],
+        "samples, γ learned + mixture of 10": samples["mixture of 10"],
     }

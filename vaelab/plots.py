@@ -206,5 +206,5 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
     middle.set_title("λ near 0 carries the image, near 1 noise")
     colors = {"stage 1 codes z": COLORS["q"], "stage 2 codes u": COLORS["second"]}
     spectra(right, report["spectra"], colors, report["n_codes"])
-    right.set_title("the second stage's codes lie where N(0, I) would")
+    right.set_title("the second stage's codes come nearer to N(0, I)")
     return figure
