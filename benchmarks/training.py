@@ -22,7 +22,7 @@ from vaelab import models, networks, training
 
 CASES = {
     "mlp on 8×8": (lambda: networks.mlp((1, 8, 8), 16), (1, 8, 8), 128, 2560, 10),
-    "infogan on 28×28": (lambda: networks.infogan(1, 28, 64), (1, 28, 28), 100, 400, 1),
+    "infogan on 28×28": (lambda: networks.infogan(1, 28, 64), (1, 28, 28), 100, 2000, 1),
 }
 
 

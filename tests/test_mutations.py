@@ -176,7 +176,7 @@ SLIPS = {
     "Fréchet with the cross term once": (metrics, "frechet_distance", "- 2 * cross", "- cross", frechet),
     "Fréchet without the root": (metrics, "frechet_distance", "clamp(min=0).sqrt()", "clamp(min=0)", frechet),
     "λ above the threshold counted": (
-        metrics, "active_dims", "< threshold", "> threshold", test_metrics.test_active_dims_count_small_eigenvalues,
+        metrics, "active_dims", ") < threshold", ") > threshold", test_metrics.test_active_dims_count_small_eigenvalues,
     ),
     "singular values not over √n": (
         metrics, "singular_values", " / len(z) ** 0.5", "",
