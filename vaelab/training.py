@@ -404,7 +404,8 @@ def _check_finite(state: _State, keeper: _Keeper, weights: bool) -> None:
     """Raise if the loss of a step since the last look, or a weight of what is to be saved, is NaN or infinite."""
     recent = state.terms[-CHECK_EVERY:]
     finite = torch.isfinite(torch.stack(recent)).all(1)
-    if bool(finite.all()) and not (weights and any(not torch.isfinite(p).all() for p in state.model.parameters())):
+    broken = weights and any(not math.isfinite(p.detach().sum()) for p in state.model.parameters())
+    if bool(finite.all()) and not broken:
         return
     step = state.step if finite.all() else state.step - len(recent) + int((~finite).int().argmax()) + 1
     if keeper.path is not None and keeper.saved_step:
