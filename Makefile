@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 .PHONY: help demo test test-notebooks lint notebooks lab bench clean
 help:
 	@echo "make demo            train and diagnose a two-stage VAE on digits (one to three minutes)"
-	@echo "make test            run every test but the solved notebooks"
+	@echo "make test            run every test but the solved and the long notebooks"
 	@echo "make test-notebooks  run both copies of every notebook, with another processor's arithmetic"
 	@echo "make lab             open the course in JupyterLab"
 	@echo "make notebooks       rebuild the notebooks whose source changed"
@@ -23,7 +23,7 @@ demo: $(STAMP)
 	$(BIN)/vaelab demo
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not solutions"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
 
 test-notebooks: $(STAMP)
 	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_notebooks.py
