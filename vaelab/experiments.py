@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -220,9 +220,9 @@ def demo(
 
     started = time.perf_counter()
     images = load_images("digits")
-    settings = Settings(**{**asdict(DIGITS), "seed": seed})
+    settings = replace(DIGITS, seed=seed)
     say(f"{images.source}\n1/3  a VAE with γ fixed at 1")
-    fixed = build(images.shape, Settings(**{**asdict(settings), "gamma": 1.0}))
+    fixed = build(images.shape, replace(settings, gamma=1.0))
     fixed_run = training.fit(
         fixed, images.train, epochs=settings.epochs, batch_size=settings.batch_size, lr=settings.lr, schedule=Cosine(),
         seed=seed, device="cpu", progress=progress, label="γ fixed",

@@ -110,7 +110,7 @@ def figure_explorer(draw: Callable[[Axes, float], None], low: float, high: float
     slider = ipywidgets.FloatLogSlider(
         value=low, base=10, min=math.log10(low), max=math.log10(high), step=0.05, description=name, readout_format=".3g"
     )
-    image = ipywidgets.Image(format="png")
+    image = ipywidgets.Image(format="png", layout={"align_self": "flex-start"})
 
     def show(change: Any = None) -> None:
         figure, buffer = Figure(figsize=(6, 3)), io.BytesIO()  # outside pyplot: nothing to close, nothing shown twice
