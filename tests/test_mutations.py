@@ -143,18 +143,18 @@ SLIPS = {
         models.Autoencoder, "loss_terms", "q.rsample(generator)", "q.mean",
         test_models.test_the_objective_is_the_negative_elbo,
     ),
-    "the loss summed over the batch": (training, "_step", ".mean(1)", ".sum(1)", bare_loop),
-    "gradients that pile up": (training, "_step", "state.optimizer.zero_grad()", "pass", bare_loop),
+    "the loss summed over the batch": (training.loop, "_step", ".mean(1)", ".sum(1)", bare_loop),
+    "gradients that pile up": (training.loop, "_step", "state.optimizer.zero_grad()", "pass", bare_loop),
     "γ's step size lost": (
-        training._State, "__init__", '["lr"] * settings["gamma_lr"]', '["lr"]',
+        training.state._State, "__init__", '["lr"] * settings["gamma_lr"]', '["lr"]',
         lambda: test_training.test_log_gamma_has_a_step_size_of_its_own(7.0),
     ),
     "weight decay on γ": (
-        training._State, "__init__", '"weight_decay": 0.0', '"weight_decay": 1e6',
+        training.state._State, "__init__", '"weight_decay": 0.0', '"weight_decay": 1e6',
         test_training.test_weight_decay_does_not_touch_gamma,
     ),
     "one frozen draw of the codes": (
-        training, "_step", "rows.rsample(state.generator)", "rows.mean",
+        training.loop, "_step", "rows.rsample(state.generator)", "rows.mean",
         test_training.test_posteriors_are_drawn_afresh_at_every_step,
     ),
     "second stage without its noise": (

@@ -191,7 +191,8 @@ def test_weight_decay_does_not_touch_gamma():
     assert not torch.equal(plain.decoder[1].weight, decayed.decoder[1].weight)
     model = make()
     model.likelihood.gamma = 1e-3  # log γ ≠ 0, which a decay would pull to 0
-    groups = training._State(model, fit(epochs=1).settings | {"weight_decay": 0.5}, None, None, torch.device("cpu"))
+    settings = fit(epochs=1).settings | {"weight_decay": 0.5}
+    groups = training.state._State(model, settings, None, None, torch.device("cpu"))
     assert [(len(g["params"]), g["weight_decay"]) for g in groups.optimizer.param_groups][1] == (1, 0.0)
 
 

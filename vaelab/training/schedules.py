@@ -1,0 +1,74 @@
+"""How the step size and γ go along a training run: small frozen functions, whose repr stands in every checkpoint."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from vaelab._inputs import check_positive, check_positive_int
+
+
+@dataclass(frozen=True)
+class HalveEvery:
+    """Halve the step size every so many epochs, as the paper does (150, 300 or 48 of them)."""
+
+    epochs: int
+
+    def __post_init__(self) -> None:
+        check_positive_int("epochs", self.epochs)
+
+    def __call__(self, epoch: float, epochs: int) -> float:
+        """The factor at a moment of training, `epoch` of `epochs`."""
+        return 0.5 ** (int(epoch) // self.epochs)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Let the step size fall to zero along half a cosine."""
+
+    def __call__(self, epoch: float, epochs: int) -> float:
+        """The factor at a moment of training, `epoch` of `epochs`."""
+        return 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+
+
+@dataclass(frozen=True)
+class Anneal:
+    """Let γ fall geometrically from `start` to `stop` over a share of the training, then hold it there.
+
+    Start it above the top PCA eigenvalue of the data (no direction is active there, N6) and stop it well above the
+    decoder's error: then the eigenvalues of Σ_z split cleanly into 0 and 1.
+
+    >>> Anneal(1.0, 0.01, over=0.5)(0.25), Anneal(1.0, 0.01, over=0.5)(0.9)
+    (0.1, 0.01)
+    """
+
+    start: float
+    stop: float
+    over: float = 0.6
+
+    def __post_init__(self) -> None:
+        for name in ("start", "stop", "over"):
+            check_positive(name, getattr(self, name))
+
+    def __call__(self, progress: float) -> float:
+        """γ at a moment of training, `progress` in [0, 1]."""
+        share = min(progress / self.over, 1.0)
+        return self.start ** (1 - share) * self.stop**share
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Keep γ at a value for a share of the training, then let the likelihood's own rule go on.
+
+    Keeps a second stage from collapsing onto its prior before its decoder has learned anything.
+    """
+
+    gamma: float
+    until: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_positive("gamma", self.gamma)
+
+    def __call__(self, progress: float) -> float | None:
+        """γ at a moment of training, `progress` in [0, 1]; None once it is free."""
+        return self.gamma if progress < self.until else None

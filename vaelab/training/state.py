@@ -1,0 +1,144 @@
+"""Everything that decides how training goes on, and the file it is kept in."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vaelab import _files
+from vaelab.models import Autoencoder
+
+
+class _State:
+    """Everything that decides how training goes on: weights, moments, noise, place in the data, history."""
+
+    def __init__(
+        self,
+        model: Autoencoder,
+        settings: dict,
+        schedule: Callable[[float, int], float] | None,
+        gamma_schedule: Callable[[float], float | None] | None,
+        device: torch.device,
+    ) -> None:
+        self.model, self.settings, self.schedule, self.gamma_schedule = model, settings, schedule, gamma_schedule
+        self.generator = torch.Generator(device).manual_seed(settings["seed"])
+        self.steps_per_epoch = settings["n"] // settings["batch_size"]
+        self.total = self.steps_per_epoch * settings["epochs"]
+        self.step = 0
+        self.terms: list[Tensor] = []  # (nll, latent) of each step of this epoch
+        self.history: dict[str, list[float]] = {"nll": [], "latent": [], "loss": [], "gamma": [], "lr": []}
+        gammas = [p for name, p in model.named_parameters() if name == "likelihood.log_gamma"]
+        weights = [p for name, p in model.named_parameters() if name != "likelihood.log_gamma"]
+        lr, gamma_lr = settings["lr"], settings["lr"] * settings["gamma_lr"]
+        groups = [{"params": weights, "weight_decay": settings["weight_decay"], "lr": lr, "full_lr": lr}]
+        if gammas:
+            groups.append({"params": gammas, "weight_decay": 0.0, "lr": gamma_lr, "full_lr": gamma_lr})
+        fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in weights)
+        self.optimizer = torch.optim.Adam(groups, fused=fused)
+
+    def set_rates(self) -> None:
+        """Set the step size and γ to what the schedules say for this step."""
+        if self.schedule is not None:
+            factor = self.schedule(self.step / self.steps_per_epoch, self.settings["epochs"])
+            for group in self.optimizer.param_groups:
+                group["lr"] = factor * group["full_lr"]
+        self.hold_gamma()
+
+    def hold_gamma(self) -> None:
+        """Set γ to what its schedule says for this step, if it says anything."""
+        gamma = self.gamma_schedule(self.step / self.total) if self.gamma_schedule is not None else None
+        if gamma is not None:
+            self.model.likelihood.gamma = gamma
+
+    def order(self, n: int, device: torch.device) -> Tensor:
+        """The order in which this epoch visits the data: a function of seed and epoch alone."""
+        epoch = self.step // self.steps_per_epoch
+        shuffle = torch.Generator().manual_seed(self.settings["seed"] * 1_000_003 + epoch)
+        return torch.randperm(n, generator=shuffle).to(device)
+
+    def end_epoch(self) -> None:
+        """Move the steps of the epoch that ends into the history."""
+        nll, latent = torch.stack(self.terms).double().mean(0).tolist()
+        gamma = self.model.gamma
+        values = (nll, latent, nll + latent, math.nan if gamma is None else gamma, self.optimizer.param_groups[0]["lr"])
+        for name, value in zip(self.history, values, strict=True):
+            self.history[name].append(value)
+        self.terms = []
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state as named tensors on the CPU."""
+        out = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        for i, moments in self.optimizer.state_dict()["state"].items():
+            out |= {f"optimizer.{i}.{k}": v for k, v in moments.items()}
+        out["generator"] = self.generator.get_state()
+        if self.terms:
+            out["terms"] = torch.stack(self.terms)
+        return {k: v.detach().cpu().contiguous() for k, v in out.items()}
+
+    def load(self, tensors: dict[str, Tensor], step: int, history: dict[str, list[float]]) -> None:
+        """Take over a state that `tensors` gave."""
+        device = self.generator.device
+        weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        self.model.load_state_dict(weights)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                _, i, name = key.split(".")
+                moments.setdefault(int(i), {})[name] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.generator.set_state(tensors["generator"])
+        self.terms = list(tensors["terms"].to(device)) if "terms" in tensors else []
+        self.step, self.history = step, history
+
+
+class _Keeper:
+    """Saves the state of training every so often, and finds it again."""
+
+    def __init__(self, path: Path | None, every: float) -> None:
+        self.path, self.every, self.last, self.saved_step = path, every, time.monotonic(), 0
+        if path is not None:
+            _files.check_writable(path.parent)
+
+    def resume(self, state: _State) -> None:
+        """Go on from the checkpoint, if there is one and it is of this run."""
+        if self.path is None or not self.path.exists():
+            return
+        tensors, told = _files.read_state(self.path)
+        there, here = told["settings"], _plain(state.settings)
+        other = [f"{k}: {there.get(k)!r} there, {v!r} here" for k, v in here.items() if there.get(k) != v]
+        if other:
+            said = "; ".join(other)
+            raise ValueError(f"{self.path} belongs to another run ({said}); use another folder, or delete the file")
+        state.load(tensors, told["step"], told["history"])
+        self.saved_step = told["step"]
+
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        return self.path is not None and time.monotonic() - self.last >= self.every
+
+    def save(self, state: _State) -> None:
+        """Save, where there is a file to save in."""
+        if self.path is None:
+            return
+        told = {"settings": _plain(state.settings), "step": state.step, "history": state.history}
+        try:
+            _files.write_state(self.path, state.tensors(), told)
+        except OSError as error:
+            kept = f"the checkpoint of step {self.saved_step} is intact" if self.saved_step else "none was saved before"
+            raise OSError(
+                error.errno,
+                f"could not save the state of step {state.step}: {error.strerror}; {kept}. "
+                "Make room or choose another folder, then give the same command again",
+            ) from error
+        self.last, self.saved_step = time.monotonic(), state.step
+
+
+def _plain(settings: dict) -> dict:
+    return json.loads(json.dumps(settings))
