@@ -1,0 +1,24 @@
+"""Interactive views: sliders that drive a picture. Each is one line in a notebook, and plain objects in a test.
+
+    from vaelab import widgets
+
+    view = widgets.LatentTraversal(model, digits.test.images)
+    view                                                   # as the last line of a cell: shows it
+    view.sliders[0].value = 1.0                            # what a hand on the slider does
+    view.image.value                                       # the PNG that the front end shows
+    view.close()                                           # frees it
+
+Pictures are PNG bytes drawn in the kernel. Images need no matplotlib, and figures redraw only what moves, so that both
+follow a slider as it is dragged. The front end sends the next value of a slider only when the kernel has drawn the last
+one, and always the newest: no frame waits in a queue.
+
+- `latent_explorer`, `gamma_explorer`, `figure_explorer`: sliders for a function of your own.
+- `LatentTraversal`: one image's code, moved along the directions that carry the most.
+"""
+
+from __future__ import annotations
+
+from vaelab.widgets._view import View
+from vaelab.widgets.explorers import figure_explorer, gamma_explorer, latent_explorer
+
+__all__ = ["View", "figure_explorer", "gamma_explorer", "latent_explorer"]
