@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.optimize
+import scipy.stats
 import torch
 
 from vaelab import metrics
@@ -144,3 +146,38 @@ def test_arrays_and_tensors_and_images_are_welcome():
 def test_bad_samples_are_answered(measure, x, message):
     with pytest.raises(ValueError, match=message):
         measure(x, torch.zeros(5, 3))
+
+
+# ---- sliced Wasserstein --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "m"), [(23, 31), (30, 30), (6, 18)])
+def test_sliced_wasserstein_is_scipys_distance_along_each_direction(n, m):
+    x, y = samples(n, m)
+    theta = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    theta /= theta.norm(dim=0)
+    by_scipy = [scipy.stats.wasserstein_distance(x @ t, y @ t) for t in theta.T]
+    assert metrics.sliced_wasserstein(x, y, 5, p=1, seed=4) == pytest.approx(np.mean(by_scipy), rel=1e-12)
+
+
+def test_sliced_wasserstein_of_squares_is_that_of_the_best_matching():
+    x, y = samples(12, 18)
+    x, y = x.repeat_interleave(3, 0), y.repeat_interleave(2, 0)  # 36 rows each: the same two samples
+    theta = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    theta /= theta.norm(dim=0)
+    costs = [(x @ t)[:, None].sub(y @ t).square().numpy() for t in theta.T]
+    best = [cost[scipy.optimize.linear_sum_assignment(cost)].mean() for cost in costs]
+    assert metrics.sliced_wasserstein(x[::3], y[::2], 4) == pytest.approx(math.sqrt(np.mean(best)), rel=1e-10)
+
+
+def test_sliced_wasserstein_of_a_shift_has_a_closed_form():
+    x, shift = normal(50, 4), torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
+    expected = shift.norm().item() / 2  # E (θᵀ shift)² = ‖shift‖² / κ
+    assert metrics.sliced_wasserstein(x, x + shift, 40_000) == pytest.approx(expected, rel=0.01)
+    assert metrics.sliced_wasserstein(x, x) == 0
+
+
+@pytest.mark.parametrize(("settings", "word"), [({"p": 3}, "p:"), ({"n_projections": 0}, "n_proj"), ({"seed": -1}, "seed")])
+def test_sliced_wasserstein_names_a_bad_setting(settings, word):
+    with pytest.raises(ValueError, match=word):
+        metrics.sliced_wasserstein(*samples(), **settings)
