@@ -177,7 +177,7 @@ def test_sliced_wasserstein_of_a_shift_has_a_closed_form():
     assert metrics.sliced_wasserstein(x, x) == 0
 
 
-@pytest.mark.parametrize(("settings", "word"), [({"p": 3}, "p:"), ({"n_projections": 0}, "n_proj"), ({"seed": -1}, "seed")])
-def test_sliced_wasserstein_names_a_bad_setting(settings, word):
-    with pytest.raises(ValueError, match=word):
+@pytest.mark.parametrize("settings", [{"p": 3}, {"n_projections": 0}, {"seed": -1}])
+def test_sliced_wasserstein_names_a_bad_setting(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
         metrics.sliced_wasserstein(*samples(), **settings)
