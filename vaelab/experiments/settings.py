@@ -1,0 +1,124 @@
+"""How a two-stage VAE is trained, as plain data, and the training itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaelab import densities, models, networks, training
+from vaelab._inputs import check_choice, check_positive, check_positive_int, check_seed, check_weight
+from vaelab.data import Images
+from vaelab.training import Cosine, HalveEvery, Hold
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a two-stage VAE is trained; the defaults are those of the paper's text for MNIST (Appendix D).
+
+    Args:
+        network: "mlp", or "infogan" for images with sides divisible by 4.
+        latent_dim: κ.
+        gamma: "learned", "optimal", or the decoder variance.
+        epochs, second_epochs: passes over the data in each stage.
+        batch_size: rows a step.
+        lr, second_lr: Adam's step sizes.
+        halve_every: epochs after which the first stage's step size halves (twice as many in the second stage); 0 lets
+            it fall along a cosine in both.
+        weight_decay: as in `training.fit`, in both stages.
+        seed: of weights, batches, noise and samples.
+        bn_momentum: of infogan's batch normalisation; 0.001, the paper's, wants runs of more than 5,000 steps.
+    """
+
+    network: str = "infogan"
+    latent_dim: int = 64
+    gamma: float | str = "learned"
+    epochs: int = 400
+    second_epochs: int = 800
+    batch_size: int = 100
+    lr: float = 1e-4
+    second_lr: float = 1e-4
+    halve_every: int = 150
+    weight_decay: float = 5e-4
+    seed: int = 0
+    bn_momentum: float = 0.001
+
+    def __post_init__(self) -> None:
+        check_choice("network", self.network, ("mlp", "infogan"))
+        for name in ("latent_dim", "epochs", "second_epochs", "batch_size"):
+            check_positive_int(name, getattr(self, name))
+        check_positive("lr", self.lr), check_positive("second_lr", self.second_lr)
+        check_weight("weight_decay", self.weight_decay), check_weight("halve_every", self.halve_every)
+        check_seed(self.seed)
+
+
+DIGITS = Settings(
+    "mlp", 24, epochs=200, second_epochs=500, batch_size=128, lr=2e-3, second_lr=4e-3, halve_every=0, weight_decay=0.0
+)
+
+
+def build(shape: tuple[int, ...], settings: Settings) -> models.Autoencoder:
+    """The first stage, untrained: its weights follow from the seed.
+
+    Args:
+        shape: one image's (channels, height, width).
+        settings: as for `train`.
+
+    Raises:
+        ValueError: an unknown network, or images it cannot take.
+    """
+    with networks.seeded(settings.seed):
+        if settings.network == "mlp":
+            nets = networks.mlp(shape, settings.latent_dim, hidden=(256, 256))
+        else:
+            channels, height, width = shape
+            if height != width:
+                raise ValueError(f"infogan takes square images, got {height}×{width}; give --side to crop and resize")
+            nets = networks.infogan(channels, height, settings.latent_dim, settings.bn_momentum)
+        return models.vae(nets, settings.gamma)
+
+
+def second_stage(settings: Settings, device: str = "auto") -> densities.SecondStage:
+    """The second stage that goes with the settings, untrained."""
+    small = settings.network == "mlp"
+    schedule = Cosine() if not settings.halve_every else HalveEvery(2 * settings.halve_every)
+    return densities.SecondStage(
+        (128, 128, 128) if small else (1024, 1024, 1024), "silu" if small else "relu",
+        epochs=settings.second_epochs, batch_size=settings.batch_size, lr=settings.second_lr, schedule=schedule,
+        weight_decay=settings.weight_decay, gamma_schedule=Hold(1.0, 0.7 if small else 0.5), device=device,
+    )
+
+
+def train(
+    images: Images,
+    settings: Settings,
+    folder: Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    checkpoint_every: float = 60.0,
+) -> tuple[models.Autoencoder, densities.SecondStage, dict[str, training.Run]]:
+    """Train both stages.
+
+    Args:
+        images: the data set.
+        settings: how.
+        folder: where both stages keep their checkpoints; a call with the same arguments goes on from them.
+        device: as in `training.fit`.
+        progress: whether to show bars.
+        checkpoint_every: seconds between two checkpoints.
+
+    Returns:
+        First stage, second stage, and the run of each.
+    """
+    model = build(images.shape, settings)
+    run = training.fit(
+        model, images.train, epochs=settings.epochs, batch_size=settings.batch_size, lr=settings.lr,
+        schedule=HalveEvery(settings.halve_every) if settings.halve_every else Cosine(),
+        weight_decay=settings.weight_decay, seed=settings.seed, device=device, progress=progress, label="first stage",
+        checkpoint=folder / "stage1.state.safetensors" if folder else None, checkpoint_every=checkpoint_every,
+    )
+    second = second_stage(settings, device)
+    second.fit(
+        model, images.train, settings.seed, progress=progress,
+        checkpoint=folder / "stage2.state.safetensors" if folder else None, checkpoint_every=checkpoint_every,
+    )
+    return model, second, {"first": run, "second": second.run}
