@@ -20,5 +20,9 @@ from __future__ import annotations
 
 from vaelab.widgets._view import View
 from vaelab.widgets.explorers import figure_explorer, gamma_explorer, latent_explorer
+from vaelab.widgets.latent import Interpolator, LatentTraversal
+from vaelab.widgets.spaces import lerp, slerp
 
-__all__ = ["View", "figure_explorer", "gamma_explorer", "latent_explorer"]
+__all__ = [
+    "Interpolator", "LatentTraversal", "View", "figure_explorer", "gamma_explorer", "latent_explorer", "lerp", "slerp",
+]  # fmt: skip
