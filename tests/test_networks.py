@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vaelab import densities, models, networks
-from vaelab.networks import infogan, mlp, seeded
+from vaelab.networks import fused, infogan, mlp, parts, resnet, seeded, wae
 
 
 def parameters(module):
@@ -121,6 +121,163 @@ def test_infogan_says_what_it_expected(arguments, error, message):
         infogan(*arguments)
 
 
+# ---- TensorFlow's SAME padding --------------------------------------------------------------------------------------
+
+
+def same_by_hand(x, weight, stride):
+    """conv2d of TensorFlow with SAME padding, pixel by pixel: x (n_in, s, s), weight (n_out, n_in, k, k)."""
+    s, k = x.shape[-1], weight.shape[-1]
+    out = -(-s // stride)
+    before = max((out - 1) * stride + k - s, 0) // 2
+    y = np.zeros((len(weight), out, out))
+    for i in range(out):
+        for j in range(out):
+            for a in range(k):
+                for b in range(k):
+                    row, column = i * stride + a - before, j * stride + b - before
+                    if 0 <= row < s and 0 <= column < s:
+                        y[:, i, j] += weight[:, :, a, b] @ x[:, row, column]
+    return y
+
+
+PLACES = [(8, 4, 2), (8, 3, 2), (7, 3, 2), (8, 5, 2), (6, 5, 1), (6, 3, 1), (5, 4, 1), (4, 3, 2)]
+
+
+@pytest.mark.parametrize(("side", "kernel", "stride"), PLACES)
+def test_convolutions_are_tensorflows(side, kernel, stride):
+    with seeded(0):
+        layer = parts.same_conv(2, 3, kernel, stride, side).double()
+    weight = next(p for p in layer.parameters() if p.ndim == 4).detach().numpy()
+    x = np.random.default_rng(0).standard_normal((2, side, side))
+    with torch.no_grad():
+        ours = layer(torch.from_numpy(x)[None])[0].numpy()
+    np.testing.assert_allclose(ours, same_by_hand(x, weight, stride), atol=1e-12)
+
+
+@pytest.mark.parametrize(("side", "kernel", "stride"), PLACES)
+def test_transposed_convolutions_are_their_transposes(side, kernel, stride):
+    with seeded(0):
+        layer = parts.same_deconv(3, 2, kernel, stride, side).double()
+    weight = next(p for p in layer.parameters() if p.ndim == 4).detach().numpy()
+    rng, small = np.random.default_rng(0), -(-side // stride)
+    y, x = rng.standard_normal((3, small, small)), rng.standard_normal((2, side, side))
+    with torch.no_grad():
+        up = layer(torch.from_numpy(y)[None])[0].numpy()
+    assert up.shape == x.shape  # <Aᵀy, x> = <y, A x>, A the convolution with this very weight
+    assert (up * x).sum() == pytest.approx((y * same_by_hand(x, weight, stride)).sum(), abs=1e-10)
+
+
+# ---- wae -----------------------------------------------------------------------------------------------------------
+
+
+def sizes_of(sequence, x):
+    """The shapes behind every layer with weights, of one example."""
+    out = []
+    for layer in sequence.eval():
+        x = layer(x)
+        out += [tuple(x.shape[1:])] if any(p.ndim > 1 for p in layer.parameters()) else []
+    return out
+
+
+@pytest.mark.parametrize(("first_stride", "flat"), [(1, 65536), (2, 16384)])
+def test_wae_has_the_tables_parameters(first_stride, flat):
+    with torch.device("meta"):
+        nets = wae(3, 64, 64, first_stride)
+    w, bn = [3, 128, 256, 512, 1024], 2 * (128 + 256 + 512 + 1024)
+    encoder = sum(25 * a * b + b for a, b in zip(w, w[1:])) + bn  # noqa: B905, RUF007
+    decoder = 65 * 65536 + sum(25 * a * b + a for a, b in zip(w, w[1:])) + 2 * (128 + 256 + 512)  # noqa: B905, RUF007
+    assert (parameters(nets.encoder), parameters(nets.decoder), nets.n_features) == (encoder, decoder, flat)
+
+
+def test_wae_layers_have_the_tables_sizes():
+    nets = wae(1, 16, 3, base=4)
+    assert sizes_of(nets.encoder, torch.zeros(1, 1, 16, 16)) == [(4, 16, 16), (8, 8, 8), (16, 4, 4), (32, 2, 2)]
+    assert sizes_of(nets.decoder, torch.zeros(1, 3)) == [(128,), (16, 4, 4), (8, 8, 8), (4, 16, 16), (1, 16, 16)]
+    kinds = [type(m) for m in nets.decoder]
+    assert kinds[:3] == [nn.Linear, nn.ReLU, nn.Unflatten] and kinds[-1] == nn.Sigmoid
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in nets.decoder) == 3
+    assert sizes_of(wae(1, 16, 3, 2, base=4).encoder, torch.zeros(1, 1, 16, 16))[-1] == (32, 1, 1)
+
+
+# ---- resnet --------------------------------------------------------------------------------------------------------
+
+
+def resnet_by_hand(c, sides, n_scales, k, base, blocks, pool):
+    """Parameters of encoder and decoder, counted from the table."""
+
+    def conv(a, b):
+        return 9 * a * b + b
+
+    def scale(w):
+        return blocks * (3 * conv(w, w) + 4 * w)
+
+    def dense(a, b):
+        return a * b + b
+
+    widths = [base * 2**i for i in range(n_scales)]
+    encoder = conv(c, base) + sum(map(scale, widths)) + sum(conv(a, 2 * a) for a in widths[:-1])
+    flat = widths[-1] * (1 if pool else sides[n_scales - 1] ** 2)
+    for n in [flat] + [512] * (blocks - 1):
+        encoder += dense(n, 512) + dense(512, 512) + dense(n, 512)
+    widths = [min(base * 2**i, 1024) for i in range(len(sides))]
+    decoder = dense(k, 4 * widths[-1]) + conv(base, c) + sum(map(scale, widths[:-1]))
+    decoder += sum(9 * b * a + a for a, b in zip(widths, widths[1:]))  # noqa: B905, RUF007
+    return encoder, decoder
+
+
+@pytest.mark.parametrize(
+    ("c", "sides", "n_scales", "first"),
+    [(1, (28, 14, 7, 4, 2), 3, 2048), (3, (32, 16, 8, 4, 2), 3, 2048), (3, (64, 32, 16, 8, 4, 2), 4, 4096)],
+)
+@pytest.mark.parametrize("coded", [False, True], ids=["text", "code"])
+def test_resnet_has_the_tables_parameters(c, sides, n_scales, first, coded):
+    arguments = {"base": 16, "blocks": 1, "pool": True} if coded else {}
+    with torch.device("meta"):
+        nets = resnet(c, sides[0], 64, **arguments)
+    expected = resnet_by_hand(c, sides, n_scales, 64, **({"base": 32, "blocks": 2, "pool": False} | arguments))
+    assert (parameters(nets.encoder), parameters(nets.decoder)) == expected and nets.n_features == 512
+    assert nets.decoder[0].out_features == (first // 2 if coded else first)  # 4096 for CelebA, 2048 for the others
+
+
+def test_resnet_halves_28_as_the_convolution_does_and_comes_back():
+    nets = resnet(1, 28, 3, base=2)
+    x, sides = torch.zeros(2, 1, 28, 28), []
+    for layer in nets.encoder:
+        x = layer(x)
+        sides += [x.shape[-1]] if x.ndim == 4 and (not sides or x.shape[-1] != sides[-1]) else []
+    assert sides == [28, 14, 7] and x.shape == (2, 512)
+    assert nets.decoder(torch.zeros(2, 3)).shape == (2, 1, 28, 28)
+
+
+def test_a_residual_block_adds_its_shortcut():
+    with seeded(0):
+        block = resnet(1, 8, 2, n_scales=2, base=3).encoder[1][0].eval()
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    kinds = [type(m) for m in block.body]
+    assert kinds == 2 * [nn.BatchNorm2d, nn.ReLU, nn.Conv2d] and isinstance(block.shortcut, nn.Conv2d)
+    torch.testing.assert_close(block(x), block.body(x) + block.shortcut(x))
+    block.body[5].weight.data.zero_()
+    torch.testing.assert_close(block(x), block.shortcut(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: wae(3, 60), "side: the wae networks with first_stride=1 want a multiple of 8, got 60"),
+        (lambda: wae(3, 24, first_stride=2), "first_stride=2 want a multiple of 16, got 24"),
+        (lambda: wae(3, 64, first_stride=3), "first_stride: expected 1 or 2, got 3"),
+        (lambda: wae(3, 64, base=0), "base: expected a whole number ≥ 1, got 0"),
+        (lambda: wae(3, 64, bn_momentum=2), r"bn_momentum: expected a number in \(0, 1\], got 2"),
+        (lambda: resnet(3, 3), "a resnet of 3 scales wants images of at least 5 pixels a side, got 3"),
+        (lambda: resnet(3, 16, n_scales=9), "a resnet of 9 scales wants images of at least 257 pixels a side, got 16"),
+        (lambda: resnet(3, 32, blocks=0), "blocks: expected a whole number ≥ 1, got 0"),
+    ],
+)
+def test_wae_and_resnet_say_what_they_expected(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
 # ---- mlp -----------------------------------------------------------------------------------------------------------
 
 
@@ -152,6 +309,29 @@ def test_second_stage_has_the_papers_size():
     second = densities.SecondStage()
     second.latent_dim = 64
     assert round(parameters(second._new(0)) / 1e6, 2) == 4.54
+
+
+def test_fused_networks_are_both_stages_in_a_row():
+    with seeded(0):
+        first = mlp(6, latent_dim=2, hidden=(8,))
+        nets = fused(first, hidden=(5, 4), activation="tanh")
+    x, u = torch.randn(3, 6), torch.randn(3, 2)
+    z = nets.encoder[1](first.encoder(x))
+    features = nets.encoder(x)
+    assert z.shape == (3, 2) and features.shape == (3, 4 + 2) and nets.n_features == 6
+    assert torch.equal(features[:, 4:], z)
+    assert torch.equal(nets.decoder(u), first.decoder(nets.decoder[0](u)))
+    assert nets.spec["networks"] == first.spec
+
+
+def test_fused_has_the_parameters_of_two_stages_less_the_noise_between_them():
+    with torch.device("meta"):
+        first = infogan(1, 28, 64)
+        two = models.vae(first, gamma=1.0)
+        second = densities.SecondStage()
+        second.latent_dim = 64
+        both, one = parameters(two) + parameters(second._new(0)), parameters(models.vae(fused(infogan(1, 28, 64))))
+    assert both - one == 64 * 1024 + 64  # the layer that reads σ, and nothing else: each stage's log γ but one
 
 
 def test_mlp_output_can_be_a_sigmoid():
@@ -191,7 +371,16 @@ def weights(seed, make):
     return torch.cat([p.detach().ravel() for p in model.parameters()])
 
 
-@pytest.mark.parametrize("make", [lambda: mlp(3, 2), lambda: infogan(1, 8, 2)], ids=["mlp", "infogan"])
+NETWORKS = [
+    lambda: mlp(3, 2),
+    lambda: infogan(1, 8, 2),
+    lambda: resnet(1, 8, 2, 2, base=2),
+    lambda: wae(1, 8, 2, base=2),
+    lambda: fused(infogan(1, 8, 2), (4,)),
+]
+
+
+@pytest.mark.parametrize("make", NETWORKS, ids=[n().spec["name"] for n in NETWORKS])
 def test_weights_follow_from_the_seed_alone(make):
     torch.manual_seed(5)
     first, before = weights(0, make), torch.get_rng_state()

@@ -149,7 +149,7 @@ def from_spec(spec: dict) -> Autoencoder:
 
 
 def _from_parts(spec: dict) -> Autoencoder:
-    networks = _part(networks_module, ("mlp", "infogan"), spec["networks"])
+    networks = _networks(spec["networks"])
     heads = ("PointHead", "DiagonalGaussian", "ConstantGaussian", "FullGaussian")
     head = dict(spec["posterior"])
     name = head.pop("name")
@@ -160,6 +160,12 @@ def _from_parts(spec: dict) -> Autoencoder:
         _part(likelihoods, ("Gaussian", "CrossEntropy"), spec["likelihood"]),
         _part(regularizers, ("KL", "SquaredNorm"), spec["latent_term"]),
     )
+
+
+def _networks(spec: dict) -> Networks:
+    if spec["name"] == "fused":
+        spec = {**spec, "networks": _networks(spec["networks"])}
+    return _part(networks_module, ("mlp", "infogan", "resnet", "wae", "fused"), spec)
 
 
 def _part(module: Any, known: tuple[str, ...], spec: dict) -> Any:

@@ -1,0 +1,127 @@
+"""Fully connected pairs, and a pair whose code has a second pair around it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vaelab._inputs import check_choice, check_positive_int
+from vaelab.networks.parts import Networks, dense
+
+ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
+OUTPUTS = {"identity": nn.Identity, "sigmoid": nn.Sigmoid}
+
+
+class _Skip(nn.Module):
+    """x ↦ [body(x), x]: the layers' output with the input beside it."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((self.body(x), x), -1)
+
+
+def _layers(n_in: int, hidden: Sequence[int], activation: str) -> nn.Sequential:
+    pairs = itertools.pairwise([n_in, *hidden])
+    return nn.Sequential(*(m for a, b in pairs for m in (dense(a, b), ACTIVATIONS[activation]())))
+
+
+def mlp(
+    image_shape: int | Sequence[int],
+    latent_dim: int,
+    hidden: Sequence[int] = (128, 128),
+    activation: str = "silu",
+    output: str = "identity",
+) -> Networks:
+    """Fully connected encoder and decoder, each with its input concatenated to its last hidden layer.
+
+    The linear path from input to output lets the pair start as probabilistic PCA does. With `hidden=(1024, 1024, 1024)`
+    and `activation="relu"` it is the second stage's network.
+
+    | encoder                                        | decoder                                    |
+    | ---                                            | ---                                        |
+    | x, flattened to d                              | z, κ                                       |
+    | dense + activation, once for each of `hidden`  | dense + activation, once for each          |
+    | concatenate x                                  | concatenate z                              |
+    | (head: dense to the parameters of q)           | dense to d, `output`, shaped as an image   |
+
+    Glorot-uniform weights, biases zero.
+
+    Source: Dai & Wipf (2019), Appendix D; the concatenation stands in the authors' code, not in the text.
+
+    Args:
+        image_shape: shape of one example, or its length.
+        latent_dim: κ ≥ 1.
+        hidden: widths of the hidden layers.
+        activation: "silu", "relu" or "tanh".
+        output: "identity", or "sigmoid" for pixels in [0, 1].
+
+    Returns:
+        The pair, with n_features = hidden[-1] + d.
+
+    >>> nets = mlp((1, 8, 8), latent_dim=4)
+    >>> nets.encoder(torch.zeros(2, 1, 8, 8)).shape, nets.decoder(torch.zeros(2, 4)).shape
+    (torch.Size([2, 192]), torch.Size([2, 1, 8, 8]))
+    """
+    shape = (image_shape,) if isinstance(image_shape, (int, np.integer)) else tuple(image_shape)
+    shape = tuple(check_positive_int("image_shape", size) for size in shape)
+    latent_dim = check_positive_int("latent_dim", latent_dim)
+    check_choice("activation", activation, ACTIVATIONS)
+    check_choice("output", output, OUTPUTS)
+    hidden = tuple(check_positive_int("hidden", width) for width in hidden)
+    if not hidden:
+        raise ValueError("hidden: expected the width of at least one hidden layer, got none")
+    d = math.prod(shape)
+    encoder = nn.Sequential(nn.Flatten(), _Skip(_layers(d, hidden, activation)))
+    decoder = nn.Sequential(
+        _Skip(_layers(latent_dim, hidden, activation)),
+        dense(hidden[-1] + latent_dim, d),
+        OUTPUTS[output](),
+        nn.Unflatten(1, shape),
+    )
+    arguments = {"image_shape": shape, "latent_dim": latent_dim, "hidden": hidden}
+    spec = {"name": "mlp", **arguments, "activation": activation, "output": output}
+    return Networks(encoder, decoder, shape, latent_dim, hidden[-1] + d, dense, "exp", spec)
+
+
+def fused(networks: Networks, hidden: Sequence[int] = (1024, 1024, 1024), activation: str = "relu") -> Networks:
+    """Both stages' networks in one pair: x → z → u and back, with no posterior and no penalty at z.
+
+    | encoder                                                  | decoder                                    |
+    | ---                                                      | ---                                        |
+    | the encoder of `networks`, then dense to z, κ            | u, κ                                       |
+    | dense + activation, once for each of `hidden`            | dense + activation, once for each          |
+    | concatenate z                                            | concatenate u                              |
+    | (head: dense to the parameters of q(u given x))          | dense to z, the decoder of `networks`      |
+
+    A VAE on this pair has the parameters of two stages and the objective of one: the ablation that asks whether the
+    second stage's gain is but its depth.
+
+    Source: Dai & Wipf (2019), Section 4, on why the stages are trained apart.
+
+    Args:
+        networks: the first stage's pair.
+        hidden: widths of the second stage's layers.
+        activation: of those layers.
+
+    Returns:
+        The pair, with n_features = hidden[-1] + κ.
+
+    >>> nets = fused(mlp(6, latent_dim=2), hidden=(8, 8))
+    >>> nets.encoder(torch.zeros(3, 6)).shape, nets.decoder(torch.zeros(3, 2)).shape
+    (torch.Size([3, 10]), torch.Size([3, 6]))
+    """
+    k = networks.latent_dim
+    inner = mlp(k, k, hidden, activation)
+    encoder = nn.Sequential(networks.encoder, networks.dense(networks.n_features, k), inner.encoder)
+    decoder = nn.Sequential(inner.decoder, networks.decoder)
+    arguments = {"hidden": inner.spec["hidden"], "activation": activation}
+    spec = {"name": "fused", "networks": networks.spec, **arguments} if networks.spec else {}
+    return Networks(encoder, decoder, networks.image_shape, k, inner.n_features, dense, "exp", spec)

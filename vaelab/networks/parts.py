@@ -1,0 +1,106 @@
+"""What every pair of networks is made of: the pair itself, seeds, first weights, and TensorFlow's SAME padding."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from vaelab._inputs import check_positive_int, check_seed
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Build networks inside: their weights follow from `seed`, and the caller's random state is left as it was.
+
+    >>> with seeded(0):
+    ...     layer = dense(3, 2)
+    """
+    check_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(seed))
+        yield
+
+
+@dataclass(frozen=True)
+class Networks:
+    """An encoder, a decoder and what a posterior head must know of them.
+
+    Args:
+        encoder: images (batch, *image_shape) to features (batch, n_features).
+        decoder: codes (batch, latent_dim) to images (batch, *image_shape).
+        image_shape: shape of one example.
+        latent_dim: κ.
+        n_features: width of the encoder's output.
+        dense: makes the head's dense layer from (n_in, n_out).
+        scale: how a diagonal head reads σ, "exp" or "softplus".
+        spec: the call that rebuilds this pair: {"name": ..., arguments}.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    image_shape: tuple[int, ...]
+    latent_dim: int
+    n_features: int
+    dense: Callable[[int, int], nn.Module]
+    scale: str = "exp"
+    spec: dict = field(default_factory=dict)
+
+
+def glorot(layer: nn.Module) -> nn.Module:
+    """Give a layer Glorot-uniform weights and zero biases, TensorFlow's defaults."""
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def dense(n_in: int, n_out: int) -> nn.Module:
+    """A fully connected layer with Glorot-uniform weights and zero biases."""
+    return glorot(nn.Linear(n_in, n_out))
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after, as in TensorFlow's SAME: a convolution turns `size` pixels into ceil(size / stride).
+
+    >>> same_padding(28, 4, 2), same_padding(28, 3, 2), same_padding(7, 3, 2)
+    ((1, 1), (0, 1), (1, 1))
+    """
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def same_conv(n_in: int, n_out: int, kernel: int, stride: int, side: int) -> nn.Module:
+    """A convolution (batch, n_in, side, side) → (batch, n_out, s, s), s = ceil(side / stride), with SAME padding.
+
+    Where SAME puts an odd zero after the image, which `nn.Conv2d` cannot, the padding is a layer of its own.
+    Glorot-uniform weights, bias zero.
+    """
+    before, after = same_padding(side, kernel, stride)
+    if before == after:
+        return glorot(nn.Conv2d(n_in, n_out, kernel, stride, before))
+    return nn.Sequential(nn.ZeroPad2d((before, after) * 2), glorot(nn.Conv2d(n_in, n_out, kernel, stride)))
+
+
+def same_deconv(n_in: int, n_out: int, kernel: int, stride: int, side: int) -> nn.Module:
+    """The transpose of `same_conv` for images of that side: (batch, n_in, s, s) → (batch, n_out, side, side).
+
+    Glorot-uniform weights, bias zero.
+    """
+    before, after = same_padding(side, kernel, stride)
+    layer = glorot(nn.ConvTranspose2d(n_in, n_out, kernel, stride, before))
+    return layer if before == after else nn.Sequential(layer, nn.ZeroPad2d((0, before - after) * 2))  # which crops
+
+
+def check_momentum(bn_momentum: float) -> dict[str, float]:
+    """The constants of the papers' batch normalisation, ε = 1e-5 and this momentum, or raise."""
+    if not 0 < bn_momentum <= 1:
+        raise ValueError(f"bn_momentum: expected a number in (0, 1], got {bn_momentum}")
+    return {"eps": 1e-5, "momentum": bn_momentum}
+
+
+def check_sizes(**sizes: int) -> list[int]:
+    """Return sizes as whole numbers ≥ 1, in the order given, or raise."""
+    return [check_positive_int(name, size) for name, size in sizes.items()]
