@@ -31,7 +31,7 @@ FLOORS = (
     {"densities", "toys"},
     {"checkpoints", "estimators"},
     {"experiments"},
-    {"plots"},
+    {"plots", "page"},
     {"widgets"},
     {"claims", "exercises", "notebooks"},
     {"__main__"},

@@ -26,8 +26,8 @@ _WHERE = {
 }
 _ROOMS = (
     "checkpoints", "claims", "data", "densities", "estimators", "exercises", "experiments", "features", "likelihoods",
-    "manifolds", "metrics", "models", "networks", "notebooks", "plots", "posteriors", "regularizers", "theory", "toys",
-    "training", "widgets",
+    "manifolds", "metrics", "models", "networks", "notebooks", "page", "plots", "posteriors", "regularizers", "theory",
+    "toys", "training", "widgets",
 )
 __all__ = sorted([*_WHERE, *_ROOMS])
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vaelab.checkpoints import Saved
     from vaelab.data import Images
     from vaelab.experiments import Settings
 
@@ -26,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="train and diagnose a two-stage VAE on digits, in one to three minutes"))
     _add_train(commands.add_parser("train", help="train a two-stage VAE on a data set or a folder of pictures"))
     _add_sample(commands.add_parser("sample", help="draw images from a trained model"))
+    _add_export_page(commands.add_parser("export-page", help="put a trained decoder into one HTML file, for a browser"))
     _add_claims(commands.add_parser("claims", help="the ledger: what the papers claim, and what was found"))
     _add_notebooks(commands.add_parser("notebooks", help="build the course's notebooks from their sources"))
     for name, command in commands.choices.items():
@@ -65,6 +67,18 @@ def _add_sample(p: argparse.ArgumentParser) -> None:
     p.add_argument("-n", type=int, default=64, metavar="N", help="how many images (default 64)")
     p.add_argument("--seed", type=int, default=0, help="of the draws (default 0)")
     p.add_argument("--out", type=Path, metavar="FILE", help="a .png (one grid) or a .npy (default FOLDER/samples.png)")
+
+
+def _add_export_page(p: argparse.ArgumentParser) -> None:
+    p.add_argument("folder", type=Path, metavar="FOLDER", help="a folder that `vaelab train` wrote")
+    p.add_argument("--out", type=Path, metavar="FILE", help="the page (default FOLDER/page.html; replaced if there)")
+    which = p.add_mutually_exclusive_group()
+    which.add_argument("--images", metavar="DATA", help="data set, or path of the folder of pictures, that codes and λ "
+                       "are read off (default: the data set the model was trained on)")
+    which.add_argument("--without-images", action="store_true", help="leave out λ, codes and images to start from")
+    p.add_argument("--data", type=Path, metavar="ROOT", help="where data sets lie (default: $VAELAB_DATA, else data/)")
+    p.add_argument("--title", help="at the top of the page")
+    p.add_argument("--seed", type=int, default=0, help="of the draws, those in the page too (default 0)")
 
 
 def _add_claims(p: argparse.ArgumentParser) -> None:
@@ -260,6 +274,45 @@ def sample(args: argparse.Namespace) -> int:
     return 0
 
 
+def export_page(args: argparse.Namespace) -> int:
+    """Write a trained model as a page that runs in a browser."""
+    from vaelab import checkpoints, page
+    from vaelab._files import check_writable, write_atomic
+
+    out = args.out or args.folder / "page.html"
+    if out.is_dir():
+        raise ValueError(f"--out: expected a file to write, got the folder {out}; try {out / 'page.html'}")
+    saved = checkpoints.load(args.folder)
+    check_writable(out.parent)
+    images = None if args.without_images else _images_of(saved, args)
+    made = page.build(saved, images, args.title, args.seed)
+    write_atomic(out, made.html.encode())
+    print("\n".join(made.notes))
+    if made.size > page.LARGE:
+        print(f"large: {made.size / 1e6:.0f} MB; a phone may not open it. A smaller network makes a smaller page")
+    print(f"{made.size / 1e6:.2f} MB, opens in any browser, asks for nothing from anywhere    {out}")
+    return 0
+
+
+def _images_of(saved: Saved, args: argparse.Namespace) -> Images:
+    """The images that a saved model was trained on, or those that the command line names."""
+    from vaelab.data import NAMES, load_images
+
+    told = saved.run.get("data", {})
+    name = args.images or told.get("name")
+    ways = "give --images (a data set or the folder of pictures), or --without-images for a page without λ and codes"
+    if args.images is None and name not in NAMES:
+        found = f"trained on {told['name']!r} ({told.get('source')})" if name else "its run.json names no data set"
+        raise ValueError(f"{args.folder}: {found}; {ways}")
+    try:
+        images = load_images(name, root=args.data, side=saved.model.image_shape[-1])
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}\nThe page reads λ and codes off images: {ways}") from error
+    if told.get("fingerprint") not in (None, images.fingerprint()):
+        print(f"note: {name} is not what the model was trained on; λ and codes are read off it all the same")
+    return images
+
+
 def claims(args: argparse.Namespace) -> int:
     """Print the ledger."""
     from vaelab import claims
@@ -278,13 +331,19 @@ def notebooks(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-COMMANDS = {"demo": demo, "train": train, "sample": sample, "claims": claims, "notebooks": notebooks}
+COMMANDS = {
+    "demo": demo, "train": train, "sample": sample, "export-page": export_page, "claims": claims,
+    "notebooks": notebooks,
+}
 DESCRIPTIONS = {
     "demo": "Train a VAE with γ fixed at 1, one with γ learned, and a second VAE on its codes, on scikit-learn's "
     "digits (no download). Ends in a table and one figure.",
     "train": "Train a two-stage VAE and save it as a folder with model.safetensors and run.json. A run that was "
     "stopped goes on from its last checkpoint when the same command is given again.",
     "sample": "Draw images from a trained model: codes from its second stage, decoded without noise.",
+    "export-page": "Put a trained decoder into one HTML file that runs in any browser, phones included, with nothing "
+    "installed and nothing sent anywhere: sliders along the directions of the code ordered by λ, draws from every "
+    "density, the plane of codes.",
     "claims": "Print every claim of the papers that a computer can check, with what was found and where.",
     "notebooks": "Build notebooks/*.ipynb and notebooks/solutions/*.ipynb from notebooks/src/*.py, executed.",
 }

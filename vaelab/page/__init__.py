@@ -1,0 +1,92 @@
+"""A page for whoever has nothing installed: a trained decoder in one HTML file, which runs in the browser.
+
+The file holds weights, codes and program. It asks for nothing from anywhere, and forbids itself to; it opens from the
+disk as from any web server, on a phone as on a desk.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaelab._inputs import check_seed
+from vaelab.checkpoints import Saved
+from vaelab.data import Images
+from vaelab.page.contents import Contents
+from vaelab.page.steps import Plan, UnknownLayerError, plan, run
+
+__all__ = ["LARGE", "Page", "Plan", "UnknownLayerError", "build", "plan", "run"]
+
+LARGE = 60e6  # bytes; beyond, a phone may not open it
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, ready to be written.
+
+    Args:
+        html: all of it.
+        notes: what was measured and left out, a sentence each.
+    """
+
+    html: str
+    notes: list[str]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.html.encode())
+
+
+def build(saved: Saved, images: Images | None = None, title: str | None = None, seed: int = 0) -> Page:
+    """Make the page of a trained model.
+
+    Args:
+        saved: the model, from `vaelab.load`.
+        images: what it was trained on: the sliders' order, λ, the codes and the images to start from are read off
+            them. None leaves these out.
+        title: at the top of the page.
+        seed: of every draw, those in the page included.
+
+    Returns:
+        The page; its `html` is the file.
+
+    Raises:
+        UnknownLayerError: the decoder holds a layer that the page cannot run.
+        ValueError: no model of images, weights that are not finite, images of another shape.
+    """
+    check_seed(seed)
+    contents = Contents(saved, images, seed)
+    data = contents.read() | {"seed": seed}
+    data = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    css, js = _read("page.css"), _read("decoder.js") + _read("page.js")
+    policy = (
+        f"default-src 'none'; img-src data:; script-src {_hash(js)}; style-src {_hash(css)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    parts = {
+        "title": html.escape(title or _title(saved, images)), "policy": policy, "css": css, "js": js, "data": data,
+        "weights": contents.blob.base64(),
+    }
+    page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read("page.html"))
+    return Page(page, contents.notes)
+
+
+def _title(saved: Saved, images: Images | None) -> str:
+    name = images.name if images is not None else saved.run.get("data", {}).get("name")
+    return f"Inside an autoencoder of {name}" if name else "Inside an autoencoder"
+
+
+def _read(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """What a content security policy calls an inline script or style by."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
