@@ -43,7 +43,7 @@ class Space:
 
     @torch.no_grad()
     def optimal_covariance(self, z: Tensor) -> Tensor:
-        """Σ_z = [I + JᵀJ/γ]⁻¹ of Eq. 83 at one code (κ,), J the decoder's Jacobian there; shape (κ, κ).
+        """Σ_z = [I + JᵀJ/γ]⁻¹ of Eq. 83 at codes (n, κ), J the decoder's Jacobian there; shape (n, κ, κ).
 
         Cross-entropy has no γ; there diag(1 / x̂(1 − x̂)), its curvature in x̂, stands for I/γ.
         """
@@ -51,19 +51,19 @@ class Space:
         z = z.to(next(self.model.parameters()))
         with evaluating(self.model), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`torch.jit.script`", FutureWarning)  # torch 2.15's own, not ours
-            J = torch.func.jacfwd(lambda row: decode(row[None])[0].flatten())(z)
-            x_hat = decode(z[None])[0].flatten()
+            J = torch.func.vmap(torch.func.jacfwd(lambda row: decode(row[None])[0].flatten()))(z)
+            x_hat = decode(z).flatten(1)
         gamma = self.model.gamma
         if gamma is None:
             x_hat = x_hat.clamp(TINY, 1 - TINY)
-            J, gamma = J / (x_hat * (1 - x_hat)).sqrt()[:, None], 1.0
-        return theory.optimal_covariance(J[None].double(), gamma)[0].to(z.dtype).cpu()
+            J, gamma = J / (x_hat * (1 - x_hat)).sqrt()[..., None], 1.0
+        return theory.optimal_covariance(J.double(), gamma).to(z.dtype).cpu()
 
     def covariance(self, index: int | None, z: Tensor) -> Tensor:
         """Σ_z where a full encoder says it (image `index`), and Eq. 83's at the code z otherwise; shape (κ, κ)."""
         if index is not None and isinstance(self.q, FullNormal):
             return self.q[index : index + 1].covariance()[0]
-        return self.optimal_covariance(z)
+        return self.optimal_covariance(z[None])[0]
 
     def mean_variances(self) -> Tensor:
         """λ_j: the variance of each latent dimension under q(z given x), averaged over the images; shape (κ,).
@@ -71,7 +71,7 @@ class Space:
         A point code has none: there it is Eq. 83's at the mean code.
         """
         if type(self.q) is Point:
-            return self.optimal_covariance(self.q.mean.mean(0)).diagonal()
+            return self.optimal_covariance(self.q.mean.mean(0, keepdim=True))[0].diagonal()
         return self.q.covariance().diagonal(dim1=1, dim2=2).mean(0)
 
 
