@@ -13,7 +13,17 @@ import torch
 
 from vaelab import features
 from vaelab.data import Images, load_images
-from vaelab.features import Classifier, PrincipalComponents, features_for, load_classifier, train_classifier
+from vaelab.features import (
+    Classifier,
+    PrincipalComponents,
+    classifier,
+    features_for,
+    load_classifier,
+    shipped,
+    train_classifier,
+)
+from vaelab.features import __main__ as command
+from vaelab.features import space as spaces
 from vaelab.metrics import frechet_distance
 
 
@@ -49,7 +59,7 @@ def real_root():
 
 
 def test_digits_classifier_is_as_good_as_it_says(digits):
-    told = features._told("digits")
+    told = shipped.told_of("digits")
     measured = features.accuracy(load_classifier("digits"), digits.test, digits.test_labels)
     assert measured == pytest.approx(told["test_accuracy"], abs=0.0041)  # two images, for another machine's rounding
     assert measured >= 0.98 and told["data"]["fingerprint"] == digits.fingerprint()
@@ -57,7 +67,7 @@ def test_digits_classifier_is_as_good_as_it_says(digits):
 
 @pytest.mark.parametrize(("name", "least"), [("mnist", 0.99), ("fashion", 0.91)])
 def test_convolutional_classifiers_are_as_good_as_they_say(name, least):
-    told, classifier, root = features._told(name), load_classifier(name), real_root()
+    told, classifier, root = shipped.told_of(name), load_classifier(name), real_root()
     assert told["test_accuracy"] >= least
     assert sum(p.numel() for p in classifier.parameters()) <= 110_000
     if root is None:
@@ -75,7 +85,7 @@ def test_shipped_weights_are_small_safe_and_finite(name):
     content = weights.read_bytes()
     assert len(content) <= 450_000
     assert all(torch.isfinite(t).all() for t in safetensors.torch.load(content).values())
-    told = features._told(name)
+    told = shipped.told_of(name)
     assert told["training"] == features.RECIPES[name] and told["name"] == name and "torch" in told["versions"]
     assert not any("/" in str(v) and "home" in str(v) for v in told.values())
 
@@ -87,7 +97,7 @@ def test_a_classifier_that_does_not_ship_is_refused():
 
 def test_shipping_writes_what_loading_reads(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(features.RECIPES, "digits", {"epochs": 1})
-    features.main(["digits", "--out", str(tmp_path), "--seed", "3"])
+    command.main(["digits", "--out", str(tmp_path), "--seed", "3"])
     assert "digits.safetensors: test accuracy" in capsys.readouterr().out
     told = json.loads((tmp_path / "digits.json").read_text(encoding="utf-8"))
     assert told["seed"] == 3 and told["training"] == {"epochs": 1} and told["made_by"].endswith("digits --seed 3")
@@ -132,14 +142,14 @@ def test_same_seed_same_classifier_and_the_world_is_left_alone(pictures):
 def test_shifts_move_every_image_by_whole_pixels():
     x = torch.zeros(200, 1, 9, 9)
     x[:, 0, 4, 4] = 1
-    moved = features._vary(x, 2, 0.0, torch.Generator().manual_seed(0))
+    moved = classifier._vary(x, 2, 0.0, torch.Generator().manual_seed(0))
     assert moved.shape == x.shape and torch.equal(moved.sum((1, 2, 3)), torch.ones(200))
     where = moved.nonzero()[:, 2:]
     assert where.min() == 2 and where.max() == 6 and len(where.unique(dim=0)) == 25
 
 
 def test_noise_has_the_deviation_it_is_given():
-    noisy = features._vary(torch.zeros(100, 1, 20, 20), 0, 0.3, torch.Generator().manual_seed(0))
+    noisy = classifier._vary(torch.zeros(100, 1, 20, 20), 0, 0.3, torch.Generator().manual_seed(0))
     assert noisy.std().item() == pytest.approx(0.3, abs=5 * 0.3 / (2 * 40_000) ** 0.5)
 
 
@@ -155,7 +165,7 @@ def test_training_needs_labels(pictures):
 
 
 def test_digits_are_measured_by_the_shipped_classifier(digits, space):
-    told = features._told("digits")
+    told = shipped.told_of("digits")
     assert space.name == f"digits classifier (64-128-32-10, test accuracy {100 * told['test_accuracy']:.1f} %)"
     assert space.n_features == 32 and not any("FID" in s.name for s in (space,))
     expected = load_classifier("digits").features(digits.test).detach()
@@ -233,5 +243,6 @@ def test_wrong_images_are_refused(space):
 
 
 def test_doctests():
-    outcome = doctest.testmod(features)
-    assert outcome.attempted and not outcome.failed
+    for module in (classifier, shipped, spaces):
+        outcome = doctest.testmod(module)
+        assert outcome.attempted and not outcome.failed

@@ -34,7 +34,7 @@ def imq_by_hand(squared, k):
 
 @pytest.mark.parametrize("block", [7, 512])
 def test_mmd_is_the_double_loop(block, monkeypatch):
-    monkeypatch.setattr(metrics, "BLOCK", block)
+    monkeypatch.setattr(metrics.distances, "BLOCK", block)
     x, y = samples()
     xx, yy, xy = (imq_by_hand(double_loop(*p), 3).mean() for p in ((x, x, True), (y, y, True), (x, y, False)))
     assert metrics.mmd2(x, y) == pytest.approx(xx + yy - 2 * xy, abs=1e-12)
@@ -42,7 +42,7 @@ def test_mmd_is_the_double_loop(block, monkeypatch):
 
 @pytest.mark.parametrize("block", [7, 512])
 def test_energy_distance_is_the_double_loop(block, monkeypatch):
-    monkeypatch.setattr(metrics, "BLOCK", block)
+    monkeypatch.setattr(metrics.distances, "BLOCK", block)
     x, y = samples()
     xx, yy, xy = (np.sqrt(double_loop(*p)).mean() for p in ((x, x, True), (y, y, True), (x, y, False)))
     assert metrics.energy_distance(x, y) == pytest.approx(2 * xy - xx - yy, abs=1e-9)

@@ -1,7 +1,4 @@
-"""Measures of codes and samples: MMD, sliced Wasserstein, spectra, active dimensions, Fréchet and energy distance.
-
-All compute in float64 and give plain numbers or tensors; arrays and tensors are both welcome.
-"""
+"""Distances of two samples: MMD, energy, sliced Wasserstein and Fréchet."""
 
 from __future__ import annotations
 
@@ -13,22 +10,9 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive_int, check_seed
+from vaelab.metrics.samples import as_rows
 
 BLOCK = 512  # rows at a time: a block of pair distances is 2 MB and stays in the processor's cache
-
-
-def _rows(*samples: Any) -> list[Tensor]:
-    out = [torch.as_tensor(s).detach().double() for s in samples]
-    out = [x.flatten(1) if x.ndim > 2 else x for x in out]
-    for x in out:
-        if x.ndim != 2 or len(x) < 2:
-            raise ValueError(f"expected a sample (n, κ) of at least 2 rows, got shape {tuple(x.shape)}")
-        if not torch.isfinite(x).all():
-            raise ValueError("a sample holds NaN or infinite values; expected finite rows")
-    if len({x.shape[1] for x in out}) > 1:
-        raise ValueError(f"expected samples of one dimension, got {' and '.join(str(x.shape[1]) for x in out)}")
-    return out
-
 
 Kernel = Callable[[Tensor, int], Tensor]
 
@@ -85,14 +69,14 @@ def mmd2(x: Any, y: Any, kernel: Kernel | None = None) -> float:
         x, y: samples (n, κ) and (m, κ).
         kernel: a function of squared distances and κ; `imq()` unless given.
     """
-    x, y = _rows(x, y)
+    x, y = as_rows(x, y)
     k = partial(imq() if kernel is None else kernel, dimension=x.shape[1])
     return _mean_within(x, k) + _mean_within(y, k) - 2 * _mean_across(x, y, k)
 
 
 def energy_distance(x: Any, y: Any) -> float:
     """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖, unbiased: near 0, or below, for one distribution (Székely & Rizzo 2013)."""
-    x, y = _rows(x, y)
+    x, y = as_rows(x, y)
     return 2 * _mean_across(x, y, torch.sqrt) - _mean_within(x, torch.sqrt) - _mean_within(y, torch.sqrt)
 
 
@@ -114,7 +98,7 @@ def sliced_wasserstein(x: Any, y: Any, n_projections: int = 200, p: int = 2, see
     >>> sliced_wasserstein(x, x + 3)
     3.0
     """
-    x, y = _rows(x, y)
+    x, y = as_rows(x, y)
     check_positive_int("n_projections", n_projections)
     check_seed(seed)
     if p not in (1, 2):
@@ -137,7 +121,7 @@ def frechet_distance(x: Any, y: Any) -> float:
     Args:
         x, y: features (n, κ) and (m, κ).
     """
-    x, y = _rows(x, y)
+    x, y = as_rows(x, y)
     (mean_x, cov_x), (mean_y, cov_y) = ((s.mean(0), s.T.cov().reshape(s.shape[1], -1)) for s in (x, y))
     root = _psd_sqrt(cov_x)
     cross = torch.linalg.eigvalsh(root @ cov_y @ root).clamp(min=0).sqrt().sum()
@@ -147,37 +131,3 @@ def frechet_distance(x: Any, y: Any) -> float:
 def _psd_sqrt(matrix: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-
-
-def singular_values(z: Any) -> Tensor:
-    """Singular values of the sample matrix over √n, descending, shape (κ,): all near 1 for codes from N(0, I).
-
-    Source: Dai & Wipf (2019), Fig. 2.
-    """
-    (z,) = _rows(z)
-    return torch.linalg.svdvals(z) / len(z) ** 0.5
-
-
-def active_dims(eigenvalues: Any, threshold: float = 0.5) -> float:
-    """r̂: how many eigenvalues λ_j of Σ_z lie below the threshold, the median over the images.
-
-    The theory has them at 0 (the direction carries the image) or 1 (it carries noise); the threshold is the middle.
-
-    Source: Dai & Wipf (2019), Section 3.
-
-    Args:
-        eigenvalues: (n, κ), from `q.eigenvalues()`.
-        threshold: between 0 and 1.
-    """
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold: expected a number between 0 and 1, got {threshold}")
-    counts = (torch.as_tensor(eigenvalues) < threshold).sum(-1).double()
-    return counts.median().item()
-
-
-def mean_squared_error(x: Any, x_hat: Any) -> float:
-    """The mean of (x − x_hat)² over images and pixels: the optimal γ of a Gaussian decoder."""
-    x, x_hat = (torch.as_tensor(a).detach().double() for a in (x, x_hat))
-    if x.shape != x_hat.shape:
-        raise ValueError(f"expected two samples of one shape, got {tuple(x.shape)} and {tuple(x_hat.shape)}")
-    return (x - x_hat).square().mean().item()

@@ -1,0 +1,80 @@
+"""The classifiers that ship with the package: how they were trained, and how they are loaded."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib import resources
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from vaelab._inputs import check_choice
+from vaelab.data import load_images
+from vaelab.features.classifier import Classifier, accuracy, train_classifier
+
+SHIPPED = ("digits", "mnist", "fashion")
+RECIPES = {
+    "digits": {"epochs": 60, "batch_size": 64, "noise": 0.1, "learning_rate": 1e-2},
+    "mnist": {"epochs": 12, "shift": 2, "weight_decay": 0.05},
+    "fashion": {"epochs": 8, "noise": 0.05, "weight_decay": 0.05},
+}
+
+
+def ship_classifier(name: str, folder: Path, root: str | None = None, seed: int = 0) -> dict:
+    """Train the classifier of a named data set and write it as `folder`/`name`.safetensors and .json.
+
+    Args:
+        name: "digits", "mnist" or "fashion".
+        folder: where to write; must exist.
+        root: the data root, as for `load_images`.
+        seed: as for `train_classifier`.
+
+    Returns:
+        What the .json says: shape, classes, accuracy on the test images, and how it was trained.
+    """
+    check_choice("name", name, SHIPPED)
+    images = load_images(name, root)
+    classifier = train_classifier(images, seed, **RECIPES[name])
+    told = {
+        "name": name,
+        "image_shape": images.shape,
+        "classes": images.classes,
+        "description": classifier.description,
+        "test_accuracy": accuracy(classifier, images.test, images.test_labels),
+        "train_accuracy": accuracy(classifier, images.train, images.train_labels),
+        "seed": seed,
+        "training": RECIPES[name],
+        "data": {"source": images.source, "fingerprint": images.fingerprint()},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "made_by": f"python -m vaelab.features {name} --seed {seed}",
+    }
+    (folder / f"{name}.safetensors").write_bytes(safetensors.torch.save(classifier.state_dict()))
+    (folder / f"{name}.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return told
+
+
+def load_classifier(name: str) -> Classifier:
+    """The classifier of a named data set that ships with the package, in evaluation mode.
+
+    Args:
+        name: "digits", "mnist" or "fashion".
+
+    Raises:
+        ValueError: another name.
+
+    >>> load_classifier("digits").description
+    '64-128-32-10'
+    """
+    told = told_of(name)
+    classifier = Classifier(tuple(told["image_shape"]), len(told["classes"]))
+    weights = resources.files("vaelab") / "weights" / f"{name}.safetensors"
+    classifier.load_state_dict(safetensors.torch.load(weights.read_bytes()))
+    return classifier.eval()
+
+
+def told_of(name: str) -> dict:
+    """What the .json beside a shipped classifier's weights says."""
+    check_choice("name", name, SHIPPED)
+    return json.loads((resources.files("vaelab") / "weights" / f"{name}.json").read_text(encoding="utf-8"))

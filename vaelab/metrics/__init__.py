@@ -1,0 +1,32 @@
+"""Measures of codes and samples: MMD, sliced Wasserstein, spectra, active dimensions, Fréchet and energy distance.
+
+All compute in float64 and give plain numbers or tensors; arrays and tensors are both welcome.
+"""
+
+from vaelab.metrics.codes import (
+    active_dims,
+    direction_variance,
+    eigenvalue_counts,
+    mean_squared_error,
+    rank_correlation,
+    singular_values,
+)
+from vaelab.metrics.distances import Kernel, energy_distance, frechet_distance, imq, mmd2, sliced_wasserstein
+from vaelab.metrics.quality import inception_score, kernel_distance
+
+__all__ = [
+    "Kernel",
+    "active_dims",
+    "direction_variance",
+    "eigenvalue_counts",
+    "energy_distance",
+    "frechet_distance",
+    "imq",
+    "inception_score",
+    "kernel_distance",
+    "mean_squared_error",
+    "mmd2",
+    "rank_correlation",
+    "singular_values",
+    "sliced_wasserstein",
+]

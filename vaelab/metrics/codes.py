@@ -1,0 +1,116 @@
+"""Measures of codes: spectra, eigenvalues of Σ_z, what noise along one direction does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaelab._inputs import check_positive_int, check_seed
+from vaelab.metrics.samples import as_rows
+
+
+def singular_values(z: Any) -> Tensor:
+    """Singular values of the sample matrix over √n, descending, shape (κ,): all near 1 for codes from N(0, I).
+
+    Source: Dai & Wipf (2019), Fig. 2.
+    """
+    (z,) = as_rows(z)
+    return torch.linalg.svdvals(z) / len(z) ** 0.5
+
+
+def active_dims(eigenvalues: Any, threshold: float = 0.5) -> float:
+    """r̂: how many eigenvalues λ_j of Σ_z lie below the threshold, the median over the images.
+
+    The theory has them at 0 (the direction carries the image) or 1 (it carries noise); the threshold is the middle.
+
+    Source: Dai & Wipf (2019), Section 3.
+
+    Args:
+        eigenvalues: (n, κ), from `q.eigenvalues()`.
+        threshold: between 0 and 1.
+    """
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold: expected a number between 0 and 1, got {threshold}")
+    counts = (torch.as_tensor(eigenvalues) < threshold).sum(-1).double()
+    return counts.median().item()
+
+
+def eigenvalue_counts(eigenvalues: Any, bins: int = 20) -> Tensor:
+    """How many λ_j of Σ_z lie in each of equal parts of [0, 1], over images and directions: shape (bins,), sum 1.
+
+    Values above 1 count in the last part.
+
+    Source: Dai & Wipf (2019), Fig. 11.
+
+    >>> eigenvalue_counts([[0.01, 0.99], [0.02, 1.04]], bins=4).tolist()
+    [0.5, 0.0, 0.0, 0.5]
+    """
+    check_positive_int("bins", bins)
+    values = torch.as_tensor(eigenvalues).detach().double().flatten()
+    if not (len(values) and (values >= 0).all()):
+        raise ValueError("eigenvalues: expected at least one, all ≥ 0; got none, a negative one or NaN")
+    return torch.bincount((values * bins).long().clamp(max=bins - 1), minlength=bins) / len(values)
+
+
+@torch.no_grad()
+def direction_variance(
+    decode: Callable[[Tensor], Tensor], z: Any, directions: Any = None, n_draws: int = 16, seed: int = 0
+) -> Tensor:
+    """How much an image varies when noise of variance 1 is added to its code along one direction at a time.
+
+    The theory has it fall with λ_j: noise where λ_j is near 0 changes the image, noise where it is near 1 does not.
+
+    Source: Dai & Wipf (2019), Figs. 1b and 10.
+
+    Args:
+        decode: from codes (n, κ) to images (n, ...), as `model.images`.
+        z: codes (n, κ), such as the posteriors' means.
+        directions: unit vectors as rows, (m, κ); the axes unless given, which are the eigenvectors of a diagonal Σ_z.
+        n_draws: noises a code and direction, ≥ 2; the same for all.
+        seed: of the noise.
+
+    Returns:
+        The variance over the draws, mean over codes and pixels, shape (m,), float64.
+    """
+    z = torch.as_tensor(z).detach()
+    if z.ndim != 2 or len(z) < 1:
+        raise ValueError(f"z: expected codes (n, κ), got shape {tuple(z.shape)}")
+    check_seed(seed)
+    if check_positive_int("n_draws", n_draws) < 2:
+        raise ValueError("n_draws: expected at least 2, one has no variance")
+    axes = torch.eye(z.shape[1]) if directions is None else torch.as_tensor(directions).detach()
+    if axes.ndim != 2 or axes.shape[1] != z.shape[1]:
+        raise ValueError(f"directions: expected rows of {z.shape[1]} numbers, got shape {tuple(axes.shape)}")
+    noise = torch.randn(n_draws, generator=torch.Generator().manual_seed(seed)).to(z)
+    out = []
+    for axis in axes.to(z):
+        images = torch.stack([decode(z + eps * axis) for eps in noise]).double()
+        out.append(images.var(0).mean())
+    return torch.stack(out).cpu()
+
+
+def rank_correlation(x: Any, y: Any) -> float:
+    """Spearman's rank correlation of two lists of numbers, in [−1, 1], ties at their mean rank.
+
+    >>> rank_correlation([1, 2, 3, 4], [10, 7, 7, 1])
+    -0.9486832980505139
+    """
+    from scipy.stats import spearmanr
+
+    x, y = (torch.as_tensor(a).detach().double().cpu() for a in (x, y))
+    if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
+        raise ValueError(f"expected two lists of equal length ≥ 2, got shapes {tuple(x.shape)} and {tuple(y.shape)}")
+    if x.min() == x.max() or y.min() == y.max():
+        raise ValueError("expected values that differ: the rank correlation of a constant is not defined")
+    return float(spearmanr(x.numpy(), y.numpy()).statistic)
+
+
+def mean_squared_error(x: Any, x_hat: Any) -> float:
+    """The mean of (x − x_hat)² over images and pixels: the optimal γ of a Gaussian decoder."""
+    x, x_hat = (torch.as_tensor(a).detach().double() for a in (x, x_hat))
+    if x.shape != x_hat.shape:
+        raise ValueError(f"expected two samples of one shape, got {tuple(x.shape)} and {tuple(x_hat.shape)}")
+    return (x - x_hat).square().mean().item()

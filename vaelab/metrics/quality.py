@@ -1,0 +1,96 @@
+"""What torchmetrics measures for us in given features: kernel distance (KID) and Inception score."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from vaelab._inputs import check_seed
+from vaelab.metrics.samples import as_rows
+
+
+def kernel_distance(
+    x: Any, y: Any, n_subsets: int = 100, subset_size: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """The squared MMD of features with the kernel (1 + ⟨a, b⟩/κ)³, over random subsets: KID in Inception's features.
+
+    Computed by torchmetrics (extra `metrics`).
+
+    Source: Bińkowski et al. (2018), Section 4.
+
+    Args:
+        x, y: features (n, κ) and (m, κ).
+        n_subsets, subset_size: of the rows; a subset has no more rows than the smaller sample.
+        seed: of the subsets.
+
+    Returns:
+        Mean and standard deviation over the subsets.
+    """
+    x, y = as_rows(x, y)
+    size = min(subset_size, len(x), len(y))
+    make = _torchmetrics("kid").KernelInceptionDistance
+    with _quietly():
+        metric = make(_Given(x.shape[1]), subsets=n_subsets, subset_size=size)
+    metric.set_dtype(torch.float64)
+    metric.update(x, real=False), metric.update(y, real=True)
+    return _computed(metric, seed)
+
+
+def inception_score(logits: Any, n_splits: int = 10, seed: int = 0) -> tuple[float, float]:
+    """exp of the mean KL from p(class given image) to its mean over images: ≥ 1, at most the number of classes.
+
+    Computed by torchmetrics (extra `metrics`); with the logits of Inception it is the Inception score.
+
+    Source: Salimans et al. (2016), Section 4.
+
+    Args:
+        logits: (n, classes).
+        n_splits: parts of the images, in random order, each with its own mean.
+        seed: of the order.
+
+    Returns:
+        Mean and standard deviation over the parts.
+    """
+    (logits,) = as_rows(logits)
+    make = _torchmetrics("inception").InceptionScore
+    with _quietly():
+        metric = make(_Given(logits.shape[1]), splits=n_splits)
+    metric.update(logits)
+    return _computed(metric, seed)
+
+
+class _Given(nn.Identity):
+    """A feature extractor for torchmetrics that is given features."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.num_features = n_features
+
+
+def _torchmetrics(name: str) -> Any:
+    try:
+        return importlib.import_module(f"torchmetrics.image.{name}")
+    except ImportError as error:
+        raise ImportError(f"this measure needs torchmetrics ({error}); pip install 'vaelab[metrics]'") from error
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without torchmetrics' word that it keeps what it is given."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*will save all extracted features.*")
+        yield
+
+
+def _computed(metric: Any, seed: int) -> tuple[float, float]:
+    check_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        mean, spread = metric.compute()
+    return mean.item(), spread.item()
