@@ -19,10 +19,13 @@ one, and always the newest: no frame waits in a queue.
 from __future__ import annotations
 
 from vaelab.widgets._view import View
+from vaelab.widgets.comparison import PosteriorComparison, PosteriorRow
 from vaelab.widgets.explorers import figure_explorer, gamma_explorer, latent_explorer
+from vaelab.widgets.gamma import GammaPath, gamma_path
 from vaelab.widgets.latent import Interpolator, LatentTraversal
 from vaelab.widgets.spaces import lerp, slerp
 
 __all__ = [
-    "Interpolator", "LatentTraversal", "View", "figure_explorer", "gamma_explorer", "latent_explorer", "lerp", "slerp",
+    "GammaPath", "Interpolator", "LatentTraversal", "PosteriorComparison", "PosteriorRow", "View", "figure_explorer",
+    "gamma_explorer", "gamma_path", "latent_explorer", "lerp", "slerp",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from vaelab import theory
 from vaelab._inputs import check_images
 from vaelab.densities import NotFittedError, SecondStage, StandardNormal
 from vaelab.models import Autoencoder, evaluating
-from vaelab.posteriors import FullNormal, Point
+from vaelab.posteriors import DiagonalNormal, Point
 
 PRIOR = "N(0, I)"
 TINY = 1e-3  # where a decoder's mean comes this near to 0 or 1, cross-entropy's curvature is cut
@@ -43,7 +43,7 @@ class Space:
 
     @torch.no_grad()
     def optimal_covariance(self, z: Tensor) -> Tensor:
-        """Σ_z = [I + JᵀJ/γ]⁻¹ of Eq. 83 at codes (n, κ), J the decoder's Jacobian there; shape (n, κ, κ).
+        """Σ_z = [I + JᵀJ/γ]⁻¹ of Eq. 83 at codes (n, κ), J the decoder's Jacobian there; shape (n, κ, κ), float64.
 
         Cross-entropy has no γ; there diag(1 / x̂(1 − x̂)), its curvature in x̂, stands for I/γ.
         """
@@ -57,22 +57,24 @@ class Space:
         if gamma is None:
             x_hat = x_hat.clamp(TINY, 1 - TINY)
             J, gamma = J / (x_hat * (1 - x_hat)).sqrt()[..., None], 1.0
-        return theory.optimal_covariance(J.double(), gamma).to(z.dtype).cpu()
+        return theory.optimal_covariance(J.double(), gamma).cpu()
 
     def covariance(self, index: int | None, z: Tensor) -> Tensor:
-        """Σ_z where a full encoder says it (image `index`), and Eq. 83's at the code z otherwise; shape (κ, κ)."""
-        if index is not None and isinstance(self.q, FullNormal):
+        """Σ_z of image `index` where its encoder can turn it, and Eq. 83's at the code z otherwise; shape (κ, κ)."""
+        if index is not None and type(self.q) not in (Point, DiagonalNormal):
             return self.q[index : index + 1].covariance()[0]
-        return self.optimal_covariance(z[None])[0]
+        return self.optimal_covariance(z[None])[0].to(z)
 
     def mean_variances(self) -> Tensor:
         """λ_j: the variance of each latent dimension under q(z given x), averaged over the images; shape (κ,).
 
-        A point code has none: there it is Eq. 83's at the mean code.
+        Where the encoder tells no dimension from another (a point, or one constant variance) it is Eq. 83's at the mean
+        code.
         """
-        if type(self.q) is Point:
-            return self.optimal_covariance(self.q.mean.mean(0, keepdim=True))[0].diagonal()
-        return self.q.covariance().diagonal(dim1=1, dim2=2).mean(0)
+        own = self.q.covariance().diagonal(dim1=1, dim2=2).mean(0)
+        if own.max() - own.min() <= 1e-6 * own.max():
+            return self.optimal_covariance(self.q.mean.mean(0, keepdim=True))[0].diagonal().to(own)
+        return own
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,8 @@ def _named(density: Any) -> dict[str, StandardNormal]:
 def _check_finite(q: Point) -> None:
     bad = ~torch.isfinite(q.mean).all(1)
     for part in vars(q).values():
-        bad = bad | ~torch.isfinite(part).flatten(1).all(1)
+        if isinstance(part, Tensor):
+            bad = bad | ~torch.isfinite(part).flatten(1).all(1)
     if bad.any():
         raise ValueError(
             f"codes: {int(bad.sum())} of {len(bad)} images have codes with NaN or infinite values, the first is number "
