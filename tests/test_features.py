@@ -2,8 +2,10 @@
 
 import dataclasses
 import doctest
+import io
 import json
 import os
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -11,13 +13,14 @@ import pytest
 import safetensors.torch
 import torch
 
-from vaelab import features
+from vaelab import features, metrics
 from vaelab.data import Images, load_images
 from vaelab.features import (
     Classifier,
     PrincipalComponents,
     classifier,
     features_for,
+    inception_v3,
     load_classifier,
     shipped,
     train_classifier,
@@ -246,3 +249,99 @@ def test_doctests():
     for module in (classifier, shipped, spaces):
         outcome = doctest.testmod(module)
         assert outcome.attempted and not outcome.failed
+
+
+# ---- Inception -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory):
+    """A file of random weights of Inception's shapes, and torch-fidelity's own network with them."""
+    fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    pytest.importorskip("torchmetrics")
+
+    class Untrained(fidelity.FeatureExtractorInceptionV3):
+        def load_state_dict(self, state, **settings):
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(0)
+                for layer in self.modules():
+                    if isinstance(layer, torch.nn.Conv2d):
+                        torch.nn.init.kaiming_normal_(layer.weight)
+
+    torch.save({}, empty := io.BytesIO())
+    empty.seek(0)
+    network = Untrained("inception-v3-compat", ["2048", "logits_unbiased"], empty)
+    path = tmp_path_factory.mktemp("weights") / "stand-in.pth"
+    torch.save(network.state_dict(), path)
+    return path, network
+
+
+def test_inception_is_torch_fidelitys(stand_in):
+    path, network = stand_in
+    space = features.inception((3, 20, 24), path)
+    assert space.name == "Inception-v3 (2015-12-05), 2048 features, not the published weights but stand-in.pth"
+    x = torch.randint(0, 256, (3, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    theirs, logits = network(x)
+    ours = space.over(x / 255)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert theirs.std(0).max() > 1e-2 * theirs.abs().max()  # the stand-in does look at its images
+    torch.testing.assert_close(space.network.logits(ours), logits, rtol=1e-3, atol=1e-3)
+
+
+def test_inception_takes_grey_images_and_scores_features(stand_in):
+    space = features.inception((1, 8, 8), stand_in[0])
+    grey = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    colour = dataclasses.replace(space, image_shape=(3, 8, 8))
+    torch.testing.assert_close(space.over(grey), colour.over(grey.expand(-1, 3, -1, -1)))
+    generator = torch.Generator().manual_seed(1)
+    fake, real = torch.rand(2, 30, 2048, generator=generator)
+    told = space.scores(fake, real)
+    assert set(told) == {"kid", "kid_sd", "inception_score", "inception_score_sd"}
+    assert told["kid"] == metrics.kernel_distance(fake, real)[0] and told["inception_score"] >= 1
+
+
+def test_weights_that_cannot_be_had_are_a_clear_error(tmp_path, monkeypatch):
+    pytest.importorskip("torch_fidelity")
+    with pytest.raises(FileNotFoundError, match=r"expected a file, got .*, which is not there; fetch https://"):
+        features.inception((1, 8, 8), tmp_path / "none.pth")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(inception_v3, "URL", (tmp_path / "nothing").as_uri())
+    with pytest.raises(FileNotFoundError, match=r"could not be downloaded.*give its path \(--weights FILE\)"):
+        features.inception((1, 8, 8), root=tmp_path)
+    (tmp_path / "wrong").write_bytes(b"not what was asked for")
+    monkeypatch.setattr(inception_v3, "URL", (tmp_path / "wrong").as_uri())
+    with pytest.raises(FileNotFoundError, match=r"could not be downloaded .*invalid hash value"):
+        features.inception((1, 8, 8), root=tmp_path)
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_weights_are_looked_for_under_the_data_root(stand_in, tmp_path):
+    (tmp_path / "inception").mkdir()
+    (tmp_path / "inception" / inception_v3.FILE).symlink_to(stand_in[0])
+    assert features.inception((1, 8, 8), root=tmp_path).n_features == 2048
+
+
+class Harmful:
+    def __reduce__(self):
+        return (os.mkdir, ("harm",))
+
+
+def test_files_that_are_no_weights_are_refused_and_not_executed(tmp_path, monkeypatch):
+    pytest.importorskip("torch_fidelity")
+    monkeypatch.chdir(tmp_path)
+    torch.save(Harmful(), tmp_path / "harmful.pth")
+    torch.save({"a": torch.zeros(3)}, tmp_path / "other.pth")
+    (tmp_path / "noise.pth").write_bytes(b"PK noise")
+    messages = {"harmful": "more than tensors", "other": "does not hold Inception's weights", "noise": "is damaged"}
+    for name, message in messages.items():
+        with pytest.raises(ValueError, match=message):
+            features.inception((1, 8, 8), tmp_path / f"{name}.pth")
+    assert not (tmp_path / "harm").exists()
+
+
+def test_inception_refuses_what_it_cannot_see(monkeypatch):
+    with pytest.raises(ValueError, match="expected grey or RGB images for Inception, got 2 channels"):
+        features.inception((2, 8, 8))
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    with pytest.raises(ImportError, match=r"need torch-fidelity .*pip install 'vaelab\[metrics\]'"):
+        features.inception((1, 8, 8))

@@ -1,6 +1,7 @@
 """Each measure against its definition, written out by brute force."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -181,3 +182,81 @@ def test_sliced_wasserstein_of_a_shift_has_a_closed_form():
 def test_sliced_wasserstein_names_a_bad_setting(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         metrics.sliced_wasserstein(*samples(), **settings)
+
+
+# ---- what torchmetrics measures ------------------------------------------------------------------------------------
+
+
+def test_kernel_distance_is_its_formula():
+    pytest.importorskip("torchmetrics")
+    x, y = samples(40, 40, 3)
+    kernel = lambda a, b: (1 + (a @ b.T) / 3) ** 3  # noqa: E731
+    xx, yy, xy = kernel(x, x), kernel(y, y), kernel(x, y)
+    pairs = 40 * 39
+    expected = (xx.sum() - xx.trace()) / pairs + (yy.sum() - yy.trace()) / pairs - 2 * xy.mean()
+    mean, spread = metrics.kernel_distance(x, y, n_subsets=3)
+    assert mean == pytest.approx(expected.item(), rel=1e-5) and spread < 1e-5  # every subset is the whole
+    assert metrics.kernel_distance(x, y, 3, 20, seed=1) == metrics.kernel_distance(x, y, 3, 20, seed=1)
+    assert metrics.kernel_distance(x, y, 3, 20, seed=1) != metrics.kernel_distance(x, y, 3, 20, seed=2)
+
+
+def test_inception_score_is_its_formula():
+    pytest.importorskip("torchmetrics")
+    logits = 2 * normal(50, 4)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(7)
+        halves = logits[torch.randperm(50)].softmax(1).chunk(2)
+    expected = np.mean([(p * (p.log() - p.mean(0).log())).sum(1).mean().exp().item() for p in halves])
+    assert metrics.inception_score(logits, n_splits=2, seed=7)[0] == pytest.approx(expected, rel=1e-6)
+    sure = 50 * torch.eye(4).repeat(500, 1)
+    assert metrics.inception_score(sure, n_splits=2)[0] == pytest.approx(4, rel=0.01)
+    with pytest.raises(ValueError, match="n_splits: expected at least 2"):
+        metrics.inception_score(logits, n_splits=1)
+
+
+def test_measures_of_the_extra_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchmetrics.image.kid", None)
+    with pytest.raises(ImportError, match=r"needs torchmetrics .*pip install 'vaelab\[metrics\]'"):
+        metrics.kernel_distance(normal(5, 2), normal(5, 2))
+
+
+# ---- eigenvalues and directions ------------------------------------------------------------------------------------
+
+
+def test_eigenvalue_counts_are_a_histogram():
+    values = torch.rand(30, 7, generator=torch.Generator().manual_seed(0))
+    expected, _ = np.histogram(values.numpy(), bins=8, range=(0, 1))
+    np.testing.assert_allclose(metrics.eigenvalue_counts(values, 8), expected / 210)
+    with pytest.raises(ValueError, match="expected at least one, all ≥ 0"):
+        metrics.eigenvalue_counts([-0.1])
+
+
+def test_direction_variance_of_a_linear_decoder_is_the_squared_column():
+    w, z = normal(6, 3), normal(4, 3, seed=1)
+    measured = metrics.direction_variance(lambda z: z @ w.T, z, n_draws=4000)
+    np.testing.assert_allclose(measured, w.square().mean(0), rtol=5 * (2 / 4000) ** 0.5)
+    turn = torch.linalg.qr(normal(3, 3, seed=2)).Q
+    turned = metrics.direction_variance(lambda z: z @ w.T, z, directions=turn.T, n_draws=4000)
+    np.testing.assert_allclose(turned, (w @ turn).square().mean(0), rtol=5 * (2 / 4000) ** 0.5)
+
+
+def test_rank_correlation_is_that_of_ranks():
+    x, y = normal(20, 1)[:, 0], normal(20, 1, seed=1)[:, 0]
+    ranks = [np.argsort(np.argsort(a.numpy())) for a in (x, y)]
+    assert metrics.rank_correlation(x, y) == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert metrics.rank_correlation(x, -x.exp()) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: metrics.rank_correlation([1, 2], [3, 3]), "rank correlation of a constant is not defined"),
+        (lambda: metrics.rank_correlation([1, 2], [3]), "two lists of equal length"),
+        (lambda: metrics.direction_variance(lambda z: z, torch.zeros(2, 3), torch.eye(2)), "rows of 3 numbers"),
+        (lambda: metrics.direction_variance(lambda z: z, torch.zeros(2, 3), n_draws=1), "at least 2"),
+        (lambda: metrics.direction_variance(lambda z: z, torch.zeros(3)), r"expected codes \(n, κ\)"),
+    ],
+)
+def test_bad_arguments_are_answered(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

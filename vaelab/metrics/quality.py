@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vaelab._inputs import check_seed
+from vaelab._inputs import check_positive_int, check_seed
 from vaelab.metrics.samples import as_rows
 
 
@@ -51,13 +51,15 @@ def inception_score(logits: Any, n_splits: int = 10, seed: int = 0) -> tuple[flo
 
     Args:
         logits: (n, classes).
-        n_splits: parts of the images, in random order, each with its own mean.
+        n_splits: parts of the images, ≥ 2, in random order, each with its own mean.
         seed: of the order.
 
     Returns:
         Mean and standard deviation over the parts.
     """
     (logits,) = as_rows(logits)
+    if not 2 <= check_positive_int("n_splits", n_splits) <= len(logits):
+        raise ValueError(f"n_splits: expected at least 2 and at most {len(logits)} rows, got {n_splits}")
     make = _torchmetrics("inception").InceptionScore
     with _quietly():
         metric = make(_Given(logits.shape[1]), splits=n_splits)
