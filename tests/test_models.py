@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from vaelab import likelihoods, models, networks, posteriors, regularizers
+from vaelab import densities, likelihoods, models, networks, posteriors, regularizers
 from vaelab.models import Autoencoder
 
 CATALOGUE = {
@@ -24,10 +24,20 @@ CATALOGUE = {
         networks.mlp(6, 3, (8,)), posteriors.PointHead, likelihoods.Gaussian(1.0), regularizers.SquaredNorm(0.1)
     ),
     "infogan": lambda: models.vae(networks.infogan(1, 8, 3)),
+    "resnet": lambda: models.vae(networks.resnet(1, 8, 3, 2, base=2)),
+    "wae networks": lambda: models.ae(networks.wae(1, 8, 3, base=2)),
+    "flow": lambda: models.vae_flow(networks.mlp(6, 3, (8,)), transforms=2, hidden=(8,), n_context=4),
+    "flow, infogan": lambda: models.vae_flow(networks.infogan(1, 8, 3), transforms=1, hidden=(8,), n_context=4),
+    "wae-mmd": lambda: models.wae_mmd(networks.mlp(6, 3, (8,))),
+    "wae-gan": lambda: models.wae_gan(networks.mlp(6, 3, (8,)), hidden=(8, 8)),
+    "fused": lambda: models.fused_vae(networks.infogan(1, 8, 3), hidden=(8,)),
+    "joint": lambda: models.joint_vae(networks.mlp(6, 3, (8,)), hidden=(8,)),
 }
 
 
 def make(name):
+    if "flow" in name:
+        pytest.importorskip("zuko")
     with networks.seeded(0):
         return CATALOGUE[name]()
 
@@ -86,6 +96,34 @@ def test_encoder_gets_its_gradient_through_the_draw():
     assert model.posterior.mean.weight.grad.any()
 
 
+def test_joint_training_minimises_both_objectives_in_one_sum():
+    model = make("joint").double()
+    x, generator = images(model, dtype=torch.float64), torch.Generator().manual_seed(3)
+    terms = model.loss_terms(x, generator)
+    generator.manual_seed(3)
+    q = model.encode(x)
+    z = q.rsample(generator)
+    second = models.vae(networks.mlp(3, 3, (8,), "relu")).double()
+    second.load_state_dict(model.latent_term.second.state_dict())
+    assert second.gamma == pytest.approx(0.1, rel=1e-6)
+    expected = q.kl_to_standard_normal() + sum(second.loss_terms(z, generator))
+    torch.testing.assert_close(terms.latent, expected)
+    terms.latent.sum().backward()
+    assert model.encoder[1].body[0].weight.grad.any()  # the codes learn from the second stage too
+
+
+def test_the_second_of_a_joint_pair_samples_as_a_second_stage():
+    model = make("joint").eval()
+    second = densities.SecondStage((8,)).load_state(model.latent_term.second.state_dict(), 3)
+    assert model.images(second.sample(4)).shape == (4, 6)
+
+
+def test_wae_counts_squared_errors():
+    model, x = make("wae-mmd"), images(make("wae-mmd"))
+    errors = (x - model.reconstruct(x)).square().sum(1)
+    torch.testing.assert_close(model.loss_terms(x).nll - 3 * math.log(math.pi), errors)
+
+
 # ---- moving a model ------------------------------------------------------------------------------------------------
 
 
@@ -120,7 +158,7 @@ def test_networks_made_by_hand_train_but_cannot_be_rebuilt():
         ("networks", "infogun", "did you mean 'infogan'"),
         ("posterior", "DiagonalGausian", "did you mean 'DiagonalGaussian'"),
         ("likelihood", "system", "expected one of 'Gaussian', 'CrossEntropy', got 'system'"),
-        ("latent_term", "MMD", "expected one of 'KL', 'SquaredNorm', got 'MMD'"),
+        ("latent_term", "MDM", "did you mean 'MMD'"),
     ],
 )
 def test_unknown_parts_are_refused(part, name, message):

@@ -192,3 +192,75 @@ def test_constant_head_has_one_sigma():
 def test_constant_sigma_must_be_positive(sigma):
     with pytest.raises(ValueError, match="sigma, the standard deviation: expected a finite number > 0, got"):
         head(posteriors.ConstantGaussian, sigma=sigma)
+
+
+# ---- a flow on top -------------------------------------------------------------------------------------------------
+
+
+def flow(k=3, n=4, **arguments):
+    """A flow posterior of n images, with features made up, in float64; weights pulled up so that it bends."""
+    pytest.importorskip("zuko")
+    with networks.seeded(0):
+        nets = networks.mlp(5, k, hidden=(6,))
+        head = posteriors.FlowGaussian(nets, transforms=2, hidden=(8,), n_context=4, **arguments).double()
+    with torch.no_grad():
+        [p.mul_(2) for name, p in head.flow.named_parameters()]
+    return head(nets.encoder.double()(normal(n, 5)))
+
+
+def test_log_prob_of_a_flow_is_the_change_of_variables():
+    q = flow()
+    eps = normal(4, 3, seed=2)
+    z = q.at(eps)
+    for i in range(4):
+        jacobian = torch.autograd.functional.jacobian(lambda e, i=i: q[i : i + 1].at(e[None])[0], eps[i])
+        expected = Normal(0.0, 1.0).log_prob(eps[i]).sum() - jacobian.det().abs().log()
+        assert q.log_prob(z)[i].item() == pytest.approx(expected.item(), abs=1e-9)
+    assert not torch.allclose(z - q.mean, q.sigma * eps, atol=0.1)  # it does bend
+
+
+def test_a_flow_is_a_density_and_kl_at_is_unbiased():
+    q = flow(k=1, n=1)
+    low, high = (q.at(torch.full((1, 1), e, dtype=torch.float64)).item() for e in (-9, 9))  # T is monotone
+    z = torch.linspace(low, high, 40_001, dtype=torch.float64)[:, None]
+    rows = q[torch.zeros(len(z), dtype=torch.long)]
+    log_q = rows.log_prob(z).detach()
+    density, step = log_q.exp(), (high - low) / 40_000
+    assert (density.sum() * step).item() == pytest.approx(1, abs=1e-4)
+    kl = (density * (log_q - Normal(0.0, 1.0).log_prob(z[:, 0]))).sum() * step
+    many = q[torch.zeros(20_000, dtype=torch.long)]
+    at = many.kl_at(many.rsample(generator(3))).detach()
+    assert abs(at.mean() - kl) < 5 * at.std() / 20_000**0.5
+
+
+def test_a_flows_covariance_is_that_of_its_tangent():
+    q, h = flow(), 1e-6
+    steps = torch.eye(3, dtype=torch.float64) * h
+    scale = torch.stack([(q.at(e.expand(4, 3)) - q.at(-e.expand(4, 3))) / (2 * h) for e in steps], 2).detach()
+    torch.testing.assert_close(q.covariance().detach(), scale @ scale.mT, rtol=1e-5, atol=1e-9)
+    expected = torch.linalg.eigvalsh(scale @ scale.mT)
+    torch.testing.assert_close(q.eigenvalues().detach(), expected, rtol=1e-5, atol=1e-9)
+    torch.testing.assert_close(q.mean, q.at(torch.zeros(4, 3, dtype=torch.float64)))
+
+
+def test_flows_are_cut_joined_and_cast_like_the_others():
+    q = flow()
+    eps = normal(4, 3, seed=2)
+    again = posteriors.cat([q[:1], q[1:]])
+    assert torch.equal(again.at(eps), q.at(eps)) and len(q[:3]) == 3
+    assert q.to(torch.float32).at(eps.float()).dtype == torch.float32
+    assert set(q.tensors()) == {"mean", "sigma", "log_var", "base_mean", "context"}
+    with pytest.raises(TypeError, match="a flow has no KL in closed form"):
+        q.kl_to_standard_normal()
+
+
+def test_without_zuko_a_flow_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "zuko.flows", None)
+    with pytest.raises(ModuleNotFoundError, match=r"needs the package zuko: pip install 'vaelab\[flows\]'"):
+        posteriors.FlowGaussian(networks.mlp(5, 2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_closed_forms_take_no_notice_of_the_draw(kind):
+    q = example(kind)
+    assert torch.equal(q.kl_at(normal(4, 3, seed=5)), q.kl_to_standard_normal())

@@ -1,11 +1,13 @@
 """The latent terms carry their weight, row by row."""
 
+import math
+
 import pytest
 import torch
 
-from vaelab import models, networks, regularizers
-from vaelab.posteriors import DiagonalNormal
-from vaelab.regularizers import KL, SquaredNorm
+from vaelab import metrics, models, networks, regularizers
+from vaelab.posteriors import DiagonalNormal, Point
+from vaelab.regularizers import KL, MMD, Adversary, SquaredNorm
 
 
 def posterior():
@@ -39,7 +41,7 @@ def test_beta_must_not_be_negative(kind, beta):
         kind(beta)
 
 
-@pytest.mark.parametrize("term", [KL(0.5), SquaredNorm(2.0)])
+@pytest.mark.parametrize("term", [KL(0.5), SquaredNorm(2.0), MMD(3.0, (0.5, 2.0))])
 def test_spec_rebuilds_it(term):
     spec = term.spec()
     assert getattr(regularizers, spec.pop("name"))(**spec) == term
@@ -50,3 +52,115 @@ def test_a_point_code_has_no_kl():
     model.latent_term = KL()
     with pytest.raises(TypeError, match="expected a Gaussian head, or SquaredNorm"):
         model.loss_terms(torch.zeros(2, 3))
+
+
+# ---- MMD -----------------------------------------------------------------------------------------------------------
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def codes(n=5, k=3, seed=1):
+    return torch.randn(n, k, generator=generator(seed), dtype=torch.float64)
+
+
+def prior(z):
+    """What the term draws with a generator of seed 0."""
+    return torch.randn(z.shape, generator=generator(), dtype=z.dtype)
+
+
+def mmd_by_hand(z, p, scales):
+    """The three means of Algorithm 2, pair by pair."""
+
+    def k(x, y):
+        squared = sum((a - b) ** 2 for a, b in zip(x, y, strict=True))
+        return sum(2 * len(x) * s / (2 * len(x) * s + squared) for s in scales)
+
+    z, p, n = z.tolist(), p.tolist(), len(z)
+    pairs = [(i, j) for i in range(n) for j in range(n)]
+    within = sum(k(z[i], z[j]) + k(p[i], p[j]) for i, j in pairs if i != j) / (n * (n - 1))
+    return within - 2 * sum(k(z[i], p[j]) for i, j in pairs) / n**2
+
+
+@pytest.mark.parametrize("weight", [1.0, 7.5])
+def test_mmd_is_the_mean_over_pairs(weight):
+    z, term = codes(), MMD(weight)
+    rows = term(Point(z), z, generator())
+    assert rows.shape == (5,)
+    assert rows.mean().item() == pytest.approx(weight * mmd_by_hand(z, prior(z), term.scales), abs=1e-12)
+
+
+def test_mmd_is_the_metric_of_that_name():
+    z = codes(40, 8)
+    assert MMD()(Point(z), z, generator()).mean().item() == pytest.approx(metrics.mmd2(z, prior(z)), abs=1e-12)
+
+
+def test_gradient_of_mmd_agrees_with_finite_differences():
+    z, term = codes().requires_grad_(), MMD(2.0)
+    term(Point(z), z, generator()).mean().backward()
+    step = torch.zeros_like(z)
+    step[2, 1] = 1e-6
+    with torch.no_grad():
+        up, down = (term(Point(z), z + s, generator()).mean().item() for s in (step, -step))
+    assert z.grad[2, 1].item() == pytest.approx((up - down) / 2e-6, rel=1e-6)
+
+
+def test_mmd_pulls_codes_towards_the_prior():
+    z = (3 + codes(64)).requires_grad_()
+    MMD()(Point(z), z, generator()).mean().backward()
+    assert (z.grad.mean(0) > 0).all()  # downhill is back to 0
+
+
+def test_mmd_of_one_code_is_refused():
+    with pytest.raises(ValueError, match="expected batch_size ≥ 2, got 1"):
+        MMD()(Point(codes(1)), codes(1))
+    with pytest.raises(ValueError, match="weight: expected a number ≥ 0, got -1"):
+        MMD(-1)
+    with pytest.raises(ValueError, match="scales: expected a finite number > 0, got 0"):
+        MMD(1.0, (1.0, 0))
+
+
+# ---- the adversary -------------------------------------------------------------------------------------------------
+
+
+def adversary(**arguments):
+    with networks.seeded(0):
+        return Adversary(3, hidden=(6, 4), **arguments).double()
+
+
+def test_adversary_is_minus_log_d():
+    z, term = codes(), adversary(weight=2.5)
+    logits = term.discriminator(z).squeeze(1).tolist()
+    expected = [-2.5 * math.log(1 / (1 + math.exp(-logit))) for logit in logits]
+    assert term(Point(z), z, generator()).tolist() == pytest.approx(expected, rel=1e-12)
+
+
+def test_discriminators_own_loss_is_two_cross_entropies():
+    z, term = codes(), adversary()
+    real, fake = (torch.sigmoid(term.discriminator(x)).squeeze(1).tolist() for x in (prior(z), z))
+    expected = [-math.log(a) - math.log(1 - b) for a, b in zip(real, fake, strict=True)]
+    assert term.own_loss(z, generator()).tolist() == pytest.approx(expected, rel=1e-12)
+
+
+def test_each_player_gets_the_gradient_of_its_own_loss_and_no_other():
+    term, z = adversary(weight=2.5), codes().requires_grad_()
+    term(Point(z), z, generator()).mean().backward()
+    ours = [p.grad.clone() for p in term.parameters()]
+    own = torch.autograd.grad(term.own_loss(codes(), generator()).mean(), list(term.parameters()))
+    for a, b in zip(ours, own, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=0)
+    again = codes().requires_grad_()
+    fooled = -2.5 * torch.sigmoid(term.discriminator(again)).log().mean()
+    torch.testing.assert_close(z.grad, torch.autograd.grad(fooled, again)[0], rtol=1e-10, atol=0)
+
+
+def test_adversary_has_four_layers_of_512_unless_told():
+    with networks.seeded(0):
+        layers = [m for m in Adversary(64).discriminator if isinstance(m, torch.nn.Linear)]
+    sizes = [(m.in_features, m.out_features) for m in layers]
+    assert sizes == [(64, 512), (512, 512), (512, 512), (512, 512), (512, 1)]
+    told = adversary(weight=2.0, rate=3.0).spec()
+    assert told == {"name": "Adversary", "latent_dim": 3, "weight": 2.0, "hidden": (6, 4), "rate": 3.0}
+    with pytest.raises(ValueError, match="rate: expected a finite number > 0, got 0"):
+        adversary(rate=0)

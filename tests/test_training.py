@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab import _files, likelihoods, models, networks, training
+from vaelab import _files, likelihoods, metrics, models, networks, training
 from vaelab._inputs import pick_device
 from vaelab.posteriors import DiagonalNormal
 from vaelab.training import Anneal, Cosine, HalveEvery, Hold, TrainingDiverged
@@ -196,6 +196,41 @@ def test_weight_decay_does_not_touch_gamma():
     assert [(len(g["params"]), g["weight_decay"]) for g in groups.optimizer.param_groups][1] == (1, 0.0)
 
 
+def test_an_adversary_has_a_step_size_of_its_own_and_no_weight_decay():
+    with networks.seeded(0):
+        model = models.wae_gan(networks.mlp(D, 2, (8,)), hidden=(6,), rate=0.25)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    fit(model, data()[:BATCH], epochs=1, lr=1e-3, weight_decay=1e3)  # Adam's first step is lr × the sign
+    for name, value in model.named_parameters():
+        moved = (value - before[name]).abs().max().item()
+        assert moved == pytest.approx(2.5e-4 if "discriminator" in name else 1e-3, rel=1e-2), name
+
+
+def test_both_gammas_of_a_joint_pair_have_gammas_step_size():
+    model, _ = VARIANTS["joint"]()
+    run = fit(model, data()[:BATCH], epochs=1, lr=1e-3, gamma_lr=7.0)
+    for likelihood, start in ((run.model.likelihood, 0.0), (run.model.latent_term.second.likelihood, math.log(0.1))):
+        assert abs(likelihood.log_gamma.item() - start) == pytest.approx(7e-3, rel=1e-3)
+
+
+WASSERSTEIN = {
+    "mmd": lambda nets: models.wae_mmd(nets, weight=20.0),
+    "adversary": lambda nets: models.wae_gan(nets, weight=20.0, hidden=(64, 64)),
+}
+
+
+@pytest.mark.parametrize("build", WASSERSTEIN.values(), ids=WASSERSTEIN)
+def test_wasserstein_autoencoders_bring_q_z_to_the_prior(build):
+    x = 3 + torch.randn(600, 3, generator=torch.Generator().manual_seed(0)) @ torch.diag(torch.tensor([2.0, 0.5, 0.1]))
+    with networks.seeded(0):
+        model = build(networks.mlp(3, 2, (16,)))
+    normal = torch.randn(600, 2, generator=torch.Generator().manual_seed(1))
+    before = metrics.mmd2(model.codes(x).mean, normal)
+    fit(model, x, epochs=100, batch_size=100, lr=3e-3, schedule=Cosine())
+    after = metrics.mmd2(model.codes(x).mean, normal)
+    assert after < 0.1 * before and metrics.mean_squared_error(x, model.reconstruct(x)) < 0.2
+
+
 # ---- posteriors as data --------------------------------------------------------------------------------------------
 
 
@@ -212,7 +247,18 @@ def test_posteriors_are_drawn_afresh_at_every_step():
 
 # ---- resuming ------------------------------------------------------------------------------------------------------
 
+
+
+def catalogue(build):
+    with networks.seeded(0):
+        return build(networks.mlp(D, 2, (8,))), {}
+
+
 VARIANTS = {
+    "mmd": lambda: catalogue(models.wae_mmd),
+    "adversary": lambda: catalogue(lambda nets: models.wae_gan(nets, hidden=(6, 6), rate=0.5)),
+    "joint": lambda: catalogue(lambda nets: models.joint_vae(nets, hidden=(6,))),
+    "flow": lambda: catalogue(lambda nets: models.vae_flow(nets, transforms=2, hidden=(6,), n_context=3)),
     "plain": lambda: (make(), {}),
     "cosine": lambda: (make(), {"schedule": Cosine()}),
     "optimal": lambda: (make("optimal"), {"weight_decay": 1e-3}),
@@ -238,6 +284,8 @@ def interrupt_at(step, model):
 @pytest.mark.parametrize("step", [1, 6, 15])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_interrupted_run_ends_in_the_same_bytes(variant, step, tmp_path):
+    if variant == "flow":
+        pytest.importorskip("zuko")
     model, settings = VARIANTS[variant]()
     expected = content(fit(model, **settings))
     path = tmp_path / "run.state.safetensors"

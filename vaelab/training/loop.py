@@ -129,7 +129,7 @@ def _prepare(model: Autoencoder, data: Tensor | Point, device: torch.device) -> 
 
 
 def _tensors(data: Tensor | Point) -> dict[str, Tensor]:
-    return {"x": data} if isinstance(data, Tensor) else dict(vars(data))
+    return {"x": data} if isinstance(data, Tensor) else data.tensors()
 
 
 def _loop(state: _State, data: Tensor | Point, keeper: _Keeper, progress: bool, label: str) -> None:
@@ -172,7 +172,8 @@ def _steps(state: _State, data: Tensor | Point, keeper: _Keeper, bar: Any) -> No
 
 def _step(state: _State, rows: Tensor | Point) -> None:
     state.set_rates()
-    x = rows if isinstance(rows, Tensor) else rows.rsample(state.generator)
+    with torch.no_grad():
+        x = rows if isinstance(rows, Tensor) else rows.rsample(state.generator)
     terms = torch.stack(state.model.loss_terms(x, state.generator)).mean(1)
     state.optimizer.zero_grad()
     terms.sum().backward()

@@ -33,13 +33,18 @@ class _State:
         self.step = 0
         self.terms: list[Tensor] = []  # (nll, latent) of each step of this epoch
         self.history: dict[str, list[float]] = {"nll": [], "latent": [], "loss": [], "gamma": [], "lr": []}
-        gammas = [p for name, p in model.named_parameters() if name == "likelihood.log_gamma"]
-        weights = [p for name, p in model.named_parameters() if name != "likelihood.log_gamma"]
+        parts = _groups(model)
         lr, gamma_lr = settings["lr"], settings["lr"] * settings["gamma_lr"]
-        groups = [{"params": weights, "weight_decay": settings["weight_decay"], "lr": lr, "full_lr": lr}]
-        if gammas:
-            groups.append({"params": gammas, "weight_decay": 0.0, "lr": gamma_lr, "full_lr": gamma_lr})
-        fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in weights)
+        groups = [
+            {"params": parts["weights"], "weight_decay": settings["weight_decay"], "lr": lr},
+            {"params": parts["gammas"], "weight_decay": 0.0, "lr": gamma_lr},
+            {
+                "params": parts["adversary"], "weight_decay": 0.0, "lr": lr * getattr(model.latent_term, "rate", 1),
+                "betas": (0.5, 0.999),  # with the usual 0.9 the two players chase each other (Radford et al. 2016)
+            },
+        ]
+        groups = [{**group, "full_lr": group["lr"]} for group in groups if group["params"]]
+        fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in model.parameters())
         self.optimizer = torch.optim.Adam(groups, fused=fused)
 
     def set_rates(self) -> None:
@@ -96,6 +101,15 @@ class _State:
         self.generator.set_state(tensors["generator"])
         self.terms = list(tensors["terms"].to(device)) if "terms" in tensors else []
         self.step, self.history = step, history
+
+
+def _groups(model: Autoencoder) -> dict[str, list[Tensor]]:
+    """The parameters by how they are stepped: every log γ, an adversary's discriminator, and the rest."""
+    groups: dict[str, list[Tensor]] = {"weights": [], "gammas": [], "adversary": []}
+    for name, parameter in model.named_parameters():
+        is_gamma, is_adversary = name.endswith("likelihood.log_gamma"), name.startswith("latent_term.discriminator.")
+        groups["gammas" if is_gamma else "adversary" if is_adversary else "weights"].append(parameter)
+    return groups
 
 
 class _Keeper:

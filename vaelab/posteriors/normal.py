@@ -1,23 +1,13 @@
-"""What the encoder says about z: a point, or a Gaussian with diagonal, full or constant covariance.
-
-Each head turns the encoder's features into a distribution q(z given x), one row an image. The distributions share one
-small interface: `mean`, `rsample`, `at(eps)`, `log_prob`, `kl_to_standard_normal`, `covariance`, `eigenvalues`,
-`len(q)`, `q[index]`, and `cat` to join batches.
-
-Source: Dai & Wipf (2019), Definition 1: q(z given x) = N(mu_z, S_z S_zᵀ), S_z any κ×κ matrix.
-"""
+"""What q(z given x) can be in closed form: a point, or a Gaussian with diagonal or full covariance."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from vaelab._inputs import check_positive
+from torch import Tensor
 
 LOG_2_PI = math.log(2 * math.pi)
 
@@ -45,6 +35,10 @@ class Point:
         """KL[q(z given x) ‖ N(0, I)]: infinite for a point, so it raises."""
         raise TypeError("a point code is infinitely far from N(0, I): expected a Gaussian head, or SquaredNorm")
 
+    def kl_at(self, z: Tensor) -> Tensor:
+        """KL[q(z given x) ‖ N(0, I)], where need be from the codes `z` drawn from it alone; in nats, shape (batch,)."""
+        return self.kl_to_standard_normal()
+
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z given x): a point has none, so it raises."""
         raise TypeError("a point code has no density: expected a model with a Gaussian head")
@@ -61,11 +55,15 @@ class Point:
         return len(self.mean)
 
     def __getitem__(self, index: Tensor | slice) -> Self:
-        return type(self)(*(getattr(self, f.name)[index] for f in fields(self)))
+        return replace(self, **{name: value[index] for name, value in self.tensors().items()})
 
     def to(self, *args: Any) -> Self:
         """Move or cast every tensor, as `torch.Tensor.to` does."""
-        return type(self)(*(getattr(self, f.name).to(*args) for f in fields(self)))
+        return replace(self, **{name: value.to(*args) for name, value in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by name, one row an image."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
 
 @dataclass(frozen=True)
@@ -141,92 +139,5 @@ class FullNormal(Point):
 
 def cat(parts: list[Point]) -> Point:
     """Join distributions of one kind along the batch."""
-    kind = type(parts[0])
-    return kind(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(kind)))
-
-
-class PointHead(nn.Module):
-    """The encoder's features become one point, as in a plain or regularised autoencoder.
-
-    Args:
-        networks: gives `n_features`, `latent_dim` and `dense`, the maker of its dense layers.
-    """
-
-    def __init__(self, networks: Any) -> None:
-        super().__init__()
-        self.mean = networks.dense(networks.n_features, networks.latent_dim)
-
-    def forward(self, features: Tensor) -> Point:
-        """Features, shape (batch, n_features), to the distribution of z."""
-        return Point(self.mean(features))
-
-    def spec(self) -> dict:
-        """What rebuilds this head."""
-        return {"name": type(self).__name__}
-
-
-class DiagonalGaussian(PointHead):
-    """The encoder's features become N(μ, diag σ²).
-
-    Args:
-        networks: gives `n_features`, `latent_dim`, `dense` and `scale`: "exp" for log σ² read off a linear layer, or
-            "softplus" for σ = 1e-6 + softplus(linear), as the paper's InfoGAN encoder does.
-    """
-
-    def __init__(self, networks: Any) -> None:
-        nn.Module.__init__(self)
-        self.scale = networks.scale
-        self.parameters_of_q = networks.dense(networks.n_features, 2 * networks.latent_dim)
-
-    def forward(self, features: Tensor) -> DiagonalNormal:
-        mean, raw = self.parameters_of_q(features).chunk(2, -1)
-        if self.scale == "softplus":
-            sigma = 1e-6 + F.softplus(raw)
-            return DiagonalNormal(mean, sigma, 2 * sigma.log())
-        return DiagonalNormal(mean, (0.5 * raw).exp(), raw)
-
-
-class ConstantGaussian(PointHead):
-    """N(μ, σ² I) with one σ for every image, never learned (the CV-VAE).
-
-    Source: Ghosh et al. (2020), Section 3.1 and Eq. 10.
-
-    Args:
-        networks: as for `PointHead`.
-        sigma: the standard deviation, > 0.
-    """
-
-    def __init__(self, networks: Any, sigma: float = 0.7) -> None:
-        super().__init__(networks)
-        check_positive("sigma, the standard deviation", sigma)
-        self.sigma = float(sigma)
-
-    def forward(self, features: Tensor) -> DiagonalNormal:
-        mean = self.mean(features)
-        sigma = torch.full_like(mean, self.sigma)
-        return DiagonalNormal(mean, sigma, 2 * sigma.log())
-
-    def spec(self) -> dict:
-        return {"name": type(self).__name__, "sigma": self.sigma}
-
-
-class FullGaussian(PointHead):
-    """The encoder's features become N(μ, S Sᵀ), S = D (I + L): D diagonal and positive, L strictly lower triangular.
-
-    Args:
-        networks: as for `PointHead`.
-    """
-
-    def __init__(self, networks: Any) -> None:
-        nn.Module.__init__(self)
-        k = networks.latent_dim
-        self.latent_dim = k
-        self.parameters_of_q = networks.dense(networks.n_features, 2 * k + k * (k - 1) // 2)
-        self.register_buffer("below", torch.tril_indices(k, k, -1), persistent=False)
-
-    def forward(self, features: Tensor) -> FullNormal:
-        k = self.latent_dim
-        mean, log_d, lower = self.parameters_of_q(features).split([k, k, k * (k - 1) // 2], -1)
-        unit = torch.eye(k, device=mean.device, dtype=mean.dtype).expand(len(mean), k, k).clone()
-        unit[:, self.below[0], self.below[1]] = lower
-        return FullNormal(mean, log_d.exp().unsqueeze(-1) * unit)
+    first = parts[0]
+    return replace(first, **{name: torch.cat([getattr(part, name) for part in parts]) for name in first.tensors()})

@@ -1,14 +1,9 @@
-"""The autoencoder, and the catalogue: every model of the papers is this one class with other parts.
-
-    posterior    what the encoder says about z    a point, a Gaussian (diagonal, full, constant variance)
-    likelihood   what the decoder says about x    Gaussian with γ fixed, learned or optimal; cross-entropy
-    latent term  what pulls q(z) into shape       β KL to N(0, I); β ½‖z‖²
-"""
+"""The autoencoder, and how one is rebuilt from its account of itself."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -39,10 +34,10 @@ class Autoencoder(nn.Module):
         networks: encoder and decoder; see `vaelab.networks`.
         posterior: a head class of `vaelab.posteriors`, called with `networks`.
         likelihood: from `vaelab.likelihoods`.
-        latent_term: from `vaelab.regularizers`, called with (q, z).
+        latent_term: from `vaelab.regularizers`, called with (q, z, generator).
 
     >>> from vaelab import networks
-    >>> model = vae(networks.mlp(3, latent_dim=2), gamma=0.1)
+    >>> model = Autoencoder(networks.mlp(3, latent_dim=2), likelihood=likelihoods.Gaussian(0.1))
     >>> model.loss_terms(torch.zeros(5, 3)).nll.shape
     torch.Size([5])
     """
@@ -74,7 +69,7 @@ class Autoencoder(nn.Module):
         """Both terms of the objective at one draw of z for each image, each of shape (batch,), in nats."""
         q = self.encode(x)
         z = q.rsample(generator)
-        return Terms(self.likelihood.nll(x, self.decode(z)), self.latent_term(q, z))
+        return Terms(self.likelihood.nll(x, self.decode(z)), self.latent_term(q, z, generator))
 
     forward = loss_terms
 
@@ -119,6 +114,44 @@ class Autoencoder(nn.Module):
         }
 
 
+class Joint(nn.Module):
+    """KL[q(z given x) ‖ N(0, I)] plus the cost of a second VAE of z: both stages' objectives in one sum.
+
+    Both are minimised together, and the codes learn from both: the ablation that asks whether the stages must be
+    trained apart. `second` is an ordinary autoencoder; to sample as two stages do, hand its weights to one:
+    `densities.SecondStage(hidden).load_state(model.latent_term.second.state_dict(), latent_dim)`.
+
+    Source: Dai & Wipf (2019), Section 4.
+
+    Args:
+        latent_dim: κ, of z and of u.
+        hidden: widths of the second stage's layers.
+        activation: of those layers.
+        init: where the second stage's γ starts; from 1 it may settle on u that say nothing of z.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        hidden: Sequence[int] = (1024, 1024, 1024),
+        activation: str = "relu",
+        init: float = 0.1,
+    ) -> None:
+        super().__init__()
+        nets = networks_module.mlp(latent_dim, latent_dim, hidden, activation)
+        self.second = Autoencoder(nets, likelihood=likelihoods.Gaussian("learned", init))
+
+    def forward(self, q: posteriors.Point, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The term for posteriors `q` and codes `z` drawn from them, in nats, shape (batch,)."""
+        return q.kl_at(z) + sum(self.second.loss_terms(z, generator))
+
+    def spec(self) -> dict:
+        """What rebuilds this term."""
+        nets = self.second.networks_spec
+        told = {"hidden": nets["hidden"], "activation": nets["activation"], "init": self.second.likelihood.init}
+        return {"name": "Joint", "latent_dim": self.second.latent_dim, **told}
+
+
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put a model in evaluation mode inside, and back in the mode it was in afterwards."""
@@ -150,7 +183,7 @@ def from_spec(spec: dict) -> Autoencoder:
 
 def _from_parts(spec: dict) -> Autoencoder:
     networks = _networks(spec["networks"])
-    heads = ("PointHead", "DiagonalGaussian", "ConstantGaussian", "FullGaussian")
+    heads = ("PointHead", "DiagonalGaussian", "ConstantGaussian", "FullGaussian", "FlowGaussian")
     head = dict(spec["posterior"])
     name = head.pop("name")
     check_choice("posterior", name, heads)
@@ -158,7 +191,7 @@ def _from_parts(spec: dict) -> Autoencoder:
         networks,
         lambda networks: getattr(posteriors, name)(networks, **head),
         _part(likelihoods, ("Gaussian", "CrossEntropy"), spec["likelihood"]),
-        _part(regularizers, ("KL", "SquaredNorm"), spec["latent_term"]),
+        _latent_term(spec["latent_term"]),
     )
 
 
@@ -168,37 +201,14 @@ def _networks(spec: dict) -> Networks:
     return _part(networks_module, ("mlp", "infogan", "resnet", "wae", "fused"), spec)
 
 
+def _latent_term(spec: dict) -> Any:
+    if spec["name"] == "Joint":
+        return Joint(**{k: v for k, v in spec.items() if k != "name"})
+    return _part(regularizers, ("KL", "SquaredNorm", "MMD", "Adversary", "Joint"), spec)
+
+
 def _part(module: Any, known: tuple[str, ...], spec: dict) -> Any:
     arguments = dict(spec)
     name = arguments.pop("name")
     check_choice(module.__name__, name, known)
     return getattr(module, name)(**arguments)
-
-
-def vae(networks: Networks, gamma: float | str = "learned", beta: float = 1.0, full: bool = False) -> Autoencoder:
-    """The Gaussian VAE (Dai & Wipf 2019): γ "learned", "optimal" or fixed; β ≠ 1 makes it a β-VAE.
-
-    Args:
-        networks: encoder and decoder.
-        gamma: the decoder variance, or how it is found.
-        beta: the weight of the KL, ≥ 0.
-        full: whether Σ_z is a full matrix (Definition 1) instead of a diagonal one.
-    """
-    head = posteriors.FullGaussian if full else posteriors.DiagonalGaussian
-    return Autoencoder(networks, head, likelihoods.Gaussian(gamma), regularizers.KL(beta))
-
-
-def ce_vae(networks: Networks) -> Autoencoder:
-    """The VAE with a cross-entropy decoder (Dai & Wipf 2019, Table 1); the networks must end in a sigmoid.
-
-    Raises:
-        ValueError: an mlp without `output="sigmoid"`.
-    """
-    if networks.spec.get("output") == "identity":
-        raise ValueError('networks: cross-entropy needs outputs in [0, 1]; build the mlp with output="sigmoid"')
-    return Autoencoder(networks, posteriors.DiagonalGaussian, likelihoods.CrossEntropy(), regularizers.KL())
-
-
-def ae(networks: Networks) -> Autoencoder:
-    """A plain autoencoder: point codes, squared error, no latent term."""
-    return Autoencoder(networks, posteriors.PointHead, likelihoods.Gaussian(1.0), regularizers.SquaredNorm(0.0))

@@ -1,0 +1,99 @@
+"""The last layer of the encoder: features become the parameters of q(z given x)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaelab._inputs import check_positive
+from vaelab.posteriors.normal import DiagonalNormal, FullNormal, Point
+
+
+class PointHead(nn.Module):
+    """The encoder's features become one point, as in a plain or regularised autoencoder.
+
+    Args:
+        networks: gives `n_features`, `latent_dim` and `dense`, the maker of its dense layers.
+    """
+
+    def __init__(self, networks: Any) -> None:
+        super().__init__()
+        self.mean = networks.dense(networks.n_features, networks.latent_dim)
+
+    def forward(self, features: Tensor) -> Point:
+        """Features, shape (batch, n_features), to the distribution of z."""
+        return Point(self.mean(features))
+
+    def spec(self) -> dict:
+        """What rebuilds this head."""
+        return {"name": type(self).__name__}
+
+
+class DiagonalGaussian(PointHead):
+    """The encoder's features become N(μ, diag σ²).
+
+    Args:
+        networks: gives `n_features`, `latent_dim`, `dense` and `scale`: "exp" for log σ² read off a linear layer, or
+            "softplus" for σ = 1e-6 + softplus(linear), as the paper's InfoGAN encoder does.
+    """
+
+    def __init__(self, networks: Any) -> None:
+        nn.Module.__init__(self)
+        self.scale = networks.scale
+        self.parameters_of_q = networks.dense(networks.n_features, 2 * networks.latent_dim)
+
+    def forward(self, features: Tensor) -> DiagonalNormal:
+        mean, raw = self.parameters_of_q(features).chunk(2, -1)
+        if self.scale == "softplus":
+            sigma = 1e-6 + F.softplus(raw)
+            return DiagonalNormal(mean, sigma, 2 * sigma.log())
+        return DiagonalNormal(mean, (0.5 * raw).exp(), raw)
+
+
+class ConstantGaussian(PointHead):
+    """N(μ, σ² I) with one σ for every image, never learned (the CV-VAE).
+
+    Source: Ghosh et al. (2020), Section 3.1 and Eq. 10.
+
+    Args:
+        networks: as for `PointHead`.
+        sigma: the standard deviation, > 0.
+    """
+
+    def __init__(self, networks: Any, sigma: float = 0.7) -> None:
+        super().__init__(networks)
+        check_positive("sigma, the standard deviation", sigma)
+        self.sigma = float(sigma)
+
+    def forward(self, features: Tensor) -> DiagonalNormal:
+        mean = self.mean(features)
+        sigma = torch.full_like(mean, self.sigma)
+        return DiagonalNormal(mean, sigma, 2 * sigma.log())
+
+    def spec(self) -> dict:
+        return {"name": type(self).__name__, "sigma": self.sigma}
+
+
+class FullGaussian(PointHead):
+    """The encoder's features become N(μ, S Sᵀ), S = D (I + L): D diagonal and positive, L strictly lower triangular.
+
+    Args:
+        networks: as for `PointHead`.
+    """
+
+    def __init__(self, networks: Any) -> None:
+        nn.Module.__init__(self)
+        k = networks.latent_dim
+        self.latent_dim = k
+        self.parameters_of_q = networks.dense(networks.n_features, 2 * k + k * (k - 1) // 2)
+        self.register_buffer("below", torch.tril_indices(k, k, -1), persistent=False)
+
+    def forward(self, features: Tensor) -> FullNormal:
+        k = self.latent_dim
+        mean, log_d, lower = self.parameters_of_q(features).split([k, k, k * (k - 1) // 2], -1)
+        unit = torch.eye(k, device=mean.device, dtype=mean.dtype).expand(len(mean), k, k).clone()
+        unit[:, self.below[0], self.below[1]] = lower
+        return FullNormal(mean, log_d.exp().unsqueeze(-1) * unit)
