@@ -14,6 +14,12 @@ one, and always the newest: no frame waits in a queue.
 
 - `latent_explorer`, `gamma_explorer`, `figure_explorer`: sliders for a function of your own.
 - `LatentTraversal`: one image's code, moved along the directions that carry the most.
+- `Interpolator`: the ways between two images' codes.
+- `PosteriorComparison`: q(z), what stands in for it, and N(0, I), for several models, brushed together.
+- `gamma_path` and `GammaPath`: models trained at falling γ, and what falls with it.
+- `TheoremOneView`, `TheoremTwoView`: the optima of the theorems under a slider for t = 1/γ.
+
+Everything under a mouse is under the keyboard too: tab to a slider or a picture, then the arrow keys.
 """
 
 from __future__ import annotations
@@ -24,8 +30,9 @@ from vaelab.widgets.explorers import figure_explorer, gamma_explorer, latent_exp
 from vaelab.widgets.gamma import GammaPath, gamma_path
 from vaelab.widgets.latent import Interpolator, LatentTraversal
 from vaelab.widgets.spaces import lerp, slerp
+from vaelab.widgets.theorems import TheoremOneView, TheoremTwoView
 
 __all__ = [
-    "GammaPath", "Interpolator", "LatentTraversal", "PosteriorComparison", "PosteriorRow", "View", "figure_explorer",
-    "gamma_explorer", "gamma_path", "latent_explorer", "lerp", "slerp",
+    "GammaPath", "Interpolator", "LatentTraversal", "PosteriorComparison", "PosteriorRow", "TheoremOneView",
+    "TheoremTwoView", "View", "figure_explorer", "gamma_explorer", "gamma_path", "latent_explorer", "lerp", "slerp",
 ]  # fmt: skip
