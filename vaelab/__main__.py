@@ -1,13 +1,14 @@
-"""The command line: demo, train, sample, claims, notebooks."""
+"""The command line: demo, train, sample, table, claims, notebooks."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     _add_train(commands.add_parser("train", help="train a two-stage VAE on a data set or a folder of pictures"))
     _add_sample(commands.add_parser("sample", help="draw images from a trained model"))
     _add_export_page(commands.add_parser("export-page", help="put a trained decoder into one HTML file, for a browser"))
+    _add_table(commands.add_parser("table", help="a table of a paper: measured here beside what was published"))
     _add_claims(commands.add_parser("claims", help="the ledger: what the papers claim, and what was found"))
     _add_notebooks(commands.add_parser("notebooks", help="build the course's notebooks from their sources"))
     for name, command in commands.choices.items():
@@ -79,6 +81,28 @@ def _add_export_page(p: argparse.ArgumentParser) -> None:
     p.add_argument("--data", type=Path, metavar="ROOT", help="where data sets lie (default: $VAELAB_DATA, else data/)")
     p.add_argument("--title", help="at the top of the page")
     p.add_argument("--seed", type=int, default=0, help="of the draws, those in the page too (default 0)")
+
+
+def _add_table(p: argparse.ArgumentParser) -> None:
+    add, many = p.add_argument, {"action": "append", "default": [], "metavar": "NAME"}
+    add("name", metavar="TABLE", help="dai-wipf-1, dai-wipf-2 or dai-wipf-3")
+    add("--data-set", **many, help="only this column, such as mnist; may be given again (default: the profile's)")
+    add("--model", **many, help="only this row, such as two-stage; may be given again (default: all)")
+    add("--profile", default="quick", help="quick (a CPU), full (a GPU) or paper (default quick)")
+    add("--trials", type=int, metavar="N", help="how often, with seeds 0 to N − 1 (default: the profile's)")
+    add("--protocol", default="clean", help="clean, or dai-wipf: as the authors' code measures (default clean)")
+    add("--features", help="classifier or inception, for the Fréchet distance (default: the profile's)")
+    add("--weights", type=Path, metavar="FILE", help="Inception's weights (default: the data root, or downloaded)")
+    add("--data", type=Path, metavar="ROOT", help="where data sets lie (default: $VAELAB_DATA, else data/)")
+    add("--device", default="auto", help="auto, cpu, cuda, mps, ... (default auto)")
+    add("--jobs", type=int, metavar="N", help="how many cells side by side (default 1; −1 for every core)")
+    add("--dask", metavar="ADDRESS", help="run the cells on this Dask cluster, such as tcp://host:8786")
+    add("--checkpoint-every", type=float, default=60.0, metavar="S", help="seconds between saves (default 60)")
+    add("--out", type=Path, default=Path("data/results"), metavar="FOLDER", help="results (default data/results/)")
+    add("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="checkpoints (default runs/)")
+    add("--markdown", type=Path, metavar="FILE", help="write the table as Markdown too")
+    add("--figure", type=Path, metavar="FILE", help="draw the table as a PNG too")
+    add("--show", action="store_true", help="run nothing; print what has been measured")
 
 
 def _add_claims(p: argparse.ArgumentParser) -> None:
@@ -313,6 +337,65 @@ def _images_of(saved: Saved, args: argparse.Namespace) -> Images:
     return images
 
 
+def table(args: argparse.Namespace) -> int:
+    """Run what is missing of a table, print it; status 1 where cells failed."""
+    from vaelab import experiments, plots
+    from vaelab._files import write_atomic
+    from vaelab._inputs import check_choice
+
+    check_choice("table", args.name, experiments.TABLES), check_choice("--profile", args.profile, experiments.PROFILES)
+    chosen, profile = experiments.TABLES[args.name], experiments.PROFILES[args.profile]
+    check_choice("--protocol", args.protocol, experiments.PROTOCOLS)
+    if args.features is not None:
+        check_choice("--features", args.features, ("classifier", "inception"))
+    if args.figure is not None and args.figure.suffix != ".png":
+        raise ValueError(f"--figure: expected a file that ends in .png, got {args.figure}")
+    cells = experiments.cells_of(
+        chosen, profile, tuple(args.data_set), tuple(args.model), args.trials, args.protocol
+    )
+    place = experiments.Place(
+        args.out, args.runs, args.data, args.device, args.features, args.weights, args.checkpoint_every,
+        progress=sys.stderr.isatty() and args.jobs in (None, 1) and not args.dask,
+    )
+    if args.show:
+        told = [experiments.read_cell(cell, place) for cell in cells]
+        outcomes = [experiments.Outcome(cell, told=t) for cell, t in zip(cells, told, strict=True)]
+    else:
+        with _backend(args.dask):
+            jobs = args.jobs if args.dask else args.jobs or 1
+            outcomes = experiments.run_table(cells, place, jobs, lambda said: print(said, flush=True))
+    filled = experiments.fill(chosen, outcomes)
+    print("\n" + experiments.as_text(filled))
+    if args.markdown:
+        args.markdown.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(args.markdown, (experiments.as_markdown(filled) + "\n").encode())
+    if args.figure:
+        plots.use_style()
+        args.figure.parent.mkdir(parents=True, exist_ok=True)
+        plots.table_figure(filled).savefig(drawn := io.BytesIO(), format="png")
+        write_atomic(args.figure, drawn.getvalue())
+    failed = experiments.failures(outcomes)
+    if failed:
+        print(f"\n{failed}\nnothing measured is lost: the same command goes on with what is missing", file=sys.stderr)
+    return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def _backend(address: str | None) -> Iterator[None]:
+    """Let joblib send cells to a Dask cluster, where one is named."""
+    if address is None:
+        yield
+        return
+    try:
+        from dask.distributed import Client
+    except ImportError as error:
+        raise ValueError(f"--dask needs dask.distributed ({error}); pip install 'vaelab[cluster]'") from error
+    from joblib import parallel_config
+
+    with Client(address, timeout=30), parallel_config(backend="dask", n_jobs=-1):
+        yield
+
+
 def claims(args: argparse.Namespace) -> int:
     """Print the ledger."""
     from vaelab import claims
@@ -332,7 +415,7 @@ def notebooks(args: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "demo": demo, "train": train, "sample": sample, "export-page": export_page, "claims": claims,
+    "demo": demo, "train": train, "sample": sample, "export-page": export_page, "table": table, "claims": claims,
     "notebooks": notebooks,
 }
 DESCRIPTIONS = {
@@ -344,6 +427,8 @@ DESCRIPTIONS = {
     "export-page": "Put a trained decoder into one HTML file that runs in any browser, phones included, with nothing "
     "installed and nothing sent anywhere: sliders along the directions of the code ordered by λ, draws from every "
     "density, the plane of codes.",
+    "table": "Train and measure the cells of a table that have not run yet (a data set, a model and a trial each), and "
+    "print what was measured beside what was published. Stop it at any time: the same command goes on.",
     "claims": "Print every claim of the papers that a computer can check, with what was found and where.",
     "notebooks": "Build notebooks/*.ipynb and notebooks/solutions/*.ipynb from notebooks/src/*.py, executed.",
 }

@@ -208,3 +208,39 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
     spectra(right, report["spectra"], colors, report["n_codes"])
     right.set_title("the second stage's codes come nearer to N(0, I)")
     return figure
+
+
+def table_figure(filled: Any) -> Figure:
+    """A table with its figures: a column of panels a data set, measured here above, published below.
+
+    Args:
+        filled: from `experiments.fill`.
+    """
+    labels, columns = filled.labels, filled.columns
+    printed = [c for c in columns if any(filled.entries[r, c].paper is not None for r in labels)]
+    heights = [len(labels)] + ([len(labels)] if printed else [])
+    size = (2.2 + 2.6 * len(columns), 1.1 + 0.32 * sum(heights))
+    figure = plt.figure(figsize=size)
+    axes = figure.subplots(len(heights), len(columns), squeeze=False, sharey=True)
+    for ax, column in zip(axes[0], columns, strict=True):
+        entries = [filled.entries[r, column] for r in labels]
+        _table_panel(ax, labels, [e.mean for e in entries], [e.sd for e in entries], COLORS["q"])
+        ax.set_title(f"{column}, here")
+    for ax, column in zip(axes[1] if printed else [], columns, strict=False):
+        entries = [filled.entries[r, column] for r in labels]
+        _table_panel(ax, labels, [e.paper for e in entries], [e.paper_sd for e in entries], COLORS["data"])
+        ax.set_title(f"{column}, paper ({filled.table.published})")
+        if column not in printed:
+            ax.set_visible(False)
+    return figure
+
+
+def _table_panel(
+    ax: Axes, labels: Sequence[str], values: Sequence[float | None], spread: Sequence[float | None], color: str
+) -> None:
+    there = [i for i, value in enumerate(values) if value is not None]
+    x, sd = [values[i] for i in there], [spread[i] or 0.0 for i in there]
+    ax.errorbar(x, there, xerr=sd, fmt="o", color=color, capsize=3, markersize=5)
+    ax.set(yticks=range(len(labels)), yticklabels=labels, ylim=(len(labels) - 0.5, -0.5), xlim=(0, None))
+    ax.grid(axis="y", color="0.9")
+    ax.tick_params(axis="y", length=0)

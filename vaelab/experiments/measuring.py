@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from vaelab import densities, metrics, models
+from vaelab._inputs import pick_device
 from vaelab.data import Images
 from vaelab.features import FeatureSpace, features_for
 
@@ -50,7 +53,8 @@ def measure(
     Returns:
         Plain data: "gamma", "second_gamma", "active_dims", "reconstruction_error" (per pixel, test images),
         "mmd2" of both stages' codes to N(0, I), "spectra" of both, "eigenvalues" (means over the test images),
-        "frechet" by density with "floor" (training against test images), "features", "n_samples" and "n_codes".
+        "frechet" by density with "floor" (as many training images against the test images), "features", "n_samples"
+        and "n_codes".
     """
     space = features_for(images) if space is None else space
     x = images.train[:N_SAMPLES]
@@ -59,7 +63,7 @@ def measure(
     normal = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed + 2))
     fitted = fit_densities(model, second, images.train, seed) if fitted is None else fitted
     real = space(images.test)
-    n = min(N_SAMPLES, max(5_000, len(images.test)))
+    n = len(x)  # as many samples as training images in the floor: the fewer rows, the larger a Fréchet distance
     frechet = {k: metrics.frechet_distance(space(model.images(d.sample(n, seed))), real) for k, d in fitted.items()}
     return {
         "gamma": model.gamma,
@@ -76,6 +80,61 @@ def measure(
     }
 
 
-def machine() -> dict[str, Any]:
-    """What a figure was measured on."""
-    return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count(), "device": "cpu"}
+def measure_stages(
+    images: Images,
+    model: models.Autoencoder,
+    second: densities.SecondStage | None = None,
+    seed: int = 0,
+    n: int = N_SAMPLES,
+) -> dict[str, Any]:
+    """What a table's cell tells of the codes, for any model, with or without a second stage.
+
+    Returns:
+        Plain data: "gamma", "active_dims", "reconstruction_error" (per pixel, test images), "mmd2" of each stage's
+        codes to N(0, I), "spectra" of each, "eigenvalues" (means over the test images), "histogram" (of λ_j, see
+        `metrics.eigenvalue_counts`) and "n_codes"; with a second stage "second_gamma".
+    """
+    q_test, z = model.codes(images.test), densities.draw(model.codes(images.train[:n]), seed)
+    eigenvalues = q_test.eigenvalues()
+    codes = {"stage 1": z} | ({"stage 2": second.codes(z, seed + 1)} if second is not None else {})
+    normal = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed + 2))
+    told = {
+        "gamma": model.gamma,
+        "active_dims": metrics.active_dims(eigenvalues),
+        "reconstruction_error": metrics.mean_squared_error(images.test, model.images(q_test.mean)),
+        "mmd2": {name: metrics.mmd2(c, normal) for name, c in codes.items()},
+        "spectra": {name: metrics.singular_values(c).tolist() for name, c in codes.items()},
+        "eigenvalues": eigenvalues.mean(0).tolist(),
+        "histogram": metrics.eigenvalue_counts(eigenvalues).tolist(),
+        "n_codes": len(z),
+    }
+    return told | ({"second_gamma": second.gamma} if second is not None else {})
+
+
+def machine(device: str | torch.device = "cpu") -> dict[str, Any]:
+    """What a figure was measured on.
+
+    Args:
+        device: where it was computed; as in `training.fit`.
+    """
+    device = pick_device(device)
+    name = platform.processor() or platform.machine()
+    if device.type != "cpu":
+        module = getattr(torch, device.type)
+        name = module.get_device_name(device) if hasattr(module, "get_device_name") else device.type
+    told = {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
+    return {**told, "threads": torch.get_num_threads(), "device": device.type, "device_name": name}
+
+
+def commit() -> str | None:
+    """The commit of the checkout this package sits in, with a + where files differ from it; None without git."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / "pyproject.toml").is_file():
+        return None
+    try:
+        ask = {"cwd": here, "capture_output": True, "text": True, "timeout": 10, "check": True}
+        head = subprocess.run(["git", "rev-parse", "HEAD"], **ask).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain", "--", "vaelab"], **ask).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head + ("+" if changed else "")

@@ -9,6 +9,11 @@ from torch import Tensor
 
 
 def as_rows(*samples: Any) -> list[Tensor]:
+    """The samples as float64 tensors (n, κ) without gradients; images are flattened.
+
+    Raises:
+        ValueError: fewer than two rows, NaN or infinite values, samples of several dimensions.
+    """
     out = [torch.as_tensor(s).detach().double() for s in samples]
     out = [x.flatten(1) if x.ndim > 2 else x for x in out]
     for x in out:

@@ -1,0 +1,281 @@
+"""One cell of a table: train, measure, write one file. A cell that was killed goes on from its checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaelab import checkpoints, densities, metrics, models, training
+from vaelab._files import write_atomic
+from vaelab._inputs import check_choice, pick_device
+from vaelab.data import Images, load_images
+from vaelab.experiments import protocols
+from vaelab.experiments.measuring import commit, machine, measure_stages
+from vaelab.experiments.settings import second_stage, train_first
+from vaelab.experiments.tables import Cell
+from vaelab.features import FeatureSpace, features_for, inception
+
+FORMAT = "vaelab cell 1"
+_SUBSET_SEED = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where cells run and where their files lie.
+
+    Args:
+        out: folder of results, one JSON a cell.
+        runs: folder of checkpoints; those of a cell are deleted once nothing needs them.
+        data: the data root, as for `load_images`.
+        device: as in `training.fit`.
+        features: "classifier" or "inception"; the profile's unless given.
+        weights: the file of Inception weights, as for `features.inception`.
+        checkpoint_every: seconds between two checkpoints.
+        progress: whether to show bars.
+    """
+
+    out: Path = Path("data/results")
+    runs: Path = Path("runs")
+    data: Path | None = None
+    device: str = "auto"
+    features: str | None = None
+    weights: Path | None = None
+    checkpoint_every: float = 60.0
+    progress: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended.
+
+    Args:
+        cell: which.
+        failed: what went wrong and what to do; empty if nothing did.
+        told: what its file says; None where it failed.
+    """
+
+    cell: Cell
+    failed: str = ""
+    told: dict[str, Any] | None = None
+
+
+# ---- what the cells of one data set share --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class World:
+    """A data set as a protocol has it, the features to compare in, and the real images' features.
+
+    Args:
+        images: to train on (perhaps fewer than there are) and to compare with.
+        space: the features.
+        real: of the test images.
+        floor: Fréchet distance of as many training images as there will be samples, from the test images.
+    """
+
+    images: Images
+    space: FeatureSpace
+    real: Tensor
+    floor: float
+
+
+def load_world(cell: Cell, place: Place) -> World:
+    """What the cells of a data set share; kept for the next cell of the same."""
+    name = place.features or cell.profile.features
+    check_choice("features", name, ("classifier", "inception"))
+    device = str(pick_device(place.device))
+    return _load_world(cell.data_set, cell.protocol, cell.profile.n_train, cell.profile.n_samples, name, place.data,
+                       place.weights, device)
+
+
+@lru_cache(maxsize=1)
+def _load_world(
+    data_set: str, protocol: str, n_train: int | None, n_samples: int, features: str, data: Path | None,
+    weights: Path | None, device: str,
+) -> World:
+    images = protocols.prepare(load_images(data_set, root=data), protocol)
+    space = features_for(images) if features == "classifier" else inception(images.shape, weights, data)
+    generator = torch.Generator().manual_seed(_SUBSET_SEED)
+    if n_train is not None:
+        chosen = torch.randperm(len(images.train), generator=generator)[:n_train]
+        labels = images.train_labels[chosen] if images.train_labels is not None else None
+        images = replace(images, train=images.train[chosen], train_labels=labels)
+    real = space.over(images.test, device)
+    some = images.train[torch.randperm(len(images.train), generator=generator)[:n_samples]]
+    return World(images, space, real, metrics.frechet_distance(space.over(some, device), real))
+
+
+# ---- one cell ------------------------------------------------------------------------------------------------------
+
+
+def run_cells(cells: Sequence[Cell], place: Place) -> list[Outcome]:
+    """Run cells that share their first stage, which is trained once; what goes wrong with one is its outcome.
+
+    Args:
+        cells: of one data set, trial and first stage.
+        place: where.
+    """
+    folder = place.runs / cells[0].path.parent / f"{_first_stage(cells[0])}-{cells[0].trial}"
+    threads = torch.get_num_threads()
+    try:
+        if pick_device(place.device).type == "cpu":
+            torch.set_num_threads(1)  # cells run side by side, and one thread gives the same floats everywhere
+        started = time.perf_counter()
+        world = load_world(cells[0], place)
+        resumed = any(folder.glob("*.state.safetensors"))
+        first = train_first(
+            world.images, cells[0].settings, folder, place.device, place.progress, place.checkpoint_every
+        )
+    except Exception as error:
+        return [Outcome(cell, failed=advice(error)) for cell in cells]
+    else:
+        seconds = {"resumed": resumed, "data and first stage": round(time.perf_counter() - started, 1)}
+        return [_finish(cell, place, world, *first, folder, seconds) for cell in cells]
+    finally:
+        torch.set_num_threads(threads)
+        if _all_measured(cells[0], place):
+            _clear(folder)
+
+
+def _finish(
+    cell: Cell, place: Place, world: World, model: models.Autoencoder, run: training.Run, folder: Path,
+    seconds: dict[str, Any],
+) -> Outcome:
+    """The rest of a cell, and its file."""
+    started = time.perf_counter()
+    try:
+        told = _train_second_and_measure(cell, place, world, model, run, folder)
+        told["seconds"] = {**seconds, **told["seconds"], "whole": round(time.perf_counter() - started, 1)}
+        told["seconds"]["whole"] += seconds["data and first stage"]
+        (place.out / cell.path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(place.out / cell.path, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
+    except Exception as error:
+        return Outcome(cell, failed=advice(error))
+    return Outcome(cell, told=told)
+
+
+def _all_measured(cell: Cell, place: Place) -> bool:
+    """Whether no cell needs this cell's first stage any more."""
+    return all((place.out / other.path).exists() for other in sharing(cell))
+
+
+def _first_stage(cell: Cell) -> str:
+    """A name for what is trained first, the same for cells that share it."""
+    return cell.settings.model if cell.settings.gamma == "learned" else f"{cell.settings.model}-{cell.settings.gamma:g}"
+
+
+def sharing(cell: Cell) -> list[Cell]:
+    """The cells of this table, data set and trial with the same first stage, this one included."""
+    cells = [replace(cell, model=name) for name in dict.fromkeys(row.cell for row in cell.table.rows)]
+    return [other for other in cells if other.settings == cell.settings]
+
+
+def _train_second_and_measure(
+    cell: Cell, place: Place, world: World, model: models.Autoencoder, run: training.Run, folder: Path
+) -> dict[str, Any]:
+    """Train the second stage where there is one, measure, tell."""
+    settings, second, seconds = cell.settings, None, {}
+    curves = {"first stage": run.history["gamma"].tolist()}
+    if cell.row.second:
+        second = second_stage(settings, place.device)
+        second.fit(
+            model, world.images.train, settings.seed, folder / "stage2.state.safetensors", place.checkpoint_every,
+            place.progress,
+        )
+        seconds["second stage"] = round(second.run.seconds, 1)
+        curves["second stage"] = second.run.history["gamma"].tolist()
+    images = world.images
+    return {
+        "format": FORMAT,
+        "cell": _name(cell, place) | {"features": world.space.name},
+        "settings": asdict(settings) | {"second_stage": cell.row.second},
+        "measured": _measure(cell, place, world, model, second),
+        "gamma_curves": curves if model.gamma is not None else {},
+        "data": {
+            "name": images.name, "source": images.source, "n_train": len(images.train), "n_test": len(images.test),
+            "fingerprint": images.fingerprint(),
+        },
+        "versions": checkpoints.versions(),
+        "commit": commit(),
+        "machine": machine(place.device),
+        "seconds": seconds,
+    }
+
+
+def _name(cell: Cell, place: Place) -> dict[str, Any]:
+    """What tells a cell from others; its file is only taken for it where all of this agrees."""
+    profile = cell.profile
+    return {
+        "table": cell.table.store, "data_set": cell.data_set, "model": cell.model, "trial": cell.trial,
+        "profile": profile.name, "protocol": cell.protocol, "space": place.features or profile.features,
+        "n_train": profile.n_train, "n_samples": profile.n_samples,
+    }
+
+
+def _measure(
+    cell: Cell, place: Place, world: World, model: models.Autoencoder, second: densities.SecondStage | None
+) -> dict[str, Any]:
+    images, seed = world.images, cell.settings.seed
+    n = min(cell.profile.n_samples, len(images.train))  # as many as in the floor
+    told = measure_stages(images, model, second, seed, n)
+    density = densities.StandardNormal().fit_codes(model.codes(images.train[:2])) if second is None else second
+    z = density.sample(n, seed)
+    fake = world.space.over(protocols.samples(model.images(z), cell.protocol), place.device)
+    again = protocols.samples(model.reconstruct(images.test), cell.protocol)
+    rebuilt = metrics.frechet_distance(world.space.over(again, place.device), world.real)
+    frechet = {"frechet": metrics.frechet_distance(fake, world.real), "floor": world.floor, "reconstructions": rebuilt}
+    return {**frechet, "n_fake": n, **told, **world.space.scores(fake, world.real, seed)}
+
+
+def read_cell(cell: Cell, place: Place) -> dict[str, Any] | None:
+    """What a cell's file says; None where it has not run.
+
+    Raises:
+        ValueError: a damaged file, or one of other settings.
+    """
+    path = place.out / cell.path
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it, the next call measures the cell again") from error
+    here = json.loads(json.dumps(_name(cell, place) | asdict(cell.settings)))
+    there = {**told["cell"], **told["settings"]} if isinstance(told, dict) and told.get("format") == FORMAT else {}
+    other = [f"{k}: {there.get(k)!r} there, {v!r} here" for k, v in here.items() if k not in there or there[k] != v]
+    if other:
+        said = "; ".join(other) if there else "another format"
+        raise ValueError(f"{path} was measured in another way ({said}); delete it or give another --out")
+    return told
+
+
+def _clear(folder: Path) -> None:
+    for state in folder.glob("*.state.safetensors"):
+        state.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # raised where one is not empty, as others' runs go on in it
+        for empty in (folder, *folder.parents[:3]):
+            empty.rmdir()
+
+
+def advice(error: Exception) -> str:
+    """An error as a sentence that says what to do."""
+    said = str(error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else error)
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        first = (said.splitlines() or [type(error).__name__])[0]
+        return f"out of memory ({first}); give fewer --jobs, --device cpu, or free what else uses the device"
+    if isinstance(error, (ValueError, OSError, ImportError, training.TrainingDiverged, training.OutOfMemory)):
+        return said
+    frame = error.__traceback__
+    while frame.tb_next is not None:
+        frame = frame.tb_next
+    where = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}"
+    return f"{type(error).__name__} at {where}: {said}; this is a fault of vaelab, please report it"
