@@ -14,21 +14,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from chromium import launched, marks
 
-CHROMIUM = os.environ.get("VAELAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 ROOT = Path(__file__).parents[1]
 SHOTS = os.environ.get("VAELAB_SHOTS")  # a folder: then every notebook is opened, and its picture kept there
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))[: None if SHOTS else 1]
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install it to open the notebooks in JupyterLab"),
-]
+pytestmark = marks("to open the notebooks in JupyterLab")
 
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-]
 CONFIG = """
 c.ServerApp.ip = "127.0.0.1"
 c.ServerApp.open_browser = False
@@ -103,9 +96,7 @@ def lab(tmp_path):
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_runs_in_jupyterlab(lab, name, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api", reason="install vaelab[browser]")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+    with launched() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 12_000})  # tall: JupyterLab draws what is in view
         page.goto(lab(name), wait_until="domcontentloaded", timeout=90_000)
         page.wait_for_function(IDLE, timeout=120_000)
@@ -120,7 +111,6 @@ def test_a_notebook_runs_in_jupyterlab(lab, name, tmp_path):
         page.screenshot(path=str(tmp_path / f"{name}.png"))
         if SHOTS:
             shutil.copy(tmp_path / f"{name}.png", SHOTS)
-        browser.close()
 
 
 def _move_a_slider(page, image):

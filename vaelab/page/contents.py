@@ -20,7 +20,7 @@ N_CODES = 500  # points of the plane
 N_EIGENVALUES = 2_000  # test images that λ is a mean over
 N_FITTED = 5_000  # training images that the page's own densities are fitted to
 N_STARTS = 10
-N_CHECKED = 512
+N_CHECKED = 100
 PIXEL_TOLERANCE = 0.5 / 255  # of weights in int16, against PyTorch's float32
 
 

@@ -26,7 +26,7 @@ const signed = (v, digits = 2) => (v < 0 ? "−" : "") + Math.abs(v).toFixed(dig
 function paint(canvas, x) {
   if (canvas.width !== WIDTH) canvas.width = WIDTH;
   if (canvas.height !== HEIGHT) canvas.height = HEIGHT;
-  const context = canvas.getContext("2d"), picture = context.createImageData(WIDTH, HEIGHT), n = WIDTH * HEIGHT;
+  const context = canvas.getContext("2d", { willReadFrequently: true }), picture = context.createImageData(WIDTH, HEIGHT), n = WIDTH * HEIGHT;
   for (let p = 0; p < n; p++) {
     for (let c = 0; c < 3; c++) picture.data[4 * p + c] = 255 * x[CHANNELS === 3 ? c * n + p : p];
     picture.data[4 * p + 3] = 255;
@@ -474,6 +474,7 @@ window.vaelab = {
   code: () => Array.from(code),
   cursor: () => (cursor === null ? null : { ...cursor, z: Array.from(cursor.z) }),
   point: (i) => { const [p, q] = view.at[i]; return { x: view.px(p), y: view.py(q), z: Array.from(shown[i]) }; },
+  waiting: () => wishes.size,
   idle: () => new Promise((resolve) => {
     const look = () => (wishes.size ? requestAnimationFrame(look) : resolve(true));
     look();
