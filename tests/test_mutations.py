@@ -154,7 +154,7 @@ SLIPS = {
         test_training.test_weight_decay_does_not_touch_gamma,
     ),
     "one frozen draw of the codes": (
-        training.loop, "_step", "rows.rsample(state.generator)", "rows.mean",
+        training.feed.Feed, "batch", "rows.rsample(generator)", "rows.mean",
         test_training.test_posteriors_are_drawn_afresh_at_every_step,
     ),
     "second stage without its noise": (

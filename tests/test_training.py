@@ -13,7 +13,7 @@ import torch
 from vaelab import _files, likelihoods, metrics, models, networks, training
 from vaelab._inputs import pick_device
 from vaelab.posteriors import DiagonalNormal
-from vaelab.training import Anneal, Cosine, HalveEvery, Hold, TrainingDiverged
+from vaelab.training import Anneal, Cosine, HalveEvery, Hold, TrainingDiverged, feed
 
 N, D, BATCH, EPOCHS = 50, 4, 8, 6  # six steps an epoch, and two rows left over
 
@@ -501,3 +501,155 @@ def test_a_missing_device_is_named():
 def test_auto_leaves_float64_to_a_device_that_knows_it(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("mps"))
     assert pick_device("auto").type == "mps" and pick_device("auto", torch.float64).type == "cpu"
+
+
+# ---- bytes, mirrors and faster arithmetic --------------------------------------------------------------------------
+
+
+def pictures(n=20, dtype=torch.float32):
+    """Bytes 0..255 as values in [0, 1]."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, 1, 8, 8), generator=generator).to(dtype) / 255
+
+
+def small_infogan():
+    with networks.seeded(0):
+        return models.vae(networks.infogan(1, 8, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bytes_come_back_to_the_last_bit_and_nothing_else_is_made_bytes(dtype):
+    x = torch.arange(256, dtype=dtype) / 255
+    packed = feed.to_bytes(x)
+    assert packed.dtype == torch.uint8 and torch.equal(packed.to(dtype) / 255, x)
+    for other in (x * 0.999, x - 1, torch.nextafter(x, x + 1), data(dtype), 2 * x):
+        assert feed.to_bytes(other) is None
+
+
+def test_bytes_live_on_the_device_and_train_as_their_values_do(monkeypatch):
+    model, x = small_infogan(), pictures()
+    rows, _ = feed.feed(model, x, torch.device("cpu"))
+    assert rows.rows.dtype == torch.uint8
+    index = torch.tensor([3, 0, 7])
+    assert torch.equal(rows.batch(index, torch.Generator()), x[index])
+    packed = content(fit(model, x, epochs=2))
+    monkeypatch.setattr(feed, "to_bytes", lambda x: None)
+    assert content(fit(small_infogan(), x, epochs=2)) == packed
+
+
+def test_bytes_become_the_models_precision():
+    model, x = small_infogan().double(), pictures(dtype=torch.float32)
+    rows, _ = feed.feed(model, x, torch.device("cpu"))
+    assert torch.equal(rows.batch(torch.arange(5), torch.Generator()), x[:5].double())
+
+
+def test_half_of_the_images_are_mirrored_each_time():
+    model, x = small_infogan(), pictures(400)
+    rows, _ = feed.feed(model, x, torch.device("cpu"), flip=True)
+    generator, index = torch.Generator().manual_seed(0), torch.arange(400)
+    first, second = rows.batch(index, generator), rows.batch(index, generator)
+    mirrored = [(batch == x.flip(-1)).flatten(1).all(1) for batch in (first, second)]
+    for batch, flags in zip((first, second), mirrored, strict=True):
+        assert torch.equal(batch[~flags], x[~flags])
+        assert abs(flags.float().mean() - 0.5) < 5 * 0.5 / 400**0.5
+    assert not torch.equal(*mirrored)
+
+
+def test_a_mirrored_run_resumes_to_the_same_bytes(tmp_path):
+    x = pictures()
+    whole = content(fit(small_infogan(), x, epochs=3, flip=True))
+    assert whole != content(fit(small_infogan(), x, epochs=3))
+    model = small_infogan()
+    interrupt_at(4, model)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, x, epochs=3, flip=True, checkpoint=tmp_path / "a")
+    assert content(fit(small_infogan(), x, epochs=3, flip=True, checkpoint=tmp_path / "a")) == whole
+
+
+def test_only_images_are_mirrored():
+    with pytest.raises(ValueError, match=r"flip: expected images of shape \(channels, height, width\), got \(4,\)"):
+        fit(flip=True)
+    q = DiagonalNormal(torch.zeros(6, D), torch.ones(6, D), torch.zeros(6, D))
+    with pytest.raises(ValueError, match="flip: codes cannot be mirrored"):
+        fit(x=q, flip=True)
+
+
+def test_bfloat16_is_for_the_networks_alone():
+    plain = fit(small_infogan(), pictures(), epochs=2)
+    model, seen = small_infogan(), []
+    model.encoder.register_forward_hook(lambda *parts: seen.append(parts[2].dtype))
+    usual = model.likelihood.nll
+    model.likelihood.nll = lambda x, x_hat: seen.append(x_hat.dtype) or usual(x, x_hat)
+    run = fit(model, pictures(), epochs=2, precision="bfloat16")
+    assert set(seen[::2]) == {torch.bfloat16} and set(seen[1::2]) == {torch.float32}
+    assert {p.dtype for p in run.model.parameters()} == {torch.float32} and model.autocast is None
+    np.testing.assert_allclose(run.history["loss"], plain.history["loss"], rtol=0.02)
+    assert (run.history["loss"] != plain.history["loss"]).all()
+
+
+def test_tf32_on_another_device_says_that_it_is_float32():
+    with pytest.warns(UserWarning, match="tf32 is arithmetic of NVIDIA's GPUs; on cpu this run is float32"):
+        run = fit(epochs=2, precision="tf32")
+    assert content(run) == content(fit(epochs=2))
+    assert torch.get_float32_matmul_precision() == "highest"
+    with pytest.raises(ValueError, match=r"precision: expected one of .* got 'bf16'"):
+        fit(precision="bf16")
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own look at it
+def test_compiled_networks_train_as_plain_ones_do(monkeypatch):
+    usual, asked = torch.compile, []
+    monkeypatch.setattr(torch, "compile", lambda f, mode: asked.append(mode) or usual(f, backend="eager"))
+    compiled = fit(epochs=2, compile=True)
+    assert asked == ["default"] * 2 and "forward" not in vars(compiled.model.encoder)
+    plain = fit(epochs=2)
+    np.testing.assert_allclose(compiled.history["loss"], plain.history["loss"], rtol=1e-5)
+    for name, value in plain.model.state_dict().items():
+        torch.testing.assert_close(value, compiled.model.state_dict()[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+# ---- too little memory ---------------------------------------------------------------------------------------------
+
+
+def short_of_memory(most, error=torch.OutOfMemoryError):
+    """A model whose steps fail for batches of more than `most` rows."""
+    model = make()
+    usual = model.loss_terms
+
+    def loss_terms(x, generator=None):
+        if len(x) > most:
+            raise error("CUDA out of memory. Tried to allocate 2.00 GiB\nand more of torch's words")
+        return usual(x, generator)
+
+    model.loss_terms = loss_terms
+    return model
+
+
+@pytest.mark.parametrize(("batch_size", "most", "fits"), [(32, 31, 16), (40, 11, 10), (50, 3, 3), (50, 2, None)])
+def test_too_little_memory_names_a_batch_that_fits(batch_size, most, fits):
+    advice = f"batch_size={fits} fits" if fits else "not even two rows fit: choose smaller networks"
+    pattern = rf"cpu has too little memory for a batch of {batch_size} at step 1 \(CUDA out .* 2.00 GiB\); {advice}"
+    with pytest.raises(training.OutOfMemory, match=pattern):
+        fit(short_of_memory(most), batch_size=batch_size)
+    if fits:
+        assert np.isfinite(fit(short_of_memory(most), batch_size=fits).history["loss"]).all()
+
+
+def test_memory_of_the_machine_is_meant_too_and_other_errors_are_not():
+    def words(_):
+        return RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")
+
+    with pytest.raises(training.OutOfMemory, match="batch_size=25 fits"):
+        fit(short_of_memory(30, words), batch_size=50)
+    with pytest.raises(RuntimeError, match="shapes") as caught:
+        fit(short_of_memory(30, lambda _: RuntimeError("shapes do not match")), batch_size=50)
+    assert not isinstance(caught.value, training.OutOfMemory)
+
+
+def test_data_that_do_not_fit_are_told_from_steps_that_do_not(monkeypatch):
+    def no_room(self, *args):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(feed, "to_bytes", lambda x: no_room(x))
+    with pytest.raises(training.OutOfMemory, match="the data do not fit into the memory of cpu"):
+        fit()

@@ -438,7 +438,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can mend are one line on standard error and exit status 2."""
     args = parser().parse_args(argv)
 
-    from vaelab.training import TrainingDiverged  # after --help, which should not wait for torch
+    from vaelab.training import OutOfMemory, TrainingDiverged  # after --help, which should not wait for torch
 
     try:
         status = args.run(args)
@@ -450,7 +450,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print("\n".join(["", *getattr(interrupt, "__notes__", ["stopped"])]), file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError, TrainingDiverged) as error:
+    except (ValueError, TypeError, OSError, OutOfMemory, TrainingDiverged) as error:
         own_words = isinstance(error, OSError) and error.strerror and not error.filename
         print(f"vaelab: error: {error.strerror if own_words else error}", file=sys.stderr)
         return 2

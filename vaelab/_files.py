@@ -31,7 +31,7 @@ def digest(tensors: dict[str, Tensor], told: dict | None = None) -> str:
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        sha.update(value.reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b"")
+        sha.update(value.reshape(-1).view(torch.uint8).numpy() if value.numel() else b"")
     if told is not None:
         sha.update(json.dumps(told, sort_keys=True).encode())
     return sha.hexdigest()

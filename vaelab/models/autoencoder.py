@@ -56,14 +56,21 @@ class Autoencoder(nn.Module):
         self.likelihood = likelihood if likelihood is not None else likelihoods.Gaussian()
         self.latent_term = latent_term if latent_term is not None else regularizers.KL()
         self.networks_spec = networks.spec
+        self.autocast: torch.dtype | None = None  # precision of the two networks alone, while `training.fit` sets it
 
     def encode(self, x: Tensor) -> posteriors.Point:
         """q(z given x) of images (batch, *image_shape), one row each."""
-        return self.posterior(self.encoder(x))
+        return self.posterior(self._run(self.encoder, x))
 
     def decode(self, z: Tensor) -> Tensor:
         """The decoder's mean for codes (batch, latent_dim): images (batch, *image_shape)."""
-        return self.decoder(z)
+        return self._run(self.decoder, z)
+
+    def _run(self, network: nn.Module, x: Tensor) -> Tensor:
+        if self.autocast is None:
+            return network(x)
+        with torch.autocast(x.device.type, self.autocast):
+            return network(x).to(x.dtype)
 
     def loss_terms(self, x: Tensor, generator: torch.Generator | None = None) -> Terms:
         """Both terms of the objective at one draw of z for each image, each of shape (batch,), in nats."""
