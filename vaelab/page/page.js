@@ -428,7 +428,7 @@ function showLegend() {
     const sign = make("span", { textContent: glyph(c) });
     sign.style.color = color(c);
     const button = make("button", { type: "button", "aria-pressed": "false", "aria-label": `class ${name}` }, sign,
-      glyph(c) === name ? "" : name);
+      glyph(c) === name ? "" : ` ${name}`);
     button.addEventListener("click", () => {
       alone = alone === c ? null : c;
       buttons.forEach((other, i) => other.setAttribute("aria-pressed", String(i === alone)));
@@ -443,13 +443,17 @@ function showLegend() {
 
 const WORDS = {
   lambda: "λ says how much the encoder leaves open along a direction: near 0, the direction carries the image and moves "
-    + "the picture; near 1, it carries noise and moves nothing. Try the first slider, then the last.",
+    + "the picture; near 1, it carries noise and moves nothing. ",
   sd: "This model's codes have no λ that tells directions apart: they are points, or all of one variance. The sliders "
     + "follow the principal directions of the codes; sd is how far the codes spread along each.",
   none: "The page was made without images, so it does not know which directions carry them: the sliders stand in the "
     + "model's own order.",
 };
-$("intro").textContent = "A decoder turns a code z into a picture, here in your browser. " + WORDS[data.directions.kind];
+const active = SIGN === "λ" ? data.directions.values.filter((v) => v < 0.5).length : null;
+const counted = active === null ? "" : `Here ${active} of ${K} directions have a mean λ below one half. `
+  + (0 < active && active < K ? "Try the first slider, then the last." : active ? "Try the sliders." : "It has collapsed.");
+$("intro").textContent = "A decoder turns a code z into a picture, here in your browser. "
+  + WORDS[data.directions.kind] + counted;
 $("facts").querySelector("dl").append(...data.facts.map(([name, value]) =>
   make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value }))));
 
