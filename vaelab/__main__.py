@@ -362,7 +362,7 @@ def table(args: argparse.Namespace) -> int:
         outcomes = [experiments.Outcome(cell, told=t) for cell, t in zip(cells, told, strict=True)]
     else:
         with _backend(args.dask):
-            jobs = args.jobs if args.dask else args.jobs or 1
+            jobs = 1 if args.jobs is None and not args.dask else args.jobs
             outcomes = experiments.run_table(cells, place, jobs, lambda said: print(said, flush=True))
     filled = experiments.fill(chosen, outcomes)
     print("\n" + experiments.as_text(filled))

@@ -1,0 +1,527 @@
+"""The table runner: what a cell is, that nothing is run twice or lost, that what fails says so; protocols; print."""
+
+import dataclasses
+import errno
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vaelab import experiments, metrics, plots
+from vaelab.__main__ import main
+from vaelab.data import Images, load_images
+from vaelab.experiments import (
+    PROFILES,
+    TABLES,
+    Cell,
+    Entry,
+    Outcome,
+    Place,
+    Profile,
+    cells,
+    cells_of,
+    printing,
+    protocols,
+    run_table,
+    tables,
+)
+from vaelab.features import features_for
+
+TINY = Profile("tiny", 2, "classifier", ("digits",), n_train=300, n_samples=200,
+               digits={"epochs": 3, "second_epochs": 4, "latent_dim": 4})
+ONE = TABLES["dai-wipf-1"]
+
+
+def place(folder, **more):
+    return Place(folder / "results", folder / "runs", device="cpu", checkpoint_every=0.0, **more)
+
+
+def run(folder, *models, table=ONE, trials=1, say=lambda _: None, **more):
+    chosen = cells_of(table, more.pop("profile", TINY), ("digits",), models, trials)
+    return run_table(chosen, place(folder, **more), 1, say)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Cells that were run without a break: their outcomes and their folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    return run(folder, "ce", "learned", "two-stage"), folder
+
+
+# ---- tables as data ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_published_figure_has_its_place(name):
+    table, printed = TABLES[name], experiments.published(name)
+    assert {row for row, _ in printed} == {row.key for row in table.rows}
+    assert {data_set for _, data_set in printed} == set(table.columns)
+    assert len(printed) == len(table.rows) * len(table.columns)
+    assert all(math.isfinite(value) and value >= 0 for value, _ in printed.values())
+
+
+def test_the_papers_settings_are_the_papers():
+    def lengths(data_set, profile="paper", table=ONE):
+        s = experiments.settings_for(table, table.row("two-stage"), data_set, PROFILES[profile], trial=3)
+        return s.epochs, s.halve_every, s.second_epochs, s.second_halve_every, s.network, s.seed
+
+    assert lengths("mnist") == (400, 150, 800, None, "infogan", 3) and experiments.Settings().batch_size == 100
+    assert lengths("cifar10") == (1000, 300, 2000, None, "infogan", 3)
+    assert lengths("celeba") == (120, 48, 300, 120, "infogan", 3)
+    assert lengths("celeba", table=TABLES["dai-wipf-2"]) == (70, 30, 70, 30, "wae", 3)
+    assert lengths("mnist", "full") == (100, 38, 200, None, "infogan", 3)
+    assert {PROFILES["paper"].trials, PROFILES["paper"].n_samples} == {10, 10_000}
+    assert lengths("digits") == lengths("digits", "quick")
+
+
+def test_rows_differ_where_they_should():
+    models = {row.key: Cell(ONE, "digits", row.key, 0, TINY).settings for row in ONE.rows}
+    assert models["learned"] == models["two-stage"] and models["fixed"].gamma == 1.0
+    assert len(set(models.values())) == len(models) - 1
+    shared = cells.sharing(Cell(ONE, "digits", "learned", 0, TINY))
+    assert [cell.model for cell in shared] == ["learned", "two-stage"]
+    celeba = Cell(ONE, "celeba", "wae-mmd", 0, PROFILES["quick"]).settings
+    assert celeba.latent_weight == 2000 and celeba.epochs == PROFILES["quick"].images["epochs"]
+
+
+@pytest.mark.parametrize("row", ONE.rows + TABLES["dai-wipf-2"].rows, ids=lambda row: row.label)
+def test_every_row_builds_on_digits(row):
+    pytest.importorskip("zuko") if row.key == "flow" else None
+    model = experiments.build((1, 8, 8), experiments.settings_for(ONE, row, "digits", TINY, 0))
+    assert model.images(torch.zeros(2, 4)).shape == (2, 1, 8, 8)
+    weights = row.settings.get("model") == "wae-mmd"
+    settings = experiments.settings_for(ONE, row, "cifar10", PROFILES["quick"], 0)
+    assert (settings.latent_weight == 18.4) is weights
+
+
+def test_cells_of_asks_for_what_is_there():
+    assert len(cells_of(ONE, PROFILES["quick"])) == 3 * 3 * 6
+    assert [c.model for c in cells_of(TABLES["dai-wipf-3"], TINY)] == ["two-stage", "two-stage"]
+    assert {c.data_set for c in cells_of(TABLES["dai-wipf-2"], PROFILES["quick"])} == {"digits"}
+    for wrong, message in (
+        ({"data_sets": ("mnits",)}, "did you mean 'mnist'"), ({"models": ("twostage",)}, "did you mean 'two-stage'"),
+        ({"trials": 0}, "trials: expected a whole number ≥ 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cells_of(ONE, TINY, **wrong)
+
+
+# ---- protocols -----------------------------------------------------------------------------------------------------
+
+
+def test_the_authors_protocol_stretches_every_sample_by_itself():
+    x = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.4 + 0.3
+    stretched = protocols.samples(x, "dai-wipf")
+    for image, out in zip(x.numpy(), stretched.numpy(), strict=True):
+        np.testing.assert_allclose(out, (image - image.min()) / (image.max() - image.min()), rtol=1e-5)
+    assert torch.isfinite(protocols.samples(torch.full((1, 1, 2, 2), 0.3), "dai-wipf")).all()
+
+
+def test_the_clean_protocol_is_what_a_file_would_hold(tmp_path):
+    x = torch.rand(3, 5, 5, generator=torch.Generator().manual_seed(0)) * 1.4 - 0.2
+    bytes_ = np.clip(np.rint(x.numpy() * 255), 0, 255).astype(np.uint8)
+    Image.fromarray(bytes_.transpose(1, 2, 0)).save(tmp_path / "a.png")
+    read = torch.from_numpy(np.array(Image.open(tmp_path / "a.png"))).permute(2, 0, 1) / 255
+    torch.testing.assert_close(protocols.samples(x[None], "clean")[0], read)
+    with pytest.raises(ValueError, match="protocol: expected one of 'clean', 'dai-wipf', got 'dirty'"):
+        protocols.samples(x[None], "dirty")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_is_a_round_trip_through_a_file(channels, tmp_path):
+    x = (torch.rand(2, channels, 16, 16, generator=torch.Generator().manual_seed(0)) * 255).round() / 255
+    out = protocols.jpeg(x)
+    pixels = (x[0] * 255).byte().permute(1, 2, 0).numpy()
+    Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(tmp_path / "a.jpg")
+    read = np.atleast_3d(np.array(Image.open(tmp_path / "a.jpg"))).transpose(2, 0, 1)
+    np.testing.assert_allclose(out[0].numpy() * 255, read, atol=1e-3)
+    assert 0.001 < (out - x).abs().mean() < 0.2
+
+
+def test_only_cifar10_goes_through_jpeg():
+    x = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    images = Images("cifar10", x[:2], x[2:], None, None, (), "Made up.")
+    there = protocols.prepare(images, "dai-wipf")
+    assert torch.equal(there.train, protocols.jpeg(x[:2])) and torch.equal(there.test, protocols.jpeg(x[2:]))
+    assert "JPEG" in there.source and protocols.prepare(images, "clean") is images
+    other = dataclasses.replace(images, name="mnist")
+    assert protocols.prepare(other, "dai-wipf") is other
+
+
+# ---- a cell --------------------------------------------------------------------------------------------------------
+
+
+def test_a_cell_tells_all_that_repeats_it(whole):
+    outcomes, folder = whole
+    assert not any(outcome.failed for outcome in outcomes)
+    cell = outcomes[-1].cell
+    told = json.loads((folder / "results" / cell.path).read_text())
+    assert told["cell"]["model"] == "two-stage" and told["cell"]["protocol"] == "clean"
+    assert told["settings"] == json.loads(json.dumps(dataclasses.asdict(cell.settings))) | {"second_stage": True}
+    assert told["cell"]["features"].startswith("digits classifier") and told["versions"]["torch"] == torch.__version__
+    assert told["machine"]["device"] == "cpu" and told["machine"]["threads"] == 1 and told["machine"]["device_name"]
+    assert told["data"]["n_train"] == 300 and told["data"]["n_test"] == 500 and len(told["data"]["fingerprint"]) == 64
+    assert told["seconds"]["whole"] > 0 and told["seconds"]["resumed"] is False
+    assert (told["commit"] is None) or len(told["commit"].rstrip("+")) == 40
+    assert len(told["gamma_curves"]["first stage"]) == 3 and len(told["gamma_curves"]["second stage"]) == 4
+
+
+def test_a_cell_measures_what_the_measures_say(whole):
+    """The figures of a cell once more, by hand, from its settings."""
+    outcomes, _ = whole
+    images = load_images("digits")
+    chosen = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(0))[:300]
+    images = dataclasses.replace(images, train=images.train[chosen])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    model, second, _ = experiments.train(images, outcomes[-1].cell.settings, device="cpu", progress=False)
+    torch.set_num_threads(threads)
+    space, measured = features_for(images), outcomes[-1].told["measured"]
+    fake = (model.images(second.sample(200, 0)).clamp(0, 1) * 255).round() / 255
+    expected = metrics.frechet_distance(space(fake), space(images.test))
+    assert measured["frechet"] == pytest.approx(expected, rel=1e-4)
+    assert measured["gamma"] == pytest.approx(model.gamma) and measured["second_gamma"] == pytest.approx(second.gamma)
+    assert measured["n_fake"] == measured["n_codes"] == 200
+    few = metrics.frechet_distance(space(images.train[:200]), space(images.test))
+    assert measured["floor"] == pytest.approx(few, rel=0.3) and measured["floor"] < measured["frechet"]
+    learned = outcomes[1].told["measured"]
+    assert learned["gamma"] == measured["gamma"] and learned["spectra"]["stage 1"] == measured["spectra"]["stage 1"]
+    assert learned["frechet"] != measured["frechet"] and "second_gamma" not in learned
+    assert sum(measured["histogram"]) == pytest.approx(1)
+
+
+def test_what_has_run_is_not_run_again(whole, monkeypatch):
+    outcomes, folder = whole
+    monkeypatch.setattr(cells, "train_first", None)  # nothing may be trained
+    said = []
+    again = run(folder, "ce", "learned", "two-stage", say=said.append)
+    assert [o.told for o in again] == [o.told for o in outcomes] and said == ["3 cells: 3 have run, 0 to go"]
+    assert not list((folder / "runs").rglob("*.safetensors"))
+    third = run(folder, table=TABLES["dai-wipf-3"])
+    assert third[0].told == outcomes[-1].told
+
+
+def test_a_first_stage_is_trained_once_for_all_that_share_it(tmp_path, monkeypatch, whole):
+    calls, real = [], cells.train_first
+    monkeypatch.setattr(cells, "train_first", lambda *a: calls.append(a[1].model) or real(*a))
+    run(tmp_path, "learned", "two-stage")
+    assert calls == ["vae"]
+    run(tmp_path, "learned", trials=2)  # trial 1 alone: its first stage is kept for the other
+    assert list((tmp_path / "runs").rglob("stage1.state.safetensors"))
+    said = []
+    outcome = run(tmp_path, "two-stage", trials=2, say=said.append)[1]
+    assert outcome.told["seconds"]["resumed"] and calls == ["vae"] * 3
+    assert not list((tmp_path / "runs").rglob("*"))
+    assert outcome.told["measured"]["frechet"] != whole[0][2].told["measured"]["frechet"]  # another seed
+
+
+# ---- what goes wrong -----------------------------------------------------------------------------------------------
+
+
+def test_one_cell_out_of_memory_does_not_stop_the_others(tmp_path, monkeypatch, whole):
+    real = cells.train_first
+
+    def short_of_memory(images, settings, *more):
+        if settings.model == "ce":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+        return real(images, settings, *more)
+
+    monkeypatch.setattr(cells, "train_first", short_of_memory)
+    outcomes = run(tmp_path, "ce", "learned")
+    assert outcomes[1].told["measured"] == whole[0][1].told["measured"]
+    said = experiments.failures(outcomes)
+    assert said.startswith("1 failed (digits, ce, trial 0): out of memory (CUDA out of memory. Tried to allocate 2.00")
+    assert "fewer --jobs, --device cpu" in said
+    monkeypatch.undo()
+    assert experiments.failures(run(tmp_path, "ce", "learned")) == ""
+
+
+def test_a_full_disk_loses_nothing_that_was_trained(tmp_path, monkeypatch, whole):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, f"could not write {path} (No space left on device); nothing that was there is lost")
+
+    monkeypatch.setattr(cells, "write_atomic", full)
+    outcomes = run(tmp_path, "two-stage")
+    assert "No space left on device" in outcomes[0].failed
+    monkeypatch.undo()
+    again = run(tmp_path, "two-stage")[0]
+    assert again.told["seconds"]["resumed"] and again.told["measured"] == whole[0][2].told["measured"]
+
+
+def test_a_data_set_that_is_not_there_is_said_once(tmp_path, monkeypatch):
+    def load(name, root=None):
+        if name == "mnist":
+            raise FileNotFoundError("mnist: not found, and the download failed; point --data to it")
+        return load_images(name)
+
+    cells._load_world.cache_clear()
+    monkeypatch.setattr(cells, "load_images", load)
+    said = []
+    chosen = cells_of(ONE, TINY, ("mnist", "digits"), ("ce", "learned"), 1)
+    outcomes = run_table(chosen, place(tmp_path), 1, said.append)
+    assert [bool(o.failed) for o in outcomes] == [True, True, False, False]
+    assert sum("point --data to it" in line for line in said) == 1
+    assert experiments.failures(outcomes).startswith("2 failed (mnist, ce, trial 0; mnist, learned, trial 0): mnist:")
+
+
+def test_a_fault_of_our_own_says_where(tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "measure_stages", lambda *_: 1 / 0)
+    failed = run(tmp_path, "learned")[0].failed
+    assert failed.startswith("ZeroDivisionError at test_experiments.py:") and "please report it" in failed
+
+
+def test_a_file_of_another_run_is_not_taken_for_this_one(whole, tmp_path):
+    outcomes, folder = whole
+    cell = outcomes[0].cell
+    path = place(tmp_path).out / cell.path
+    path.parent.mkdir(parents=True)
+    path.write_bytes((folder / "results" / cell.path).read_bytes())
+    other = dataclasses.replace(TINY, digits={**TINY.digits, "epochs": 5})
+    said = run(tmp_path, "ce", profile=other)[0].failed
+    assert "measured in another way (epochs: 3 there, 5 here); delete it or give another --out" in said
+    fewer = run(tmp_path, "ce", profile=dataclasses.replace(TINY, n_samples=100))[0].failed
+    assert "n_samples: 200 there, 100 here" in fewer
+    assert "space: 'classifier' there, 'inception' here" in run(tmp_path, "ce", features="inception")[0].failed
+    path.write_text("{")
+    assert "is damaged" in run(tmp_path, "ce")[0].failed
+    path.write_text("[]")
+    assert "another format" in run(tmp_path, "ce")[0].failed
+
+
+def test_a_worker_that_dies_leaves_what_was_written(tmp_path, monkeypatch, whole):
+    class Pool:
+        def __init__(self, **_):
+            pass
+
+        def __call__(self, tasks):
+            function, arguments, named = next(iter(tasks))
+            yield function(*arguments, **named)
+            raise RuntimeError("A worker process managed by the executor\nwas unexpectedly terminated")
+
+    monkeypatch.setattr(joblib, "Parallel", Pool)
+    outcomes = run(tmp_path, "ce", "learned")
+    assert outcomes[0].told["measured"] == whole[0][0].told["measured"]
+    assert "a worker was lost (RuntimeError: A worker process managed" in outcomes[1].failed
+
+
+FORKS = """
+import json, os, random, signal, sys
+from pathlib import Path
+import torch._dynamo, tqdm.auto
+from vaelab import _files, experiments
+from vaelab.experiments import cells
+sys.path.insert(0, sys.argv[2])
+from test_experiments import LONGER, ONE, place
+folder, rng = Path(sys.argv[1]), random.Random(0)
+chosen = experiments.cells_of(ONE, LONGER, ("digits",), ("learned", "two-stage"), 1)
+cells.load_world(chosen[0], place(folder))
+real = _files.write_atomic
+
+def dying(n, how):
+    count = 0
+    def write(path, content):
+        nonlocal count
+        count += 1
+        if count == n and how == "during":
+            path.with_name(f".{path.name}.{os.getpid()}.vaelab-partial").write_bytes(content[: len(content) // 2])
+        if count < n or how == "after":
+            real(path, content)
+        if count == n:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return write
+
+deaths = []
+for _ in range(10):
+    child = os.fork()
+    if child == 0:
+        _files.write_atomic = cells.write_atomic = dying(rng.randint(1, 2), rng.choice(["before", "during", "after"]))
+        experiments.run_table(chosen, place(folder), 1, lambda _: None)
+        os._exit(0)
+    rng.randint(1, 2), rng.choice("abc")  # what the child has drawn
+    deaths.append(os.waitpid(child, 0)[1] == signal.SIGKILL)
+print(json.dumps(deaths))
+for where in (folder, folder / "whole"):
+    outcomes = experiments.run_table(chosen, place(where), 1, lambda _: None)
+    print(json.dumps([outcome.told for outcome in outcomes]))
+"""
+LONGER = dataclasses.replace(TINY, digits={**TINY.digits, "epochs": 12, "second_epochs": 12})  # some 26 writes
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_cell_killed_ten_times_gives_the_same_numbers(tmp_path):
+    """Ten processes are killed before, during or after a write, in both stages; the eleventh goes on to the end."""
+    command = [sys.executable, "-c", FORKS, str(tmp_path), str(Path(__file__).parent)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    deaths, told, whole = map(json.loads, done.stdout.strip().splitlines())
+    assert deaths == [True] * 10 and told[1]["seconds"]["resumed"] and not whole[1]["seconds"]["resumed"]
+    for name in ("measured", "gamma_curves", "settings", "data"):
+        assert [cell[name] for cell in told] == [cell[name] for cell in whole]
+    assert not list((tmp_path / "runs").rglob("*")) and not list(tmp_path.rglob("*partial"))
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_a_dask_worker_is_killed_and_nothing_is_lost(tmp_path):
+    """A real cluster of two workers; one is killed once the first cell is written."""
+    distributed = pytest.importorskip("distributed")
+    profile = dataclasses.replace(TINY, digits={"epochs": 60, "second_epochs": 60, "latent_dim": 4})
+    chosen = cells_of(ONE, profile, ("digits",), ("ce", "fixed", "learned", "two-stage"), 2)
+    killed = []
+
+    def kill(cluster):
+        while not list((tmp_path / "results").rglob("*.json")):
+            time.sleep(0.05)
+        worker = next(iter(cluster.workers.values()))
+        killed.append(worker.pid)
+        os.kill(worker.pid, 9)
+
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend="dask", n_jobs=-1),
+    ):
+        killer = threading.Thread(target=kill, args=(cluster,))
+        killer.start()
+        outcomes = run_table(chosen, place(tmp_path), None, lambda _: None)
+        killer.join()
+    assert killed and experiments.failures(outcomes) == ""
+    alone = run_table(chosen[:4], place(tmp_path / "alone"), 1, lambda _: None)
+    assert [o.told["measured"] for o in alone] == [o.told["measured"] for o in outcomes[:4]]
+
+
+# ---- in print ------------------------------------------------------------------------------------------------------
+
+
+def made_up(values, table=ONE, data_set="mnist"):
+    """Outcomes of a table as if measured: by model, one value a trial."""
+    def told(cell, value):
+        measured = {"frechet": value, "floor": 1.5, "n_fake": 100, "mmd2": {"stage 1": value, "stage 2": value / 10}}
+        return {"measured": measured, "cell": {**cells._name(cell, Place()), "features": "made-up features"}}
+
+    made = []
+    for model, some in values.items():
+        for trial, value in enumerate(some):
+            cell = Cell(table, data_set, model, trial, TINY)
+            made.append(Outcome(cell, told=told(cell, value)))
+    return made
+
+
+def test_entries_are_mean_and_spread():
+    entry = Entry((1.0, 2.0, 6.0), 12.6, 1.5)
+    assert entry.mean == 3.0 and entry.sd == pytest.approx(np.std([1, 2, 6], ddof=1))
+    assert entry.here == "3.00 ± 2.65 (3)" and entry.there == "12.6 ± 1.5"
+    assert Entry((12.34,)).here == "12.3 (1)" and Entry().here == Entry().there == "–"
+
+
+def test_the_printed_table_holds_both_figures():
+    filled = experiments.fill(ONE, made_up({"ce": [3.0, 5.0], "learned": [60.0], "two-stage": [1.0]}))
+    told = experiments.as_text(filled)
+    row = next(line for line in told.splitlines() if line.startswith("VAE, cross-entropy"))
+    assert row.split()[2:] == ["4.00", "±", "1.41", "(2)", "16.6"]
+    assert "12.6 ± 1.5" in told and "training images (floor)" in told and "1.50 (1)" in told
+    assert "profile tiny, protocol clean." in told
+    assert "100 samples to the test images in the features of made-up" in told
+    assert "no FID" in told and "mnist: rank correlation of the 3 rows with the paper's +1.00." in told
+    assert "WAE-MMD" not in told  # it was not asked for
+    lines = experiments.as_markdown(filled).splitlines()
+    assert lines[2] == "| | mnist, here | mnist, paper |" and "| VAE, γ learned | 60.0 (1) | 54.5 |" in lines
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+
+
+def test_table_3_reads_the_codes():
+    filled = experiments.fill(TABLES["dai-wipf-3"], made_up({"two-stage": [0.5]}, TABLES["dai-wipf-3"]))
+    assert filled.entries["codes of stage 1", "mnist"] == Entry((0.5,), 2.85)
+    assert filled.entries["codes of stage 2", "mnist"] == Entry((0.05,), 0.43)
+    assert "ratio" in experiments.as_text(filled) and "floor" not in experiments.as_text(filled)
+
+
+def test_the_figure_draws_both_figures():
+    outcomes = made_up({"ce": [3.0, 5.0], "two-stage": [1.0]}) + made_up({"ce": [9.0]}, data_set="digits")
+    figure = plots.table_figure(experiments.fill(ONE, outcomes))
+    here, digits, paper, none = figure.axes
+    assert here.get_title() == "mnist, here" and paper.get_title() == "mnist, paper (FID)" and not none.get_visible()
+    assert sorted(here.lines[0].get_xdata()) == [1.0, 1.5, 4.0] and sorted(paper.lines[0].get_xdata()) == [12.6, 16.6]
+    assert list(digits.lines[0].get_xdata()) == [9.0, 1.5]
+    plots.plt.close(figure)
+
+
+# ---- the command ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(tables.PROFILES, "tiny", TINY)
+
+
+def test_the_command_runs_prints_and_draws(tiny, tmp_path, capsys, whole):
+    where = ["--out", str(whole[1] / "results"), "--runs", str(tmp_path / "runs"), "--device", "cpu"]
+    wanted = ["--profile", "tiny", "--trials", "1", "--model", "two-stage", "--model", "ce"]
+    drawn, written = tmp_path / "a" / "table.png", tmp_path / "b" / "table.md"
+    command = ["table", "dai-wipf-1", *wanted, *where, "--figure", str(drawn), "--markdown", str(written)]
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert "2 cells: 2 have run, 0 to go" in told
+    value = whole[0][2].told["measured"]["frechet"]
+    assert printing._number(value, None) in told and written.read_text().startswith("### Dai & Wipf (2019), Table 1")
+    with Image.open(drawn) as picture:
+        assert picture.size[0] > 300 and np.asarray(picture.convert("L")).std() > 10
+    assert main(["table", "dai-wipf-1", *wanted, "--show", "--out", str(tmp_path / "nothing")]) == 0
+    assert "–" in capsys.readouterr().out
+
+
+def test_cells_that_failed_are_summed_up_and_the_status_says_so(tiny, tmp_path, capsys):
+    where = ["--out", str(tmp_path / "results"), "--runs", str(tmp_path / "runs"), "--device", "cpu"]
+    wanted = ["--profile", "tiny", "--trials", "1", "--features", "inception", "--weights", str(tmp_path / "none.pth")]
+    assert main(["table", "dai-wipf-1", *wanted, *where]) == 1
+    said = capsys.readouterr()
+    assert "6 failed (digits, ce, trial 0; digits, fixed, trial 0; digits, learned, trial 0; and 3 more)" in said.err
+    assert "none.pth, which is not there" in said.err or "need torch-fidelity" in said.err
+    assert "the same command goes on with what is missing" in said.err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--profile", "quik"], "did you mean 'quick'"),
+        (["--protocol", "dirty"], "--protocol: expected one of"),
+        (["--features", "vgg"], "--features: expected one of"),
+        (["--figure", "a.pdf"], "--figure: expected a file that ends in .png"),
+        (["--jobs", "0"], "jobs: expected a whole number ≥ 1"),
+        (["--device", "gpu"], "device: expected one of"),
+        (["--out", "/proc/nothing"], "choose another folder"),
+    ],
+)
+def test_bad_arguments_are_refused(more, message, tiny, tmp_path, capsys):
+    where = ["--out", str(tmp_path / "results"), "--runs", str(tmp_path / "runs")]
+    assert main(["table", "dai-wipf-1", "--profile", "tiny", *where, *more]) == 2
+    assert message in capsys.readouterr().err
+
+
+# ---- machines ------------------------------------------------------------------------------------------------------
+
+
+def test_the_machine_names_the_device(monkeypatch):
+    assert experiments.machine("cpu")["device"] == "cpu"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Imagined {device}")
+    told = experiments.machine(torch.device("cuda:1"))
+    assert told["device"] == "cuda" and told["device_name"] == "Imagined cuda:1"
+
+
+def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
+    asked = {"cwd": Path(experiments.__file__).parent, "capture_output": True, "text": True, "check": False}
+    head = subprocess.run(["git", "rev-parse", "HEAD"], **asked).stdout.strip()
+    assert (experiments.commit() or "").rstrip("+") == head
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert experiments.commit() is None
