@@ -62,6 +62,8 @@ class View(ipywidgets.VBox):
 
     def close(self) -> None:
         """Stop listening, and close every control and picture: nothing of the view stays in the kernel."""
+        if "_heard" not in vars(self):  # refused before it was built
+            return super().close()
         for widget, handler, name in self._heard:
             widget.unobserve(handler, names=name)
         self._heard = []

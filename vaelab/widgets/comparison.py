@@ -286,7 +286,7 @@ class PosteriorComparison(View):
             for i, name in enumerate(self._known)
         )
         self.legend = ipywidgets.HTML(swatches)
-        tops = ipywidgets.HBox([self.classes, self.legend] if self._known else [])
+        tops = ipywidgets.HBox([self.classes, self.legend], layout={"display": "" if self._known else "none"})
         self.children = (tops, *self.rows.values())
         self._listen(self.classes, self.redraw)
         self.redraw()

@@ -89,7 +89,7 @@ class GammaPath(View):
         run: (γ, model) pairs in the order to show, from `gamma_path` or copies kept of one training (with a learned γ
             take the pair's γ from `model.gamma`).
         images: (n, c, h, w) or (n, h, w), values in [0, 1].
-        n_columns: how many images are reconstructed, and samples drawn.
+        n_columns: how many images are reconstructed, and samples drawn, at most.
         n_points: at how many images' codes Eq. 83 is computed; each costs a Jacobian.
         seed: of the samples and of the noise in the cost.
 
@@ -130,7 +130,7 @@ class GammaPath(View):
         self.gammas = np.array([gamma for gamma, _ in run])
         self.samples, self.reconstructions, found = [], [], []
         self._originals = x[:n_columns].cpu()
-        u = torch.randn(n_columns, kappa.pop(), generator=torch.Generator().manual_seed(seed))
+        u = torch.randn(len(self._originals), kappa.pop(), generator=torch.Generator().manual_seed(seed))
         for _, model in run:
             found.append(_measured(model, x, n_points, seed))
             self.reconstructions.append(model.images(model.codes(self._originals).mean))

@@ -75,7 +75,7 @@ class LatentTraversal(View):
         index: `IntSlider`, the image picked.
         directions, space: `ToggleButtons` "latent axes" or "eigenvectors"; "z" or "u".
         source, draw: what to draw a code from, and the button that does.
-        reset, mean: buttons: back to where the sliders started; to the mean code.
+        reset, mean: buttons: back to the code of the image picked; to the mean code.
         code: the code shown, shape (κ,), in `space`.
         eigenvalues: λ of the directions on the sliders.
 
@@ -104,39 +104,31 @@ class LatentTraversal(View):
         height = self.subject.x.shape[-2]
         self._scale, self._strip_scale = pixel_scale(height, size), pixel_scale(height, 84)
         self._limit, self._n_strip, self._seed = limit, n_strip, int(seed)
-        self._build(min(n_sliders, self._space.latent_dim))
+        self._build(min(n_sliders, self.subject.spaces["z"].latent_dim))
         self._pick()
 
     def _build(self, n_sliders: int) -> None:
-        two = len(self.subject.spaces) > 1
         self.index = ipywidgets.IntSlider(0, 0, len(self.subject.x) - 1, description="image")
         self.directions = ipywidgets.ToggleButtons(options=["latent axes", "eigenvectors"], description="directions")
-        self.space.description = "space"
+        self.space = ipywidgets.ToggleButtons(options=list(self.subject.spaces), description="space")
+        self.space.layout.display = "" if len(self.subject.spaces) > 1 else "none"
         self.source = dropdown("draw from", list(self.subject.densities))
         self.draw, self.reset, self.mean = (ipywidgets.Button(description=n) for n in ("draw", "reset", "mean code"))
         self.sliders = tuple(slider("", 0.0, -1.0, 1.0) for _ in range(n_sliders))
         self.image, self.original, self.strip = picture(), picture(), picture()
         self._caption, self._way = ipywidgets.Label(), ipywidgets.Label()
         buttons = ipywidgets.HBox([self.reset, self.mean, self.source, self.draw])
-        tops = [self.index, self.directions, *([self.space] if two else [])]
         pictures = ipywidgets.HBox(
             [captioned(self.image, "decoded"), ipywidgets.VBox([self._caption, self.original])]
         )
-        left = ipywidgets.VBox([*tops, *self.sliders])
+        left = ipywidgets.VBox([self.index, self.directions, self.space, *self.sliders])
         self.children = (ipywidgets.HBox([left, pictures]), buttons, self._way, self.strip)
         self._listen(self.index, self._pick), self._listen(self.directions, self._turn)
         self._listen(self.space, self._pick)
         for j, each in enumerate(self.sliders):
             self._listen(each, lambda change, j=j: self._moved(j, change.new))
-        self.draw.on_click(self._drawn), self.reset.on_click(lambda _: self._start_at(self._start, self._picked))
+        self.draw.on_click(self._drawn), self.reset.on_click(self._pick)
         self.mean.on_click(lambda _: self._start_at(self._space.q.mean.mean(0), None))
-
-    @property
-    def space(self) -> ipywidgets.ToggleButtons:
-        """The choice between the first stage's z and the second stage's u."""
-        if not hasattr(self, "_space_choice"):
-            self._space_choice = ipywidgets.ToggleButtons(options=list(self.subject.spaces))
-        return self._space_choice
 
     @property
     def _space(self) -> Space:

@@ -147,9 +147,7 @@ class TheoremOneView(_TheoremView):
         ends = theory.from_noise(truth.density, torch.tensor([[-2.6], [2.6]], dtype=torch.float64))[:, 0]
         room = 0.15 * (ends[1] - ends[0])
         self._grid = torch.linspace((ends[0] - room).item(), (ends[1] + room).item(), 241, dtype=torch.float64)
-        inside = truth.density.contains(self._grid[:, None])
-        p = torch.zeros_like(self._grid)
-        p[inside] = truth.density.log_prob(self._grid[inside][:, None]).exp()
+        p = self._p_gt(self._grid)
         self.values = {"x": self._grid, "p_gt": p}
         self._data.set_data(self._grid, p)
         self._ax.set(xlim=(self._grid[0].item(), self._grid[-1].item()), ylim=(0, 1.15 * p.max().item()))
@@ -157,11 +155,20 @@ class TheoremOneView(_TheoremView):
         self.redraw()
 
     def _density(self, t: float) -> Tensor:
+        """p_θt on the grid: p_gt * N(0, γ I) (Eq. 21)."""
         if isinstance(self.truth.density, manifolds.Mixture):
             return theory.log_p_theta(self._vae, self._grid[:, None], t).exp()
-        squares = (self._grid[:, None] - self._nodes[::4, 0]).square()
-        kernel = squares.mul_(-0.5 * t).clamp_(min=FAR).exp_()
-        return 4 * kernel @ self._weights[::4] * (t / (2 * torch.pi)) ** 0.5
+        w = torch.linspace(-7, 7, 141, dtype=torch.float64)
+        weights = torch.exp(-0.5 * w.square())
+        there = self._p_gt((self._grid[:, None] + w / t**0.5).flatten()).reshape(-1, len(w))
+        return there @ (weights / weights.sum())
+
+    def _p_gt(self, x: Tensor) -> Tensor:
+        """p_gt at the points x, shape (n,) to (n,)."""
+        inside = self.truth.density.contains(x[:, None])
+        p = torch.zeros_like(x)
+        p[inside] = self.truth.density.log_prob(x[inside][:, None]).exp()
+        return p
 
     def _draw(self) -> None:
         low, high = self.region.value
