@@ -3,7 +3,9 @@
 import dataclasses
 import doctest
 import gzip
+import hashlib
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from PIL import Image
 from vaelab import data
 from vaelab.data import load_images
 
-IDX_FILES = data._IDX_FILES
+IDX_FILES = data.idx.IDX_FILES
 
 
 def write_idx(path, array):
@@ -143,7 +145,7 @@ def test_idx_sets_are_read_as_torchvision_reads_them(tmp_path, name, folder):
 @pytest.mark.parametrize("name", ["mnist", "fashion"])
 def test_the_real_sets_have_their_known_sums(real_root, tmp_path, name):
     if real_root is None:  # the same code path on a stand-in
-        write_set(tmp_path, data._IDX_SETS[name][0])
+        write_set(tmp_path, data.idx.IDX_SETS[name][0])
         assert load_images(name, tmp_path, download=False).shape == (1, 28, 28)
         return
     images = load_images(name, real_root, download=False)
@@ -234,6 +236,122 @@ def test_a_file_in_the_way_of_the_download(tmp_path):
 def test_an_unknown_name_is_answered_with_the_nearest(wrong, near):
     with pytest.raises(ValueError, match=f"did you mean {near!r}"):
         load_images(wrong)
+
+
+# ---- CIFAR-10 ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cifar_root(tmp_path, monkeypatch):
+    """A tiny CIFAR-10 in the files that torchvision reads, with their checksums in place of the real ones."""
+    from torchvision.datasets import CIFAR10
+
+    folder, rng = tmp_path / CIFAR10.base_folder, np.random.default_rng(0)
+    folder.mkdir()
+
+    def write(name, content):
+        (folder / name).write_bytes(pickle.dumps(content))
+        return [name, hashlib.md5((folder / name).read_bytes()).hexdigest()]
+
+    def batch(n):
+        return {"data": rng.integers(0, 256, (n, 3072), dtype=np.uint8), "labels": [i % 10 for i in range(n)]}
+
+    monkeypatch.setattr(CIFAR10, "train_list", [write(f"data_batch_{i}", batch(4)) for i in (1, 2, 3, 4, 5)])
+    monkeypatch.setattr(CIFAR10, "test_list", [write("test_batch", batch(3))])
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    name, md5 = write("batches.meta", {"label_names": names})
+    monkeypatch.setattr(CIFAR10, "meta", {"filename": name, "key": "label_names", "md5": md5})
+    return tmp_path
+
+
+def test_cifar10_is_read_as_torchvision_reads_it(cifar_root):
+    from torchvision.datasets import CIFAR10
+
+    images = load_images("cifar10", cifar_root, download=False)
+    assert repr(images) == "Images('cifar10': 20 train, 3 test, shape (3, 32, 32), 10 classes)"
+    for ours, labels, theirs in (
+        (images.train, images.train_labels, CIFAR10(cifar_root, train=True)),
+        (images.test, images.test_labels, CIFAR10(cifar_root, train=False)),
+    ):
+        pixels = np.stack([np.asarray(picture) for picture, _ in theirs])
+        assert np.array_equal(ours.permute(0, 2, 3, 1).numpy(), pixels.astype(np.float32) / 255)
+        assert labels.tolist() == theirs.targets
+    assert images.classes[3] == "cat" and images.train.dtype == torch.float32
+    assert load_images("cifar10", cifar_root, side=16).shape == (3, 16, 16)
+
+
+def test_a_damaged_cifar10_is_not_opened(cifar_root):
+    path = cifar_root / "cifar-10-batches-py" / "data_batch_3"
+    path.write_bytes(b"cos\nsystem\n(S'touch bad'\ntR.")  # a pickle that would run a command
+    with pytest.raises(ValueError, match=r"cifar-10-batches-py is damaged .* delete it and load again"):
+        load_images("cifar10", cifar_root, download=False)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize(("name", "file"), [("cifar10", "data_batch_5"), ("celeba", "list_eval_partition.txt")])
+def test_absent_colour_sets_are_answered_like_the_others(tmp_path, no_network, name, file):
+    for arguments, reason in (({"download": False}, "download=False"), ({}, "download failed")):
+        with pytest.raises(FileNotFoundError, match=f"{name}: not found, and .*{reason}") as caught:
+            load_images(name, tmp_path, **arguments)
+        assert file in str(caught.value) and "VAELAB_DATA" in str(caught.value)
+
+
+# ---- CelebA --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """A tiny CelebA: seven pictures of 178×218, in the official layout; returns root and pixels."""
+    folder, rng, pixels = tmp_path / "celeba" / "img_align_celeba", np.random.default_rng(0), {}
+    folder.mkdir(parents=True)
+    for i, part in enumerate((0, 0, 1, 0, 2, 0, 2), start=1):
+        name = f"{i:06}.jpg"
+        coarse = rng.integers(0, 256, (11, 9, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((178, 218), Image.Resampling.BICUBIC).save(folder / name, quality=95)
+        pixels[name] = part, np.asarray(Image.open(folder / name))
+    lines = [f"{name} {part}" for name, (part, _) in pixels.items()]
+    (tmp_path / "celeba" / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
+    return tmp_path, pixels
+
+
+@pytest.mark.parametrize(
+    ("crop", "rows", "columns"),
+    [(None, (45, 173), (25, 153)), ("paper", (45, 173), (25, 153)), ("wae", (39, 179), (19, 159))],
+)
+def test_celeba_is_split_officially_cropped_and_resized_with_antialiasing(faces, crop, rows, columns):
+    root, pixels = faces
+    images = load_images("celeba", root, crop=crop, download=False)
+    assert repr(images) == "Images('celeba': 4 train, 2 test, shape (3, 64, 64), 0 classes)"
+    for ours, which in ((images.train, 0), (images.test, 2)):
+        cut = [x[slice(*rows), slice(*columns)] for part, x in pixels.values() if part == which]
+        batch = torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2).float() / 255
+        expected = torch.nn.functional.interpolate(batch, (64, 64), mode="bilinear", antialias=True)
+        assert (ours - expected).abs().max() < 1.5 / 255  # torch's bilinear filter, which does not round to bytes
+    assert f"crop {crop or 'paper'!r}" in images.source and images.train_labels is None
+
+
+def test_celebas_side_can_be_chosen(faces):
+    assert load_images("celeba", faces[0], side=32).shape == (3, 32, 32)
+
+
+def test_what_is_wrong_with_celeba_is_said(faces):
+    root, _ = faces
+    with pytest.raises(ValueError, match="crop: expected one of 'paper', 'wae', got 'pape'; did you mean 'paper'"):
+        load_images("celeba", root, crop="pape")
+    with pytest.raises(ValueError, match=r"crop: only celeba has crops .*; expected None for 'digits'"):
+        load_images("digits", crop="wae")
+    folder = root / "celeba" / "img_align_celeba"
+    (folder / "000005.jpg").unlink()
+    with pytest.raises(FileNotFoundError, match=r"celeba: 1 of 2 pictures are missing, the first is .*000005.jpg"):
+        load_images("celeba", root)
+    Image.new("RGB", (64, 64)).save(folder / "000001.jpg")
+    with pytest.raises(ValueError, match="expected the aligned pictures of 178×218, got 64×64"):
+        load_images("celeba", root)
+    partition = root / "celeba" / "list_eval_partition.txt"
+    for text, said in (("000001.jpg\n", "is damaged"), ("000001.jpg 0\n", "got 1 and 0")):
+        partition.write_text(text)
+        with pytest.raises(ValueError, match=said):
+            load_images("celeba", root)
 
 
 # ---- folders of pictures -------------------------------------------------------------------------------------------
@@ -372,4 +490,4 @@ def test_side_must_be_a_size(side):
 
 
 def test_doctests():
-    assert doctest.testmod(data).attempted and not doctest.testmod(data).failed
+    assert doctest.testmod(data.loading).attempted and not doctest.testmod(data.loading).failed

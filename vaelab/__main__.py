@@ -47,7 +47,7 @@ def _add_demo(p: argparse.ArgumentParser) -> None:
 
 def _add_train(p: argparse.ArgumentParser) -> None:
     add = p.add_argument
-    add("data_set", metavar="DATA", help="digits, mnist, fashion, or the path of a folder of pictures")
+    add("data_set", metavar="DATA", help="digits, mnist, fashion, cifar10, celeba, or the path of a folder of pictures")
     add("--data", type=Path, metavar="ROOT", help="where data sets lie (default: $VAELAB_DATA, else data/)")
     add("--side", type=int, metavar="N", help="crop a folder's pictures to squares and resize to N pixels")
     add("--network", help="mlp or infogan (default: mlp for digits, infogan otherwise)")

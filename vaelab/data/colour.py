@@ -1,0 +1,89 @@
+"""CIFAR-10 and CelebA, in the files that torchvision downloads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vaelab._inputs import check_choice
+from vaelab.data.images import Images, resize, unit
+from vaelab.data.pictures import Box, read_pictures
+from vaelab.data.roots import download, what_is_expected
+
+CROPS: dict[str, Box] = {  # left, top, right, bottom
+    "paper": (25, 45, 153, 173),
+    "wae": (19, 39, 159, 179),
+}
+FACE = (178, 218)  # width and height of CelebA's aligned pictures
+FACE_SIDE = 64
+
+
+def load_cifar10(root: Path, may_download: bool, side: int | None) -> Images:
+    """CIFAR-10; see `load_images`."""
+    from torchvision.datasets import CIFAR10
+
+    folder = root / CIFAR10.base_folder
+    files = [folder / name for name, _ in (*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], ""))]
+    expected = [f"{file}" for file in files]
+    if may_download and not all(file.is_file() for file in files):
+        download("cifar10", folder, expected, lambda: CIFAR10(root, download=True))
+    if not all(file.is_file() for file in files):
+        problem = "not found" if may_download else "not found, and download=False"
+        raise FileNotFoundError(what_is_expected("cifar10", folder, expected, problem))
+    try:
+        sets = [CIFAR10(root, train) for train in (True, False)]
+    except RuntimeError as error:  # torchvision compares checksums before it opens a file
+        raise ValueError(f"{folder} is damaged ({error}); delete it and load again") from error
+    train, test = (resize(unit(s.data.transpose(0, 3, 1, 2)), side) for s in sets)
+    labels = (torch.tensor(s.targets) for s in sets)
+    return Images("cifar10", train, test, *labels, tuple(sets[0].classes), "CIFAR-10 (Krizhevsky 2009).")
+
+
+def load_celeba(root: Path, may_download: bool, side: int | None, crop: str | None) -> Images:
+    """CelebA; see `load_images`."""
+    crop = "paper" if crop is None else crop
+    check_choice("crop", crop, CROPS)
+    folder = root / "celeba"
+    pictures, partition = folder / "img_align_celeba", folder / "list_eval_partition.txt"
+    expected = [f"{pictures / '000001.jpg'}, {pictures / '000002.jpg'}, ...", f"{partition}"]
+    if may_download and not (partition.is_file() and pictures.is_dir()):
+        from torchvision.datasets import CelebA
+
+        download("celeba", folder, expected, lambda: CelebA(root, download=True))
+    if not (partition.is_file() and pictures.is_dir()):
+        problem = "not found" if may_download else "not found, and download=False"
+        raise FileNotFoundError(what_is_expected("celeba", folder, expected, problem))
+    train, test = (_faces(pictures, names, side, crop) for names in _split(partition))
+    source = (
+        f"CelebA (Liu, Luo, Wang & Tang 2015), official training and test split, crop {crop!r}; the validation "
+        "images are left out."
+    )
+    return Images("celeba", train, test, None, None, (), source)
+
+
+def _split(partition: Path) -> tuple[list[str], list[str]]:
+    """The names of the training and of the test pictures, in the order of the list."""
+    lines = [line.split() for line in partition.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if any(len(line) != 2 or line[1] not in ("0", "1", "2") for line in lines):
+        raise ValueError(f"{partition} is damaged: expected a name and 0, 1 or 2 a line; delete it and load again")
+    train, test = ([name for name, part in lines if part == which] for which in ("0", "2"))
+    if len(train) < 1 or len(test) < 1:
+        raise ValueError(f"{partition}: expected training (0) and test (2) pictures, got {len(train)} and {len(test)}")
+    return train, test
+
+
+def _faces(folder: Path, names: list[str], side: int | None, crop: str) -> torch.Tensor:
+    from PIL import Image
+
+    paths = [folder / name for name in names]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"celeba: {len(missing)} of {len(paths)} pictures are missing, the first is "
+                                f"{missing[0]}; unpack img_align_celeba.zip again, in {folder.parent}")
+    with Image.open(paths[0]) as picture:
+        if picture.size != FACE:
+            raise ValueError(f"{paths[0]}: expected the aligned pictures of 178×218, got "
+                             f"{picture.width}×{picture.height}; img_align_celeba.zip holds them")
+    return unit(np.asarray(read_pictures(paths, side or FACE_SIDE, False, CROPS[crop])))
