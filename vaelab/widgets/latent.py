@@ -28,10 +28,10 @@ def subscript(name: str, j: int) -> str:
 def strip_pixels(images: Tensor, scale: int, columns: int | None = None) -> np.ndarray:
     """Images in rows, every pixel `scale` wide, `PAD` white pixels round each: bytes (H, W, 3)."""
     x = images if images.ndim == 4 else images[:, None]
-    x = x.expand(-1, 3, -1, -1).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    x = torch.nn.functional.pad((x.clamp(0, 1) * 255).round(), (PAD, PAD, PAD, PAD), value=255.0)
-    rows = x.to(torch.uint8).split(columns or len(x))
-    return torch.cat([torch.cat(list(row), 2) for row in rows], 1).permute(1, 2, 0).contiguous().numpy()
+    x = (x.clamp(0, 1) * 255).round().to(torch.uint8).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    rows = torch.nn.functional.pad(x, (PAD, PAD, PAD, PAD), value=255).split(columns or len(x))
+    picture = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
+    return picture.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
 
 
 def marked(strip: np.ndarray, column: int, columns: int) -> np.ndarray:
