@@ -18,8 +18,9 @@ import vaelab
 from vaelab import checkpoints, densities, load_images, models, networks, page, posteriors
 from vaelab.__main__ import main
 from vaelab.data import Images
+from vaelab.page import contents
 from vaelab.page.contents import directions
-from vaelab.page.steps import to_int16
+from vaelab.page.steps import n_products, to_int16
 
 
 class Odd(nn.Module):
@@ -166,6 +167,13 @@ def test_a_layer_the_page_cannot_run_is_named(said):
         page.plan(UNKNOWN[said], 2)
 
 
+def test_products_are_counted():
+    decoder = nn.Sequential(
+        nn.Linear(3, 8), nn.Unflatten(1, (2, 2, 2)), nn.ConvTranspose2d(2, 5, 4, 2, 1), nn.Conv2d(5, 1, 3, 1, 1)
+    )
+    assert n_products(page.plan(decoder, 3)) == 3 * 8 + 4 * (2 * 5 * 16) + 16 * (5 * 9)
+
+
 def test_int16_is_finer_than_float16():
     weight = torch.randn(50, 200, generator=torch.Generator().manual_seed(1))
     q, scales = to_int16(weight)
@@ -196,6 +204,18 @@ def test_directions_of_a_full_covariance_are_its_eigenvectors():
     assert found.names[0] == "e[0]"
 
 
+def test_a_flow_posterior_has_directions_too():
+    pytest.importorskip("zuko", reason="install vaelab[flows]")
+    with networks.seeded(0):
+        nets = networks.mlp((1, 8, 8), 3, (16,))
+        head = posteriors.FlowGaussian(nets)
+    q = head(nets.encoder(images_for((1, 8, 8)).test))
+    found = directions(q)
+    assert found.kind == "lambda" and found.names[0] == "e[0]"
+    along = found.matrix @ q.covariance().mean(0) @ found.matrix.T
+    assert torch.allclose(along.diagonal(), found.values, rtol=1e-4) and found.values.tolist() == sorted(found.values)
+
+
 def test_directions_without_lambda_are_the_principal_ones():
     mean = torch.randn(500, 2, generator=torch.Generator().manual_seed(3)) @ torch.tensor([[3.0, 3.0], [-0.5, 0.5]])
     for q in (posteriors.Point(mean), posteriors.DiagonalNormal(mean, torch.full_like(mean, 0.7), mean)):
@@ -216,7 +236,7 @@ def test_weights_stay_float32_where_int16_would_show():
     made = page.build(saved, images)
     told = contents_of(made)
     assert told["decoder"]["kind"] == "float32" and "scales" not in told["decoder"]["tensors"][0]
-    assert re.search(r"decoder: .* in float32; .* \(int16 would be \d", made.notes[0])
+    assert re.search(r"decoder: .* in float32, .* \(int16 would be \d", made.notes[0])
     calm = contents_of(page_of("mlp, colour", with_images=False))
     assert calm["decoder"]["kind"] == "int16" and len(calm["decoder"]["tensors"][0]["scales"]) == 3
 
@@ -232,6 +252,15 @@ def test_the_page_tells_what_the_model_is():
     assert facts["decoder variance γ"] == f"{saved.model.gamma:.4g}" and facts["latent dimension κ"] == "4"
     assert [d["name"] for d in told["densities"]] == ["N(0, I)", "second stage", "Gaussian", "mixture of 10"]
     assert page.build(saved, images, seed=2).html == made.html != page.build(saved, images, seed=3).html
+
+
+def test_a_slow_decoder_is_said_to_be_slow(monkeypatch):
+    saved, _ = saved_of("mlp")
+    assert not any("slow" in note for note in page.build(saved).notes)
+    monkeypatch.setattr(contents, "SLOW", n_products(page.plan(saved.model.decoder, 4)) - 1)
+    assert [note for note in page.build(saved).notes if "slow" in note] == [
+        "slow: one run of the decoder takes a browser a third of a second or more"
+    ]
 
 
 def test_nothing_that_is_named_becomes_markup():
@@ -513,7 +542,8 @@ def test_a_phone_shows_it_all_and_its_taps_count(opened):
     tab, model = opened(page_of("mlp"), size=(390, 844), has_touch=True, is_mobile=True), saved_of("mlp")[0].model
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
     assert tab.evaluate(NAMELESS) == []
-    assert "Here 4 of 4 directions" in tab.locator("#intro").inner_text()
+    active = int((model.codes(images_for((1, 8, 8)).test).sigma.square().mean(0) < 0.5).sum())
+    assert f"Here {active} of 4 directions" in tab.locator("#intro").inner_text()
     tab.locator("#map").scroll_into_view_if_needed()
     at = tab.evaluate("vaelab.point(5)")
     tab.locator("#map").tap(position={"x": at["x"] + 1, "y": at["y"] + 1})

@@ -23,6 +23,7 @@ from vaelab.page.steps import Plan, UnknownLayerError, plan, run
 __all__ = ["LARGE", "Page", "Plan", "UnknownLayerError", "build", "plan", "run"]
 
 LARGE = 60e6  # bytes; beyond, a phone may not open it
+SCRIPTS = ("decoder.js", "drawing.js", "code.js", "plane.js", "page.js")  # one after the other
 HERE = Path(__file__).parent
 
 
@@ -65,7 +66,7 @@ def build(saved: Saved, images: Images | None = None, title: str | None = None, 
     contents = Contents(saved, images, seed)
     data = contents.read() | {"seed": seed}
     data = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    css, js = _read("page.css"), _read("decoder.js") + _read("page.js")
+    css, js = _read("page.css"), "\n".join(map(_read, SCRIPTS))
     policy = (
         f"default-src 'none'; img-src data:; script-src {_hash(js)}; style-src {_hash(css)}; "
         "base-uri 'none'; form-action 'none'"

@@ -14,13 +14,14 @@ from torch import Tensor
 from vaelab import densities, metrics, models, posteriors
 from vaelab.checkpoints import Saved
 from vaelab.data import Images
-from vaelab.page.steps import Plan, n_weights, plan, run, to_int16
+from vaelab.page.steps import Plan, n_products, n_weights, plan, run, to_int16
 
 N_CODES = 500  # points of the plane
 N_EIGENVALUES = 2_000  # test images that λ is a mean over
 N_FITTED = 5_000  # training images that the page's own densities are fitted to
 N_STARTS = 10
 N_CHECKED = 100
+SLOW = 2e8  # multiplications; a browser does some 500 million a second
 PIXEL_TOLERANCE = 0.5 / 255  # of weights in int16, against PyTorch's float32
 
 
@@ -64,23 +65,25 @@ class Directions(NamedTuple):
 def directions(q: posteriors.Point) -> Directions:
     """The directions that sliders move along, read off the posteriors of images.
 
-    With a diagonal Σ_z they are the axes, with a full one the eigenvectors of its mean over the images. A posterior
-    that is a point, or that has one constant variance, prefers no direction: there they are the principal ones.
+    They are the eigenvectors of Σ_z's mean over the images: the axes, if every Σ_z is diagonal. Where all eigenvalues
+    of all images are one number (a point, a constant variance), no direction is preferred, and they are the principal
+    ones.
 
     >>> q = posteriors.DiagonalNormal(torch.zeros(4, 2), torch.tensor([[1.0, 0.1]] * 4), torch.zeros(4, 2))
     >>> directions(q).names
     ['z[1]', 'z[0]']
     """
-    axes = torch.eye(q.mean.shape[1])
-    if isinstance(q, posteriors.FullNormal):
-        values, vectors = torch.linalg.eigh(q.covariance().double().mean(0))
-        return Directions(vectors.T.float(), [f"e[{j}]" for j in range(len(axes))], values.float(), "lambda")
-    if isinstance(q, posteriors.DiagonalNormal) and q.sigma.double().var(correction=0).item() > 0:
-        mean = q.sigma.double().square().mean(0)
-        order = mean.argsort(stable=True)
-        return Directions(axes[order], [f"z[{j}]" for j in order.tolist()], mean[order].float(), "lambda")
-    sd, vectors = principal(q.mean)
-    return Directions(vectors, [f"pc[{j}]" for j in range(len(axes))], sd, "sd")
+    latent_dim, few = q.mean.shape[1], q[:100].eigenvalues()
+    if few.min() == few.max():
+        sd, vectors = principal(q.mean)
+        return Directions(vectors, [f"pc[{j}]" for j in range(latent_dim)], sd, "sd")
+    parts = (q[i : i + 100].covariance().double().sum(0) for i in range(0, len(q), 100))  # κ² numbers an image
+    mean = sum(parts) / len(q)
+    if torch.equal(mean, torch.diag(mean.diagonal())):
+        values, order = mean.diagonal().sort(stable=True)
+        return Directions(torch.eye(latent_dim)[order], [f"z[{j}]" for j in order.tolist()], values.float(), "lambda")
+    values, vectors = torch.linalg.eigh(mean)
+    return Directions(vectors.T.float(), [f"e[{j}]" for j in range(latent_dim)], values.float(), "lambda")
 
 
 def principal(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,7 +130,7 @@ class Contents:
             "decoder": self._plan("decoder", decoder, lambda p: unit(run(p, checked)), unit(model.images(checked))),
             "directions": {
                 "kind": along.kind, "names": along.names, "matrix": self.blob.add(along.matrix),
-                "values": None if along.values is None else [round(v, 6) for v in along.values.tolist()],
+                "values": None if along.values is None else [float(f"{v:.6g}") for v in along.values.tolist()],
                 "ranges": ranges.tolist(),
             },
             "plane": self._plane(means),
@@ -170,7 +173,9 @@ class Contents:
         kind, error = ("int16", short_error) if short else ("float32", error)
         instead = "" if short else f" (int16 would be {255 * short_error:.2g}/255 off)"
         found = f"pixels within {255 * error:.2g}/255 of PyTorch's{instead}"
-        self.notes.append(f"{name}: {n_weights(p):,} weights in {kind}; {found}")
+        self.notes.append(f"{name}: {n_weights(p):,} weights in {kind}, {n_products(p):,} products a code; {found}")
+        if n_products(p) > SLOW:
+            self.notes.append(f"slow: one run of the {name} takes a browser a third of a second or more")
         return {"steps": p.steps, "tensors": [self._tensor(t, short) for t in p.tensors], "out": p.out, "kind": kind}
 
     def _tensor(self, weight: Tensor, short: bool) -> dict[str, Any]:

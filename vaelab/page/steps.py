@@ -295,3 +295,12 @@ def _window(x: Tensor, top: int, left: int, shape: tuple[int, ...]) -> Tensor:
 def n_weights(plan: Plan) -> int:
     """How many numbers the plan holds."""
     return sum(math.prod(t.shape) for t in plan.tensors)
+
+
+def n_products(plan: Plan) -> int:
+    """How many multiplications one code costs: every weight once a pixel it meets."""
+    total = 0
+    for step in plan.steps:
+        pixels = {"conv": step["shape"][1:], "deconv": step.get("before", [])[1:]}.get(step["op"], [])
+        total += plan.tensors[step["weight"]].numel() * math.prod(pixels) if "weight" in step else 0
+    return total
