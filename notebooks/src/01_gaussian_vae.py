@@ -460,6 +460,9 @@ widgets.gamma_explorer(ppca_reconstruct)
 #
 # **Claim D26** (Fig. 1a). Learned, $\gamma$ falls in training, and images are reconstructed better than with
 # $\gamma = 1$. By N2 the learned $\gamma$ should meet the error, which the figure shows as points.
+#
+# > **Reading note (E4).** The caption of Fig. 1a says that $\log\gamma$ converges close to 0. It is $\gamma$ that does.
+# > Its logarithm goes far below 0, and $\log\gamma = 0$ is the model with $\gamma = 1$, which learns nothing here.
 
 # %%
 hidden, epochs = notebooks.choose(quick=((64, 64), 40), full=((256, 256), 300))
@@ -480,6 +483,7 @@ variance = (digits.test.flatten(1) - mean).square().mean()
 claims.check("N6", active[1.0] == 0 and active["learned"] > 4, "trained: gamma = 1 has no active dimension, learned has")
 claims.check_close("N6", error[1.0], variance, rtol=0.05, says="with gamma = 1 the answer is the mean image")
 claims.check_below("D26", history["gamma"][-1], 0.05, "learned, gamma falls from 1 to below a twentieth")
+claims.check_below("E4", math.log(history["gamma"][-1]), -3, "so log gamma is far below 0; it is gamma that comes close to 0")
 claims.check_below("D26", error["learned"], error[1.0] / 2, "and the error is less than half of that with gamma = 1")
 claims.check_close("N2", C[-1], history["gamma"][-1], rtol=0.2, says="where it ends, gamma is the mean squared error")
 

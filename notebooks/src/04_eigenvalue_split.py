@@ -60,6 +60,10 @@ colors = plots.COLORS
 #
 # **Claim D17**, first half: for a linear decoder this is exact. The cell asks autograd for the gradient of the cost in
 # $S_z$ at this point, for a random decoder. It also takes two mistaken readings, which should fail.
+#
+# > **Reading note (E5).** Appendix I takes the singular values of $J$. Its case 1, in which all of $\Sigma_z$ goes to
+# > zero as $\gamma$ does, has "no nonzero diagonal elements". It must be "no zero". With no nonzero one the decoder is
+# > constant, and $\Sigma_z = I$ for ever. The last two checks take both readings.
 
 # %%
 randn = torch.Generator().manual_seed(0)
@@ -77,6 +81,11 @@ right = torch.linalg.inv(eye + J.T @ J / gamma)
 wrong = [torch.linalg.inv(eye + J.T @ J / math.sqrt(gamma)), torch.linalg.inv(J.T @ J / gamma)]
 claims.check("D17", gradient_at(right) < 1e-9, "linear decoder: the cost is stationary at Eq. 83")
 claims.check("D17", min(map(gradient_at, wrong)) > 0.1, "and neither with the root of gamma nor without the identity")
+
+falling = (1e-4, 1e-6, 1e-8)
+rates = [torch.stack([theory.optimal_eigenvalues(M[None], g)[0].amax() / g for g in falling]) for M in (J, 0 * J)]
+claims.check_close("E5", rates[0] * torch.linalg.svdvals(J)[-1] ** 2, 1.0, rtol=1e-3, says="no zero singular value: all eigenvalues fall as gamma")
+claims.check_close("E5", rates[1] * torch.tensor(falling), 1.0, rtol=1e-12, says="no nonzero one, as printed: all stay at one")
 
 # %% [markdown]
 # **Exercise 04.1** (4 minutes). Return $\Sigma_z$ of Eq. 83 for one Jacobian `J` of shape (d, κ) and a number `gamma`.
@@ -254,6 +263,10 @@ plt.show()
 #
 # *Prediction.* Of the clean dimensions each contributes $s^2 \lambda \approx \gamma$. So $\mathbb E\, \lVert x - \hat
 # x(z) \rVert^2 \approx r\,\gamma$ with noise. Without noise the error is smaller still.
+#
+# > **Reading note (E6).** Eqs. 74 to 77 print $f_{\mu_x}(x)$ for $f_{\mu_x}[f_{\mu_z}(x)]$, and add the noise outside. It
+# > belongs inside, $f_{\mu_x}[f_{\mu_z}(x) + S_z \varepsilon]$. For the linear data above, with $\kappa = d$ so that all
+# > three readings can be formed, the first cell below gives their errors in closed form.
 
 # %%
 vae, gamma = rungs[6][0], ladder[6]
@@ -269,6 +282,13 @@ noisy, plain = (d * torch.stack([getattr(m, name).mean() for m in found]) for na
 claims.check_close("D12", noisy[5:], r * torch.tensor(ladder[5:]), rtol=0.35, says="with noise the squared error is about r gamma, so it goes to 0")
 claims.check_below("D12", plain[5:] / noisy[5:], 0.5, "without noise it is less than half of that")
 claims.check_below("D12", moved(1 - is_clean), 0.05 * moved(is_clean), "noise of variance one in the other dimensions changes x by far less")
+
+best = theory.linear_optimum(C, d, 1e-4)
+W, miss = best.weights, torch.eye(d, dtype=torch.float64) - best.weights @ best.encoder
+plain = (miss @ C @ miss.T).trace()
+claims.check_close("E6", (plain + (W @ best.sigma_z @ W.T).trace()) / (r * 1e-4), 1.0, rtol=1e-3, says="linear, noise inside the decoder: the error is r gamma")
+claims.check_above("E6", plain + best.sigma_z.trace(), d - r, "noise outside: the error stays above d - r")
+claims.check_above("E6", ((W - torch.eye(d, dtype=torch.float64)) @ C).norm(), 0.1, "decoding x itself does not give x back")
 
 # %% alt="Squared error with and without noise against γ; with noise it lies on the line r γ, without noise below"
 fig, ax = plt.subplots(figsize=(6, 3.2))

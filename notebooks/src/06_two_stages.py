@@ -158,6 +158,9 @@ plt.show()
 # \sqrt{\gamma_2}\, \varepsilon$ are closer to codes than $N(0, I)$ was. In training, every step draws fresh $z \sim
 # q(z \mid x)$. The settings `gamma` and `until` hold $\gamma_2$ at a value for a share of the training, and free it
 # then.
+#
+# > **Reading note (E8, D33).** Section 5 says that the second stage has less than 5 % of the parameters. The second cell
+# > below counts them, for the paper's networks on grey images of side 28 and colour images of side 32 and 64.
 
 # %%
 def second_stage(vae, x, epochs, gamma=0.1, until=0.3, seed=0):
@@ -175,6 +178,13 @@ gap_z, gap_u = metrics.mmd2(z, normal), metrics.mmd2(u, normal)
 error_1, error_2 = metrics.energy_distance(normal, z_test), metrics.energy_distance(z_sampled, z_test)
 claims.check_below("D20", gap_u, gap_z / 2, "toy: the MMD between codes and N(0, I) is more than halved")
 claims.check_below("D20", error_2, error_1 / 2, "toy: the distance between sampled and encoded codes is more than halved")
+
+with torch.device("meta"):  # counted, and never made
+    nets = [networks.mlp(64, 64, (1024,) * 3), *(networks.infogan(c, side) for c, side in ((1, 28), (3, 32), (3, 64)))]
+    extra, *sizes = (sum(p.numel() for p in models.vae(pair).parameters()) for pair in nets)
+shares = torch.tensor([extra / (extra + size) for size in sizes])
+claims.refute("D33", bool((shares > 0.05).all()), "on no data set is the second stage less than 5 % of the parameters")
+claims.check_close("E8", shares, [1 / 4, 1 / 5, 1 / 16], atol=0.01, says="it is about a quarter, a fifth and a sixteenth")
 
 # %% alt="Samples of the second stage form the same five clusters as the codes; the second codes u form a round cloud"
 p_value = permutation_test(u[:500], normal[:500])[2]
