@@ -23,8 +23,8 @@ def plane(r=2, d=4, density="gaussian"):
     return manifolds.manifold("smooth_graph", density, r=r, d=d, bend=0.0)
 
 
-def graph(r, d, bend=0.25):
-    return toys.standardised(manifolds.manifold("smooth_graph", r=r, d=d, bend=bend))
+def graph(r, d, **options):
+    return toys.standardised(manifolds.manifold("smooth_graph", r=r, d=d, **options))
 
 
 # ---- several models as one ------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def idle(found, r):
 
 
 def test_a_curve_is_learned_to_its_theory():
-    truth, gammas = graph(1, 3, bend=0.5), (1e-1, 1e-2, 1e-3)
+    truth, gammas = graph(1, 3), (1e-1, 1e-2, 1e-3)
     found = [toys.measure(rung, truth) for rung in toys.train(truth, 3, gammas, steps=(400, 600, 600))]
     for rung in found[1:]:
         assert rung.gap.min() > -0.02 and rung.gap.max() < 0.15

@@ -27,6 +27,8 @@ from vaelab._inputs import check_positive_int
 from vaelab.manifolds import Manifold
 from vaelab.models import Autoencoder
 
+BETAS = (0.9, 0.99)  # Adam's: gradients grow as γ falls, and a longer memory of their squares lets steps run away
+NEGLIGIBLE = 1e-5  # weight of a quadrature node beside the largest: no training run meets data so far out
 N_DATA = 2**17  # points drawn for a training run: each is met a few times by a member, as good as fresh ones
 
 
@@ -199,7 +201,7 @@ def _settle(
     some = x[: -(-steps // epochs) * rows]
     training.fit(
         model, some, epochs=epochs, batch_size=rows, lr=lr, schedule=training.Cosine(), gamma_schedule=anneal,
-        seed=seed, device="cpu", progress=False,
+        betas=BETAS, seed=seed, device="cpu", progress=False,
     )  # fmt: skip
 
 
@@ -214,7 +216,7 @@ class Measured:
         gap: cost minus the certified optimum ½ (d − r) log(2πγ) + H(μ_gt), in nats, shape (S,).
         error: E ‖x − x̂(z)‖² / d over z ~ q, shape (S,).
         error_at_mean: the same at z = μ_z, shape (S,).
-        eigenvalues: λ_j at n points, ascending, shape (S, n, κ).
+        eigenvalues: λ_j at n draws of x, ascending, shape (S, n, κ).
         frobenius: mean relative error of Eq. 83, shape (S,).
         kl_eq83: mean KL from q to the Gaussian of Eq. 83's covariance in nats, shape (S,).
     """
@@ -244,31 +246,34 @@ class Measured:
 def measure(members: Sequence[Autoencoder], truth: Manifold, n: int = 1024, draws: int = 8, seed: int = 0) -> Measured:
     """Hold models of one γ against the theory, at about n quadrature nodes of μ_gt and 2 · `draws` draws of z at each.
 
+    The λ_j are those at n draws of x, so that a share of them is a share of the data.
+
     Args:
         members: trained models, as of one rung of `train`.
         truth: what they were trained on.
         n: points; the averages over x are a quadrature, so that 1024 are enough.
         draws: antithetic pairs ±ε of noise at each point.
-        seed: of the noise.
+        seed: of the noise and of the draws of x.
     """
     u, w = truth.density.nodes(n)
+    u, w = u[w > NEGLIGIBLE * w.max()], w[w > NEGLIGIBLE * w.max()]
     dtype, gamma = next(members[0].parameters()).dtype, members[0].gamma
     x, w = truth.embed(u).to(dtype), w / w.sum()
     eps = torch.randn(draws, *x.shape[:1], members[0].latent_dim, generator=torch.Generator().manual_seed(seed)).to(x)
     rows = [_measure_one(model, x, w, torch.cat([eps, -eps]), gamma) for model in members]
-    error, error_at_mean, kl, frobenius, kl_eq83 = torch.tensor([row[:5] for row in rows], dtype=torch.float64).T
+    error, error_at_mean, kl, frobenius, kl_eq83 = torch.tensor(rows, dtype=torch.float64).T
     data_term = truth.d * (error / gamma + math.log(2 * math.pi * gamma))
     gap = 0.5 * data_term + kl - theory.certified_optimum(truth, gamma)
-    eigenvalues = torch.stack([row[5] for row in rows])
+    points = truth.sample(n, seed=seed).to(dtype)
+    eigenvalues = torch.stack([model.codes(points).eigenvalues().double() for model in members])
     return Measured(gamma, data_term, 2 * kl, gap, error, error_at_mean, eigenvalues, frobenius, kl_eq83)
 
 
-def _measure_one(model: Autoencoder, x: Tensor, w: Tensor, eps: Tensor, gamma: float) -> tuple:
+def _measure_one(model: Autoencoder, x: Tensor, w: Tensor, eps: Tensor, gamma: float) -> list[float]:
     q = model.codes(x)
     errors = torch.stack([(x - model.images(q.at(noise))).square().mean(1) for noise in eps]).mean(0)
     at_mean = (x - model.images(q.mean)).square().mean(1)
     J = theory.decoder_jacobian(model.decode, q.mean).double()
     expected, sigma = theory.optimal_covariance(J, gamma), q.covariance().double()
     frobenius, kl_eq83 = theory.relative_frobenius(sigma, expected), theory.kl_between_covariances(sigma, expected)
-    means = [float(w @ v.double()) for v in (errors, at_mean, q.kl_to_standard_normal(), frobenius, kl_eq83)]
-    return (*means, q.eigenvalues().double())
+    return [float(w @ v.double()) for v in (errors, at_mean, q.kl_to_standard_normal(), frobenius, kl_eq83)]

@@ -67,7 +67,7 @@ plt.show()
 # below that of the Gaussian, since moons are more concentrated. No line is fitted; both are known before training.
 
 # %%
-surface = manifolds.manifold("smooth_graph", r=2, d=6, bend=0.25, frequency=0.8)
+surface = manifolds.manifold("smooth_graph", r=2, d=6)
 measures = {name: toys.standardised(surface.with_density(name)) for name in ("gaussian", "two_moons")}
 d, r, kappa, ladder = 6, 2, 4, (0.1, 0.03, 0.01)
 factor = notebooks.choose(quick=1, full=8)

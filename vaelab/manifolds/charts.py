@@ -123,7 +123,7 @@ def swiss_roll(tightness: float = 0.12, inner: float = 0.3) -> Chart:
     return Chart("Swiss roll", 2, 3, embed, coordinates)
 
 
-def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 0.5, frequency: float = 1.0) -> Chart:
+def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: float = 1.0) -> Chart:
     """A random smooth r-dimensional graph in ℝ^d: x = A u + B sin(W u + b), AᵀA = I, and B made orthogonal to A.
 
     Because AᵀB = 0, u = Aᵀx: the map is an embedding whatever the draw.
@@ -132,8 +132,8 @@ def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 0.5, frequency: fl
         r: dimension of the manifold.
         d: dimension of the space, ≥ r.
         seed: of A, B, W and b.
-        bend: how far the graph leaves the plane A u.
-        frequency: scale of W.
+        bend: how steep the waves are beside the plane A u, root mean square, at frequency 1.
+        frequency: radians of a wave to a unit of length, root mean square. Both mean the same for every r and d.
 
     Raises:
         ValueError: d < r.
@@ -153,9 +153,9 @@ def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 0.5, frequency: fl
         return torch.randn(*shape, dtype=torch.float64, generator=generator)
 
     A = torch.linalg.qr(randn(d, r)).Q
-    B = bend * randn(d, waves)
-    B = B - A @ (A.T @ B)
-    W, b = frequency * randn(waves, r), 2 * math.pi * torch.rand(waves, dtype=torch.float64, generator=generator)
+    B = randn(d, waves)
+    B = bend * math.sqrt(2 * r / (waves * max(d - r, 1))) * (B - A @ (A.T @ B))
+    W, b = frequency / math.sqrt(r) * randn(waves, r), 2 * math.pi * torch.rand(waves, dtype=torch.float64, generator=generator)
     return Chart(f"smooth graph r={r} d={d}", r, d, lambda u: u @ A.T + torch.sin(u @ W.T + b) @ B.T, lambda x: x @ A)
 
 

@@ -235,8 +235,8 @@ def _clean_output(output: Any, count: int, alt: str | None) -> None:
     data.pop(WIDGET_VIEW, None)
     if "image/png" in data:
         data["image/png"] = _smaller(data["image/png"])
-        if alt:
-            output.metadata["image/png"] = {**output.metadata.get("image/png", {}), "alt": alt}
+    for kind in {"image/png", "image/gif"} & data.keys() if alt else ():
+        output.metadata[kind] = {**output.metadata.get(kind, {}), "alt": alt}
 
 
 def _smaller(png: str) -> str:

@@ -62,6 +62,7 @@ def fit(
     batch_size: int = 100,
     lr: float = 1e-3,
     schedule: Callable[[float, int], float] | None = None,
+    betas: tuple[float, float] = (0.9, 0.999),
     weight_decay: float = 0.0,
     gamma_lr: float = 10.0,
     gamma_schedule: Callable[[float], float | None] | None = None,
@@ -87,6 +88,8 @@ def fit(
         batch_size: rows a step (all rows, where there are fewer).
         lr: Adam's step size.
         schedule: factor on `lr` as a function of (epoch, epochs), as `HalveEvery` or `Cosine`.
+        betas: Adam's memory for the gradient and for its square. Where γ falls fast the gradients grow fast, and a
+            second one of 0.99 keeps up with them.
         weight_decay: weight of ½‖θ‖² on all parameters but γ, as Adam's L2 term.
         gamma_lr: factor on `lr` for log γ where it is learned. Adam moves a parameter by about `lr` a step, so a short
             run needs more than 1; 2 is what the authors' code does, which learns log √γ.
@@ -118,6 +121,8 @@ def fit(
     check_positive_int("epochs", epochs), check_positive_int("batch_size", batch_size)
     check_positive("lr", lr), check_positive("gamma_lr", gamma_lr)
     check_weight("weight_decay", weight_decay), check_weight("checkpoint_every", checkpoint_every)
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas: expected two numbers in [0, 1), got {betas!r}")
     if gamma_schedule is not None and model.gamma is None:
         raise ValueError("gamma_schedule: this model's likelihood has no γ; expected None")
     check_choice("precision", precision, PRECISIONS)
@@ -125,7 +130,8 @@ def fit(
     rows, digest = _feed(model, data, device, flip)
     settings = {
         "epochs": epochs, "batch_size": min(batch_size, len(rows)), "lr": lr, "schedule": repr(schedule),
-        "weight_decay": weight_decay, "gamma_lr": gamma_lr, "gamma_schedule": repr(gamma_schedule), "seed": seed,
+        "betas": list(betas), "weight_decay": weight_decay, "gamma_lr": gamma_lr,
+        "gamma_schedule": repr(gamma_schedule), "seed": seed,
         "n": len(rows), "model": model.spec(), "data": digest, "flip": flip, "precision": precision, "compile": compile,
     }
     state = _State(model, settings, schedule, gamma_schedule, device)

@@ -45,7 +45,7 @@ class _State:
         ]
         groups = [{**group, "full_lr": group["lr"]} for group in groups if group["params"]]
         fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in model.parameters())
-        self.optimizer = torch.optim.Adam(groups, fused=fused)
+        self.optimizer = torch.optim.Adam(groups, betas=tuple(settings["betas"]), fused=fused)
 
     def set_rates(self) -> None:
         """Set the step size and γ to what the schedules say for this step."""
