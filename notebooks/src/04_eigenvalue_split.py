@@ -183,7 +183,7 @@ plt.show()
 # train side by side. *Prediction*: two eigenvalues fall, each in proportion to $\gamma$, two stay.
 
 # %%
-truth = toys.standardised(manifolds.manifold("smooth_graph", r=2, d=6))
+truth = toys.standardised(manifolds.manifold("smooth_graph", r=2, d=6, bend=0.7))
 ladder = (3.0, 1.5, 0.7, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 factor, n_seeds = notebooks.choose(quick=(1, 3), full=(4, 5))
 steps = [factor * n for n in (60, 80, 100, 150, 200, 250, 300, 300, 400)]

@@ -1,0 +1,100 @@
+"""Trained toys against theory, more sharply than a notebook has time for. `pytest -s` prints every figure."""
+
+import statistics
+
+import pytest
+import torch
+
+from vaelab import likelihoods, manifolds, theory, toys, training
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def toy(name, **options):
+    return toys.standardised(manifolds.manifold(name, **options))
+
+
+def shown(values, digits=3):
+    return " ".join(f"{float(v):.{digits}g}" for v in values)
+
+
+@pytest.mark.parametrize(
+    ("r", "d", "kappa", "ladder", "steps", "slope_error", "gap"),
+    [
+        (1, 3, 3, (1e-1, 1e-2, 1e-3, 1e-4), (2000, 2000, 2000, 2500), 0.005, 0.05),
+        (2, 10, 5, (1e-1, 1e-2, 1e-3), (2000, 2000, 2500), 0.01, 0.25),
+    ],
+)
+def test_the_cost_follows_the_certified_optimum(r, d, kappa, ladder, steps, slope_error, gap):
+    truth = toy("smooth_graph", r=r, d=d)
+    found = [toys.measure(rung, truth) for rung in toys.train(truth, kappa, ladder, steps)]
+    for s in range(5):
+        slope, _ = theory.slope_in_log_gamma(ladder[:3], [m.cost[s] for m in found[:3]])
+        print(f"r={r} d={d} seed {s}: slope / expected {slope / ((d - r) / 2):.4f}")
+        assert abs(slope / ((d - r) / 2) - 1) < slope_error
+    for m in found:
+        print(f"  γ = {m.gamma:.0e}: gaps in nats {shown(m.gap)}")
+        assert m.gap.min() > -0.02 and m.gap[: len(found)].max() < gap
+
+
+@pytest.mark.parametrize(("r", "d", "kappa", "floor"), [(1, 3, 3, 5e-7), (2, 10, 5, 2e-6), (3, 20, 6, 1e-4)])
+def test_a_learned_gamma_falls_far(r, d, kappa, floor):
+    truth = toy("smooth_graph", r=r, d=d)
+    models = toys.members(truth, kappa)
+    for model in models:
+        model.likelihood = likelihoods.Gaussian("optimal")
+    stacked = toys.stack(models)
+    x = truth.sample(2**17, seed=0)
+    run = training.fit(
+        stacked, x, epochs=80, batch_size=1280, lr=1e-2, betas=toys.BETAS, schedule=training.Cosine(), device="cpu",
+        progress=False,
+    )
+    print(f"r={r} d={d}: γ = {stacked.gamma:.2g} after {80 * (2**17 // 1280)} steps, {run.seconds:.0f} s for five seeds")
+    assert stacked.gamma <= floor
+
+
+NAMED = [
+    ("sine_curve", {}, 3),
+    ("arc", {"opening": 3.1416}, 3),
+    ("graph_surface", {}, 4),
+    ("smooth_graph", {"r": 2, "d": 10}, 5),
+    ("smooth_graph", {"r": 3, "d": 20}, 8),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "kappa"), NAMED)
+def test_every_seed_splits_on_named_manifolds_of_one_chart(name, options, kappa):
+    truth = toy(name, **options)
+    for m in (toys.measure(rung, truth) for rung in toys.train(truth, kappa, (1e-2, 1e-3), (1500, 1500))):
+        print(f"{truth.chart.name}, γ = {m.gamma:.0e}: exact {shown(a.fraction for a in m.active)}, "
+              f"Eq. 83 {shown(m.frobenius)} (Frobenius), {shown(m.kl_eq83)} nats")  # fmt: skip
+        assert all(a.modal == truth.r and a.fraction >= 0.99 for a in m.active)
+        assert m.frobenius.max() < 0.01
+        assert m.eigenvalues[:, :, truth.r :].amin(2).median(1).values.min() > 0.95
+
+
+def test_random_manifolds_split_from_nearly_every_start():
+    """r = 1..4 in d = 20 with κ = 10, five manifolds of each r, three initialisations of each."""
+    right, best_exact, frobenius = [], [], []
+    for r in (1, 2, 3, 4):
+        for seed in range(5):
+            truth = toy("smooth_graph", r=r, d=20, seed=seed)
+            (rung,) = toys.train(truth, 10, steps=3000, n_seeds=3)
+            m = toys.measure(rung, truth, n=512)
+            right += [a.modal == r for a in m.active]
+            best_exact.append(m.active[int(m.cost.argmin())].fraction)
+            frobenius += m.frobenius.tolist()
+            print(f"r={r} manifold {seed}: r_hat {[a.modal for a in m.active]}, exact {shown(a.fraction for a in m.active)}")
+    n_best = sum(exact >= 0.99 for exact in best_exact)
+    print(f"r_hat = r in {sum(right)} of {len(right)}; the cheapest of three exact on {n_best} of {len(best_exact)} "
+          f"manifolds; Eq. 83: median {statistics.median(frobenius):.4f}")  # fmt: skip
+    assert sum(right) >= 0.95 * len(right) and n_best >= 18
+    assert statistics.median(frobenius) < 0.005
