@@ -103,6 +103,12 @@ def captioned(widget: ipywidgets.Widget, caption: str) -> ipywidgets.VBox:
     return ipywidgets.VBox([ipywidgets.Label(caption), widget], layout={"flex": "0 0 auto"})
 
 
+def row_names(names: Sequence[str], height: int) -> ipywidgets.VBox:
+    """Labels one below the other, as far apart as the rows of a strip are high."""
+    labels = [ipywidgets.Label(name, layout={"height": f"{height}px", "margin": "0px"}) for name in names]
+    return ipywidgets.VBox(labels, layout={"flex": "0 0 auto", "margin": "0 8px 0 0"})
+
+
 def slider(name: str, value: float, low: float, high: float, step: float = 0.05, **more: Any) -> ipywidgets.FloatSlider:
     """A labelled slider for a number between `low` and `high`."""
     return ipywidgets.FloatSlider(

@@ -85,20 +85,21 @@ class PosteriorRow(View):
         self.range_x, self.range_y = (
             ipywidgets.FloatRangeSlider(
                 value=(-3, 3), min=-3, max=3, step=0.05, description=f"brush {n}", readout_format=".1f",
-                style={"description_width": "60px"}, layout={"width": "300px"},
+                style={"description_width": "60px"}, layout={"width": "330px"},
             )
             for n in "xy"
         )
         for each in (self.cursor_x, self.cursor_y):
-            each.layout.width, each.style.description_width = "300px", "60px"
+            each.layout.width, each.style.description_width = "330px", "60px"
         self.decoded, self.nearest, self.spectra = picture(), picture(), picture()
         self.figures, self._said = ipywidgets.HTML(), ipywidgets.Label()
-        title = ipywidgets.HTML(f"<b>{html.escape(self.name)}</b>")
-        tops = ipywidgets.HBox([title, self.density, self.x, self.y, self._said])
-        sliders = ipywidgets.VBox([self.cursor_x, self.cursor_y, self.range_x, self.range_y])
-        pictures = ipywidgets.HBox([captioned(self.decoded, "cursor"), captioned(self.nearest, "nearest point")])
-        side = ipywidgets.VBox([pictures, sliders])
-        self.children = (tops, ipywidgets.HBox([self.canvas, side]), ipywidgets.HBox([self.figures, self.spectra]))
+        title = ipywidgets.HTML(f'<b style="white-space: nowrap">{html.escape(self.name)}</b>')
+        tops = ipywidgets.HBox([title, self.density, self.x, self.y])
+        pictures = ipywidgets.VBox([captioned(self.decoded, "cursor"), captioned(self.nearest, "nearest point")])
+        pairs = ((self.cursor_x, self.cursor_y), (self.range_x, self.range_y))
+        sliders = [ipywidgets.HBox(pair) for pair in pairs]
+        panels = ipywidgets.VBox([self.canvas, self._said, *sliders])
+        self.children = (tops, ipywidgets.HBox([panels, pictures]), ipywidgets.HBox([self.figures, self.spectra]))
 
     # ---- the plane and the density ----------------------------------------------------------------------------------
 
@@ -154,6 +155,7 @@ class PosteriorRow(View):
         ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
         ax.set_title("singular values of the codes / √n", fontsize=8)
         ax.tick_params(labelsize=7)
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(fontsize=7, frameon=False)
         self.spectra.value = Plot(figure).png()
 

@@ -17,8 +17,8 @@ from vaelab._inputs import check_images, check_positive, check_positive_int, che
 from vaelab.models import Autoencoder, evaluating
 from vaelab.plots import COLORS
 from vaelab.posteriors import DiagonalNormal, Point
-from vaelab.widgets._view import Plot, View, picture, pixels_to_png
-from vaelab.widgets.latent import pixel_scale, strip_pixels
+from vaelab.widgets._view import Plot, View, picture, pixels_to_png, row_names
+from vaelab.widgets.latent import PAD, pixel_scale, strip_pixels
 from vaelab.widgets.spaces import subject
 
 
@@ -148,15 +148,13 @@ class GammaPath(View):
     def _build(self) -> None:
         self.step = ipywidgets.IntSlider(0, 0, len(self.gammas) - 1, description="step")
         self.said, self.image, self.plot = ipywidgets.HTML(), picture(), picture()
-        height = self._originals.shape[-2] * self._scale + 2
-        rows = ("images", "reconstructions", "samples")
-        names = ipywidgets.VBox([ipywidgets.Label(row, layout={"height": f"{height}px"}) for row in rows])
+        names = row_names(("images", "reconstructions", "samples"), self._originals.shape[-2] * self._scale + 2 * PAD)
         tops = ipywidgets.HBox([self.step, self.said])
         self.children = (tops, ipywidgets.HBox([names, self.image]), self.plot)
         self._listen(self.step, self.redraw)
 
     def _figure(self) -> None:
-        figure = Figure(figsize=(9, 2.7), dpi=100, layout="constrained")
+        figure = Figure(figsize=(8.4, 2.6), dpi=100, layout="constrained")
         left, right = figure.subplots(1, 2)
         j = np.arange(1, self.eigenvalues.shape[1] + 1)
         self._bars = left.bar(j, np.ones(len(j)), color=COLORS["q"], width=0.7, label="encoder")
@@ -166,6 +164,7 @@ class GammaPath(View):
             self._diagonals = left.plot(j, j, "x", color=COLORS["data"], markersize=4, label="its diagonal")[0]
             moving.append(self._diagonals)
         left.set(xlabel="index j", ylabel="λ of Σ_z", ylim=(0, 1.15))
+        left.xaxis.get_major_locator().set_params(integer=True)
         left.axhline(0.5, color="0.6", linestyle=":")
         left.legend(fontsize=8, frameon=False, loc="upper left", ncols=3)
         falling = len(self.gammas) > 1 and self.gammas[-1] < self.gammas[0]

@@ -12,7 +12,7 @@ from torch import Tensor
 from vaelab._inputs import check_positive, check_positive_int, check_seed
 from vaelab.densities import SecondStage
 from vaelab.plots import COLORS, image_grid, to_png
-from vaelab.widgets._view import View, captioned, dropdown, picture, pixels_to_png, slider
+from vaelab.widgets._view import View, captioned, dropdown, picture, pixels_to_png, row_names, slider
 from vaelab.widgets.spaces import PRIOR, Space, Subject, lerp, slerp, subject
 
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -102,7 +102,7 @@ class LatentTraversal(View):
             check_positive("limit", limit)
         super().__init__()
         height = self.subject.x.shape[-2]
-        self._scale, self._strip_scale = pixel_scale(height, size), pixel_scale(height, 84)
+        self._scale, self._strip_scale = pixel_scale(height, size), pixel_scale(height, 68)
         self._limit, self._n_strip, self._seed = limit, n_strip, int(seed)
         self._build(min(n_sliders, self.subject.spaces["z"].latent_dim))
         self._pick()
@@ -229,27 +229,27 @@ class Interpolator(View):
         first, second: `IntSlider`s, the two images.
         position: `FloatSlider` t from 0 to 1.
         strip: a row of pictures for each of `ways`, the column nearest to t framed.
-        image: the pictures at t, one below the other as in the strip.
+        image: the pictures at t, to the right of the strip, a row each.
         ways: names of the rows, such as "z straight" and "u arc".
 
     Raises:
         TypeError, ValueError: parts that do not fit together; see `spaces.subject`.
     """
 
-    def __init__(self, model: Any, images: Any, density: Any = None, *, n_strip: int = 11, size: int = 64) -> None:
+    def __init__(self, model: Any, images: Any, density: Any = None, *, n_strip: int = 11, size: int = 56) -> None:
         self.subject: Subject = subject(model, images, density)
         check_positive_int("n_strip", n_strip)
         super().__init__()
         self._scale, self._n_strip = pixel_scale(self.subject.x.shape[-2], size), n_strip
         last = len(self.subject.x) - 1
-        self.first = ipywidgets.IntSlider(0, 0, last, description="first image")
-        self.second = ipywidgets.IntSlider(min(1, last), 0, last, description="second image")
+        wide = {"description_width": "initial"}
+        self.first = ipywidgets.IntSlider(0, 0, last, description="first image", style=wide)
+        self.second = ipywidgets.IntSlider(min(1, last), 0, last, description="second image", style=wide)
         self.position = slider("position t", 0.5, 0.0, 1.0, 0.01)
         self.strip, self.image = picture(), picture()
         self.ways = tuple(f"{name} {way}" for name in self.subject.spaces for way in ("straight", "arc"))
         height = self.subject.x.shape[-2] * self._scale + 2 * PAD
-        names = ipywidgets.VBox([ipywidgets.Label(way, layout={"height": f"{height - 4}px"}) for way in self.ways])
-        rows = ipywidgets.HBox([names, self.strip, ipywidgets.Label("at t:"), self.image])
+        rows = ipywidgets.HBox([row_names(self.ways, height), self.strip, self.image])
         self.children = (ipywidgets.HBox([self.first, self.second]), self.position, rows)
         for each in (self.first, self.second):
             self._listen(each, self._picked)

@@ -32,7 +32,7 @@ class Scatter:
         side: screen pixels of a panel's height and width, about.
     """
 
-    def __init__(self, titles: Sequence[str], side: int = 250) -> None:
+    def __init__(self, titles: Sequence[str], side: int = 220) -> None:
         n, dpi = len(titles), 100
         self.figure = Figure(figsize=(n * side / dpi, (side + 30) / dpi), dpi=dpi)
         self.canvas = FigureCanvasAgg(self.figure)

@@ -194,7 +194,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
     Source: Shoemake (1985); White (2016), Section 2.1.
 
-    >>> slerp(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 2.0]), torch.tensor([0.5])).norm().item()
+    >>> round(slerp(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 2.0]), torch.tensor([0.5])).norm().item(), 6)
     2.0
     """
     cosine = torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=0).clamp(-1, 1)

@@ -123,7 +123,7 @@ class TheoremOneView(_TheoremView):
             value=(-1, 1), min=-5, max=5, step=0.05, description="set A", readout_format=".2f",
             layout={"width": "380px"},
         )
-        figure = Figure(figsize=(9.6, 2.6), dpi=100)
+        figure = Figure(figsize=(8.6, 2.5), dpi=100)
         self._ax, kl, spectrum = figure.subplots(1, 3, width_ratios=[1.4, 1, 1])
         figure.subplots_adjust(left=0.05, right=0.99, bottom=0.19, top=0.9, wspace=0.22)
         self._area = self._ax.add_patch(Rectangle((0, 0), 1, 1, color=COLORS["fixed"], alpha=0.25, linewidth=0))
@@ -135,7 +135,7 @@ class TheoremOneView(_TheoremView):
         self._ax.legend(fontsize=8, frameon=False, loc="upper right")
         self._plot = Plot(figure, [self._area, self._model, self._data, *self._static(kl, spectrum)])
         controls = ipywidgets.HBox([self.density, self.t, self.latent_dim])
-        self.children = (controls, ipywidgets.HBox([self.region, self.said]), self.image)
+        self.children = (controls, self.region, self.said, self.image)
         self._listen(self.density, self._chosen)
         for each in (self.t, self.latent_dim, self.region):
             self._listen(each, self.redraw)
@@ -217,7 +217,7 @@ class TheoremTwoView(_TheoremView):
         self.chart.value = chart
         self.place, self.radius = slider("A's place", 0.0, -2.0, 2.0), slider("A's radius", 0.5, 0.05, 1.5)
         self._n_pixels = n_pixels
-        figure = Figure(figsize=(11.2, 2.8), dpi=100)
+        figure = Figure(figsize=(9.6, 2.5), dpi=100)
         self._ax, self._cost, kl, spectrum = figure.subplots(1, 4)
         figure.subplots_adjust(left=0.03, right=0.99, bottom=0.17, top=0.9, wspace=0.27)
         blank = np.zeros((n_pixels, n_pixels))
@@ -239,7 +239,7 @@ class TheoremTwoView(_TheoremView):
         moving = [self._map, *frame, self._curve, self._disc, self._line, self._dot, *self._static(kl, spectrum)]
         self._plot = Plot(figure, moving)
         tops = ipywidgets.HBox([self.chart, self.density, self.t, self.latent_dim])
-        self.children = (tops, ipywidgets.HBox([self.place, self.radius, self.said]), self.image)
+        self.children = (tops, ipywidgets.HBox([self.place, self.radius]), self.said, self.image)
         for each in (self.density, self.chart):
             self._listen(each, self._chosen)
         for each in (self.t, self.latent_dim, self.place, self.radius):
