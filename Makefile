@@ -27,6 +27,7 @@ test: $(STAMP)
 
 test-notebooks: $(STAMP)
 	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_notebooks.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long tests/test_experiments.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -40,6 +41,7 @@ notebooks: $(STAMP)
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mmd.py
+	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/imports.py
 
 clean:

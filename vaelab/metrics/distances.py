@@ -123,11 +123,15 @@ def frechet_distance(x: Any, y: Any) -> float:
     """
     x, y = as_rows(x, y)
     (mean_x, cov_x), (mean_y, cov_y) = ((s.mean(0), s.T.cov().reshape(s.shape[1], -1)) for s in (x, y))
-    root = _psd_sqrt(cov_x)
-    cross = torch.linalg.eigvalsh(root @ cov_y @ root).clamp(min=0).sqrt().sum()
+    root = _factor(cov_x)  # R Rᵀ = C_x, and Rᵀ C_y R has the eigenvalues of C_x C_y
+    cross = torch.linalg.eigvalsh(root.T @ cov_y @ root).clamp(min=0).sqrt().sum()
     return max(0.0, float((mean_x - mean_y).square().sum() + cov_x.trace() + cov_y.trace() - 2 * cross))
 
 
-def _psd_sqrt(matrix: Tensor) -> Tensor:
+def _factor(matrix: Tensor) -> Tensor:
+    """R with R Rᵀ = `matrix`: Cholesky's, or where it is singular its symmetric root, which takes longer."""
+    lower, failed = torch.linalg.cholesky_ex(matrix)
+    if not failed:
+        return lower
     values, vectors = torch.linalg.eigh(matrix)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
