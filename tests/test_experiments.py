@@ -522,6 +522,10 @@ def test_the_machine_names_the_device(monkeypatch):
 def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
     asked = {"cwd": Path(experiments.__file__).parent, "capture_output": True, "text": True, "check": False}
     head = subprocess.run(["git", "rev-parse", "HEAD"], **asked).stdout.strip()
+    experiments.commit.cache_clear()
     assert (experiments.commit() or "").rstrip("+") == head
     monkeypatch.setenv("PATH", str(tmp_path))
+    assert (experiments.commit() or "").rstrip("+") == head  # asked once
+    experiments.commit.cache_clear()
     assert experiments.commit() is None
+    experiments.commit.cache_clear()

@@ -130,6 +130,7 @@ def run_cells(cells: Sequence[Cell], place: Place) -> list[Outcome]:
         if pick_device(place.device).type == "cpu":
             torch.set_num_threads(1)  # cells run side by side, and one thread gives the same floats everywhere
         started = time.perf_counter()
+        commit()  # before hours of training, in which the checkout may change
         world = load_world(cells[0], place)
         resumed = any(folder.glob("*.state.safetensors"))
         first = train_first(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,12 @@ def machine(device: str | torch.device = "cpu") -> dict[str, Any]:
     return {**told, "threads": torch.get_num_threads(), "device": device.type, "device_name": name}
 
 
+@lru_cache(maxsize=1)
 def commit() -> str | None:
-    """The commit of the checkout this package sits in, with a + where files differ from it; None without git."""
+    """The commit of the checkout this package sits in, with a + where files differ from it; None without git.
+
+    Asked once: what a process has imported does not change when the checkout does.
+    """
     here = Path(__file__).resolve().parents[2]
     if not (here / "pyproject.toml").is_file():
         return None

@@ -32,6 +32,7 @@ class Settings:
         model: the first stage: "vae", "ce" (cross-entropy), "flow", "wae-mmd", "wae-gan" or "ae".
         second_halve_every: the same for the second stage; twice `halve_every` unless given.
         second_hidden: width of the second stage's three hidden layers.
+        gamma_lr: as in `training.fit`, in the first stage.
         latent_weight: λ of "wae-mmd" and "wae-gan"; that of `vaelab.models` unless given.
     """
 
@@ -50,6 +51,7 @@ class Settings:
     model: str = "vae"
     second_halve_every: int | None = None
     second_hidden: int = 1024
+    gamma_lr: float = 10.0
     latent_weight: float | None = None
 
     def __post_init__(self) -> None:
@@ -57,6 +59,7 @@ class Settings:
         for name in ("latent_dim", "epochs", "second_epochs", "batch_size", "second_hidden"):
             check_positive_int(name, getattr(self, name))
         check_positive("lr", self.lr), check_positive("second_lr", self.second_lr)
+        check_positive("gamma_lr", self.gamma_lr)
         check_weight("weight_decay", self.weight_decay), check_weight("halve_every", self.halve_every)
         if self.second_halve_every is not None:
             check_weight("second_halve_every", self.second_halve_every)
@@ -129,7 +132,8 @@ def train_first(
     run = training.fit(
         model, images.train, epochs=settings.epochs, batch_size=settings.batch_size, lr=settings.lr,
         schedule=HalveEvery(settings.halve_every) if settings.halve_every else Cosine(),
-        weight_decay=settings.weight_decay, seed=settings.seed, device=device, progress=progress, label="first stage",
+        weight_decay=settings.weight_decay, gamma_lr=settings.gamma_lr, seed=settings.seed, device=device,
+        progress=progress, label="first stage",
         checkpoint=folder / "stage1.state.safetensors" if folder else None, checkpoint_every=checkpoint_every,
     )
     return model, run

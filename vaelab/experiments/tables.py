@@ -152,8 +152,8 @@ class Profile:
 
 _QUICK = {
     "epochs": 4, "second_epochs": 40, "lr": 1e-3, "second_lr": 1e-3, "halve_every": 0, "second_halve_every": 0,
-    "bn_momentum": 0.05, "second_hidden": 512,
-}
+    "bn_momentum": 0.05, "second_hidden": 512, "gamma_lr": 50.0,
+}  # few steps: log γ moves by lr · gamma_lr in each, and must come down by some 5 nats
 PROFILES = {
     profile.name: profile
     for profile in (
