@@ -285,9 +285,9 @@ claims.check_below("D12", moved(1 - is_clean), 0.05 * moved(is_clean), "noise of
 
 best = theory.linear_optimum(C, d, 1e-4)
 W, miss = best.weights, torch.eye(d, dtype=torch.float64) - best.weights @ best.encoder
-plain = (miss @ C @ miss.T).trace()
-claims.check_close("E6", (plain + (W @ best.sigma_z @ W.T).trace()) / (r * 1e-4), 1.0, rtol=1e-3, says="linear, noise inside the decoder: the error is r gamma")
-claims.check_above("E6", plain + best.sigma_z.trace(), d - r, "noise outside: the error stays above d - r")
+missed = (miss @ C @ miss.T).trace()
+claims.check_close("E6", (missed + (W @ best.sigma_z @ W.T).trace()) / (r * 1e-4), 1.0, rtol=1e-3, says="linear, noise inside the decoder: the error is r gamma")
+claims.check_above("E6", missed + best.sigma_z.trace(), d - r, "noise outside: the error stays above d - r")
 claims.check_above("E6", ((W - torch.eye(d, dtype=torch.float64)) @ C).norm(), 0.1, "decoding x itself does not give x back")
 
 # %% alt="Squared error with and without noise against γ; with noise it lies on the line r γ, without noise below"
