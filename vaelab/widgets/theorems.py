@@ -21,7 +21,6 @@ LINE = ("skewed", "bimodal", "valley", "narrow", "half_line", "gaussian", "stude
 PLANE = ("arc", "sine_curve")
 MAX_LATENT_DIM = 6
 SCORES = torch.linspace(-1.5, 1.5, 9, dtype=torch.float64)  # of the points x where the KL is shown
-MASS_NODES = 2**13
 HERMITE_NODES = 60
 FAR = -80.0  # exp below it is taken as e^-80: numbers too small for a normal float cost a hundred times as much
 
@@ -29,8 +28,12 @@ FAR = -80.0  # exp below it is taken as e^-80: numbers too small for a normal fl
 class _TheoremView(View):
     """What both views share: t, κ, the density, and the panels of KL and eigenvalues.
 
+    Masses are sums over `mass_nodes` nodes: enough while √γ is above some 18 / mass_nodes times the map's slope.
+
     The KL of κ codes is that of r codes to rounding (claim D5), and is computed with r.
     """
+
+    mass_nodes = 2**13
 
     def __init__(self, names: Sequence[str], density: str, t: float, t_max: float, latent_dim: int) -> None:
         check_choice("density", density, names)
@@ -56,7 +59,7 @@ class _TheoremView(View):
         self.truth, self._vae = truth, theory.optimal_vae(truth)
         self._x = truth.embed(theory.from_noise(truth.density, SCORES[:, None]))
         self._rate = theory.kl_rate_exact(self._vae, self._x)
-        u, self._weights = truth.density.nodes(MASS_NODES)  # as `theory.mass_of_set` has them, found once for all t
+        u, self._weights = truth.density.nodes(self.mass_nodes)  # those of `theory.mass_of_set`, for all t
         self._nodes, self._mass = truth.embed(u), (None, 0.0)
 
     def _static(self, kl: Axes, spectrum: Axes) -> list:
@@ -92,7 +95,7 @@ class _TheoremView(View):
         if self._mass[0] != known_by:
             self._mass = (known_by, self.truth.mass(region))
         self.values |= {"mass": model, "mass_limit": self._mass[1]}
-        return f"mass of A: {model:.6f} under the model, {self._mass[1]:.6f} under the data"
+        return f"mass of A: {model:.5f} under the model, {self._mass[1]:.5f} under the data"
 
 
 class TheoremOneView(_TheoremView):
@@ -116,6 +119,8 @@ class TheoremOneView(_TheoremView):
     Raises:
         ValueError: an unknown density, t or latent_dim out of range.
     """
+
+    mass_nodes = 2**15
 
     def __init__(self, density: str = "bimodal", t: float = 10.0, latent_dim: int = 2) -> None:
         super().__init__(LINE, density, t, 1e5, latent_dim)
@@ -270,7 +275,7 @@ class TheoremTwoView(_TheoremView):
     def _density(self, gamma: float) -> Tensor:
         """p_θt on the grid: N(f(z), γ I) summed over z, √γ no thinner than half a pixel."""
         gamma = max(gamma, self._thin)
-        squares = torch.cdist(self._grid, self._means, compute_mode="donot_use_mm_for_euclid_dist").square_()
+        squares = torch.cdist(self._grid, self._means).square_()
         p = squares.mul_(-0.5 / gamma).clamp_(min=FAR).exp_() @ self._shares / (2 * torch.pi * gamma)
         return p.reshape(self._n_pixels, self._n_pixels)
 
