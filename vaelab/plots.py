@@ -219,19 +219,20 @@ def table_figure(filled: Any) -> Figure:
     labels, columns = filled.labels, filled.columns
     printed = [c for c in columns if any(filled.entries[r, c].paper is not None for r in labels)]
     heights = [len(labels)] + ([len(labels)] if printed else [])
-    size = (2.2 + 2.6 * len(columns), 1.1 + 0.32 * sum(heights))
+    quantity = {"frechet": "Fréchet distance", "mmd2": "MMD²"}[filled.table.rows[0].measure[0]]
+    size = (2.2 + 2.6 * len(columns), 1.3 + 0.32 * sum(heights))
     figure = plt.figure(figsize=size)
     axes = figure.subplots(len(heights), len(columns), squeeze=False, sharey=True)
     for ax, column in zip(axes[0], columns, strict=True):
         entries = [filled.entries[r, column] for r in labels]
         _table_panel(ax, labels, [e.mean for e in entries], [e.sd for e in entries], COLORS["q"])
-        ax.set_title(f"{column}, here")
+        ax.set(title=f"{column}, here", xlabel=quantity)
     for ax, column in zip(axes[1] if printed else [], columns, strict=False):
         entries = [filled.entries[r, column] for r in labels]
         _table_panel(ax, labels, [e.paper for e in entries], [e.paper_sd for e in entries], COLORS["data"])
         ax.set_title(f"{column}, paper ({filled.table.published})")
-        if column not in printed:
-            ax.set_visible(False)
+        ax.set_visible(column in printed)
+        ax.tick_params(labelleft=column == printed[0])
     return figure
 
 
