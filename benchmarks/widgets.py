@@ -4,7 +4,7 @@ Each event is one assignment to a control, which returns when every picture that
 the front end adds is not in it. The column "cpu" is the median time on the processor: with one thread, what an idle
 machine would take.
 
-    python benchmarks/widgets.py [--events 100] [--threads 2] [--json FILE]
+    python benchmarks/widgets.py [--events 100] [--threads 1] [--json FILE]
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def in_u(view):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=100)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
