@@ -9,21 +9,24 @@ import test_densities
 import test_likelihoods
 import test_metrics
 import test_models
+import test_networks
 import test_posteriors
 import test_regularizers
 import test_training
 
-from vaelab import densities, likelihoods, metrics, models, posteriors, regularizers, training
+from vaelab import densities, likelihoods, metrics, models, networks, posteriors, regularizers, training
 
 
 def put(monkeypatch, owner, name, old, new):
     """Replace a function by one whose source has `new` for `old`."""
     function = inspect.getattr_static(owner, name)
-    source = textwrap.dedent(inspect.getsource(getattr(function, "fget", function)))
+    function = getattr(function, "fget", function)
+    source, home = textwrap.dedent(inspect.getsource(function)), sys.modules[function.__module__]
     assert old in source, f"{name} no longer contains {old!r}"
-    scope = dict(vars(sys.modules[owner.__module__ if inspect.isclass(owner) else owner.__name__]))
+    scope = dict(vars(home))
     exec(compile(source.replace(old, new), f"<{name} with a slip>", "exec"), scope)
-    monkeypatch.setattr(owner, name, scope[name])
+    for place in (owner,) if inspect.isclass(owner) else (owner, home):  # a package shows what a module of it holds
+        monkeypatch.setattr(place, name, scope[name])
 
 
 KL_DIAGONAL = (posteriors.DiagonalNormal, "kl_to_standard_normal")
@@ -36,7 +39,7 @@ def kl(kind):
 
 
 def frechet():
-    test_metrics.test_frechet_distance_is_that_of_scipys_root(3)
+    test_metrics.test_frechet_distance_is_that_of_scipys_root(3, 0)
 
 
 def mmd():
@@ -139,6 +142,45 @@ SLIPS = {
         regularizers.SquaredNorm, "__call__", "0.5 * self.beta", "self.beta",
         lambda: test_regularizers.test_squared_norm_is_half_the_squared_length(1),
     ),
+    "WAE's MMD with the diagonal in": (
+        regularizers.MMD, "__call__", "(others * (imq", "(1 * (imq",
+        lambda: test_regularizers.test_mmd_is_the_mean_over_pairs(1.0),
+    ),
+    "WAE's MMD with the cross term once": (
+        regularizers.MMD, "__call__", "within - 2 * imq", "within - imq",
+        lambda: test_regularizers.test_mmd_is_the_mean_over_pairs(1.0),
+    ),
+    "the discriminator's loss in the encoder's": (
+        regularizers.Adversary, "forward", "(own - own.detach())", "own",
+        test_regularizers.test_adversary_is_minus_log_d,
+    ),
+    "a discriminator that helps the encoder": (
+        regularizers.Adversary, "forward", "name: p.detach()", "name: p",
+        test_regularizers.test_each_player_gets_the_gradient_of_its_own_loss_and_no_other,
+    ),
+    "an encoder that helps the discriminator": (
+        regularizers.Adversary, "forward", "self.own_loss(z.detach()", "self.own_loss(z",
+        test_regularizers.test_each_player_gets_the_gradient_of_its_own_loss_and_no_other,
+    ),
+    "the sign of the flow's log-determinant flipped": (
+        posteriors.FlowNormal, "log_prob", "- log_det", "+ log_det",
+        test_posteriors.test_log_prob_of_a_flow_is_the_change_of_variables,
+    ),
+    "log q + log p for the KL": (
+        posteriors.FlowNormal, "kl_at", "self.log_prob(z) + 0.5", "self.log_prob(z) - 0.5",
+        test_posteriors.test_a_flow_is_a_density_and_kl_at_is_unbiased,
+    ),
+    "joint training without the first KL": (
+        models.Joint, "forward", "q.kl_at(z) + sum(", "sum(",
+        test_models.test_joint_training_minimises_both_objectives_in_one_sum,
+    ),
+    "SAME padding with its odd zero before": (
+        networks.parts, "same_padding", "total // 2, total - total // 2", "total - total // 2, total // 2",
+        lambda: test_networks.test_convolutions_are_tensorflows(8, 3, 2),
+    ),
+    "every image mirrored": (
+        training.feed.Feed, "batch", "< 0.5", "< 1.5", test_training.test_half_of_the_images_are_mirrored_each_time,
+    ),
     "the mean code decoded in training": (
         models.Autoencoder, "loss_terms", "q.rsample(generator)", "q.mean",
         test_models.test_the_objective_is_the_negative_elbo,
@@ -171,8 +213,12 @@ SLIPS = {
         test_densities.test_many_draws_come_near_where_it_is_not,
     ),
     "MMD with the cross term once": (metrics, "mmd2", "- 2 * _mean", "- _mean", mmd),
-    "MMD with the diagonal in": (metrics, "_mean_within", "square.sum() - square.trace()", "square.sum()", mmd),
-    "a kernel of distances for one of squares": (metrics, "_squared_distances", "(min=0)", "(min=0).sqrt_()", mmd),
+    "MMD with the diagonal in": (
+        metrics.distances, "_mean_within", "square.sum() - square.trace()", "square.sum()", mmd,
+    ),
+    "a kernel of distances for one of squares": (
+        metrics.distances, "_squared_distances", "(min=0)", "(min=0).sqrt_()", mmd,
+    ),
     "Fréchet with the cross term once": (metrics, "frechet_distance", "- 2 * cross", "- cross", frechet),
     "Fréchet without the root": (metrics, "frechet_distance", "clamp(min=0).sqrt()", "clamp(min=0)", frechet),
     "λ above the threshold counted": (

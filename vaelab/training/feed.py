@@ -50,12 +50,11 @@ class Feed:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @torch.no_grad()
     def batch(self, index: Tensor, generator: torch.Generator) -> Tensor:
         """The rows of those numbers, shape (batch, *image_shape)."""
         rows = self.rows[index]
         if isinstance(rows, Point):
-            return rows.rsample(generator)
+            return rows.rsample(generator).detach()
         x = rows.to(self.given).div_(255).to(self.dtype) if rows.dtype == torch.uint8 else rows
         if self.flip:
             mirrored = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
