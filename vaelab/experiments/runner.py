@@ -88,7 +88,7 @@ def _with_data(
             yield from those
         except Exception as error:
             said = advice(error)
-            say(f"{data_set}: {len(those)} cells cannot run: {said}")
+            say(f"{data_set}: {len(those)} of the cells cannot run: {said.splitlines()[0]}")
             outcomes.update({cell: Outcome(cell, failed=said) for cell in those})
 
 
@@ -101,7 +101,7 @@ def _groups(cells: list[Cell]) -> list[list[Cell]]:
 
 def _told(outcome: Outcome) -> str:
     if outcome.failed:
-        return f"failed: {outcome.failed}"
+        return f"failed: {outcome.failed.splitlines()[0]}"
     measured, seconds = outcome.told["measured"], outcome.told["seconds"]["whole"]
     return f"Fréchet distance {measured['frechet']:.2f} (floor {measured['floor']:.2f}), {seconds:.0f} s"
 
