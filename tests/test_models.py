@@ -1,6 +1,7 @@
 """One class, four choices: the objective is the papers' sum, and a model survives every way of moving it."""
 
 import copy
+import json
 import math
 import pickle
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from vaelab import densities, likelihoods, models, networks, posteriors, regularizers
+from vaelab import checkpoints, densities, likelihoods, models, networks, posteriors, regularizers
 from vaelab.models import Autoencoder
 
 CATALOGUE = {
@@ -137,6 +138,20 @@ def test_a_moved_model_is_the_same_model(name, move):
     assert again.spec() == model.spec() and not again.training
     x = images(model)
     assert torch.equal(again.reconstruct(x), model.reconstruct(x)) and again.gamma == model.gamma
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_saved_model_is_the_same_model(name, tmp_path):
+    model = make(name).train(False)
+    x = images(model)
+    density = densities.StandardNormal().fit(model, x)
+    checkpoints.save(tmp_path / "run", model, density)
+    again = checkpoints.load(tmp_path / "run")
+    assert json.dumps(again.model.spec()) == json.dumps(model.spec()) and not again.model.training
+    assert torch.equal(again.model.reconstruct(x), model.reconstruct(x)) and again.model.gamma == model.gamma
+    assert torch.equal(again.sample(3), model.images(density.sample(3)))
+    terms, expected = (m.loss_terms(x, torch.Generator().manual_seed(0)) for m in (again.model, model))
+    assert torch.equal(terms.nll, expected.nll) and torch.equal(terms.latent, expected.latent)
 
 
 def test_precision_and_mode_move_too():

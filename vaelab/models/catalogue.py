@@ -87,7 +87,7 @@ def wae_gan(
 
     Args:
         networks: encoder and decoder.
-        weight: λ ≥ 0, beside ‖x − x_hat‖² / 2γ.
+        weight: λ ≥ 0, beside ‖x − x_hat‖² / 2γ, which grows with the image: 10 suits 28×28, 1 suits 8×8.
         gamma: the decoder variance.
         hidden, rate: of the discriminator, as for `regularizers.Adversary`.
     """
