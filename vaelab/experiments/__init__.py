@@ -5,7 +5,15 @@ What is measured is said with it: the features of a Fréchet distance, the numbe
 
 from vaelab.experiments.cells import Outcome, Place, read_cell, run_cells
 from vaelab.experiments.demonstration import demo, demo_pictures
-from vaelab.experiments.measuring import N_SAMPLES, commit, fit_densities, machine, measure, measure_stages
+from vaelab.experiments.measuring import (
+    N_SAMPLES,
+    commit,
+    fit_densities,
+    machine,
+    measure,
+    measure_stages,
+    noise_by_direction,
+)
 from vaelab.experiments.printing import Entry, Filled, as_markdown, as_text, fill
 from vaelab.experiments.protocols import PROTOCOLS
 from vaelab.experiments.runner import failures, run_table
@@ -51,6 +59,7 @@ __all__ = [
     "machine",
     "measure",
     "measure_stages",
+    "noise_by_direction",
     "published",
     "read_cell",
     "run_cells",

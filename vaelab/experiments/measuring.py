@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab import densities, metrics, models
+from vaelab import densities, metrics, models, posteriors
 from vaelab._inputs import pick_device
 from vaelab.data import Images
 from vaelab.features import FeatureSpace, features_for
@@ -93,7 +93,8 @@ def measure_stages(
     Returns:
         Plain data: "gamma", "active_dims", "reconstruction_error" (per pixel, test images), "mmd2" of each stage's
         codes to N(0, I), "spectra" of each, "eigenvalues" (means over the test images), "histogram" (of λ_j, see
-        `metrics.eigenvalue_counts`) and "n_codes"; with a second stage "second_gamma".
+        `metrics.eigenvalue_counts`), "noise" (see `noise_by_direction`) and "n_codes"; with a second stage
+        "second_gamma".
     """
     q_test, z = model.codes(images.test), densities.draw(model.codes(images.train[:n]), seed)
     eigenvalues = q_test.eigenvalues()
@@ -107,6 +108,7 @@ def measure_stages(
         "spectra": {name: metrics.singular_values(c).tolist() for name, c in codes.items()},
         "eigenvalues": eigenvalues.mean(0).tolist(),
         "histogram": metrics.eigenvalue_counts(eigenvalues).tolist(),
+        "noise": noise_by_direction(model, q_test[:500], seed),
         "n_codes": len(z),
     }
     return told | ({"second_gamma": second.gamma} if second is not None else {})
@@ -125,6 +127,22 @@ def machine(device: str | torch.device = "cpu") -> dict[str, Any]:
         name = module.get_device_name(device) if hasattr(module, "get_device_name") else device.type
     told = {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
     return {**told, "threads": torch.get_num_threads(), "device": device.type, "device_name": name}
+
+
+def noise_by_direction(model: models.Autoencoder, q: posteriors.Point, seed: int = 0) -> dict[str, Any]:
+    """What noise along each principal direction of the mean Σ_z does to the images of up to 32 codes.
+
+    Source: Dai & Wipf (2019), Figs. 1b and 10.
+
+    Returns:
+        "eigenvalues" of the mean Σ_z, ascending, the images' "variance" for each (see `metrics.direction_variance`),
+        and their "rank_correlation": near −1 by the theory, None where all eigenvalues are equal.
+    """
+    values, vectors = torch.linalg.eigh(q.covariance().double().mean(0))
+    variance = metrics.direction_variance(model.images, q.mean[:32], vectors.T, n_draws=4, seed=seed)
+    equal = values.max() == values.min() or variance.max() == variance.min()
+    rho = None if equal else metrics.rank_correlation(values, variance)
+    return {"eigenvalues": values.tolist(), "variance": variance.tolist(), "rank_correlation": rho}
 
 
 @lru_cache(maxsize=1)
