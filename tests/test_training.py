@@ -13,7 +13,7 @@ import torch
 from vaelab import _files, likelihoods, metrics, models, networks, training
 from vaelab._inputs import pick_device
 from vaelab.posteriors import DiagonalNormal
-from vaelab.training import Anneal, Cosine, HalveEvery, Hold, TrainingDiverged, feed
+from vaelab.training import Anneal, Cosine, HalveEvery, Hold, TrainingDiverged, acceleration, feed
 
 N, D, BATCH, EPOCHS = 50, 4, 8, 6  # six steps an epoch, and two rows left over
 
@@ -606,6 +606,32 @@ def test_compiled_networks_train_as_plain_ones_do(monkeypatch):
     np.testing.assert_allclose(compiled.history["loss"], plain.history["loss"], rtol=1e-5)
     for name, value in plain.model.state_dict().items():
         torch.testing.assert_close(value, compiled.model.state_dict()[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: networks.infogan(1, 8, 2),
+        lambda: networks.resnet(1, 8, 2, 2, base=2),
+        lambda: networks.wae(1, 8, 2, base=2),
+    ],
+    ids=["infogan", "resnet", "wae"],
+)
+def test_what_cuda_would_be_given(build, monkeypatch):
+    with networks.seeded(0):
+        model = models.vae(build())
+    terms, asked = model.eval().loss_terms(pictures(), torch.Generator().manual_seed(0)), []
+    monkeypatch.setattr(torch, "compile", lambda f, mode: asked.append(mode) or f)
+    with acceleration.accelerated(model, torch.device("cuda"), "tf32", compile=True):
+        assert asked == ["reduce-overhead"] * 2 and torch.get_float32_matmul_precision() == "high"
+        images = [p for p in model.parameters() if p.ndim == 4]
+        assert images and all(p.is_contiguous(memory_format=torch.channels_last) for p in images)
+        again = model.loss_terms(pictures(), torch.Generator().manual_seed(0))
+        torch.testing.assert_close(again, terms, rtol=1e-4, atol=1e-3)
+        sum(model.train().loss_terms(pictures())).mean().backward()
+        torch.optim.Adam(model.parameters(), fused=True).step()
+    assert torch.get_float32_matmul_precision() == "highest" and "forward" not in vars(model.decoder)
+    assert np.isfinite(fit(model, pictures(), epochs=1).history["loss"]).all()
 
 
 # ---- too little memory ---------------------------------------------------------------------------------------------
