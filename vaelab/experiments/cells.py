@@ -227,13 +227,16 @@ def _measure(
 ) -> dict[str, Any]:
     images, seed = world.images, cell.settings.seed
     n = min(cell.profile.n_samples, len(images.train))  # as many as in the floor
-    told = measure_stages(images, model, second, seed, n)
+    rebuilt = model.reconstruct(images.test)
+    told = measure_stages(images, model, second, seed, n, rebuilt)
     density = densities.StandardNormal().fit_codes(model.codes(images.train[:2])) if second is None else second
     z = density.sample(n, seed)
     fake = world.space.over(protocols.samples(model.images(z), cell.protocol), place.device)
-    again = protocols.samples(model.reconstruct(images.test), cell.protocol)
-    rebuilt = metrics.frechet_distance(world.space.over(again, place.device), world.real)
-    frechet = {"frechet": metrics.frechet_distance(fake, world.real), "floor": world.floor, "reconstructions": rebuilt}
+    again = world.space.over(protocols.samples(rebuilt, cell.protocol), place.device)
+    frechet = {
+        "frechet": metrics.frechet_distance(fake, world.real), "floor": world.floor,
+        "reconstructions": metrics.frechet_distance(again, world.real),
+    }
     return {**frechet, "n_fake": n, **told, **world.space.scores(fake, world.real, seed)}
 
 

@@ -87,8 +87,16 @@ def measure_stages(
     second: densities.SecondStage | None = None,
     seed: int = 0,
     n: int = N_SAMPLES,
+    rebuilt: Tensor | None = None,
 ) -> dict[str, Any]:
     """What a table's cell tells of the codes, for any model, with or without a second stage.
+
+    Args:
+        images: the data set.
+        model, second: trained.
+        seed: of every draw.
+        n: how many codes are compared with N(0, I).
+        rebuilt: reconstructions of the test images, where they are at hand.
 
     Returns:
         Plain data: "gamma", "active_dims", "reconstruction_error" (per pixel, test images), "mmd2" of each stage's
@@ -97,13 +105,14 @@ def measure_stages(
         "second_gamma".
     """
     q_test, z = model.codes(images.test), densities.draw(model.codes(images.train[:n]), seed)
+    rebuilt = model.images(q_test.mean) if rebuilt is None else rebuilt
     eigenvalues = q_test.eigenvalues()
     codes = {"stage 1": z} | ({"stage 2": second.codes(z, seed + 1)} if second is not None else {})
     normal = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed + 2))
     told = {
         "gamma": model.gamma,
         "active_dims": metrics.active_dims(eigenvalues),
-        "reconstruction_error": metrics.mean_squared_error(images.test, model.images(q_test.mean)),
+        "reconstruction_error": metrics.mean_squared_error(images.test, rebuilt),
         "mmd2": {name: metrics.mmd2(c, normal) for name, c in codes.items()},
         "spectra": {name: metrics.singular_values(c).tolist() for name, c in codes.items()},
         "eigenvalues": eigenvalues.mean(0).tolist(),
