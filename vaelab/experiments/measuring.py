@@ -139,7 +139,7 @@ def machine(device: str | torch.device = "cpu") -> dict[str, Any]:
 
 
 def noise_by_direction(model: models.Autoencoder, q: posteriors.Point, seed: int = 0) -> dict[str, Any]:
-    """What noise along each principal direction of the mean Σ_z does to the images of up to 32 codes.
+    """What noise along each principal direction of the mean Σ_z does to the images of up to 16 codes.
 
     Source: Dai & Wipf (2019), Figs. 1b and 10.
 
@@ -148,7 +148,7 @@ def noise_by_direction(model: models.Autoencoder, q: posteriors.Point, seed: int
         and their "rank_correlation": near −1 by the theory, None where all eigenvalues are equal.
     """
     values, vectors = torch.linalg.eigh(q.covariance().double().mean(0))
-    variance = metrics.direction_variance(model.images, q.mean[:32], vectors.T, n_draws=4, seed=seed)
+    variance = metrics.direction_variance(model.images, q.mean[:16], vectors.T, n_draws=4, seed=seed)
     equal = values.max() == values.min() or variance.max() == variance.min()
     rho = None if equal else metrics.rank_correlation(values, variance)
     return {"eigenvalues": values.tolist(), "variance": variance.tolist(), "rank_correlation": rho}
