@@ -17,7 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab.exercises.catalogue import EXERCISES, Exercise
+from vaelab.exercises import catalogue, latent
+from vaelab.exercises.catalogue import Exercise
+
+EXERCISES = catalogue.EXERCISES | latent.EXERCISES
 
 RTOL = 1e-5
 

@@ -1,0 +1,370 @@
+# %% [markdown]
+# # 11 · Walks through latent space
+#
+# | | |
+# | --- | --- |
+# | You will be able to | predict from the encoder alone which directions of a code change the picture, and by how much |
+# | You need | notebook 04 (Σ_z and its eigenvalues); notebook 06 helps for the last section |
+# | Time | 40 minutes to read; quick: half a minute to run, full: some minutes on a GPU |
+# | Source | Dai & Wipf (2019), Section 3, Eq. 83, Figs. 1b and 10; White (2016), Section 2.1 |
+#
+# Pictures that morph as a slider is dragged are what most people have seen of a VAE. They are shown to say: look, it has
+# understood. What do they say, exactly? Theorem 4 gives an answer in numbers. The encoder's own variances tell in
+# advance which sliders do nothing, and the others too. You can hold it against your hand on the mouse.
+
+# %%
+# %matplotlib inline
+import matplotlib.pyplot as plt
+import torch
+
+from vaelab import (
+    claims,
+    data,
+    densities,
+    exercises,
+    metrics,
+    models,
+    networks,
+    notebooks,
+    plots,
+    theory,
+    training,
+    widgets,
+)
+from vaelab.widgets import gamma_path, lerp, slerp
+
+plots.use_style()
+torch.set_num_threads(1)  # networks this small are slower on two
+colors = plots.COLORS
+
+# %% [markdown]
+# ## A model, and the way it came
+#
+# We train one VAE with $\kappa = 24$ latent dimensions at six values of $\gamma$, one after another. Each starts from the
+# weights of the one before. The first value is the largest variance of the data in any direction, where nothing is
+# worth encoding yet (notebook 01); the last is $0.01$. All six are kept. The last one is the model that we walk in.
+
+# %%
+digits = data.load_images(notebooks.choose(quick="digits", full="mnist"))
+x, d = digits.test[:360], digits.test[0].numel()
+top = torch.linalg.eigvalsh(torch.cov(digits.train[:5000].double().flatten(1).T))[-1]
+gammas = torch.logspace(torch.log10(top).item(), -2, 6).tolist()
+with networks.seeded(0):
+    start = models.vae(networks.mlp(digits.shape, 24, notebooks.choose(quick=(128, 128), full=(512, 512))))
+run = gamma_path(start, digits.train, gammas, epochs=12, batch_size=128, lr=notebooks.choose(3e-3, 1e-3), progress=False)
+
+# %%
+gamma, vae = run[-1]
+q = vae.codes(x)
+lam, order = q.sigma.square().mean(0).sort()  # variances of the encoder's axes, smallest first
+
+# %% [markdown]
+# ## Which slider does something
+#
+# **Claim D27.** Noise on $z$ along a direction with small $\lambda$ changes the image; along one with $\lambda \approx 1$
+# it does not.
+#
+# **Assumption.** The encoder is at its optimum for this decoder, and diagonal. Let $J$ be the decoder's Jacobian at the
+# code and $s_j^2 = \lVert J_j \rVert^2$ the squared length of its $j$-th column. Noise of variance 1 along $z_j$ moves
+# the image by $J_j\, \varepsilon$. To first order that is a variance of $s_j^2$, summed over pixels. And by Eq. 83, for a
+# diagonal encoder,
+#
+# $$\lambda_j = \frac{\gamma}{\gamma + s_j^2} \qquad\Longleftrightarrow\qquad s_j^2 = \gamma \Big( \frac{1}{\lambda_j} - 1 \Big).$$
+#
+# **Prediction.** The left side is read off the encoder, the right side off the decoder. Nobody told the one about the
+# other, but training should have. So rank the directions by $\lambda_j$ and by the change of the image: the two orders
+# are opposite, a rank correlation near $-1$. More than that, the points lie on the curve above. Noise of variance 1 is
+# not small, so expect the saturated images to fall somewhat below it.
+
+# %%
+change = d * metrics.direction_variance(vae.images, q.mean)[order]
+predicted = gamma * (1 / lam.double() - 1)
+claims.check_below("D27", metrics.rank_correlation(lam, change), -0.95, "digits: small λ, large change of the image, in order")
+claims.check_close("D27", (change / predicted)[lam < 0.5].log(), 0, atol=0.4, says="digits: and the change is γ (1/λ − 1), within a factor of 1.5")
+claims.check_above("D27", change[0], 20 * change[-4:].max(), "digits: it is more than twenty times as large at the smallest λ as at the largest four")
+
+# %% alt="Change of the image against λ on logarithmic axes: points fall along the curve γ(1/λ − 1), slightly below it"
+fig, ax = plt.subplots(figsize=(5.5, 3.2))
+curve = torch.linspace(lam[0], lam[-1], 200)
+ax.loglog(curve, gamma * (1 / curve - 1), color=colors["exact"], label="γ (1/λ − 1)")
+ax.loglog(lam, change, "o", color=colors["q"], label="measured, noise of variance 1")
+ax.set(xlabel="λ, variance of the axis under the encoder", ylabel="variance of the image")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# Each point is one latent dimension. Two decades of change lie between the first and the last, and the curve was drawn
+# without looking at a single decoded image. The points bend off at the right, where almost nothing is left to measure, and
+# the spread there is how far this short training is from its optimum.
+#
+# **Exercise 11.1** (3 minutes). Return $s_j^2$, the change of the image that the encoder foretells, from its *log
+# variances* $\log\lambda_j$ and $\gamma$.
+#
+# <details><summary>Hint</summary>Solve λ = γ / (γ + s²) for s². What does s² become at λ = 1?</details>
+
+# %% tags=["stub"]
+def foretold_change(log_var, gamma):
+    return ...
+
+
+# %% tags=["solution"]
+def foretold_change(log_var, gamma):
+    return gamma * (torch.exp(-log_var) - 1)
+
+
+# %%
+exercises.check("11.1", foretold_change)
+
+# %% [markdown]
+# ## With your own eyes
+#
+# Now as pictures. One image's code; a row for each of the six directions with the smallest $\lambda$, then for the two
+# with the largest. Each row goes from $-3$ to $3$ along its direction and leaves the other coordinates as they are.
+
+# %% alt="Eight rows of digits. Along the first six the picture changes, in some rows into another digit; along the last two it stays as it is"
+chosen = [*order[:6].tolist(), *order[-2:].tolist()]
+walks = q.mean[0].repeat(8, 11, 1)
+for row, j in enumerate(chosen):
+    walks[row, :, j] = torch.linspace(-3, 3, 11)
+fig, ax = plt.subplots(figsize=(5, 3.8))
+plots.show_images(ax, vae.images(walks.flatten(0, 1)), "six small λ, two large", columns=11)
+plt.show()
+
+# %% [markdown]
+# The upper rows change; the lower two show eleven times the same picture. Look closely at an upper row: its ends are not
+# always digits. At three standard deviations of the prior the code may be one that no training image has. A walk shows
+# what the *decoder* does. Whether anything lives there is another question, that of notebook 12.
+
+# %% tags=["widget", "nbval-ignore-output"]
+widgets.LatentTraversal(vae, x, labels=digits.test_labels[:360])
+
+# %% [markdown]
+# **Question.** Drag the first slider through its whole range, and then the last. How small must $\lambda$ be before you
+# can see a change? Compare with the figure: which change, in variance of the image, is the least your eye detects? Then
+# press *mean code* and *draw*: is what you get a digit?
+#
+# ## Noise that nobody sees
+#
+# **Claim D12** (Theorem 4). As $\gamma \to 0$, every $z \sim q(z \mid x)$ decodes to $x$, whatever the noise. This sounds
+# like a contradiction to the last section, where noise changed the image a lot. It is not: there every direction got
+# noise of variance 1. The encoder gives each direction noise of variance $\lambda_j$, so its change is
+#
+# $$\lambda_j\, s_j^2 = \gamma\, (1 - \lambda_j) \;\le\; \gamma .$$
+#
+# A direction that matters gets little noise, a direction that gets much noise does not matter. The product never
+# exceeds $\gamma$, and the sum over directions is $\gamma\, \hat r$ with $\hat r = \sum_j (1 - \lambda_j)$, a count of
+# active dimensions that needs no threshold. **Prediction.** Both hold at each of the six $\gamma$ at which the code is
+# in use, and the sum falls with $\gamma$.
+
+# %%
+def noise_seen(model, q, seed=0):
+    change = model.images(densities.draw(q, seed)) - model.images(q.mean)
+    return change.flatten(1).square().sum(1).double().mean()
+
+
+codes = [model.codes(x) for _, model in run]
+total = torch.stack([noise_seen(model, q_x) for (_, model), q_x in zip(run, codes, strict=True)])
+soft = torch.stack([(1 - q_x.sigma.square()).sum(1).double().mean() for q_x in codes])
+expected = soft * torch.tensor(gammas)
+own = d * metrics.direction_variance(lambda e: vae.images(q.mean + q.sigma * e), torch.zeros_like(q.mean))[order]
+
+# %%
+claims.check_close("D12", total[2:], expected[2:], rtol=0.25, says="digits: all noise together changes the image by γ times the active dimensions")
+claims.check_below("D12", total[3:], total[2:-1], "digits: and it falls with γ, once the code is in use")
+claims.check_below("D12", own.max(), 1.5 * gamma, "digits: no direction's own noise changes the image by much more than γ")
+
+# %% alt="Left: own noise changes the image by at most γ in every direction, along the line γ(1 − λ). Right: all noise together falls with γ along its prediction"
+fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3))
+left.plot(lam, gamma * (1 - lam), color=colors["exact"], label="γ (1 − λ)")
+left.plot(lam, own, "o", color=colors["q"], label="measured, noise of variance λ")
+left.set(xlabel="λ", ylabel="variance of the image", ylim=(0, 1.6 * gamma), title=f"γ = {gamma:.2g}, each direction")
+right.loglog(gammas, expected, color=colors["exact"], label="γ Σ (1 − λ)")
+right.loglog(gammas, total, "o", color=colors["q"], label="measured")
+right.set(xlabel="γ", title="all directions together")
+right.invert_xaxis()
+left.legend()
+right.legend()
+plt.show()
+
+# %% [markdown]
+# Left: between the direction that matters most and the one that matters least lie two decades of slope, but their own
+# noise shows nearly the same, or less. The encoder has balanced them. Right: at the first $\gamma$ the code is hardly in
+# use and the formula has little to say. From the third on the points follow it.
+#
+# Below, what the six models make of the same images, from the first $\gamma$ to the last.
+
+# %% alt="Seven rows of digits: the originals, then reconstructions that begin as one grey average and sharpen from row to row"
+fig, ax = plt.subplots(figsize=(5.5, 3.2))
+rows = torch.cat([x[:14]] + [model.reconstruct(x[:14]) for _, model in run])
+plots.show_images(ax, rows, "images, then reconstructions as γ falls", columns=14)
+plt.show()
+
+# %% [markdown]
+# At first there is one blurred average for all. Then the coarse features come, one dimension after another, and the
+# details last: the order is that of the variances, as in PCA. The view shows the same run with the spectrum of
+# $\Sigma_z$ and the two terms of the cost.
+
+# %% tags=["widget", "nbval-ignore-output"]
+widgets.GammaPath(run, x)
+
+# %% [markdown]
+# **Question.** From step to step, how many bars drop below the dotted line? Compare the bars with the crosses, which are
+# what the decoder's Jacobian asks for. And look at the samples in the lowest row: do they improve as long as the
+# reconstructions do?
+#
+# ## Axes or eigenvectors
+#
+# The sliders above go along the axes of $z$. Are these the right directions? For a full $\Sigma_z = [I + J^\top J /
+# \gamma]^{-1}$ they would be its eigenvectors, the singular directions of the decoder at this code. A diagonal encoder
+# has only axes. Training turns the decoder so that they fit as well as they can, but $J$ changes from code to code.
+#
+# **Prediction**, an exact one (Schur and Horn). The squared slopes along the axes are the diagonal of $J^\top J$, those along
+# the singular directions its eigenvalues. The sum of the $k$ largest eigenvalues is at least that of the $k$ largest
+# diagonal entries, for each $k$ and every code, with equality when $k = \kappa$. So eigenvectors pack more change into fewer sliders.
+
+# %%
+J = theory.decoder_jacobian(vae.decode, q.mean[:60]).detach().double()
+M = J.mT @ J
+eigenvalues, V = torch.linalg.eigh(M)
+along_v, along_axes = eigenvalues.flip(1).cumsum(1), M.diagonal(dim1=1, dim2=2).sort(1, descending=True).values.cumsum(1)
+assert (along_v - along_axes > -1e-9).all() and torch.allclose(along_v[:, -1], along_axes[:, -1])
+sigma = gamma / (gamma + eigenvalues)
+by_image = [metrics.direction_variance(vae.images, q.mean[i : i + 1], V[i].T) for i in range(6)]
+ranks = [metrics.rank_correlation(sigma[i], by_image[i]) for i in range(6)]
+claims.check_below("D27", ranks, -0.8, "digits: at single codes, along the eigenvectors of Eq. 83, the order holds too")
+
+# %% alt="Share of the decoder's squared slope in the k steepest directions: the curve of the eigenvectors lies a little above that of the axes"
+fig, ax = plt.subplots(figsize=(5.5, 3))
+for sums, name, color in ((along_v, "eigenvectors", "exact"), (along_axes, "axes", "q")):
+    share = (sums / sums[:, -1:]).mean(0)
+    ax.plot(range(1, 25), share, ".-", color=colors[color], label=name)
+ax.set(xlabel="k", ylabel="share of the slope in k directions", ylim=(0, 1.02))
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# The upper curve belongs to the eigenvectors, as it must. The gap is small: on average over codes, training has nearly
+# aligned the axes. That costs something, Hadamard's gap of notebook 04. In the view above choose *eigenvectors* and pick
+# several images: the first slider now means something else for each image, which is the price of local truth.
+#
+# ## The way between two images
+#
+# To go from code $a$ to code $b$ there is the straight line, *lerp*, and the arc, *slerp*:
+#
+# $$\text{lerp} = (1 - t)\, a + t\, b, \qquad \text{slerp} = \frac{\sin((1 - t)\Omega)\, a + \sin(t\Omega)\, b}{\sin\Omega},
+# \qquad \Omega = \angle(a, b).$$
+#
+# The argument for slerp: draws from $N(0, I)$ in $\kappa$ dimensions all have a squared length near $\kappa$, and two of
+# them are nearly orthogonal. Their straight midpoint has squared length $\kappa / 2$, too short to be a typical draw.
+# The arc keeps the length. *Assumption*: the codes are distributed like $N(0, I)$. First the argument as it stands, then the assumption.
+
+# %%
+a, b = torch.randn(2, 4000, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+half = torch.tensor([0.5])
+squared = ((a + b) / 2).square().sum(1)
+assert abs(squared.mean() - 24 / 2) < 5 * squared.std() / 4000**0.5
+ends = [v / v.norm() for v in (a[0], b[0])]
+assert torch.allclose(slerp(*ends, torch.linspace(0, 1, 9)).norm(dim=1), torch.ones(9).double())
+print("ok  the straight midpoint of two normal draws has half their squared length; the arc keeps it")
+
+# %% [markdown]
+# **Exercise 11.2** (6 minutes). Write the arc yourself, for two codes $a, b$ of shape (κ,) and one number $t$.
+#
+# <details><summary>Hint</summary>The angle needs both lengths: cos Ω = a·b / (‖a‖ ‖b‖).</details>
+
+# %% tags=["stub"]
+def arc(a, b, t):
+    return ...
+
+
+# %% tags=["solution"]
+def arc(a, b, t):
+    omega = torch.arccos(a @ b / (a.norm() * b.norm()))
+    return (torch.sin((1 - t) * omega) * a + torch.sin(t * omega) * b) / torch.sin(omega)
+
+
+# %%
+exercises.check("11.2", arc)
+
+# %% [markdown]
+# Now the assumption. Codes are not distributed like $N(0, I)$ (D19). The second stage of notebook 06 has another latent
+# space, $u$, that is closer to it. So there are four ways: straight and arc, in $z$ and in $u$. We judge a midpoint by
+# its density under a mixture of ten Gaussians fitted to the codes. **Prediction.** If length were all, the arc would win in
+# $z$. If the codes fill only some part of the sphere, it need not. Through $u$ the ways should keep to where codes are.
+
+# %%
+rates = {"batch_size": len(digits.train) // 10, "lr": 2e-2, "schedule": training.Cosine()}
+hold = training.Hold(0.8, until=0.5)
+second = densities.SecondStage((64, 64), "silu", epochs=70, **rates, gamma="optimal", gamma_schedule=hold).fit(vae, digits.train)
+ten = densities.GaussianMixture(10).fit(vae, digits.train)
+u = second.vae.codes(q.mean).mean
+pairs = torch.randint(len(x), (300, 2), generator=torch.Generator().manual_seed(0))
+pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+
+
+def midpoints(codes, way):
+    return torch.cat([way(*codes[pair], half) for pair in pairs])
+
+
+# %%
+middle = {f"z {way.__name__}": midpoints(q.mean, way) for way in (lerp, slerp)}
+middle |= {f"u {way.__name__}": second.vae.images(midpoints(u, way)) for way in (lerp, slerp)}
+log_q = {name: ten.log_prob(z).double() for name, z in middle.items()}
+for name in ("lerp", "slerp"):
+    gain = log_q[f"u {name}"] - log_q[f"z {name}"]
+    assert gain.mean() > 5 * gain.std() / len(gain) ** 0.5
+print("ok  midpoints through u lie where codes are denser than midpoints through z, straight and along the arc")
+
+# %% alt="Left: four rows from one digit to another, blurred in the middle. Right: boxes of the log density of midpoints, higher through u than through z"
+t = torch.linspace(0, 1, 9)
+ways = [lerp(*q.mean[:2], t), slerp(*q.mean[:2], t), *(second.vae.images(way(*u[:2], t)) for way in (lerp, slerp))]
+fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 2.9))
+plots.show_images(left, vae.images(torch.cat(ways)), "z lerp, z slerp, u lerp, u slerp", columns=9)
+right.boxplot(list(log_q.values()), vert=False, showfliers=False)
+right.axvline(ten.log_prob(q.mean).median(), color=colors["q"], linestyle=":", label="codes of images")
+right.set(yticks=range(1, 5), yticklabels=list(log_q), xlabel="log density of the midpoint, nats")
+right.invert_yaxis()
+right.legend()
+plt.show()
+
+# %% [markdown]
+# In $z$ the arc is not better here but worse: it goes to the right length, and to a place on the sphere that no image
+# has. The straight way stays nearer to the middle of all codes. Through $u$ both are denser, and the difference
+# between line and arc is small. Note also what the ends of the $u$ rows show: they are not quite the ends of the $z$
+# rows, because the second stage does not reconstruct $z$ exactly. So the argument about length is right, and what it
+# was used for does not follow. It holds where its assumption does.
+
+# %% tags=["widget", "nbval-ignore-output"]
+widgets.Interpolator(vae, x, second)
+
+# %% [markdown]
+# **Question.** Choose two images of one class, then two of classes that look alike (4 and 9), then two that do not (0
+# and 1). On which ways, and for which pairs, is the middle a digit? Would you have chosen the same way by eye as by
+# density?
+#
+# ## Takeaways
+#
+# - The encoder knows the decoder's slopes: $s_j^2 = \gamma\,(1/\lambda_j - 1)$, up to what training left undone.
+# - A slider with $\lambda \approx 1$ does nothing. That is no fault: the dimension is not needed.
+# - The encoder's own noise changes the image by $\gamma$ at most, in every direction: that is Theorem 4 in numbers.
+# - A traversal shows the decoder. It does not show that codes of images lie on the way.
+# - Slerp is right for normal codes. Codes of a VAE are not normal.
+#
+# ## Where it breaks
+#
+# The curve needs an encoder at its optimum. A few epochs at a new $\gamma$, or dead units, and $\lambda$ lags behind the
+# decoder. It is also local: noise of variance 1 leaves the region where $J$ is constant. Deterministic autoencoders have no
+# $\lambda$ at all; there only Eq. 83 is left. And a density in $\kappa$ dimensions, fitted to some hundred codes, is
+# a rough judge of midpoints: another density may rank the ways differently.
+#
+# ## Next
+#
+# Notebook 12 asks where the codes are: $q(z)$ against $N(0, I)$ and against what can be fitted to it. Guess now: seen along any one
+# axis, do the codes look normal?
+#
+# ## References
+#
+# - B. Dai and D. Wipf. Diagnosing and Enhancing VAE Models. ICLR 2019.
+# - T. White. Sampling Generative Networks. arXiv:1609.04468, 2016.
+# - K. Shoemake. Animating Rotation with Quaternion Curves. SIGGRAPH 1985.
+# - I. Schur, 1923, and A. Horn, 1954: diagonal entries against eigenvalues of a symmetric matrix.
