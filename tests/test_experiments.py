@@ -199,7 +199,7 @@ def test_a_cell_measures_what_the_measures_say(whole):
     assert learned["frechet"] != measured["frechet"] and "second_gamma" not in learned
     assert sum(measured["histogram"]) == pytest.approx(1)
     q, noise = model.codes(images.test[:500]), measured["noise"]
-    axes = q.covariance().diagonal(dim1=1, dim2=2).mean(0).sort()  # Σ_z is diagonal: the principal directions are the axes
+    axes = q.covariance().diagonal(dim1=1, dim2=2).mean(0).sort()  # of a diagonal Σ_z
     np.testing.assert_allclose(noise["eigenvalues"], axes.values, rtol=1e-4)
     one = metrics.direction_variance(model.images, q.mean[:16], torch.eye(4)[axes.indices], n_draws=4, seed=0)
     np.testing.assert_allclose(noise["variance"], one, rtol=1e-3)
