@@ -27,14 +27,14 @@ def shown(values, digits=3):
 
 
 @pytest.mark.parametrize(
-    ("r", "d", "kappa", "ladder", "steps", "slope_error", "gap"),
+    ("r", "d", "kappa", "bend", "ladder", "steps", "slope_error", "gap"),
     [
-        (1, 3, 3, (1e-1, 1e-2, 1e-3, 1e-4), (2000, 2000, 2000, 2500), 0.005, 0.05),
-        (2, 10, 5, (1e-1, 1e-2, 1e-3), (2000, 2000, 2500), 0.01, 0.25),
+        (1, 3, 3, 1.0, (1e-1, 1e-2, 1e-3, 1e-4), (2000, 2000, 2000, 2500), 0.005, 0.05),
+        (2, 10, 5, 0.5, (1e-1, 1e-2, 1e-3), (2000, 2000, 2500), 0.01, 0.15),
     ],
 )
-def test_the_cost_follows_the_certified_optimum(r, d, kappa, ladder, steps, slope_error, gap):
-    truth = toy("smooth_graph", r=r, d=d)
+def test_the_cost_follows_the_certified_optimum(r, d, kappa, bend, ladder, steps, slope_error, gap):
+    truth = toy("smooth_graph", r=r, d=d, bend=bend)
     found = [toys.measure(rung, truth) for rung in toys.train(truth, kappa, ladder, steps)]
     for s in range(5):
         slope, _ = theory.slope_in_log_gamma(ladder[:3], [m.cost[s] for m in found[:3]])
@@ -42,7 +42,7 @@ def test_the_cost_follows_the_certified_optimum(r, d, kappa, ladder, steps, slop
         assert abs(slope / ((d - r) / 2) - 1) < slope_error
     for m in found:
         print(f"  γ = {m.gamma:.0e}: gaps in nats {shown(m.gap)}")
-        assert m.gap.min() > -0.02 and m.gap[: len(found)].max() < gap
+        assert -0.02 < m.gap.min() < gap and m.gap.max() < 2 * gap
 
 
 @pytest.mark.parametrize(("r", "d", "kappa", "floor"), [(1, 3, 3, 5e-7), (2, 10, 5, 2e-6), (3, 20, 6, 1e-4)])
