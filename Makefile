@@ -3,11 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-notebooks lint notebooks lab bench clean
+.PHONY: help demo test test-notebooks test-targets lint notebooks lab bench clean
 help:
 	@echo "make demo            train and diagnose a two-stage VAE on digits (one to three minutes)"
 	@echo "make test            run every test but the solved and the long notebooks"
 	@echo "make test-notebooks  run both copies of every notebook, with another processor's arithmetic"
+	@echo "make test-targets    train toys for minutes and hold them to the theory's figures"
 	@echo "make lab             open the course in JupyterLab"
 	@echo "make notebooks       rebuild the notebooks whose source changed"
 	@echo "make bench           measure speed and memory"
@@ -28,6 +29,9 @@ test: $(STAMP)
 test-notebooks: $(STAMP)
 	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_notebooks.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long tests/test_experiments.py
+
+test-targets: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -rP tests/test_targets.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ def shown(values, digits=3):
     ("r", "d", "kappa", "bend", "ladder", "steps", "slope_error", "gap"),
     [
         (1, 3, 3, 1.0, (1e-1, 1e-2, 1e-3, 1e-4), (2000, 2000, 2000, 2500), 0.005, 0.05),
-        (2, 10, 5, 0.5, (1e-1, 1e-2, 1e-3), (2000, 2000, 2500), 0.01, 0.15),
+        (2, 10, 5, 0.5, (1e-1, 1e-2, 1e-3), (2000, 2000, 2500), 0.01, 0.2),
     ],
 )
 def test_the_cost_follows_the_certified_optimum(r, d, kappa, bend, ladder, steps, slope_error, gap):
@@ -81,6 +81,7 @@ def test_every_seed_splits_on_named_manifolds_of_one_chart(name, options, kappa)
         assert m.eigenvalues[:, :, truth.r :].amin(2).median(1).values.min() > 0.95
 
 
+@pytest.mark.timeout(1800)
 def test_random_manifolds_split_from_nearly_every_start():
     """r = 1..4 in d = 20 with κ = 10, five manifolds of each r, three initialisations of each."""
     right, best_exact, frobenius = [], [], []
