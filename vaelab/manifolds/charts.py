@@ -155,7 +155,8 @@ def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: fl
     A = torch.linalg.qr(randn(d, r)).Q
     B = randn(d, waves)
     B = bend * math.sqrt(2 * r / (waves * max(d - r, 1))) * (B - A @ (A.T @ B))
-    W, b = frequency / math.sqrt(r) * randn(waves, r), 2 * math.pi * torch.rand(waves, dtype=torch.float64, generator=generator)
+    W = frequency / math.sqrt(r) * randn(waves, r)
+    b = 2 * math.pi * torch.rand(waves, dtype=torch.float64, generator=generator)
     return Chart(f"smooth graph r={r} d={d}", r, d, lambda u: u @ A.T + torch.sin(u @ W.T + b) @ B.T, lambda x: x @ A)
 
 
