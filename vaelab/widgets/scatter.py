@@ -34,7 +34,7 @@ class Scatter:
 
     def __init__(self, titles: Sequence[str], side: int = 220) -> None:
         n, dpi = len(titles), 100
-        self.figure = Figure(figsize=(n * side / dpi, (side + 30) / dpi), dpi=dpi)
+        self.figure = Figure(figsize=(n * side / dpi, (side + 30) / dpi), dpi=dpi, layout="none")  # whatever the style
         self.canvas = FigureCanvasAgg(self.figure)
         self.axes = self.figure.subplots(1, n, squeeze=False)[0]
         low, high = 36 / (side + 30), 1 - 20 / (side + 30)
