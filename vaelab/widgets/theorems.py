@@ -128,7 +128,7 @@ class TheoremOneView(_TheoremView):
             value=(-1, 1), min=-5, max=5, step=0.05, description="set A", readout_format=".2f",
             layout={"width": "380px"},
         )
-        figure = Figure(figsize=(8.6, 2.5), dpi=100)
+        figure = Figure(figsize=(8.6, 2.5), dpi=100, layout="none")  # whatever the style
         self._ax, kl, spectrum = figure.subplots(1, 3, width_ratios=[1.4, 1, 1])
         figure.subplots_adjust(left=0.05, right=0.99, bottom=0.19, top=0.9, wspace=0.22)
         self._area = self._ax.add_patch(Rectangle((0, 0), 1, 1, color=COLORS["fixed"], alpha=0.25, linewidth=0))
@@ -222,7 +222,7 @@ class TheoremTwoView(_TheoremView):
         self.chart.value = chart
         self.place, self.radius = slider("A's place", 0.0, -2.0, 2.0), slider("A's radius", 0.5, 0.05, 1.5)
         self._n_pixels = n_pixels
-        figure = Figure(figsize=(9.6, 2.5), dpi=100)
+        figure = Figure(figsize=(9.6, 2.5), dpi=100, layout="none")  # whatever the style
         self._ax, self._cost, kl, spectrum = figure.subplots(1, 4)
         figure.subplots_adjust(left=0.03, right=0.99, bottom=0.17, top=0.9, wspace=0.27)
         blank = np.zeros((n_pixels, n_pixels))
