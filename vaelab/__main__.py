@@ -50,14 +50,14 @@ def _add_train(p: argparse.ArgumentParser) -> None:
     add("data_set", metavar="DATA", help="digits, mnist, fashion, cifar10, celeba, or the path of a folder of pictures")
     add("--data", type=Path, metavar="ROOT", help="where data sets lie (default: $VAELAB_DATA, else data/)")
     add("--side", type=int, metavar="N", help="crop a folder's pictures to squares and resize to N pixels")
-    add("--network", help="mlp or infogan (default: mlp for digits, infogan otherwise)")
-    add("--latent-dim", type=int, metavar="K", help="dimension of the code (default 24 for mlp, 64 for infogan)")
+    add("--network", help="mlp, infogan, resnet or wae (default: mlp for digits, infogan otherwise)")
+    add("--latent-dim", type=int, metavar="K", help="dimension of the code (default 24 for mlp, 64 otherwise)")
     add("--gamma", metavar="G", help="decoder variance: learned, optimal or a number > 0 (default learned)")
-    add("--epochs", type=int, metavar="N", help="passes of stage 1 (default 200 for mlp, 400 for infogan)")
-    add("--second-epochs", type=int, metavar="N", help="passes of stage 2 (default 500 for mlp, 800 for infogan)")
-    add("--batch-size", type=int, metavar="N", help="images a step (default 128 for mlp, 100 for infogan)")
-    add("--lr", type=float, help="Adam's step size, for both stages (default 0.002 for mlp, 0.0001 for infogan)")
-    add("--bn-momentum", type=float, metavar="M", help="infogan's batch normalisation (default 0.001)")
+    add("--epochs", type=int, metavar="N", help="passes of stage 1 (default 200 for mlp, 400 otherwise)")
+    add("--second-epochs", type=int, metavar="N", help="passes of stage 2 (default 500 for mlp, 800 otherwise)")
+    add("--batch-size", type=int, metavar="N", help="images a step (default 128 for mlp, 100 otherwise)")
+    add("--lr", type=float, help="Adam's step size, for both stages (default 0.002 for mlp, 0.0001 otherwise)")
+    add("--bn-momentum", type=float, metavar="M", help="of batch normalisation (default 0.001)")
     add("--seed", type=int, default=0, help="of weights, batches, noise and samples (default 0)")
     add("--device", default="auto", help="auto, cpu, cuda, mps, ... (default auto)")
     add("--checkpoint-every", type=float, default=60.0, metavar="S", help="seconds between saves (default 60)")
@@ -174,14 +174,21 @@ def _versus(frechet: dict[str, float]) -> str:
 
 
 def train(args: argparse.Namespace) -> int:
-    """Train both stages, measure, save."""
+    """Train both stages, measure, save; under `torchrun` all processes train, and the first does the rest."""
+    from vaelab._processes import process_group
+
+    with process_group(args.device) as rank:
+        return _train(args, rank)
+
+
+def _train(args: argparse.Namespace, rank: int) -> int:
     from vaelab import checkpoints, experiments
     from vaelab._inputs import check_choice, pick_device
     from vaelab.data import load_images
 
     pick_device(args.device)
     if args.network is not None:
-        check_choice("network", args.network, ("mlp", "infogan"))
+        check_choice("network", args.network, ("mlp", "infogan", "resnet", "wae"))
     images = load_images(args.data_set, root=args.data, side=args.side)
     if len(images.test) < 2:
         found = f"{len(images.train)} to train on and {len(images.test)} to test on"
@@ -190,11 +197,13 @@ def train(args: argparse.Namespace) -> int:
     folder = args.out or Path("runs") / f"{images.name}-{settings.network}-seed{settings.seed}"
     if (folder / "run.json").exists():
         return _already(folder, settings, images.fingerprint())
-    model = experiments.build(images.shape, settings)
-    say_cost(images, model, settings, folder)
+    if rank == 0:
+        say_cost(images, experiments.build(images.shape, settings), settings, folder)
     model, second, _ = experiments.train(
         images, settings, folder, args.device, sys.stderr.isatty(), checkpoint_every=args.checkpoint_every
     )
+    if rank:
+        return 0
     model.cpu(), second.vae.cpu()
     results = experiments.measure(images, model, second, seed=settings.seed)
     told = {"name": images.name, "fingerprint": images.fingerprint(), "n": len(images.train), "source": images.source}
@@ -257,7 +266,7 @@ def say_cost(images: Images, model: Any, settings: Settings, folder: Path) -> No
         f"stage 1: {settings.epochs} epochs × {steps} steps; stage 2: {settings.second_epochs} epochs; "
         f"up to {24 * count / 1e6:.0f} MB of disk while training; the bar shows the time left"
     )
-    if settings.network == "infogan" and settings.epochs * steps * settings.bn_momentum < 5:
+    if settings.network != "mlp" and settings.epochs * steps * settings.bn_momentum < 5:
         better = min(5 / (settings.epochs * steps), 0.1)
         print(f"few steps for --bn-momentum {settings.bn_momentum:g}: its averages lag behind; try {better:.2g}")
     print(f"{folder}: stop it at any time; the same command goes on from the last checkpoint")

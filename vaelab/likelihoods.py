@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaelab._inputs import check_positive
+from vaelab._processes import mean_of_all
 
 
 class Gaussian(nn.Module):
@@ -64,7 +65,7 @@ class Gaussian(nn.Module):
         d = x[0].numel()
         squared_error = (x - x_hat).flatten(1).square().sum(1)
         if self.rule == "optimal" and self.training:
-            self._follow(squared_error.detach().mean() / d)
+            self._follow(mean_of_all(squared_error.detach().mean()) / d)
         return 0.5 * (squared_error * torch.exp(-self.log_gamma) + d * (self.log_gamma + math.log(2 * math.pi)))
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaelab._inputs import check_positive, check_positive_int, check_weight
+from vaelab._processes import draw
 from vaelab.networks.parts import dense
 from vaelab.posteriors import Point
 
@@ -58,7 +59,7 @@ class SquaredNorm(KL):
 
 def prior_like(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """As many codes from N(0, I) as there are rows in `z`, same shape, device and precision."""
-    return torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
+    return draw(torch.randn, z.shape, generator, z)
 
 
 def imq(x: Tensor, y: Tensor, scales: Sequence[float]) -> Tensor:

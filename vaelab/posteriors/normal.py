@@ -9,6 +9,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from vaelab._processes import draw
+
 LOG_2_PI = math.log(2 * math.pi)
 
 
@@ -24,8 +26,7 @@ class Point:
 
     def rsample(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw one code a row, differentiable in the parameters. Shape (batch, latent_dim)."""
-        eps = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
-        return self.at(eps)
+        return self.at(draw(torch.randn, self.mean.shape, generator, self.mean))
 
     def at(self, eps: Tensor) -> Tensor:
         """The code that standard normal noise `eps`, shape (batch, latent_dim), is turned into."""
@@ -80,7 +81,7 @@ class DiagonalNormal(Point):
     log_var: Tensor
 
     def rsample(self, generator: torch.Generator | None = None) -> Tensor:
-        eps = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+        eps = draw(torch.randn, self.mean.shape, generator, self.mean)
         return torch.addcmul(self.mean, self.sigma, eps)
 
     def at(self, eps: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vaelab import _files
 from vaelab._inputs import check_images
+from vaelab._processes import draw
 from vaelab.likelihoods import CrossEntropy
 from vaelab.models import Autoencoder
 from vaelab.posteriors import Point
@@ -57,7 +58,7 @@ class Feed:
             return rows.rsample(generator).detach()
         x = rows.to(self.given).div_(255).to(self.dtype) if rows.dtype == torch.uint8 else rows
         if self.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
+            mirrored = draw(torch.rand, (len(x), 1, 1, 1), generator, x) < 0.5
             x = torch.where(mirrored, x.flip(-1), x)
         return x
 

@@ -24,10 +24,12 @@ from vaelab._inputs import (
     check_weight,
     pick_device,
 )
+from vaelab._processes import mean_of_all, place
 from vaelab.models import Autoencoder
 from vaelab.posteriors import Point
 from vaelab.training.acceleration import PRECISIONS, OutOfMemory, accelerated, is_out_of_memory, largest_batch
 from vaelab.training.feed import Feed, feed
+from vaelab.training.parallel import check_share, parallel
 from vaelab.training.state import _Keeper, _State
 
 CHECK_EVERY = 50  # steps between two looks at the loss: on an accelerator each look waits for the queue to empty
@@ -81,6 +83,10 @@ def fit(
     A call that finds its own checkpoint goes on from there and ends, on one machine's CPU, in the same bytes as a call
     that was never stopped.
 
+    In a process group (`torchrun`, `torch.distributed.init_process_group`) every process makes the same call, takes an
+    equal share of each batch, and ends with the same model; the costs are those of one process, up to rounding. The
+    first saves, and any number of processes can resume what it saved.
+
     Args:
         model: from the catalogue of `vaelab.models`, or built of its parts. Trained in place.
         data: images (n, *image_shape), or posteriors q(z given x) of n images, from which every step draws afresh.
@@ -128,6 +134,7 @@ def fit(
     check_choice("precision", precision, PRECISIONS)
     model.to(device)
     rows, digest = _feed(model, data, device, flip)
+    check_share(model, min(batch_size, len(rows)), device)
     settings = {
         "epochs": epochs, "batch_size": min(batch_size, len(rows)), "lr": lr, "schedule": repr(schedule),
         "betas": list(betas), "weight_decay": weight_decay, "gamma_lr": gamma_lr,
@@ -137,8 +144,8 @@ def fit(
     state = _State(model, settings, schedule, gamma_schedule, device)
     keeper = _Keeper(Path(checkpoint) if checkpoint is not None else None, checkpoint_every)
     keeper.resume(state)
-    with accelerated(model, device, precision, compile):
-        _loop(state, rows, keeper, progress, label)
+    with accelerated(model, device, precision, compile), parallel(model, device) as state.loss_terms:
+        _loop(state, rows, keeper, progress and place()[0] == 0, label)
     model.eval()
     return Run(model, {k: np.array(v) for k, v in state.history.items()}, settings, time.perf_counter() - started)
 
@@ -172,12 +179,14 @@ def _loop(state: _State, data: Feed, keeper: _Keeper, progress: bool, label: str
 
 def _steps(state: _State, data: Feed, keeper: _Keeper, bar: Any) -> None:
     size, device, order = state.settings["batch_size"], state.generator.device, None
+    rank, processes = place()
+    own = slice(rank * size // processes, (rank + 1) * size // processes)  # of each batch
     with _interrupts_held() as interrupted:
         while state.step < state.total:
-            place = state.step % state.steps_per_epoch
-            if order is None or place == 0:
+            at = state.step % state.steps_per_epoch
+            if order is None or at == 0:
                 order = state.order(len(data), device)
-            rows = order[place * size : (place + 1) * size]
+            rows = order[at * size : (at + 1) * size][own]
             problem = _try_step(state, data, rows)
             if problem:  # out here, where the failed step's memory is free again
                 raise OutOfMemory(_advice(state, data, rows, problem))
@@ -211,12 +220,12 @@ def _step(state: _State, x: Tensor) -> None:
     state.set_rates()
     if state.settings["compile"]:
         torch.compiler.cudagraph_mark_step_begin()
-    terms = torch.stack(state.model.loss_terms(x, state.generator)).mean(1)
+    terms = torch.stack(state.loss_terms(x, state.generator)).mean(1)
     state.optimizer.zero_grad()
     terms.sum().backward()
     state.optimizer.step()
     state.hold_gamma()  # a learned γ has moved with the other parameters
-    state.terms.append(terms.detach())
+    state.terms.append(mean_of_all(terms.detach()))
     state.step += 1
 
 

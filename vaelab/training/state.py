@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vaelab import _files
+from vaelab._processes import Share, place
 from vaelab.models import Autoencoder
 
 
@@ -27,11 +28,13 @@ class _State:
         device: torch.device,
     ) -> None:
         self.model, self.settings, self.schedule, self.gamma_schedule = model, settings, schedule, gamma_schedule
-        self.generator = torch.Generator(device).manual_seed(settings["seed"])
+        self.generator = Share(device).manual_seed(settings["seed"])
+        self.generator.rank, self.generator.processes = place()
         self.steps_per_epoch = settings["n"] // settings["batch_size"]
         self.total = self.steps_per_epoch * settings["epochs"]
         self.step = 0
         self.terms: list[Tensor] = []  # (nll, latent) of each step of this epoch
+        self.loss_terms: Callable[..., tuple[Tensor, Tensor]] = model.loss_terms  # what computes them
         self.history: dict[str, list[float]] = {"nll": [], "latent": [], "loss": [], "gamma": [], "lr": []}
         parts = _groups(model)
         lr, gamma_lr = settings["lr"], settings["lr"] * settings["gamma_lr"]
@@ -117,7 +120,7 @@ class _Keeper:
 
     def __init__(self, path: Path | None, every: float) -> None:
         self.path, self.every, self.last, self.saved_step = path, every, time.monotonic(), 0
-        if path is not None:
+        if path is not None and place()[0] == 0:
             _files.check_writable(path.parent)
 
     def resume(self, state: _State) -> None:
@@ -139,7 +142,7 @@ class _Keeper:
 
     def save(self, state: _State) -> None:
         """Save, where there is a file to save in."""
-        if self.path is None:
+        if self.path is None or place()[0]:  # of several processes, the first saves
             return
         told = {"settings": _plain(state.settings), "step": state.step, "history": state.history}
         try:
