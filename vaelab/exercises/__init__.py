@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab.exercises import catalogue, latent
+from vaelab.exercises import catalogue, images, latent
 from vaelab.exercises.catalogue import Exercise
 
-EXERCISES = catalogue.EXERCISES | latent.EXERCISES
+EXERCISES = catalogue.EXERCISES | images.EXERCISES | latent.EXERCISES
 
 RTOL = 1e-5
 
