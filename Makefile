@@ -3,13 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-notebooks test-targets lint notebooks lab bench clean
+.PHONY: help demo test test-notebooks test-targets lint notebooks lab dashboards bench clean
 help:
 	@echo "make demo            train and diagnose a two-stage VAE on digits (one to three minutes)"
 	@echo "make test            run every test but the solved and the long notebooks"
 	@echo "make test-notebooks  run both copies of every notebook, with another processor's arithmetic"
 	@echo "make test-targets    train toys for minutes and hold them to the theory's figures"
 	@echo "make lab             open the course in JupyterLab"
+	@echo "make dashboards      open the interactive views as pages without code (VAELAB_MODEL=folder for your own)"
 	@echo "make notebooks       rebuild the notebooks whose source changed"
 	@echo "make bench           measure speed and memory"
 
@@ -17,7 +18,7 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vaelab needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[course,test,browser,flows,metrics,cluster]"
+	$(BIN)/python -m pip install --quiet --editable ".[course,test,browser,app,flows,metrics,cluster]"
 	touch $@
 
 demo: $(STAMP)
@@ -37,7 +38,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks --ServerApp.kernel_websocket_connection_class=vaelab.dashboards.connection.NoDelayConnection
+
+dashboards: $(STAMP)
+	$(BIN)/python -m vaelab.dashboards
 
 notebooks: $(STAMP)
 	$(BIN)/vaelab notebooks build
@@ -46,6 +50,7 @@ bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mmd.py
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/metrics.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/widgets.py
 	$(BIN)/python benchmarks/imports.py
 
 clean:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 
 import pytest
 
@@ -31,3 +32,10 @@ def launched():
             yield browser
         finally:
             browser.close()
+
+
+def free_port():
+    """A port of this machine that nothing listens on now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]

@@ -5,7 +5,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from chromium import launched, marks
+from chromium import free_port, launched, marks
 
 ROOT = Path(__file__).parents[1]
 SHOTS = os.environ.get("VAELAB_SHOTS")  # a folder: then every notebook is opened, and its picture kept there
@@ -40,12 +39,6 @@ OUTPUTS = """() => window.jupyterapp.shell.currentWidget.content.widgets.filter(
   .map(c => c.model.sharedModel.toJSON().outputs).flat()"""
 BYTES = """async e => { const b = new Uint8Array(await (await fetch(e.src)).arrayBuffer());
   let s = ''; for (const x of b) s += String.fromCharCode(x); return btoa(s) }"""
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_until_it_answers(url, seconds=90):

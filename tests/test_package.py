@@ -33,7 +33,7 @@ FLOORS = (
     {"experiments"},
     {"plots", "page"},
     {"widgets"},
-    {"claims", "exercises", "notebooks"},
+    {"claims", "dashboards", "exercises", "notebooks"},
     {"__main__"},
 )
 

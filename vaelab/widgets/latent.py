@@ -191,6 +191,8 @@ class LatentTraversal(View):
             self.redraw()
 
     def _moved(self, j: int, value: float) -> None:
+        if abs(value - self._at[j].item()) <= 0.5001 * self.sliders[j].step:
+            return  # the front end, which rounds a code that it was given to its steps, and sends it back
         self._at = self._at.clone()
         self._at[j] = value
         self._touched = j

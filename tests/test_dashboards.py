@@ -1,0 +1,326 @@
+"""The pages without code: what they refuse, and, in headless Chromium, what a hand on them gets from the decoder."""
+
+import base64
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from urllib.parse import urljoin, urlparse
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from chromium import free_port, launched, marks
+from PIL import Image
+
+from vaelab import checkpoints, dashboards, data, densities, models, networks
+from vaelab.dashboards.__main__ import command, main
+from vaelab.widgets.latent import pixel_scale
+
+SIZE = 1280, 720
+FRAME = "() => new Promise(requestAnimationFrame)"
+BYTES = """async e => { const b = new Uint8Array(await (await fetch(e.src)).arrayBuffer());
+  let s = ''; for (const x of b) s += String.fromCharCode(x); return btoa(s) }"""
+ASK = """([url, messages]) => new Promise((resolve, reject) => {
+  const socket = new WebSocket(url);
+  socket.onopen = () => messages.forEach(m => socket.send(m));
+  socket.onerror = () => reject("no connection");
+  socket.onmessage = e => {
+    const m = JSON.parse(e.data);
+    if (m.parent_header.session === "v" && m.channel === "shell") { socket.close(); resolve(m.header.msg_type) } } })"""
+HARMLESS = re.compile(r"cdn\.jsdelivr\.net|favicon\.ico")  # icon fonts, which no view uses; missing without a network
+
+
+def seeded_model(seed, gamma=0.1):
+    with networks.seeded(seed):
+        model = models.vae(networks.mlp((1, 8, 8), 5, (16,)), gamma)
+    with torch.no_grad():
+        for p in model.decoder.parameters():
+            p.mul_(4)  # images that differ clearly from code to code
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Model folders with seeded weights: what the pages show is known without training."""
+    root, digits = tmp_path_factory.mktemp("dashboards"), data.load_images("digits")
+    told = {"data": {"name": "digits"}}
+    model = seeded_model(0)
+    checkpoints.save(root / "model", model, densities.Gaussian().fit(model, digits.train), told)
+    for i, gamma in enumerate((1.0, 0.3, 0.1)):
+        model = seeded_model(i, gamma)
+        checkpoints.save(root / "path" / str(i), model, densities.StandardNormal().fit(model, digits.train), told)
+    dashboards.write_pages(root / "pages", root / "model", root / "path")
+    return root
+
+
+# ---- without a browser ---------------------------------------------------------------------------------------------
+
+
+def test_a_page_is_two_cells_without_outputs(folder):
+    for path in (folder / "pages").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        assert [cell.cell_type for cell in notebook.cells] == ["markdown", "code"]
+        assert notebook.cells[1].outputs == []
+    assert len(list((folder / "pages").glob("*.ipynb"))) == len(dashboards.PAGES) == 3
+
+
+def test_what_a_model_folder_lacks_is_said_before_anything_is_trained(folder, tmp_path, capsys):
+    model = seeded_model(0)
+    normal = densities.StandardNormal().fit(model, data.load_images("digits").train)
+    checkpoints.save(tmp_path / "silent", model, normal)
+    checkpoints.save(tmp_path / "own", model, normal, {"data": {"name": "my pictures"}})
+    (tmp_path / "empty").mkdir()
+    cases = {"nowhere": "no such folder", "empty": "no run.json", "silent": "does not say", "own": "'my pictures'"}
+    for name, words in cases.items():
+        assert main([str(tmp_path / name)]) == 2
+        told = capsys.readouterr()
+        assert words in told.err and told.err.count("\n") == 1 and "training" not in told.out
+
+
+def test_images_of_another_shape_are_named(folder, tmp_path):
+    for i in range(4):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 8, 3), 60 * i, np.uint8)).save(tmp_path / "pictures" / f"{i}.png")
+    with pytest.raises(ValueError, match=r"expected images of shape \(1, 8, 8\).*got \(3, 8, 8\)"):
+        dashboards.open_model(folder / "model", str(tmp_path / "pictures"))
+
+
+def test_an_opened_model_brings_its_own_density_and_the_quick_ones(folder):
+    opened = dashboards.open_model(folder / "model")
+    assert set(opened.densities) == {"Gaussian", "mixture of 10"}
+    assert opened.x.shape[1:] == (1, 8, 8) and len(opened.labels) == len(opened.x)
+    assert opened.name == "digits, κ = 5"
+
+
+def test_the_server_answers_on_this_machine_alone_and_asks_for_a_token(tmp_path):
+    line = command(tmp_path, 8866, token=True, browser=True)
+    assert "--Voila.ip=127.0.0.1" in line and "--Voila.auto_token=True" in line
+    assert not any("traceback" in part or "execute" in part for part in line)
+
+
+# ---- in a browser --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def address(folder):
+    """Voilà as `make dashboards` starts it, on a free port; gives the address with the token."""
+    pytest.importorskip("voila", reason="install vaelab[app]")
+    log = folder / "server.log"
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            command(folder / "pages", free_port(), token=True, browser=False), cwd=folder, stdout=out,
+            stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+        )  # fmt: skip
+    try:
+        end = time.monotonic() + 120
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+/\?token=\w+", log.read_text())):
+            assert server.poll() is None and time.monotonic() < end, log.read_text()
+            time.sleep(0.1)
+        yield found.group()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+@pytest.fixture
+def opened(address, tmp_path):
+    """Opens a page from the index; afterwards there must be no error on its console and no traceback in it."""
+    errors = []
+    with launched() as browser:
+        page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
+        page.on("console", lambda m: errors.append(f"{m.text} {m.location}") if m.type == "error" else None)
+        page.on("pageerror", lambda e: errors.append(str(e)))
+
+        page.on("websocket", lambda socket: go.sockets.append(socket.url))
+
+        def go(name):
+            page.goto(address, wait_until="domcontentloaded", timeout=60_000)
+            assert page.locator("a[href*='.ipynb']").count() == 3
+            link = page.locator(f"a[href*='{name}']").get_attribute("href")  # a click would open it in another tab
+            page.goto(urljoin(address, link), wait_until="commit", timeout=120_000)
+            page.locator("img.widget-image").first.wait_for(state="visible", timeout=240_000)
+            return page
+
+        go.sockets = []
+        yield go
+        page.screenshot(path=str(tmp_path / "page.png"))
+        assert "Traceback" not in page.inner_text("body")
+    assert [e for e in errors if not HARMLESS.search(e)] == []
+
+
+def pixels_of(image):
+    """The picture of an <img>, one value an image pixel, in [0, 255]."""
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(image.evaluate(BYTES)))).convert("L")).astype(int)
+    scale = len(shown) // 8
+    return shown[scale // 2 :: scale, scale // 2 :: scale][:8, :8]
+
+
+def decoded(model, code):
+    return np.round(255 * model.images(code[None]).clamp(0, 1)[0, 0].numpy()).astype(int)
+
+
+def until(page, condition, words, seconds=30):
+    """Look at every frame until the condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, words() if callable(words) else words
+        page.evaluate(FRAME)
+
+
+def number(locator):
+    return float(locator.inner_text().replace("−", "-"))
+
+
+pytest_browser = marks("to open the pages without code")
+
+
+def browser_test(function):
+    for mark in pytest_browser:
+        function = mark(function)
+    return function
+
+
+@browser_test
+def test_the_pages_are_closed_without_the_token(address):
+    with urllib.request.urlopen(address.split("?")[0] + "voila/render/1-latent-traversal.ipynb", timeout=20) as answer:
+        assert "/login" in answer.url and b"widget" not in answer.read()
+
+
+@browser_test
+def test_a_slider_gives_the_image_that_the_decoder_makes(opened, folder):
+    here = dashboards.traversal(folder / "model")
+    model = here.subject.spaces["z"].model
+    page = opened("latent-traversal")
+    image = page.locator("img.widget-image").first
+    sliders = page.locator(".widget-slider")
+    first = here.sliders[0].description.split()[0]
+    slider = sliders.filter(has_text=first).first
+    handle, readout = slider.locator(".noUi-handle"), slider.locator(".widget-readout")
+    j = int(here._basis[:, 0].argmax())
+
+    def expected():
+        code = here.code.clone()
+        code[j] = number(readout)
+        return decoded(model, code)
+
+    def settled():
+        return np.abs(pixels_of(image) - expected()).max() <= 1
+
+    assert np.abs(pixels_of(image) - decoded(model, here.code)).max() <= 1  # the code as the encoder gives it
+    start, at = pixels_of(image), number(readout)
+    box = handle.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(1, 13):
+        page.mouse.move(x + 5 * step, y)
+    page.mouse.up()
+    until(page, lambda: number(readout) > at + 0.5 and settled(), "dragged: not the decoder's image")
+    dragged = pixels_of(image)
+    assert np.abs(dragged - start).max() > 10
+    handle.focus()
+    for key in ("End", "ArrowLeft", "ArrowLeft"):
+        before = number(readout)
+        page.keyboard.press(key)
+        until(page, lambda before=before: number(readout) != before and settled(), f"{key}: not the decoder's image")
+    assert np.abs(pixels_of(image) - dragged).max() > 10
+
+
+@browser_test
+def test_hovering_over_the_plane_shows_the_image_there(opened, folder):
+    row = next(iter(dashboards.posteriors(folder / "model").rows.values()))
+    model = row.subject.spaces["z"].model
+    page = opened("aggregated-posterior")
+    canvas = page.locator("canvas.vaelab-pointer")
+    canvas.wait_for(state="visible", timeout=60_000)
+    until(page, lambda: canvas.evaluate("c => c.width > 400"), "the panels were not drawn")
+    image, nearest = page.locator("img.widget-image").nth(0), page.locator("img.widget-image").nth(1)
+    frame = canvas.evaluate("c => { const f = c.getBoundingClientRect(); return [f.left, f.top, c.width / f.width] }")
+    points = row.points[0]
+    apart = np.sort(np.linalg.norm(points[:, None] - points, axis=2), 1)[:, 1]
+    seen = []
+    for k in np.argsort(apart)[-3:]:  # the points with most room round them
+        x, y = row._scatter.pixels(0, points[k : k + 1])[0]
+        mouse = [round(frame[0] + x / frame[2]), round(frame[1] + y / frame[2])]
+        page.mouse.move(*mouse)
+        row.canvas.pointer = [(mouse[0] - frame[0]) * frame[2], (mouse[1] - frame[1]) * frame[2]]
+        there = decoded(model, row.code)
+        assert row.closest == (0, k)
+        scale = pixel_scale(8, 112)
+        of_point = np.round(255 * row.subject.x[row._rows[k], 0].numpy()).astype(int)
+        assert scale > 1
+
+        def right(there=there, of_point=of_point):
+            a, b = np.abs(pixels_of(image) - there).max(), np.abs(pixels_of(nearest) - of_point).max()
+            return a <= 12 and b <= 1  # the cursor's sliders round its place to their steps
+
+        until(page, right, "not the image of that place")
+        seen.append(there)
+    assert np.abs(seen[0] - seen[1]).max() > 24 or np.abs(seen[1] - seen[2]).max() > 24
+
+
+@browser_test
+def test_code_that_a_visitor_sends_is_not_run(opened, tmp_path):
+    page = opened("latent-traversal")
+    kernel = urlparse(opened.sockets[0])
+    marker = tmp_path / "marker"
+    messages = []
+    for kind, content in (("execute_request", {"code": f"open({str(marker)!r}, 'w')"}), ("kernel_info_request", {})):
+        header = {"msg_id": kind, "username": "v", "session": "v", "msg_type": kind, "version": "5.3"}
+        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+        messages.append(json.dumps(message | {"buffers": []}))
+    reply = page.evaluate(ASK, [kernel._replace(query="session_id=v").geturl(), messages])
+    assert reply == "kernel_info_reply"  # the second message was answered; the first, sent before it, was dropped
+    assert not marker.exists()
+
+
+@browser_test
+def test_the_path_goes_to_its_end(opened, folder):
+    here = dashboards.gamma_path(folder / "path")
+    page = opened("gamma-path")
+    handle = page.locator(".widget-slider .noUi-handle").first
+    image = page.locator("img.widget-image").first
+    before = image.evaluate(BYTES)
+    assert base64.b64decode(before) == here.image.value
+    handle.focus()
+    page.keyboard.press("End")
+    here.step.value = 2
+    until(page, lambda: base64.b64decode(image.evaluate(BYTES)) == here.image.value, "not the last model's images")
+    assert here.said.value in page.inner_text("body") and image.evaluate(BYTES) != before
+
+
+@browser_test
+def test_it_starts_and_stops_by_one_command(folder, tmp_path):
+    """As a user: train, serve, Ctrl-C; no server and no folder is left."""
+    pytest.importorskip("voila", reason="install vaelab[app]")
+    log = tmp_path / "log"
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-m", "vaelab.dashboards", str(folder / "model"), "--no-browser"]
+    line += ["--port", str(free_port())]
+    with log.open("w") as out:
+        server = subprocess.Popen(line, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+    try:
+        end = time.monotonic() + 240
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+/\?token=\w+", log.read_text())):
+            assert server.poll() is None and time.monotonic() < end, log.read_text()
+            time.sleep(0.1)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
+        with pytest.raises(OSError):
+            urllib.request.urlopen(found.group(), timeout=2)
+        assert not list(tmp_path.glob("vaelab-dashboards-*"))
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)

@@ -1,0 +1,78 @@
+"""`python -m vaelab.dashboards`: prepare the pages and serve them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+EXTENSIONS = "@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget"
+
+
+def command(pages: Path, port: int, token: bool, browser: bool) -> list[str]:
+    """Voilà's command line: on 127.0.0.1, with a token of its own making; idle kernels end after ten minutes."""
+    options = [
+        "--Voila.ip=127.0.0.1",
+        f"--Voila.port={port}",
+        f"--Voila.auto_token={token}",
+        f"--Voila.open_browser={browser}",
+        "--Voila.kernel_websocket_connection_class=vaelab.dashboards.connection.NoDelayConnection",
+        "--VoilaConfiguration.classic_tree=True",
+        *(f"--VoilaConfiguration.extension_allowlist={name}" for name in EXTENSIONS),
+        "--MappingKernelManager.cull_idle_timeout=600",
+        "--MappingKernelManager.cull_interval=60",
+    ]
+    return [sys.executable, "-m", "voila", str(pages), *options]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C. A problem that a user can mend is one line on standard error and exit status 2."""
+    p = argparse.ArgumentParser("python -m vaelab.dashboards", description="The course's views as pages without code.")
+    p.add_argument("folder", nargs="?", type=Path, help="one that `vaelab train` wrote (default: $VAELAB_MODEL, else "
+                   "a small model of digits, trained now in some ten seconds)")
+    p.add_argument("--images", metavar="DATA", help="data set or folder of pictures (default: what it was trained on)")
+    p.add_argument("--port", type=int, default=8866, help="default 8866, or one near it that is free")
+    p.add_argument("--no-token", action="store_true", help="let every user of this machine in")
+    p.add_argument("--no-browser", action="store_true", help="do not open a browser; print the address")
+    args = p.parse_args(argv)
+    if importlib.util.find_spec("voila") is None:
+        return _refuse("this needs Voilà; install it with: pip install 'vaelab[course,app]'")
+    from vaelab import dashboards
+
+    model = args.folder or (Path(os.environ["VAELAB_MODEL"]) if os.environ.get("VAELAB_MODEL") else None)
+    with tempfile.TemporaryDirectory(prefix="vaelab-dashboards-") as root:
+        try:
+            if model is not None:
+                dashboards.open_model(model, args.images)  # what is wrong with it is said here, and not in the page
+            print("training the small models of digits, some ten seconds", flush=True)
+            dashboards.prepare(root, second_stage=model is None, progress=sys.stderr.isatty())
+        except (OSError, ValueError) as error:
+            return _refuse(str(error))
+        pages = Path(root) / "pages"
+        dashboards.write_pages(pages, model or Path(root) / "model", Path(root) / "path", args.images)
+        print("three pages; stop with Ctrl-C", flush=True)
+        environment = {"OMP_NUM_THREADS": "1", **os.environ}
+        server = subprocess.Popen(command(pages, args.port, not args.no_token, not args.no_browser), env=environment)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as with Ctrl-C: Voilà and its kernels go, too
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _refuse(words: str) -> int:
+    print(f"vaelab.dashboards: error: {words}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
