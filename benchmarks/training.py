@@ -30,17 +30,17 @@ def bare(model, x, batch_size, epochs):
     """The loop one would write by hand."""
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(x.device).manual_seed(0)
     head, likelihood, d = model.posterior, model.likelihood, x[0].numel()
     softplus = head.scale == "softplus"
     for _ in range(epochs):
-        order = torch.randperm(len(x), generator=generator)
+        order = torch.randperm(len(x), generator=generator, device=x.device)
         for i in range(len(x) // batch_size):
             batch = x[order[i * batch_size : (i + 1) * batch_size]]
             mu, raw = head.parameters_of_q(model.encoder(batch)).chunk(2, -1)
             sigma = 1e-6 + torch.nn.functional.softplus(raw) if softplus else (0.5 * raw).exp()
             log_var = 2 * sigma.log() if softplus else raw
-            z = mu + sigma * torch.randn(mu.shape, generator=generator)
+            z = mu + sigma * torch.randn(mu.shape, generator=generator, device=x.device)
             squares = (batch - model.decoder(z)).square().sum()
             log_gamma = likelihood.log_gamma
             nll = 0.5 * (squares / log_gamma.exp() / batch_size + d * (log_gamma + math.log(2 * math.pi)))

@@ -95,7 +95,9 @@ def _add_table(p: argparse.ArgumentParser) -> None:
     add("--weights", type=Path, metavar="FILE", help="Inception's weights (default: the data root, or downloaded)")
     add("--data", type=Path, metavar="ROOT", help="where data sets lie (default: $VAELAB_DATA, else data/)")
     add("--device", default="auto", help="auto, cpu, cuda, mps, ... (default auto)")
-    add("--jobs", type=int, metavar="N", help="how many cells side by side (default 1; −1 for every core)")
+    add("--precision", default="float32", help="float32, tf32 or bfloat16 (default float32)")
+    add("--compile", action="store_true", help="compile the networks, on CUDA as CUDA graphs: slow to start, then faster")
+    add("--jobs", type=int, metavar="N", help="how many cells side by side, on a GPU too (default 1; −1 for all cores)")
     add("--dask", metavar="ADDRESS", help="run the cells on this Dask cluster, such as tcp://host:8786")
     add("--checkpoint-every", type=float, default=60.0, metavar="S", help="seconds between saves (default 60)")
     add("--out", type=Path, default=Path("data/results"), metavar="FOLDER", help="results (default data/results/)")
@@ -351,10 +353,12 @@ def table(args: argparse.Namespace) -> int:
     from vaelab import experiments, plots
     from vaelab._files import write_atomic
     from vaelab._inputs import check_choice
+    from vaelab.training import PRECISIONS
 
     check_choice("table", args.name, experiments.TABLES), check_choice("--profile", args.profile, experiments.PROFILES)
     chosen, profile = experiments.TABLES[args.name], experiments.PROFILES[args.profile]
     check_choice("--protocol", args.protocol, experiments.PROTOCOLS)
+    check_choice("--precision", args.precision, PRECISIONS)
     if args.features is not None:
         check_choice("--features", args.features, ("classifier", "inception"))
     if args.figure is not None and args.figure.suffix != ".png":
@@ -365,6 +369,7 @@ def table(args: argparse.Namespace) -> int:
     place = experiments.Place(
         args.out, args.runs, args.data, args.device, args.features, args.weights, args.checkpoint_every,
         progress=sys.stderr.isatty() and args.jobs in (None, 1) and not args.dask,
+        precision=args.precision, compile=args.compile,
     )
     if args.show:
         told = [experiments.read_cell(cell, place) for cell in cells]

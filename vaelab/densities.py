@@ -168,7 +168,7 @@ class SecondStage(StandardNormal):
         gamma: "learned" or "optimal" (see `likelihoods.Gaussian`).
         gamma_schedule: as in `training.fit`; the default keeps γ at 1 for half of the training, which keeps it from
             settling before the decoder has learned.
-        device: as in `training.fit`.
+        device, precision, compile: as in `training.fit`.
     """
 
     def __init__(
@@ -185,11 +185,14 @@ class SecondStage(StandardNormal):
         gamma_lr: float = 10.0,
         gamma_schedule: Any = Hold(1.0),  # noqa: B008 (frozen)
         device: str = "auto",
+        precision: str = "float32",
+        compile: bool = False,
     ) -> None:
         self.hidden, self.activation, self.gamma_rule = tuple(hidden), activation, gamma
         self.training = {
             "epochs": epochs, "batch_size": batch_size, "lr": lr, "schedule": schedule, "weight_decay": weight_decay,
-            "gamma_lr": gamma_lr, "gamma_schedule": gamma_schedule, "device": device,
+            "gamma_lr": gamma_lr, "gamma_schedule": gamma_schedule, "device": device, "precision": precision,
+            "compile": compile,
         }
 
     def fit(

@@ -41,6 +41,7 @@ class Place:
         weights: the file of Inception weights, as for `features.inception`.
         checkpoint_every: seconds between two checkpoints.
         progress: whether to show bars.
+        precision, compile: as in `training.fit`, for both stages; each file says which.
     """
 
     out: Path = Path("data/results")
@@ -51,6 +52,8 @@ class Place:
     weights: Path | None = None
     checkpoint_every: float = 60.0
     progress: bool = False
+    precision: str = "float32"
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ def run_cells(cells: Sequence[Cell], place: Place) -> list[Outcome]:
         world = load_world(cells[0], place)
         resumed = any(folder.glob("*.state.safetensors"))
         first = train_first(
-            world.images, cells[0].settings, folder, place.device, place.progress, place.checkpoint_every
+            world.images, cells[0].settings, folder, place.device, place.progress, place.checkpoint_every,
+            place.precision, place.compile,
         )
     except Exception as error:
         return [Outcome(cell, failed=advice(error)) for cell in cells]
@@ -187,7 +191,7 @@ def _train_second_and_measure(
     settings, second, seconds = cell.settings, None, {}
     curves = {"first stage": run.history["gamma"].tolist()}
     if cell.row.second:
-        second = second_stage(settings, place.device)
+        second = second_stage(settings, place.device, place.precision, place.compile)
         second.fit(
             model, world.images.train, settings.seed, folder / "stage2.state.safetensors", place.checkpoint_every,
             place.progress,
@@ -205,6 +209,7 @@ def _train_second_and_measure(
             "name": images.name, "source": images.source, "n_train": len(images.train), "n_test": len(images.test),
             "fingerprint": images.fingerprint(),
         },
+        "arithmetic": {"precision": place.precision, "compile": place.compile},
         "versions": checkpoints.versions(),
         "commit": commit(),
         "machine": machine(place.device),

@@ -106,7 +106,9 @@ def _networks(shape: tuple[int, ...], settings: Settings) -> networks.Networks:
     return getattr(networks, name)(channels, height, kappa, bn_momentum=momentum)
 
 
-def second_stage(settings: Settings, device: str = "auto") -> densities.SecondStage:
+def second_stage(
+    settings: Settings, device: str = "auto", precision: str = "float32", compile: bool = False
+) -> densities.SecondStage:  # fmt: skip
     """The second stage that goes with the settings, untrained."""
     small = settings.network == "mlp"
     halve_every = settings.second_halve_every
@@ -116,6 +118,7 @@ def second_stage(settings: Settings, device: str = "auto") -> densities.SecondSt
         (settings.second_hidden,) * 3, "silu" if small else "relu",
         epochs=settings.second_epochs, batch_size=settings.batch_size, lr=settings.second_lr, schedule=schedule,
         weight_decay=settings.weight_decay, gamma_schedule=Hold(1.0, 0.7 if small else 0.5), device=device,
+        precision=precision, compile=compile,
     )
 
 
@@ -126,8 +129,10 @@ def train_first(
     device: str = "auto",
     progress: bool = True,
     checkpoint_every: float = 60.0,
+    precision: str = "float32",
+    compile: bool = False,
 ) -> tuple[models.Autoencoder, training.Run]:
-    """Train the first stage alone; arguments as for `train`."""
+    """Train the first stage alone; arguments as for `train`, the last two as for `training.fit`."""
     model = build(images.shape, settings)
     run = training.fit(
         model, images.train, epochs=settings.epochs, batch_size=settings.batch_size, lr=settings.lr,
@@ -135,6 +140,7 @@ def train_first(
         weight_decay=settings.weight_decay, gamma_lr=settings.gamma_lr, seed=settings.seed, device=device,
         progress=progress, label="first stage",
         checkpoint=folder / "stage1.state.safetensors" if folder else None, checkpoint_every=checkpoint_every,
+        precision=precision, compile=compile,
     )
     return model, run
 

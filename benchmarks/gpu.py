@@ -1,0 +1,122 @@
+"""Training on a GPU: what compilation, precision and several runs at once gain over the loop one would write by hand.
+
+InfoGAN networks at 28×28, batches of 100, random images, or real ones with --data-set. One table: images per second,
+the ratio to the bare eager loop (forward, backward, step; float32), and what must not change with the arithmetic: γ, the
+number of active dimensions and the mean cost of the last epoch. Then N runs side by side on the one GPU, by the
+processes that `vaelab table --jobs N` uses. The first epoch of every run is not timed: compilation happens there.
+
+    python benchmarks/gpu.py [--device cuda] [--data-set mnist] [--images 60000] [--epochs 3] [--jobs 2 4 10] [--json FILE]
+
+On a machine without a GPU, `--device cpu --images 600 --epochs 2 --jobs 2` shows that everything runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import joblib
+import torch
+from training import bare
+
+from vaelab import data, metrics, models, networks, training
+
+BATCH = 100
+
+
+def images_of(name, n):
+    if name is None:
+        return torch.randint(0, 256, (n, 1, 28, 28), generator=torch.Generator().manual_seed(0)) / 255
+    return data.load_images(name).train[:n]
+
+
+def new_model(seed):
+    with networks.seeded(seed):
+        return models.vae(networks.infogan(1, 28, 64, bn_momentum=0.05))
+
+
+def synchronise(device):
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def time_bare(x, device, epochs):
+    model, x = new_model(0).to(device), x.to(device)
+    bare(model, x, BATCH, 1)
+    synchronise(device)
+    start = time.perf_counter()
+    bare(model, x, BATCH, epochs - 1)
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+class Clock:
+    """A schedule that changes nothing and notes when the second epoch begins and when the last step does."""
+
+    def __call__(self, epoch, epochs):
+        if epoch >= 1 and not hasattr(self, "start"):
+            self.start = time.perf_counter()
+        return 1.0
+
+
+def time_fit(x, device, epochs, seed, precision, compile):
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    model, clock = new_model(seed), Clock()
+    run = training.fit(
+        model, x, epochs=epochs, batch_size=BATCH, lr=1e-4, schedule=clock, seed=seed, device=device,
+        precision=precision, compile=compile, progress=False,
+    )  # fmt: skip
+    end = time.perf_counter()
+    q = model.codes(x[:1000])
+    told = {"gamma": model.gamma, "active": metrics.active_dims(q.eigenvalues()), "nats": float(run.history["loss"][-1])}
+    return clock.start, end, told
+
+
+def line(name, speed, ratio, told):
+    found = f"γ {told['gamma']:.6f}  r̂ {told['active']:4.0f}  {told['nats']:10.2f} nats" if told else ""
+    print(f"{name:28}{speed:12,.0f} images/s{ratio:8.2f} ×   {found}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--data-set")
+    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--epochs", type=int, default=3, help="the first is not timed (default 3)")
+    parser.add_argument("--jobs", type=int, nargs="*", default=[2, 4, 10])
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    if args.epochs < 2:
+        parser.error("--epochs: expected at least 2, of which the first is not timed")
+    device, x = torch.device(args.device), images_of(args.data_set, args.images)
+    count = len(x) // BATCH * BATCH * (args.epochs - 1)
+    where = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    print(f"{where}, torch {torch.__version__}, {len(x)} images, {args.epochs - 1} timed epochs, batches of {BATCH}")
+    base = count / time_bare(x, device, args.epochs)
+    results = {"bare loop": {"images_per_second": base, "ratio": 1.0}}
+    line("bare loop", base, 1.0, None)
+    kinds = [("float32", False), ("float32", True), ("tf32", True), ("bfloat16", True)]
+    kinds = kinds if device.type == "cuda" else kinds[:1]
+    for precision, compile in kinds:
+        start, end, told = time_fit(x, device, args.epochs, 0, precision, compile)
+        name, speed = f"{precision}{', compiled' if compile else ''}", count / (end - start)
+        results[name] = {"images_per_second": speed, "ratio": speed / base, **told}
+        line(name, speed, speed / base, told)
+    precision, compile = ("tf32", True) if device.type == "cuda" else ("float32", False)
+    for jobs in args.jobs:
+        tasks = (joblib.delayed(time_fit)(x, device, args.epochs, seed, precision, compile) for seed in range(jobs))
+        runs = joblib.Parallel(n_jobs=jobs)(tasks)
+        together = max(end for _, end, _ in runs) - min(start for start, _, _ in runs)
+        name, speed = f"{jobs} runs at once, {precision}", jobs * count / together
+        results[name] = {"images_per_second": speed, "ratio": speed / base, "gamma": [t["gamma"] for _, _, t in runs]}
+        line(name, speed, speed / base, None)
+    if args.json:
+        told = {"device": where, "torch": torch.__version__, "settings": vars(args) | {"json": None}, **results}
+        args.json.write_text(json.dumps(told, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
