@@ -41,9 +41,10 @@ print("matplotlib", matplotlib.__version__)
 print("device    ", torch.accelerator.current_accelerator(check_available=True) or "cpu")
 
 # %% [markdown]
-# Three data sets have names here. The digits of scikit-learn are small, 8 × 8 pixels, and come with the installation.
-# MNIST and Fashion-MNIST are larger; they are downloaded when you first ask for them. The cell below downloads nothing.
-# It says what is on your disk.
+# Five data sets have names here. The digits of scikit-learn are small, 8 × 8 pixels, and come with the installation.
+# MNIST, Fashion-MNIST and CIFAR-10 are larger; they are downloaded when you first ask for them. CelebA, photographs of
+# faces, is under a licence that you must obtain it by; its loader says how. The cell below downloads nothing. It says
+# what is on your disk.
 
 # %% tags=["nbval-ignore-output"]
 for name in data.NAMES:
