@@ -1,11 +1,11 @@
 """Training on a GPU: what compilation, precision and several runs at once gain over the loop one would write by hand.
 
 InfoGAN networks at 28×28, batches of 100, random images, or real ones with --data-set. One table: images per second,
-the ratio to the bare eager loop (forward, backward, step; float32), and what must not change with the arithmetic: γ, the
-number of active dimensions and the mean cost of the last epoch. Then N runs side by side on the one GPU, by the
+the ratio to the bare eager loop (forward, backward, step; float32), and what must not change with the arithmetic: γ,
+the number of active dimensions and the mean cost of the last epoch. Then N runs side by side on the one GPU, by the
 processes that `vaelab table --jobs N` uses. The first epoch of every run is not timed: compilation happens there.
 
-    python benchmarks/gpu.py [--device cuda] [--data-set mnist] [--images 60000] [--epochs 3] [--jobs 2 4 10] [--json FILE]
+    python benchmarks/gpu.py [--data-set mnist] [--images 60000] [--epochs 3] [--jobs 2 4 10] [--json FILE]
 
 On a machine without a GPU, `--device cpu --images 600 --epochs 2 --jobs 2` shows that everything runs.
 """
@@ -71,8 +71,8 @@ def time_fit(x, device, epochs, seed, precision, compile):
     )  # fmt: skip
     end = time.perf_counter()
     q = model.codes(x[:1000])
-    told = {"gamma": model.gamma, "active": metrics.active_dims(q.eigenvalues()), "nats": float(run.history["loss"][-1])}
-    return clock.start, end, told
+    active, nats = metrics.active_dims(q.eigenvalues()), float(run.history["loss"][-1])
+    return clock.start, end, {"gamma": model.gamma, "active": active, "nats": nats}
 
 
 def line(name, speed, ratio, told):
