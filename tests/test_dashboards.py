@@ -1,7 +1,5 @@
 """The pages without code: what they refuse, and, in headless Chromium, what a hand on them gets from the decoder."""
 
-import base64
-import io
 import json
 import os
 import re
@@ -16,7 +14,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from chromium import free_port, launched, marks
+from chromium import drag, free_port, launched, marks, pixels_of, png_of, readout, until
 from PIL import Image
 
 from vaelab import checkpoints, dashboards, data, densities, models, networks
@@ -24,9 +22,6 @@ from vaelab.dashboards.__main__ import command, main
 from vaelab.widgets.latent import pixel_scale
 
 SIZE = 1280, 720
-FRAME = "() => new Promise(requestAnimationFrame)"
-BYTES = """async e => { const b = new Uint8Array(await (await fetch(e.src)).arrayBuffer());
-  let s = ''; for (const x of b) s += String.fromCharCode(x); return btoa(s) }"""
 ASK = """([url, messages]) => new Promise((resolve, reject) => {
   const socket = new WebSocket(url);
   socket.onopen = () => messages.forEach(m => socket.send(m));
@@ -160,27 +155,8 @@ def opened(address, tmp_path):
     assert [e for e in errors if not HARMLESS.search(e)] == []
 
 
-def pixels_of(image):
-    """The picture of an <img>, one value an image pixel, in [0, 255]."""
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(image.evaluate(BYTES)))).convert("L")).astype(int)
-    scale = len(shown) // 8
-    return shown[scale // 2 :: scale, scale // 2 :: scale][:8, :8]
-
-
 def decoded(model, code):
     return np.round(255 * model.images(code[None]).clamp(0, 1)[0, 0].numpy()).astype(int)
-
-
-def until(page, condition, words, seconds=30):
-    """Look at every frame until the condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, words() if callable(words) else words
-        page.evaluate(FRAME)
-
-
-def number(locator):
-    return float(locator.inner_text().replace("−", "-"))
 
 
 pytest_browser = marks("to open the pages without code")
@@ -207,34 +183,28 @@ def test_a_slider_gives_the_image_that_the_decoder_makes(opened, folder):
     sliders = page.locator(".widget-slider")
     first = here.sliders[0].description.split()[0]
     slider = sliders.filter(has_text=first).first
-    handle, readout = slider.locator(".noUi-handle"), slider.locator(".widget-readout")
+    handle = slider.locator(".noUi-handle")
     j = int(here._basis[:, 0].argmax())
 
     def expected():
         code = here.code.clone()
-        code[j] = number(readout)
+        code[j] = readout(slider)
         return decoded(model, code)
 
     def settled():
         return np.abs(pixels_of(image) - expected()).max() <= 1
 
     assert np.abs(pixels_of(image) - decoded(model, here.code)).max() <= 1  # the code as the encoder gives it
-    start, at = pixels_of(image), number(readout)
-    box = handle.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    for step in range(1, 13):
-        page.mouse.move(x + 5 * step, y)
-    page.mouse.up()
-    until(page, lambda: number(readout) > at + 0.5 and settled(), "dragged: not the decoder's image")
+    start, at = pixels_of(image), readout(slider)
+    drag(page, slider, 60)
+    until(page, lambda: readout(slider) > at + 0.5 and settled(), "dragged: not the decoder's image")
     dragged = pixels_of(image)
     assert np.abs(dragged - start).max() > 10
     handle.focus()
     for key in ("End", "ArrowLeft", "ArrowLeft"):
-        before = number(readout)
+        before = readout(slider)
         page.keyboard.press(key)
-        until(page, lambda before=before: number(readout) != before and settled(), f"{key}: not the decoder's image")
+        until(page, lambda before=before: readout(slider) != before and settled(), f"{key}: not the decoder's image")
     assert np.abs(pixels_of(image) - dragged).max() > 10
 
 
@@ -292,13 +262,13 @@ def test_the_path_goes_to_its_end(opened, folder):
     page = opened("gamma-path")
     handle = page.locator(".widget-slider .noUi-handle").first
     image = page.locator("img.widget-image").first
-    before = image.evaluate(BYTES)
-    assert base64.b64decode(before) == here.image.value
+    before = png_of(image)
+    assert before == here.image.value
     handle.focus()
     page.keyboard.press("End")
     here.step.value = 2
-    until(page, lambda: base64.b64decode(image.evaluate(BYTES)) == here.image.value, "not the last model's images")
-    assert here.said.value in page.inner_text("body") and image.evaluate(BYTES) != before
+    until(page, lambda: png_of(image) == here.image.value, "not the last model's images")
+    assert here.said.value in page.inner_text("body") and png_of(image) != before
 
 
 @browser_test

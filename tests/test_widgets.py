@@ -290,6 +290,28 @@ def test_many_changes_are_one_frame_of_the_newest_values(traversal, vae):
     assert traversal.frames == drawn + 2  # drawn before the next event is read
 
 
+def test_every_frame_sent_while_dragging_is_that_of_the_newest_value(traversal, vae, monkeypatch):
+    sent = []
+    monkeypatch.setattr(traversal.image, "_send", lambda message, buffers=None: sent.append(bytes(buffers[0])))
+    codes = []
+    for value in np.linspace(-2, 2, 41):
+        traversal.sliders[2].set_state({"value": value})  # as it comes from a browser
+        codes.append(traversal.code)
+        assert len(sent) == len(codes)  # before the next one is read
+    shown = np.stack([np.asarray(Image.open(io.BytesIO(png)))[::28, ::28] for png in sent])
+    assert (shown == as_bytes(vae.images(torch.stack(codes))[:, 0])).all()
+
+
+def test_a_value_that_a_browser_rounds_to_its_steps_leaves_the_code_alone(traversal):
+    code, drawn = traversal.code, traversal.frames
+    for each in traversal.sliders:
+        each.set_state({"value": round(each.value / each.step) * each.step})
+    assert torch.equal(traversal.code, code) and traversal.frames == drawn
+    first = traversal.sliders[0]
+    first.set_state({"value": first.value + first.step})
+    assert not torch.equal(traversal.code, code)
+
+
 def test_a_picked_image_draws_one_frame(traversal):
     drawn = traversal.frames
     traversal.index.value = 7
