@@ -3,19 +3,10 @@
 import statistics
 
 import pytest
-import torch
 
 from vaelab import likelihoods, manifolds, theory, toys, training
 
-pytestmark = pytest.mark.long
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("one_thread")]
 
 
 def toy(name, **options):
@@ -27,15 +18,15 @@ def shown(values, digits=3):
 
 
 @pytest.mark.parametrize(
-    ("r", "d", "kappa", "bend", "ladder", "steps", "slope_error", "gap"),
+    ("r", "d", "kappa", "bend", "ladder", "steps", "hidden", "slope_error", "gap"),
     [
-        (1, 3, 3, 1.0, (1e-1, 1e-2, 1e-3, 1e-4), (2000, 2000, 2000, 2500), 0.005, 0.05),
-        (2, 10, 5, 0.5, (1e-1, 1e-2, 1e-3), (2000, 2000, 2500), 0.01, 0.2),
+        (1, 3, 3, 1.0, (1e-1, 1e-2, 1e-3, 1e-4), (2000, 2000, 2000, 2500), (64, 64), 0.005, 0.05),
+        (2, 10, 5, 0.5, (1e-1, 1e-2, 1e-3), (4000, 4000, 7000), (64, 64, 64), 0.01, 0.15),
     ],
 )
-def test_the_cost_follows_the_certified_optimum(r, d, kappa, bend, ladder, steps, slope_error, gap):
+def test_the_cost_follows_the_certified_optimum(r, d, kappa, bend, ladder, steps, hidden, slope_error, gap):
     truth = toy("smooth_graph", r=r, d=d, bend=bend)
-    found = [toys.measure(rung, truth) for rung in toys.train(truth, kappa, ladder, steps)]
+    found = [toys.measure(rung, truth) for rung in toys.train(truth, kappa, ladder, steps, hidden=hidden)]
     for s in range(5):
         slope, _ = theory.slope_in_log_gamma(ladder[:3], [m.cost[s] for m in found[:3]])
         print(f"r={r} d={d} seed {s}: slope / expected {slope / ((d - r) / 2):.4f}")

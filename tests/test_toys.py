@@ -8,15 +8,9 @@ from torch import nn
 
 from vaelab import claims, likelihoods, manifolds, models, networks, posteriors, theory, toys, training
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 F64 = torch.float64
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def plane(r=2, d=4, density="gaussian"):
