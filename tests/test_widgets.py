@@ -568,6 +568,20 @@ def test_theorem_two_shows_the_construction(chart):
     assert torch.allclose(view.values["eigenvalues"][-1:], torch.ones(1).double())
 
 
+@pytest.mark.parametrize("make", [widgets.TheoremOneView, widgets.TheoremTwoView])
+def test_a_theorem_view_is_the_same_whatever_the_default_type(make):
+    pictures = []
+    for dtype in (torch.float32, torch.float64):
+        torch.set_default_dtype(dtype)
+        try:
+            view = make()
+        finally:
+            torch.set_default_dtype(torch.float32)
+        pictures.append(np.asarray(Image.open(io.BytesIO(view.image.value))).astype(int))
+        view.close()
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+
+
 @pytest.mark.parametrize(
     ("settings", "word"), [({"density": "skwed"}, "skewed"), ({"t": 0.5}, "t = 0.5"), ({"latent_dim": 9}, "latent_dim")]
 )

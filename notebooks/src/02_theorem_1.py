@@ -378,6 +378,13 @@ plt.show()
 # %% [markdown]
 # One eigenvalue goes to zero with $\gamma$, and three stay at one, on top of each other. This split is how a VAE shows
 # how many dimensions the data have. Notebook 04 asks whether training finds it.
+
+# %% tags=["widget", "nbval-ignore-output"]
+widgets.TheoremOneView()
+
+# %% [markdown]
+# **Question.** Set κ to 4 and move $t$ from 1 up. Which of the four eigenvalues moves, and by which factor for each
+# factor of ten in $t$? From which $t$ on do all nine KLs lie on the prediction of N5? Do they notice κ?
 #
 # ## A density that vanishes somewhere
 #

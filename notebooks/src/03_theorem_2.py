@@ -303,6 +303,13 @@ plt.show()
 # On the left, lines of slope one: the error of a mass is $O(\gamma)$ again. On the right both sets contain all the data.
 # The one that ends on the curve gets half, since half of the noise falls on the wrong side, at every $\gamma$. Make it
 # thicker by a twentieth, and the model finds all the mass as soon as $\sqrt\gamma$ is smaller than that.
+
+# %% tags=["widget", "nbval-ignore-output"]
+widgets.TheoremTwoView()
+
+# %% [markdown]
+# **Question.** The circle is the edge of $A$. Move it along the arc: at which $t$ is its mass right to two digits? The
+# dot is the mean cost of nine points. Does moving $A$ change it, and how far does it fall when $t$ grows tenfold?
 #
 # ## The wrong measure costs as little
 #

@@ -261,7 +261,7 @@ class TheoremTwoView(_TheoremView):
         low, high = curve.min(0).values - 0.4, curve.max(0).values + 0.4
         middle, half = (low + high) / 2, (high - low).max() / 2
         low, high = (middle - half).tolist(), (middle + half).tolist()
-        sides = [torch.linspace(a, b, self._n_pixels) for a, b in zip(low, high, strict=True)]
+        sides = [torch.linspace(a, b, self._n_pixels, dtype=torch.float32) for a, b in zip(low, high, strict=True)]
         self._grid = torch.cartesian_prod(sides[1], sides[0]).flip(1)  # rows upwards, columns to the right
         self._thin = (float(half) / self._n_pixels) ** 2  # half a pixel, squared
         self._map.set_extent((low[0], high[0], low[1], high[1]))
