@@ -99,6 +99,7 @@ def lab(tmp_path):
     command = [
         sys.executable, "-m", "jupyter", "lab", f"--config={tmp_path / 'lab.py'}", f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={tmp_path / 'work'}",
+        "--ServerApp.kernel_websocket_connection_class=vaelab.dashboards.connection.NoDelayConnection",  # as make lab
     ]
     with (tmp_path / "server.log").open("w") as log:
         server = subprocess.Popen(

@@ -224,7 +224,7 @@ class TheoremTwoView(_TheoremView):
         self._n_pixels = n_pixels
         figure = Figure(figsize=(9.6, 2.5), dpi=100, layout="none")  # whatever the style
         self._ax, self._cost, kl, spectrum = figure.subplots(1, 4)
-        figure.subplots_adjust(left=0.03, right=0.99, bottom=0.17, top=0.9, wspace=0.27)
+        figure.subplots_adjust(left=0.045, right=0.99, bottom=0.17, top=0.9, wspace=0.27)
         blank = np.zeros((n_pixels, n_pixels))
         self._map = self._ax.imshow(blank, origin="lower", cmap="Blues", vmin=0, vmax=1, interpolation="bilinear")
         self._curve = self._ax.plot([], [], color=COLORS["data"], linewidth=0.8)[0]
@@ -257,7 +257,8 @@ class TheoremTwoView(_TheoremView):
         scores = torch.linspace(-4, 4, 480, dtype=torch.float64)
         self._means = self._vae.decode(scores[:, None]).float()
         self._shares = torch.exp(-0.5 * scores.square()).div(torch.exp(-0.5 * scores.square()).sum()).float()
-        curve = self._vae.decode(torch.linspace(-3.2, 3.2, 200, dtype=torch.float64)[:, None])
+        ends = theory.from_noise(self.truth.density, torch.tensor([[-3.2], [3.2]], dtype=torch.float64))[:, 0].tolist()
+        curve = self.truth.embed(torch.linspace(*ends, 200, dtype=torch.float64)[:, None])  # smooth between modes, too
         low, high = curve.min(0).values - 0.4, curve.max(0).values + 0.4
         middle, half = (low + high) / 2, (high - low).max() / 2
         low, high = (middle - half).tolist(), (middle + half).tolist()
