@@ -80,6 +80,12 @@ def test_what_a_model_folder_lacks_is_said_before_anything_is_trained(folder, tm
         assert words in told.err and told.err.count("\n") == 1 and "training" not in told.out
 
 
+@pytest.mark.parametrize("port", ["0", "99999", "-1"])
+def test_a_port_that_is_none_is_refused(port, capsys):
+    assert main(["--port", port]) == 2
+    assert f"--port: expected 1 to 65535, got {port}" in capsys.readouterr().err
+
+
 def test_images_of_another_shape_are_named(folder, tmp_path):
     for i in range(4):
         (tmp_path / "pictures").mkdir(exist_ok=True)

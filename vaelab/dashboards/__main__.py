@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("--no-token", action="store_true", help="let every user of this machine in")
     p.add_argument("--no-browser", action="store_true", help="do not open a browser; print the address")
     args = p.parse_args(argv)
+    if not 1 <= args.port <= 65535:
+        return _refuse(f"--port: expected 1 to 65535, got {args.port}")
     if importlib.util.find_spec("voila") is None:
         return _refuse("this needs Voilà; install it with: pip install 'vaelab[course,app]'")
     from vaelab import dashboards
