@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return server.wait()
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave the folder behind
             return 0
         finally:
             server.terminate()
