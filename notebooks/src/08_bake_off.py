@@ -331,7 +331,7 @@ for ax, values, title in ((axes[0], gamma_2, "γ₂ / variance of the codes"), (
         ax.bar([0.4 * i - 0.2, 0.8 + 0.4 * i], [values[name, 2], values[name, 6]], 0.38, color=plots.COLORS[color], label=f"after a {name}" if name == "VAE" else f"after an {name}")
     ax.set(title=title, xticks=[0, 1], xticklabels=["κ = 2 = r", "κ = 6 > r"])
 axes[0].set(yscale="log")
-axes[0].legend()
+axes[1].legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
