@@ -516,6 +516,22 @@ def test_the_path_shows_what_each_model_does(path, digits):
     assert view.plot.value != view._frames[0][1]
 
 
+def test_a_training_run_is_a_path_of_what_it_kept(digits):
+    with networks.seeded(0):
+        model = models.vae(networks.mlp((1, 8, 8), 3, (8,)))
+    run = training.fit(model, digits.train[:200], epochs=5, batch_size=50, gamma_lr=50.0, device="cpu", keep_every=2,
+                       progress=False)  # fmt: skip
+    view = widgets.GammaPath(run, digits.test[:6], n_points=2)
+    assert view.gammas.tolist() == [run.history["gamma"][epoch] for epoch in (1, 3, 4)]
+    assert view.gammas[0] > view.gammas[1] > view.gammas[2]
+    last = run.saved[-1][1]
+    assert all(torch.equal(v, model.state_dict()[k]) for k, v in last.state_dict().items())
+    assert not torch.equal(last.decoder[1].weight, run.saved[0][1].decoder[1].weight)
+    silent = training.fit(model, digits.train[:200], epochs=1, device="cpu", progress=False)
+    with pytest.raises(ValueError, match=r"run: expected at least one .* keep_every"):
+        widgets.GammaPath(silent, digits.test[:6])
+
+
 def test_a_diagonal_encoder_is_held_against_the_diagonal_nearest_to_equation_83(vae, digits):
     view = widgets.GammaPath([(vae.gamma, vae)], digits.test[:6], n_points=3)
     J = theory.decoder_jacobian(vae.decode, vae.codes(digits.test[:3]).mean).detach().double()

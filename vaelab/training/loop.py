@@ -48,12 +48,14 @@ class Run:
         history: one value an epoch: "nll", "latent", "loss" (means a row, nats), "gamma" (at its end), "lr".
         settings: the arguments of the run, as stored in a checkpoint.
         seconds: wall time of this call.
+        saved: (γ, a copy of the model) as `keep_every` asks for, of this call alone, on the CPU in evaluation mode.
     """
 
     model: Autoencoder
     history: dict[str, np.ndarray]
     settings: dict
     seconds: float
+    saved: tuple[tuple[float | None, Autoencoder], ...] = ()
 
 
 def fit(
@@ -77,6 +79,7 @@ def fit(
     flip: bool = False,
     precision: str = "float32",
     compile: bool = False,
+    keep_every: int = 0,
 ) -> Run:
     """Train a model by Adam on the mean of its two loss terms. The data live on the device, as bytes if they once were.
 
@@ -111,6 +114,7 @@ def fit(
             and decoder, with everything else as it was: an error of about 2⁻⁹ a pixel, so γ cannot fall below 1e-6.
         compile: whether to run encoder and decoder through torch.compile, on CUDA as CUDA graphs. Takes a minute to
             start, and a C++ compiler on the CPU.
+        keep_every: epochs between two copies of the model for `Run.saved`, the last epoch's too; 0 for none.
 
     Returns:
         The run; its history goes back to the first epoch also when resumed.
@@ -127,6 +131,8 @@ def fit(
     check_positive_int("epochs", epochs), check_positive_int("batch_size", batch_size)
     check_positive("lr", lr), check_positive("gamma_lr", gamma_lr)
     check_weight("weight_decay", weight_decay), check_weight("checkpoint_every", checkpoint_every)
+    if keep_every:
+        check_positive_int("keep_every", keep_every)
     if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
         raise ValueError(f"betas: expected two numbers in [0, 1), got {betas!r}")
     if gamma_schedule is not None and model.gamma is None:
@@ -144,10 +150,12 @@ def fit(
     state = _State(model, settings, schedule, gamma_schedule, device)
     keeper = _Keeper(Path(checkpoint) if checkpoint is not None else None, checkpoint_every)
     keeper.resume(state)
+    state.keep_every = keep_every
     with accelerated(model, device, precision, compile), parallel(model, device) as state.loss_terms:
         _loop(state, rows, keeper, progress and place()[0] == 0, label)
     model.eval()
-    return Run(model, {k: np.array(v) for k, v in state.history.items()}, settings, time.perf_counter() - started)
+    history = {k: np.array(v) for k, v in state.history.items()}
+    return Run(model, history, settings, time.perf_counter() - started, tuple(state.saved))
 
 
 def _feed(model: Autoencoder, data: Tensor | Point, device: torch.device, flip: bool) -> tuple[Feed, str]:
@@ -197,6 +205,7 @@ def _steps(state: _State, data: Feed, keeper: _Keeper, bar: Any) -> None:
                 bar.update(state.step - bar.n)
                 if ends:
                     state.end_epoch()
+                    state.keep()
                     loss, gamma = state.history["loss"][-1], state.history["gamma"][-1]
                     bar.set_postfix({"nats": f"{loss:.4g}", "γ": f"{gamma:.3g}"}, refresh=False)
                 if saves:

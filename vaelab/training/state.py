@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import time
@@ -36,6 +37,7 @@ class _State:
         self.terms: list[Tensor] = []  # (nll, latent) of each step of this epoch
         self.loss_terms: Callable[..., tuple[Tensor, Tensor]] = model.loss_terms  # what computes them
         self.history: dict[str, list[float]] = {"nll": [], "latent": [], "loss": [], "gamma": [], "lr": []}
+        self.keep_every, self.saved = 0, []  # epochs between two copies, and the copies with their γ
         parts = _groups(model)
         lr, gamma_lr = settings["lr"], settings["lr"] * settings["gamma_lr"]
         groups = [
@@ -78,6 +80,12 @@ class _State:
         for name, value in zip(self.history, values, strict=True):
             self.history[name].append(value)
         self.terms = []
+
+    def keep(self) -> None:
+        """Keep a copy of the model, where the epoch that has ended is one of those asked for."""
+        epoch = self.step // self.steps_per_epoch
+        if self.keep_every and (epoch % self.keep_every == 0 or self.step == self.total):
+            self.saved.append((self.model.gamma, copy.deepcopy(self.model).cpu().eval()))
 
     def tensors(self) -> dict[str, Tensor]:
         """The state as named tensors on the CPU."""

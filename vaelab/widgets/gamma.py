@@ -86,8 +86,8 @@ class GammaPath(View):
     Source: Dai & Wipf (2019), Eq. 2, Eq. 83 and Fig. 11.
 
     Args:
-        run: (γ, model) pairs in the order to show, from `gamma_path` or copies kept of one training (with a learned γ
-            take the pair's γ from `model.gamma`).
+        run: the training run, from `training.fit` with `keep_every`; or (γ, model) pairs in the order to show, as
+            `gamma_path` makes them for a grid of fixed γ.
         images: (n, c, h, w) or (n, h, w), values in [0, 1].
         n_columns: how many images are reconstructed, and samples drawn, at most.
         n_points: at how many images' codes Eq. 83 is computed; each costs a Jacobian.
@@ -109,7 +109,7 @@ class GammaPath(View):
 
     def __init__(
         self,
-        run: Sequence[tuple[float, Autoencoder]],
+        run: training.Run | Sequence[tuple[float, Autoencoder]],
         images: Any,
         *,
         n_columns: int = 10,
@@ -117,8 +117,11 @@ class GammaPath(View):
         seed: int = 0,
     ) -> None:
         check_positive_int("n_columns", n_columns), check_positive_int("n_points", n_points), check_seed(seed)
+        if isinstance(run, training.Run):
+            run = run.saved
         if not len(run):
-            raise ValueError("run: expected at least one (γ, model), got none; gamma_path makes some")
+            ways = "gamma_path makes some, and training.fit keeps some with keep_every"
+            raise ValueError(f"run: expected at least one (γ, model), got none; {ways}")
         for gamma, model in run:
             check_positive("run, each γ", gamma)
             _check_gamma(model)
