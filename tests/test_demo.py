@@ -62,5 +62,5 @@ def test_the_help_of_train_tells_the_defaults_there_are():
     told = next(a for a in parser()._actions if a.choices).choices["train"].format_help()
     told = " ".join(told.split())
     for name in ("latent_dim", "epochs", "second_epochs", "batch_size", "lr"):
-        mlp, infogan = getattr(experiments.DIGITS, name), getattr(experiments.Settings(), name)
-        assert f"(default {mlp:g} for mlp, {infogan:g} for infogan)" in told, name
+        mlp, other = getattr(experiments.DIGITS, name), getattr(experiments.Settings(), name)
+        assert f"(default {mlp:g} for mlp, {other:g} otherwise)" in told, name

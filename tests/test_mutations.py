@@ -120,7 +120,7 @@ SLIPS = {
         lambda: test_likelihoods.test_gradient_of_log_gamma_vanishes_at_the_mean_squared_error(1.0),
     ),
     "optimal γ from the summed error": (
-        *NLL, ".mean() / d)", ".mean())", test_likelihoods.test_optimal_gamma_ends_at_the_mean_squared_error,
+        *NLL, ".mean()) / d)", ".mean()))", test_likelihoods.test_optimal_gamma_ends_at_the_mean_squared_error,
     ),
     "optimal γ as a root": (
         likelihoods.Gaussian, "_follow", "self.log_gamma.copy_(gamma.log())", "self.log_gamma.copy_(0.5 * gamma.log())",
