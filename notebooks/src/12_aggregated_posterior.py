@@ -143,13 +143,14 @@ for ax, name in zip(axes, measures, strict=True):
     ax.hist(chance[name], bins=12, color="0.7", label="two samples of N(0, I)")
     ax.axvline(found[name], color=colors["q"], label="codes and N(0, I)")
     ax.set(title=name, yticks=[])
-axes[0].legend(fontsize=8)
+axes[0].legend(fontsize=8, loc="upper right", bbox_to_anchor=(0.93, 1))  # beside the line
 plt.show()
 
 # %% [markdown]
-# Both lines, each the mean of three draws, lie right of all the bars. But look at the scales. The sliced Wasserstein distance of two samples from the
-# *same* distribution is most of what is found: with so few codes in 16 dimensions, its zero is far from zero. The MMD²
-# is unbiased, so its bars stand around zero and some are negative. A distance without its chance level says little.
+# Both lines, each the mean of three draws, lie right of all the bars. But look at the scales. The sliced Wasserstein
+# distance of two samples from the *same* distribution is most of what is found: with so few codes in 16 dimensions, its
+# zero is far from zero. The MMD² is unbiased, so its bars stand around zero and some are negative. A distance without its
+# chance level says little.
 #
 # **Exercise 12.2** (3 minutes). Write the sum above: the squared 2-Wasserstein distance of two samples on a line, of
 # the same size.
