@@ -1,7 +1,8 @@
-"""CIFAR-10 and CelebA, in the files that torchvision downloads."""
+"""CIFAR-10 and CelebA, in the files that torchvision downloads; CIFAR-10 also as pictures."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from vaelab._inputs import check_choice
 from vaelab.data.images import Images, resize, unit
-from vaelab.data.pictures import Box, read_pictures
+from vaelab.data.pictures import Box, load_folder, read_pictures
 from vaelab.data.roots import download, what_is_expected
 
 CROPS: dict[str, Box] = {  # left, top, right, bottom
@@ -26,6 +27,11 @@ def load_cifar10(root: Path, may_download: bool, side: int | None) -> Images:
 
     folder = root / CIFAR10.base_folder
     files = [folder / name for name, _ in (*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], ""))]
+    pictures = root / "cifar10"
+    if (pictures / "train").is_dir() and not folder.exists():
+        images, kinds = load_folder(pictures, side), {p.suffix.lower() for p in (pictures / "train").rglob("*.*")}
+        source = f"CIFAR-10 (Krizhevsky 2009), from pictures ({', '.join(sorted(kinds))}) in the data root's cifar10/."
+        return replace(images, name="cifar10", source=source)
     expected = [f"{file}" for file in files]
     if may_download and not all(file.is_file() for file in files):
         download("cifar10", folder, expected, lambda: CIFAR10(root, download=True))

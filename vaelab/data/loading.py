@@ -32,7 +32,8 @@ def load_images(
 
     Args:
         name: "digits" (8×8, 1297 + 500), "mnist" or "fashion" (28×28, 60,000 + 10,000), "cifar10" (32×32 RGB,
-            50,000 + 10,000), "celeba" (64×64 RGB, 162,770 + 19,962, 9 GB as float32), or the path of a folder.
+            50,000 + 10,000; the official files, or pictures in the root's cifar10/train/ and test/), "celeba" (64×64
+            RGB, 162,770 + 19,962, 9 GB as float32), or the path of a folder.
         root: where downloaded sets lie, or shall; see the top of `vaelab.data`.
         download: whether to download what is absent.
         side: height and width to resize to, with antialiasing; pictures are first cropped to their central square.

@@ -106,6 +106,8 @@ def _notes(table: Table, rows: list, columns: tuple, entries: dict, told: Iterab
         notes.append(f"profile {profile}, protocol {protocol}.")
     if any(row.measure == ("frechet",) for row in rows):
         spaces = {t["cell"]["data_set"]: (t["cell"]["features"], t["measured"]["n_fake"]) for t in told}
+        for data in {t["cell"]["data_set"]: t["data"] for t in told}.values():
+            notes.append(f"{data['name']}: {data['n_train']} training images. {data['source']}")
         for name, (features, n) in spaces.items():
             notes.append(f"{name}: Fréchet distance of {n} samples to the test images in the features of {features}.")
         if any(not features.startswith("Inception") for features, _ in spaces.values()):

@@ -14,11 +14,12 @@ from vaelab._inputs import check_choice
 from vaelab.data import load_images
 from vaelab.features.classifier import Classifier, accuracy, train_classifier
 
-SHIPPED = ("digits", "mnist", "fashion")
+SHIPPED = ("digits", "mnist", "fashion", "cifar10")
 RECIPES = {
     "digits": {"epochs": 60, "batch_size": 64, "noise": 0.1, "learning_rate": 1e-2},
     "mnist": {"epochs": 12, "shift": 2, "weight_decay": 0.05},
     "fashion": {"epochs": 8, "noise": 0.05, "weight_decay": 0.05},
+    "cifar10": {"epochs": 24, "shift": 3, "noise": 0.03, "weight_decay": 0.05},
 }
 
 
@@ -26,7 +27,7 @@ def ship_classifier(name: str, folder: Path, root: str | None = None, seed: int 
     """Train the classifier of a named data set and write it as `folder`/`name`.safetensors and .json.
 
     Args:
-        name: "digits", "mnist" or "fashion".
+        name: "digits", "mnist", "fashion" or "cifar10".
         folder: where to write; must exist.
         root: the data root, as for `load_images`.
         seed: as for `train_classifier`.
@@ -59,7 +60,7 @@ def load_classifier(name: str) -> Classifier:
     """The classifier of a named data set that ships with the package, in evaluation mode.
 
     Args:
-        name: "digits", "mnist" or "fashion".
+        name: "digits", "mnist", "fashion" or "cifar10".
 
     Raises:
         ValueError: another name.
