@@ -29,7 +29,7 @@ test: $(STAMP)
 
 test-notebooks: $(STAMP)
 	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_notebooks.py
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long tests/test_experiments.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long tests/test_experiments.py tests/test_together.py
 
 test-targets: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -rP tests/test_targets.py

@@ -2,12 +2,14 @@
 
 InfoGAN networks at 28×28, batches of 100, random images, or real ones with --data-set. One table: images per second,
 the ratio to the bare eager loop (forward, backward, step; float32), and what must not change with the arithmetic: γ,
-the number of active dimensions and the mean cost of the last epoch. Then N runs side by side on the one GPU, by the
-processes that `vaelab table --jobs N` uses. The first epoch of every run is not timed: compilation happens there.
+the number of active dimensions and the mean cost of the last epoch. Then N runs on the one GPU: in one pass, as
+`vaelab table --together N` trains them, and side by side, by the processes of `vaelab table --jobs N`. The first epoch
+of every run is not timed: compilation happens there.
 
-    python benchmarks/gpu.py [--data-set mnist] [--images 60000] [--epochs 3] [--jobs 2 4 10] [--json FILE]
+    python benchmarks/gpu.py [--data-set mnist] [--images 60000] [--epochs 3] [--together 4 10] [--jobs 4 10]
+                             [--json FILE]
 
-On a machine without a GPU, `--device cpu --images 600 --epochs 2 --jobs 2` shows that everything runs.
+On a machine without a GPU, `--device cpu --images 600 --epochs 2 --together 2 --jobs 2` shows that everything runs.
 """
 
 from __future__ import annotations
@@ -61,23 +63,33 @@ class Clock:
         return 1.0
 
 
+def plan(clock, device, epochs, precision, compile):
+    return {
+        "epochs": epochs, "batch_size": BATCH, "lr": 1e-4, "schedule": clock, "device": device, "precision": precision,
+        "compile": compile, "progress": False,
+    }  # fmt: skip
+
+
 def time_fit(x, device, epochs, seed, precision, compile):
     if device.type == "cpu":
         torch.set_num_threads(1)
     model, clock = new_model(seed), Clock()
-    run = training.fit(
-        model, x, epochs=epochs, batch_size=BATCH, lr=1e-4, schedule=clock, seed=seed, device=device,
-        precision=precision, compile=compile, progress=False,
-    )  # fmt: skip
+    run = training.fit(model, x, seed=seed, **plan(clock, device, epochs, precision, compile))
     end = time.perf_counter()
     q = model.codes(x[:1000])
     active, nats = metrics.active_dims(q.eigenvalues()), float(run.history["loss"][-1])
     return clock.start, end, {"gamma": model.gamma, "active": active, "nats": nats}
 
 
+def time_together(x, device, epochs, n, precision, compile):
+    models_, clock = [new_model(seed) for seed in range(n)], Clock()
+    training.fit_together(models_, x, seeds=range(n), **plan(clock, device, epochs, precision, compile))
+    return time.perf_counter() - clock.start, [model.gamma for model in models_]
+
+
 def line(name, speed, ratio, told):
     found = f"γ {told['gamma']:.6f}  r̂ {told['active']:4.0f}  {told['nats']:10.2f} nats" if told else ""
-    print(f"{name:28}{speed:12,.0f} images/s{ratio:8.2f} ×   {found}", flush=True)
+    print(f"{name:34}{speed:12,.0f} images/s{ratio:8.2f} ×   {found}", flush=True)
 
 
 def main():
@@ -86,7 +98,8 @@ def main():
     parser.add_argument("--data-set")
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--epochs", type=int, default=3, help="the first is not timed (default 3)")
-    parser.add_argument("--jobs", type=int, nargs="*", default=[2, 4, 10])
+    parser.add_argument("--together", type=int, nargs="*", default=[4, 10], metavar="N", help="runs in one pass")
+    parser.add_argument("--jobs", type=int, nargs="*", default=[4, 10], metavar="N", help="runs in as many processes")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.epochs < 2:
@@ -106,11 +119,16 @@ def main():
         results[name] = {"images_per_second": speed, "ratio": speed / base, **told}
         line(name, speed, speed / base, told)
     precision, compile = ("tf32", True) if device.type == "cuda" else ("float32", False)
+    for n, compiled in [(n, c) for n in args.together for c in ([False, True] if compile else [False])]:
+        took, gammas = time_together(x, device, args.epochs, n, precision, compiled)
+        name, speed = f"{n} in one pass, {precision}{', compiled' if compiled else ''}", n * count / took
+        results[name] = {"images_per_second": speed, "ratio": speed / base, "gamma": gammas}
+        line(name, speed, speed / base, None)
     for jobs in args.jobs:
         tasks = (joblib.delayed(time_fit)(x, device, args.epochs, seed, precision, compile) for seed in range(jobs))
         runs = joblib.Parallel(n_jobs=jobs)(tasks)
         together = max(end for _, end, _ in runs) - min(start for start, _, _ in runs)
-        name, speed = f"{jobs} runs at once, {precision}", jobs * count / together
+        name, speed = f"{jobs} processes, {precision}", jobs * count / together
         results[name] = {"images_per_second": speed, "ratio": speed / base, "gamma": [t["gamma"] for _, _, t in runs]}
         line(name, speed, speed / base, None)
     if args.json:

@@ -280,6 +280,26 @@ def test_cifar10_is_read_as_torchvision_reads_it(cifar_root):
     assert load_images("cifar10", cifar_root, side=16).shape == (3, 16, 16)
 
 
+def test_cifar10_may_be_pictures_in_class_folders(tmp_path):
+    rng = np.random.default_rng(0)
+    for part, n in (("train", 4), ("test", 2)):
+        for name in ("airplane", "truck"):
+            folder = tmp_path / "cifar10" / part / name
+            folder.mkdir(parents=True)
+            for i in range(n):
+                Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    images = load_images("cifar10", tmp_path, download=False)
+    assert repr(images) == "Images('cifar10': 8 train, 4 test, shape (3, 32, 32), 2 classes)"
+    assert images.source == "CIFAR-10 (Krizhevsky 2009), from pictures (.png) in the data root's cifar10/."
+    first = np.array(Image.open(tmp_path / "cifar10" / "train" / "airplane" / "0.png"))
+    assert torch.equal((images.train[0] * 255).round().byte(), torch.from_numpy(first).permute(2, 0, 1))
+
+
+def test_the_official_cifar10_comes_before_pictures(cifar_root):
+    (cifar_root / "cifar10" / "train").mkdir(parents=True)
+    assert load_images("cifar10", cifar_root, download=False).source == "CIFAR-10 (Krizhevsky 2009)."
+
+
 def test_a_damaged_cifar10_is_not_opened(cifar_root):
     path = cifar_root / "cifar-10-batches-py" / "data_batch_3"
     path.write_bytes(b"cos\nsystem\n(S'touch bad'\ntR.")  # a pickle that would run a command

@@ -208,7 +208,7 @@ def test_a_cell_measures_what_the_measures_say(whole):
 
 def test_what_has_run_is_not_run_again(whole, monkeypatch):
     outcomes, folder = whole
-    monkeypatch.setattr(cells, "train_first", None)  # nothing may be trained
+    monkeypatch.setattr(cells, "train_firsts", None)  # nothing may be trained
     said = []
     again = run(folder, "ce", "learned", "two-stage", say=said.append)
     assert [o.told for o in again] == [o.told for o in outcomes] and said == ["3 cells: 3 have run, 0 to go"]
@@ -218,8 +218,8 @@ def test_what_has_run_is_not_run_again(whole, monkeypatch):
 
 
 def test_a_first_stage_is_trained_once_for_all_that_share_it(tmp_path, monkeypatch, whole):
-    calls, real = [], cells.train_first
-    monkeypatch.setattr(cells, "train_first", lambda *a: calls.append(a[1].model) or real(*a))
+    calls, real = [], cells.train_firsts
+    monkeypatch.setattr(cells, "train_firsts", lambda *a: calls.append(a[1][0].model) or real(*a))
     run(tmp_path, "learned", "two-stage")
     assert calls == ["vae"]
     run(tmp_path, "learned", trials=2)  # trial 1 alone: its first stage is kept for the other
@@ -235,14 +235,14 @@ def test_a_first_stage_is_trained_once_for_all_that_share_it(tmp_path, monkeypat
 
 
 def test_one_cell_out_of_memory_does_not_stop_the_others(tmp_path, monkeypatch, whole):
-    real = cells.train_first
+    real = cells.train_firsts
 
-    def short_of_memory(images, settings, *more):
-        if settings.model == "ce":
+    def short_of_memory(images, several, *more):
+        if several[0].model == "ce":
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
-        return real(images, settings, *more)
+        return real(images, several, *more)
 
-    monkeypatch.setattr(cells, "train_first", short_of_memory)
+    monkeypatch.setattr(cells, "train_firsts", short_of_memory)
     outcomes = run(tmp_path, "ce", "learned")
     assert outcomes[1].told["measured"] == whole[0][1].told["measured"]
     said = experiments.failures(outcomes)

@@ -97,6 +97,8 @@ def _add_table(p: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, mps, ... (default auto)")
     add("--precision", default="float32", help="float32, tf32 or bfloat16 (default float32)")
     add("--compile", action="store_true", help="compile the networks, on CUDA as CUDA graphs: slow to start")
+    add("--together", type=int, default=1, metavar="N",
+        help="how many trials of a cell to train in one pass: for a GPU (default 1)")
     add("--jobs", type=int, metavar="N", help="how many cells side by side, on a GPU too (default 1; −1 for all cores)")
     add("--dask", metavar="ADDRESS", help="run the cells on this Dask cluster, such as tcp://host:8786")
     add("--checkpoint-every", type=float, default=60.0, metavar="S", help="seconds between saves (default 60)")
@@ -369,7 +371,7 @@ def table(args: argparse.Namespace) -> int:
     place = experiments.Place(
         args.out, args.runs, args.data, args.device, args.features, args.weights, args.checkpoint_every,
         progress=sys.stderr.isatty() and args.jobs in (None, 1) and not args.dask,
-        precision=args.precision, compile=args.compile,
+        precision=args.precision, compile=args.compile, together=args.together,
     )
     if args.show:
         told = [experiments.read_cell(cell, place) for cell in cells]

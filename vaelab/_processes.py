@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -22,13 +22,28 @@ class Share(torch.Generator):
     rank, processes = 0, 1
 
 
+class Noise:
+    """In place of a generator: gives `draw` noise that was drawn before, or notes in `asked` what would be drawn."""
+
+    def __init__(self, drawn: Sequence[Tensor] | None = None) -> None:
+        self.left = None if drawn is None else list(drawn)
+        self.asked: list[tuple[Callable[..., Tensor], tuple[int, ...]]] = []
+
+    def next(self, sample: Callable[..., Tensor], shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """What `draw` gives."""
+        if self.left is not None:
+            return self.left.pop(0)
+        self.asked.append((sample, tuple(shape)))
+        return like.new_zeros(shape)
+
+
 def place() -> tuple[int, int]:
     """Number of this process and how many there are: (0, 1) outside a process group."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
 
 
 def draw(
-    sample: Callable[..., Tensor], shape: tuple[int, ...], generator: torch.Generator | None, like: Tensor
+    sample: Callable[..., Tensor], shape: tuple[int, ...], generator: torch.Generator | Noise | None, like: Tensor
 ) -> Tensor:  # fmt: skip
     """Noise of a shape (batch, ...) from `torch.randn` or `torch.rand`, in the precision and on the device of `like`.
 
@@ -38,6 +53,8 @@ def draw(
     >>> torch.equal(draw(torch.randn, (2, 3), second, torch.zeros(())), whole[2:])
     True
     """
+    if isinstance(generator, Noise):
+        return generator.next(sample, shape, like)
     rank, processes = (generator.rank, generator.processes) if isinstance(generator, Share) else (0, 1)
     n = shape[0]
     noise = sample((processes * n, *shape[1:]), generator=generator, device=like.device, dtype=like.dtype)

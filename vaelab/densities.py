@@ -10,6 +10,7 @@ All densities share `fit(model, x, seed=)`, `sample(n, seed=)`, `log_prob(z)`, `
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -275,6 +276,39 @@ class SecondStage(StandardNormal):
         self.vae.load_state_dict(tensors)
         self.vae.eval()
         return self
+
+
+def fit_second_stages(
+    stages: Sequence[SecondStage],
+    posteriors: Sequence[Point],
+    seeds: Sequence[int],
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float = 60.0,
+    progress: bool = False,
+) -> None:
+    """Fit several second stages of one kind at once, each to the posteriors of its own first stage.
+
+    Args:
+        stages: unfitted, made alike; each ends as its own `fit_codes` would have left it, up to rounding.
+        posteriors: one set a stage, equally many rows.
+        seeds: one a stage.
+        checkpoint, checkpoint_every, progress: as in `training.fit_together`.
+
+    Raises:
+        ValueError: as `training.fit_together`; stages that are trained differently.
+    """
+    plain = [{k: repr(v) for k, v in stage.training.items()} for stage in stages]
+    if any(each != plain[0] for each in plain):
+        raise ValueError(f"stages: expected all to be trained alike, got {plain}")
+    for stage, q, seed in zip(stages, posteriors, seeds, strict=True):
+        stage.latent_dim = q.mean.shape[1]
+        stage.vae = stage._new(seed)
+    runs = training.fit_together(
+        [stage.vae for stage in stages], list(posteriors), seeds=seeds, **stages[0].training, checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every, progress=progress, label="second stages",
+    )  # fmt: skip
+    for stage, run in zip(stages, runs, strict=True):
+        stage.run = run
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from vaelab.experiments.settings import (
     build,
     second_stage,
     train,
-    train_first,
+    train_firsts,
 )
 from vaelab.experiments.tables import PROFILES, TABLES, Cell, Profile, Row, Table, cells_of, published, settings_for
 
@@ -67,5 +67,5 @@ __all__ = [
     "second_stage",
     "settings_for",
     "train",
-    "train_first",
+    "train_firsts",
 ]

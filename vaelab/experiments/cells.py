@@ -1,4 +1,4 @@
-"""One cell of a table: train, measure, write one file. A cell that was killed goes on from its checkpoints."""
+"""The cells of a table: train, measure, write a file each. A cell that was killed goes on from its checkpoints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vaelab._inputs import check_choice, pick_device
 from vaelab.data import Images, load_images
 from vaelab.experiments import protocols
 from vaelab.experiments.measuring import commit, machine, measure_stages
-from vaelab.experiments.settings import second_stage, train_first
+from vaelab.experiments.settings import second_stage, train_firsts
 from vaelab.experiments.tables import Cell
 from vaelab.features import FeatureSpace, features_for, inception
 
@@ -42,6 +42,7 @@ class Place:
         checkpoint_every: seconds between two checkpoints.
         progress: whether to show bars.
         precision, compile: as in `training.fit`, for both stages; each file says which.
+        together: how many trials of a cell are trained at once in one pass; each file says how many were.
     """
 
     out: Path = Path("data/results")
@@ -54,6 +55,7 @@ class Place:
     progress: bool = False
     precision: str = "float32"
     compile: bool = False
+    together: int = 1
 
 
 @dataclass(frozen=True)
@@ -117,17 +119,19 @@ def _load_world(
     return World(images, space, real, metrics.frechet_distance(space.over(some, device), real))
 
 
-# ---- one cell ------------------------------------------------------------------------------------------------------
+# ---- cells ---------------------------------------------------------------------------------------------------------
 
 
-def run_cells(cells: Sequence[Cell], place: Place) -> list[Outcome]:
+def run_cells(cells: Sequence[Cell], place: Place, trials: Sequence[int] = ()) -> list[Outcome]:
     """Run cells that share their first stage, which is trained once; what goes wrong with one is its outcome.
 
     Args:
-        cells: of one data set, trial and first stage.
+        cells: of one data set and first stage.
         place: where.
+        trials: what to train together in one pass, where the cells are of several trials; theirs, unless given.
     """
-    folder = place.runs / cells[0].path.parent / f"{_first_stage(cells[0])}-{cells[0].trial}"
+    trials = tuple(trials) or tuple(dict.fromkeys(cell.trial for cell in cells))
+    folder = folder_of(cells[0], place, trials)
     threads = torch.get_num_threads()
     try:
         if pick_device(place.device).type == "cpu":
@@ -136,46 +140,34 @@ def run_cells(cells: Sequence[Cell], place: Place) -> list[Outcome]:
         commit()  # before hours of training, in which the checkout may change
         world = load_world(cells[0], place)
         resumed = any(folder.glob("*.state.safetensors"))
-        first = train_first(
-            world.images, cells[0].settings, folder, place.device, place.progress, place.checkpoint_every,
-            place.precision, place.compile,
+        firsts = train_firsts(
+            world.images, [replace(cells[0], trial=trial).settings for trial in trials], folder, place.device,
+            place.progress, place.checkpoint_every, place.precision, place.compile,
         )
+    except (training.TrainingDiverged, training.OutOfMemory) as error:
+        if len(trials) == 1:
+            return [Outcome(cell, failed=advice(error)) for cell in cells]
+        apart = [[cell for cell in cells if cell.trial == trial] for trial in trials]
+        return [outcome for group in apart if group for outcome in run_cells(group, place)]
     except Exception as error:
         return [Outcome(cell, failed=advice(error)) for cell in cells]
     else:
         seconds = {"resumed": resumed, "data and first stage": round(time.perf_counter() - started, 1)}
-        return [_finish(cell, place, world, *first, folder, seconds) for cell in cells]
+        first = dict(zip(trials, firsts, strict=True))
+        return [*_finish([c for c in cells if not c.row.second], place, world, first, folder, seconds),
+                *_finish([c for c in cells if c.row.second], place, world, first, folder, seconds)]
     finally:
         torch.set_num_threads(threads)
-        if _all_measured(cells[0], place):
-            _clear(folder)
+        if all((place.out / other.path).exists() for t in trials for other in sharing(replace(cells[0], trial=t))):
+            for done in (trials, *([trial] for trial in trials)):  # some may have been trained apart before
+                _clear(folder_of(cells[0], place, done))
 
 
-def _finish(
-    cell: Cell, place: Place, world: World, model: models.Autoencoder, run: training.Run, folder: Path,
-    seconds: dict[str, Any],
-) -> Outcome:
-    """The rest of a cell, and its file."""
-    started = time.perf_counter()
-    try:
-        told = _train_second_and_measure(cell, place, world, model, run, folder)
-        told["seconds"] = {**seconds, **told["seconds"], "whole": round(time.perf_counter() - started, 1)}
-        told["seconds"]["whole"] += seconds["data and first stage"]
-        (place.out / cell.path).parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(place.out / cell.path, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
-    except Exception as error:
-        return Outcome(cell, failed=advice(error))
-    return Outcome(cell, told=told)
-
-
-def _all_measured(cell: Cell, place: Place) -> bool:
-    """Whether no cell needs this cell's first stage any more."""
-    return all((place.out / other.path).exists() for other in sharing(cell))
-
-
-def _first_stage(cell: Cell) -> str:
-    """A name for what is trained first, the same for cells that share it."""
-    return cell.settings.model if cell.settings.gamma == "learned" else f"{cell.settings.model}-{cell.settings.gamma:g}"
+def folder_of(cell: Cell, place: Place, trials: Sequence[int]) -> Path:
+    """Where the checkpoints of a first stage lie, of trials that are trained together."""
+    settings = cell.settings
+    name = settings.model if settings.gamma == "learned" else f"{settings.model}-{settings.gamma:g}"
+    return place.runs / cell.path.parent / f"{name}-{'+'.join(map(str, trials))}"
 
 
 def sharing(cell: Cell) -> list[Cell]:
@@ -184,37 +176,71 @@ def sharing(cell: Cell) -> list[Cell]:
     return [other for other in cells if other.settings == cell.settings]
 
 
-def _train_second_and_measure(
-    cell: Cell, place: Place, world: World, model: models.Autoencoder, run: training.Run, folder: Path
-) -> dict[str, Any]:
-    """Train the second stage where there is one, measure, tell."""
-    settings, second, seconds = cell.settings, None, {}
-    curves = {"first stage": run.history["gamma"].tolist()}
-    if cell.row.second:
-        second = second_stage(settings, place.device, place.precision, place.compile)
-        second.fit(
-            model, world.images.train, settings.seed, folder / "stage2.state.safetensors", place.checkpoint_every,
-            place.progress,
-        )
-        seconds["second stage"] = round(second.run.seconds, 1)
-        curves["second stage"] = second.run.history["gamma"].tolist()
-    images = world.images
-    return {
-        "format": FORMAT,
-        "cell": _name(cell, place) | {"features": world.space.name},
-        "settings": asdict(settings) | {"second_stage": cell.row.second},
-        "measured": _measure(cell, place, world, model, second),
-        "gamma_curves": curves if model.gamma is not None else {},
-        "data": {
-            "name": images.name, "source": images.source, "n_train": len(images.train), "n_test": len(images.test),
-            "fingerprint": images.fingerprint(),
-        },
-        "arithmetic": {"precision": place.precision, "compile": place.compile},
-        "versions": checkpoints.versions(),
-        "commit": commit(),
-        "machine": machine(place.device),
-        "seconds": seconds,
-    }
+First = dict[int, tuple[models.Autoencoder, training.Run]]
+
+
+def _finish(
+    cells: list[Cell], place: Place, world: World, first: First, folder: Path, seconds: dict[str, Any]
+) -> list[Outcome]:  # fmt: skip
+    """The rest of cells that all have a second stage or all have none, and their files."""
+    if not cells:
+        return []
+    started, stages = time.perf_counter(), {}
+    try:
+        if cells[0].row.second:
+            stages = _second_stages(cells[0], place, world, first, folder)
+            seconds = {**seconds, "second stage": round(time.perf_counter() - started, 1)}
+    except Exception as error:
+        return [Outcome(cell, failed=advice(error)) for cell in cells]
+    return [_tell(cell, place, world, first, stages.get(cell.trial), seconds) for cell in cells]
+
+
+def _second_stages(
+    cell: Cell, place: Place, world: World, first: First, folder: Path
+) -> dict[int, densities.SecondStage]:
+    stages = {trial: second_stage(cell.settings, place.device, place.precision, place.compile) for trial in first}
+    seeds = [replace(cell, trial=trial).settings.seed for trial in first]
+    posteriors = [model.codes(world.images.train) for model, _ in first.values()]
+    plan = (folder / "stage2.state.safetensors", place.checkpoint_every, place.progress)
+    if len(stages) == 1:
+        stages[cell.trial].fit_codes(posteriors[0], seeds[0], *plan)
+    else:
+        densities.fit_second_stages(list(stages.values()), posteriors, seeds, *plan)
+    return stages
+
+
+def _tell(
+    cell: Cell, place: Place, world: World, first: First, second: densities.SecondStage | None, seconds: dict[str, Any]
+) -> Outcome:  # fmt: skip
+    """Measure, and write the cell's file."""
+    (model, run), settings, images, started = first[cell.trial], cell.settings, world.images, time.perf_counter()
+    try:
+        curves = {"first stage": run.history["gamma"].tolist()}
+        if second is not None:
+            curves["second stage"] = second.run.history["gamma"].tolist()
+        told = {
+            "format": FORMAT,
+            "cell": _name(cell, place) | {"features": world.space.name},
+            "settings": asdict(settings) | {"second_stage": cell.row.second},
+            "measured": _measure(cell, place, world, model, second),
+            "gamma_curves": curves if model.gamma is not None else {},
+            "data": {
+                "name": images.name, "source": images.source, "n_train": len(images.train),
+                "n_test": len(images.test), "fingerprint": images.fingerprint(),
+            },
+            "arithmetic": {"precision": place.precision, "compile": place.compile, "together": len(first)},
+            "versions": checkpoints.versions(),
+            "commit": commit(),
+            "machine": machine(place.device),
+        }
+        measuring = round(time.perf_counter() - started, 1)
+        trained = sum(seconds.get(name, 0) for name in ("data and first stage", "second stage"))
+        told["seconds"] = {**seconds, "measuring": measuring, "whole": round(trained + measuring, 1)}
+        (place.out / cell.path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(place.out / cell.path, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
+    except Exception as error:
+        return Outcome(cell, failed=advice(error))
+    return Outcome(cell, told=told)
 
 
 def _name(cell: Cell, place: Place) -> dict[str, Any]:

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
 
 import joblib
 
 from vaelab._files import check_writable
 from vaelab._inputs import check_positive_int, pick_device
-from vaelab.experiments.cells import Outcome, Place, advice, load_world, read_cell, run_cells, sharing
+from vaelab.experiments.cells import Outcome, Place, advice, folder_of, load_world, read_cell, run_cells, sharing
 from vaelab.experiments.tables import Cell
 
 
@@ -42,10 +41,11 @@ def run_table(
         One outcome a cell, in the order of `cells`.
 
     Raises:
-        ValueError: an unknown device. OSError: a folder that cannot be written to.
+        ValueError: an unknown device, or numbers below 1. OSError: a folder that cannot be written to.
     """
     if jobs is not None and jobs != -1:
         check_positive_int("jobs", jobs)
+    check_positive_int("together", place.together)
     pick_device(place.device)
     place = replace(place, out=place.out.resolve(), runs=place.runs.resolve(), data=place.data and place.data.resolve())
     check_writable(place.out), check_writable(place.runs)
@@ -53,9 +53,8 @@ def run_table(
     todo = [cell for cell in cells if outcomes[cell] is None]
     say(f"{len(cells)} cells: {len(cells) - len(todo)} have run, {len(todo)} to go")
     todo = list(_with_data(todo, place, outcomes, say))
-    groups = _groups(todo)
     try:
-        tasks = (joblib.delayed(run_cells)(group, place) for group in groups)
+        tasks = [joblib.delayed(run_cells)(*group) for group in _groups(cells, todo, place)]
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all", batch_size=1)
         for done in parallel(tasks):
             for outcome in done:
@@ -92,11 +91,26 @@ def _with_data(
             outcomes.update({cell: Outcome(cell, failed=said) for cell in those})
 
 
-def _groups(cells: list[Cell]) -> list[list[Cell]]:
-    """Cells that share their first stage together, in the order in which the first of each comes."""
-    place = {cell: i for i, cell in enumerate(cells)}
-    first = {cell: min(place[c] for c in sharing(cell) if c in place) for cell in cells}
-    return [list(group) for _, group in groupby(sorted(cells, key=lambda c: (first[c], place[c])), key=first.get)]
+def _groups(cells: Sequence[Cell], todo: list[Cell], place: Place) -> Iterator[tuple[list[Cell], Place, list[int]]]:
+    """Cells that are trained at once, in the order in which the first of each comes, and the trials of that.
+
+    Together are those that share their first stage, of `place.together` trials that were asked for.
+    """
+    order = {cell: i for i, cell in enumerate(todo)}
+    families: dict[tuple, list[Cell]] = {}
+    for cell in cells:
+        families.setdefault((cell.data_set, *sorted(c.model for c in sharing(cell))), []).append(cell)
+    groups = []
+    for family in families.values():
+        trials = list(dict.fromkeys(cell.trial for cell in family))
+        for i in range(0, len(trials), place.together):
+            chunk = trials[i : i + place.together]
+            those = sorted((c for c in family if c.trial in chunk and c in order), key=order.get)
+            if those and not folder_of(those[0], place, chunk).exists():  # else go on with what is there
+                chunk = list(dict.fromkeys(cell.trial for cell in those))
+            if those:
+                groups.append((those, place, chunk))
+    yield from sorted(groups, key=lambda group: order[group[0][0]])
 
 
 def _told(outcome: Outcome) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vaelab import densities, models, networks, training
@@ -122,27 +123,36 @@ def second_stage(
     )
 
 
-def train_first(
+def train_firsts(
     images: Images,
-    settings: Settings,
+    several: Sequence[Settings],
     folder: Path | None = None,
     device: str = "auto",
     progress: bool = True,
     checkpoint_every: float = 60.0,
     precision: str = "float32",
     compile: bool = False,
-) -> tuple[models.Autoencoder, training.Run]:
-    """Train the first stage alone; arguments as for `train`, the last two as for `training.fit`."""
-    model = build(images.shape, settings)
-    run = training.fit(
-        model, images.train, epochs=settings.epochs, batch_size=settings.batch_size, lr=settings.lr,
-        schedule=HalveEvery(settings.halve_every) if settings.halve_every else Cosine(),
-        weight_decay=settings.weight_decay, gamma_lr=settings.gamma_lr, seed=settings.seed, device=device,
-        progress=progress, label="first stage",
-        checkpoint=folder / "stage1.state.safetensors" if folder else None, checkpoint_every=checkpoint_every,
-        precision=precision, compile=compile,
-    )
-    return model, run
+) -> list[tuple[models.Autoencoder, training.Run]]:
+    """Train the first stage alone, by one or more settings that differ in nothing but the seed: those at once.
+
+    Other arguments as for `train`, the last two as for `training.fit`.
+
+    Raises:
+        ValueError: settings that differ in more.
+    """
+    one = several[0]
+    if any(replace(each, seed=one.seed) != one for each in several):
+        raise ValueError(f"settings: expected no difference but in the seed, got {list(several)}")
+    built, seeds = [build(images.shape, each) for each in several], [each.seed for each in several]
+    plan = {
+        "epochs": one.epochs, "batch_size": one.batch_size, "lr": one.lr, "weight_decay": one.weight_decay,
+        "schedule": HalveEvery(one.halve_every) if one.halve_every else Cosine(), "gamma_lr": one.gamma_lr,
+        "checkpoint": folder / "stage1.state.safetensors" if folder else None, "checkpoint_every": checkpoint_every,
+        "device": device, "progress": progress, "label": "first stage", "precision": precision, "compile": compile,
+    }
+    if len(built) == 1:
+        return [(built[0], training.fit(built[0], images.train, seed=seeds[0], **plan))]
+    return list(zip(built, training.fit_together(built, images.train, seeds=seeds, **plan), strict=True))
 
 
 def train(
@@ -166,7 +176,7 @@ def train(
     Returns:
         First stage, second stage, and the run of each.
     """
-    model, run = train_first(images, settings, folder, device, progress, checkpoint_every)
+    [(model, run)] = train_firsts(images, [settings], folder, device, progress, checkpoint_every)
     second = second_stage(settings, device)
     second.fit(
         model, images.train, settings.seed, progress=progress,

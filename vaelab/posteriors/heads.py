@@ -94,6 +94,6 @@ class FullGaussian(PointHead):
     def forward(self, features: Tensor) -> FullNormal:
         k = self.latent_dim
         mean, log_d, lower = self.parameters_of_q(features).split([k, k, k * (k - 1) // 2], -1)
-        unit = torch.eye(k, device=mean.device, dtype=mean.dtype).expand(len(mean), k, k).clone()
+        unit = torch.diag_embed(torch.ones_like(mean))
         unit[:, self.below[0], self.below[1]] = lower
         return FullNormal(mean, log_d.exp().unsqueeze(-1) * unit)

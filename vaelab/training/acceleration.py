@@ -11,6 +11,7 @@ from torch import nn
 
 from vaelab._inputs import check_choice
 from vaelab.models import Autoencoder
+from vaelab.training.ensemble import Ensemble
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
@@ -28,7 +29,8 @@ def accelerated(model: Autoencoder, device: torch.device, precision: str, compil
     """
     check_choice("precision", precision, PRECISIONS)
     on_cuda, before = device.type == "cuda", torch.get_float32_matmul_precision()
-    if on_cuda and any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules()):
+    together = isinstance(model, Ensemble)  # whose weights have a dimension more, and whose pass is compiled as a whole
+    if on_cuda and not together and any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules()):
         model.to(memory_format=torch.channels_last)
     if precision == "tf32" and not on_cuda:
         warnings.warn(f"tf32 is arithmetic of NVIDIA's GPUs; on {device.type} this run is float32", stacklevel=4)
@@ -37,7 +39,9 @@ def accelerated(model: Autoencoder, device: torch.device, precision: str, compil
             torch.set_float32_matmul_precision("high")
         if precision == "bfloat16":
             model.autocast = torch.bfloat16
-        if compile:  # "reduce-overhead" replays the networks as CUDA graphs
+        if compile and together:
+            model.compile_pass()
+        elif compile:  # "reduce-overhead" replays the networks as CUDA graphs
             for network in (model.encoder, model.decoder):
                 network.forward = torch.compile(network.forward, mode="reduce-overhead" if on_cuda else "default")
         yield

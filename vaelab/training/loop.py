@@ -28,6 +28,7 @@ from vaelab._processes import mean_of_all, place
 from vaelab.models import Autoencoder
 from vaelab.posteriors import Point
 from vaelab.training.acceleration import PRECISIONS, OutOfMemory, accelerated, is_out_of_memory, largest_batch
+from vaelab.training.ensemble import Ensemble, Feeds, feeds
 from vaelab.training.feed import Feed, feed
 from vaelab.training.parallel import check_share, parallel
 from vaelab.training.state import _Keeper, _State
@@ -127,7 +128,8 @@ def fit(
     """
     started = time.perf_counter()
     device = pick_device(device, next(model.parameters()).dtype)
-    check_seed(seed)
+    if not isinstance(model, Ensemble):
+        check_seed(seed)
     check_positive_int("epochs", epochs), check_positive_int("batch_size", batch_size)
     check_positive("lr", lr), check_positive("gamma_lr", gamma_lr)
     check_weight("weight_decay", weight_decay), check_weight("checkpoint_every", checkpoint_every)
@@ -158,9 +160,9 @@ def fit(
     return Run(model, history, settings, time.perf_counter() - started, tuple(state.saved))
 
 
-def _feed(model: Autoencoder, data: Tensor | Point, device: torch.device, flip: bool) -> tuple[Feed, str]:
+def _feed(model: Autoencoder, data: Tensor | Point, device: torch.device, flip: bool) -> tuple[Feed | Feeds, str]:
     try:
-        return feed(model, data, device, flip)
+        return (feeds if isinstance(model, Ensemble) else feed)(model, data, device, flip)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -170,7 +172,7 @@ def _feed(model: Autoencoder, data: Tensor | Point, device: torch.device, flip: 
         ) from error
 
 
-def _loop(state: _State, data: Feed, keeper: _Keeper, progress: bool, label: str) -> None:
+def _loop(state: _State, data: Feed | Feeds, keeper: _Keeper, progress: bool, label: str) -> None:
     from tqdm.auto import tqdm
 
     state.model.train()
@@ -185,7 +187,7 @@ def _loop(state: _State, data: Feed, keeper: _Keeper, progress: bool, label: str
             raise
 
 
-def _steps(state: _State, data: Feed, keeper: _Keeper, bar: Any) -> None:
+def _steps(state: _State, data: Feed | Feeds, keeper: _Keeper, bar: Any) -> None:
     size, device, order = state.settings["batch_size"], state.generator.device, None
     rank, processes = place()
     own = slice(rank * size // processes, (rank + 1) * size // processes)  # of each batch
@@ -194,7 +196,7 @@ def _steps(state: _State, data: Feed, keeper: _Keeper, bar: Any) -> None:
             at = state.step % state.steps_per_epoch
             if order is None or at == 0:
                 order = state.order(len(data), device)
-            rows = order[at * size : (at + 1) * size][own]
+            rows = order[..., at * size : (at + 1) * size][..., own]
             problem = _try_step(state, data, rows)
             if problem:  # out here, where the failed step's memory is free again
                 raise OutOfMemory(_advice(state, data, rows, problem))
@@ -206,7 +208,7 @@ def _steps(state: _State, data: Feed, keeper: _Keeper, bar: Any) -> None:
                 if ends:
                     state.end_epoch()
                     state.keep()
-                    loss, gamma = state.history["loss"][-1], state.history["gamma"][-1]
+                    loss, gamma = (np.mean(state.history[name][-1]) for name in ("loss", "gamma"))
                     bar.set_postfix({"nats": f"{loss:.4g}", "γ": f"{gamma:.3g}"}, refresh=False)
                 if saves:
                     keeper.save(state)
@@ -214,7 +216,7 @@ def _steps(state: _State, data: Feed, keeper: _Keeper, bar: Any) -> None:
                     raise KeyboardInterrupt
 
 
-def _try_step(state: _State, data: Feed, rows: Tensor) -> str:
+def _try_step(state: _State, data: Feed | Feeds, rows: Tensor) -> str:
     """Take a step; what torch said if memory did not suffice for it, else nothing."""
     try:
         _step(state, data.batch(rows, state.generator))
@@ -229,7 +231,7 @@ def _step(state: _State, x: Tensor) -> None:
     state.set_rates()
     if state.settings["compile"]:
         torch.compiler.cudagraph_mark_step_begin()
-    terms = torch.stack(state.loss_terms(x, state.generator)).mean(1)
+    terms = torch.stack(state.loss_terms(x, state.generator)).mean(-1)
     state.optimizer.zero_grad()
     terms.sum().backward()
     state.optimizer.step()
@@ -238,8 +240,12 @@ def _step(state: _State, x: Tensor) -> None:
     state.step += 1
 
 
-def _advice(state: _State, data: Feed, rows: Tensor, problem: str) -> str:
-    size, where = len(rows), state.generator.device
+def _advice(state: _State, data: Feed | Feeds, rows: Tensor, problem: str) -> str:
+    size, where = rows.shape[-1], state.generator.device
+    if isinstance(state.model, Ensemble):
+        together = len(state.model.seeds)
+        problem = f"a batch of {size} for each of {together} models at step {state.step + 1} ({problem})"
+        return f"{where} has too little memory for {problem}; train fewer of them together, such as {together // 2}"
     fits = largest_batch(state.model, state.optimizer, data.batch(rows, state.generator))
     advice = f"batch_size={fits} fits" if fits else "not even two rows fit: choose smaller networks or another device"
     return f"{where} has too little memory for a batch of {size} at step {state.step + 1} ({problem}); {advice}"
@@ -271,7 +277,7 @@ def _interrupts_held() -> Iterator[threading.Event]:
 def _check_finite(state: _State, keeper: _Keeper, weights: bool) -> None:
     """Raise if the loss of a step since the last look, or a weight of what is to be saved, is NaN or infinite."""
     recent = state.terms[-CHECK_EVERY:]
-    finite = torch.isfinite(torch.stack(recent)).all(1)
+    finite = torch.isfinite(torch.stack(recent)).flatten(1).all(1)
     broken = weights and any(not math.isfinite(p.detach().sum()) for p in state.model.parameters())
     if bool(finite.all()) and not broken:
         return

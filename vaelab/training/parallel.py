@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from vaelab import _processes
 from vaelab.models import Autoencoder, Terms
 from vaelab.regularizers import MMD, Adversary
+from vaelab.training.ensemble import Ensemble
 
 _BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -25,6 +26,8 @@ def check_share(model: Autoencoder, batch_size: int, device: torch.device) -> in
     _, processes = _processes.place()
     if processes == 1:
         return batch_size
+    if isinstance(model, Ensemble):
+        raise ValueError("models trained together: expected one process; let each of several train models of its own")
     if batch_size % processes:
         nearest = max(processes, batch_size // processes * processes)
         expected = f"expected a multiple of the number of processes, {processes}"

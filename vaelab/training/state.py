@@ -15,6 +15,7 @@ from torch import Tensor
 from vaelab import _files
 from vaelab._processes import Share, place
 from vaelab.models import Autoencoder
+from vaelab.training.ensemble import Seeds
 
 
 class _State:
@@ -29,8 +30,7 @@ class _State:
         device: torch.device,
     ) -> None:
         self.model, self.settings, self.schedule, self.gamma_schedule = model, settings, schedule, gamma_schedule
-        self.generator = Share(device).manual_seed(settings["seed"])
-        self.generator.rank, self.generator.processes = place()
+        self.generator = _generator(settings["seed"], device)
         self.steps_per_epoch = settings["n"] // settings["batch_size"]
         self.total = self.steps_per_epoch * settings["epochs"]
         self.step = 0
@@ -67,16 +67,20 @@ class _State:
             self.model.likelihood.gamma = gamma
 
     def order(self, n: int, device: torch.device) -> Tensor:
-        """The order in which this epoch visits the data: a function of seed and epoch alone."""
-        epoch = self.step // self.steps_per_epoch
-        shuffle = torch.Generator().manual_seed(self.settings["seed"] * 1_000_003 + epoch)
-        return torch.randperm(n, generator=shuffle).to(device)
+        """The order in which this epoch visits the data, (n,) or (S, n): a function of seed and epoch alone."""
+        epoch, seed = self.step // self.steps_per_epoch, self.settings["seed"]
+
+        def shuffled(seed: int) -> Tensor:
+            return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+
+        return (torch.stack([*map(shuffled, seed)]) if isinstance(seed, list) else shuffled(seed)).to(device)
 
     def end_epoch(self) -> None:
         """Move the steps of the epoch that ends into the history."""
-        nll, latent = torch.stack(self.terms).double().mean(0).tolist()
-        gamma = self.model.gamma
-        values = (nll, latent, nll + latent, math.nan if gamma is None else gamma, self.optimizer.param_groups[0]["lr"])
+        nll, latent = torch.stack(self.terms).double().mean(0)
+        gamma = math.nan if self.model.gamma is None else self.model.gamma
+        rate = self.optimizer.param_groups[0]["lr"]
+        values = (nll.tolist(), latent.tolist(), (nll + latent).tolist(), gamma, rate)
         for name, value in zip(self.history, values, strict=True):
             self.history[name].append(value)
         self.terms = []
@@ -112,6 +116,14 @@ class _State:
         self.generator.set_state(tensors["generator"])
         self.terms = list(tensors["terms"].to(device)) if "terms" in tensors else []
         self.step, self.history = step, history
+
+
+def _generator(seed: int | list[int], device: torch.device) -> Share | Seeds:
+    if isinstance(seed, list):
+        return Seeds(device, seed)
+    generator = Share(device).manual_seed(seed)
+    generator.rank, generator.processes = place()
+    return generator
 
 
 def _groups(model: Autoencoder) -> dict[str, list[Tensor]]:

@@ -1,0 +1,248 @@
+"""Models trained in one pass: each is what it would have been alone, up to rounding; it resumes, and fails clearly."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from vaelab import _files, densities, models, networks, training
+from vaelab.models import Autoencoder
+from vaelab.training import Cosine, Hold, ensemble, fit_together, loop
+from vaelab.training.parallel import check_share
+
+SEEDS = (3, 0, 8)
+PLAN = {"epochs": 2, "batch_size": 10, "lr": 2e-3, "device": "cpu", "progress": False}
+
+
+def flat(seed=0):
+    return torch.randn(43, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def pictures():
+    bytes_ = torch.randint(0, 256, (24, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    return bytes_.double() / 255
+
+
+def perceptrons(build=models.vae, **more):
+    return lambda: build(networks.mlp(5, latent_dim=3, hidden=(7,)), **more)
+
+
+def convolutions(build):
+    return lambda: build(networks.infogan(1, 8, 3, bn_momentum=0.1))
+
+
+KINDS = {
+    "learned": perceptrons(), "fixed": perceptrons(gamma=0.1), "optimal": perceptrons(gamma="optimal"),
+    "full": perceptrons(full=True), "joint": perceptrons(models.joint_vae, hidden=(6,)),
+    "ae": perceptrons(models.ae), "wae-mmd": perceptrons(models.wae_mmd), "wae-gan": perceptrons(models.wae_gan),
+    "infogan": convolutions(models.vae), "infogan ce": convolutions(models.ce_vae),
+    "infogan flow": convolutions(models.vae_flow),
+    "resnet": lambda: models.vae(networks.resnet(1, 8, 3, bn_momentum=0.1)),
+}  # fmt: skip
+
+
+def built(kind, dtype=torch.float64):
+    out = []
+    for seed in SEEDS:
+        with networks.seeded(seed):
+            out.append(KINDS[kind]().to(dtype))
+    return out
+
+
+def data(kind):
+    return flat() if len(KINDS[kind]().image_shape) == 1 else pictures()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_is_what_it_would_have_been_alone(kind):
+    if "flow" in kind:
+        pytest.importorskip("zuko")
+    x = data(kind)
+    plan = {**PLAN, "schedule": Cosine(), "weight_decay": 1e-3, "flip": x.ndim == 4}
+    together = fit_together(built(kind), x, seeds=SEEDS, **plan)
+    # rounding alone moves weights without a gradient, such as biases before batch normalisation: costs are compared
+    for seed, model, run in zip(SEEDS, built(kind), together, strict=True):
+        alone = training.fit(model, x, seed=seed, **plan)
+        assert run.settings == alone.settings
+        for name, values in alone.history.items():
+            np.testing.assert_allclose(run.history[name], values, rtol=1e-6, err_msg=name)
+        assert not run.model.training
+        np.testing.assert_allclose(run.model.reconstruct(x[:4]), model.reconstruct(x[:4]), atol=1e-3)
+    assert len({float(run.history["loss"][-1]) for run in together}) == 3
+
+
+def test_a_single_model_may_be_an_ensemble_of_one():
+    [run] = fit_together(built("learned")[:1], flat(), seeds=[5], **PLAN)
+    alone = training.fit(built("learned")[0], flat(), seed=5, **PLAN)
+    np.testing.assert_allclose(run.history["loss"], alone.history["loss"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_second_stages_of_several_first_ones(own):
+    plan = {"epochs": 3, "batch_size": 10, "device": "cpu", "gamma_schedule": Hold(1.0)}
+    posteriors = [model.codes(flat(i if own else 0)) for i, model in enumerate(built("learned"))]
+    stages = [densities.SecondStage((6,), **plan) for _ in SEEDS]
+    densities.fit_second_stages(stages, posteriors, SEEDS)
+    for stage, q, seed in zip(stages, posteriors, SEEDS, strict=True):
+        alone = densities.SecondStage((6,), **plan).fit_codes(q, seed)
+        np.testing.assert_allclose(stage.run.history["loss"], alone.run.history["loss"], rtol=1e-4)
+        torch.testing.assert_close(stage.sample(5, 1), alone.sample(5, 1), rtol=1e-3, atol=1e-4)
+    stages[1].training["epochs"] = 4
+    with pytest.raises(ValueError, match="expected all to be trained alike"):
+        densities.fit_second_stages(stages, posteriors, SEEDS)
+
+
+@pytest.mark.parametrize("kind", ["learned", "infogan"])
+@pytest.mark.parametrize("step", [2, 3])
+def test_an_interrupted_run_ends_in_the_same_bytes(kind, step, tmp_path, monkeypatch):
+    def content(runs):
+        return [(_files.digest(run.model.state_dict()), run.history["loss"].tobytes()) for run in runs]
+
+    expected, usual, count = content(fit_together(built(kind), data(kind), seeds=SEEDS, **PLAN)), loop._step, []
+
+    def stop(state, x):
+        usual(state, x)
+        count.append(1)
+        if len(count) == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(loop, "_step", stop)
+    path = tmp_path / "together.safetensors"
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit_together(built(kind), data(kind), seeds=SEEDS, checkpoint=path, **PLAN)
+    assert f"stopped after step {step}" in caught.value.__notes__[0]
+    assert content(fit_together(built(kind), data(kind), seeds=SEEDS, checkpoint=path, **PLAN)) == expected
+    assert len(count) > step
+    with pytest.raises(ValueError, match="belongs to another run"):
+        fit_together(built(kind)[:2], data(kind), seeds=SEEDS[:2], checkpoint=path, **PLAN)
+
+
+def test_spectral_norms_are_those_of_torch():
+    """The power iterations of three layers at once leave the vectors that each layer's own would."""
+    alone = built("infogan")
+    together = ensemble.Ensemble(built("infogan"), SEEDS)
+    for _ in range(3):
+        together._normalise_spectra()
+        for model in alone:
+            model.train()
+            _ = model.encoder[2].weight, model.encoder[6].weight  # looking at them takes the step
+    for model, state in zip(alone, together.member_states(), strict=True):
+        for name, value in model.state_dict().items():
+            if name.startswith(("encoder.2", "encoder.6")):
+                torch.testing.assert_close(state[name], value, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.long
+def test_compiled_they_train_as_plain_ones_do():
+    plain = fit_together(built("learned"), flat(), seeds=SEEDS, **PLAN)
+    compiled = fit_together(built("learned"), flat(), seeds=SEEDS, **PLAN, compile=True)
+    for a, b in zip(plain, compiled, strict=True):
+        np.testing.assert_allclose(a.history["loss"], b.history["loss"], rtol=1e-6)
+
+
+def test_bfloat16_is_for_the_networks_alone():
+    x = pictures().float()
+    runs = fit_together(built("infogan", torch.float32), x, seeds=SEEDS, **PLAN, precision="bfloat16")
+    for seed, model, run in zip(SEEDS, built("infogan", torch.float32), runs, strict=True):
+        alone = training.fit(model, x, seed=seed, **PLAN, precision="bfloat16")
+        np.testing.assert_allclose(run.history["loss"], alone.history["loss"], rtol=0.02)
+        assert next(run.model.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"seeds": (1, 2)}, ValueError, r"expected one for each of 3 models \(at least one\), got 2"),
+        ({"seeds": (1, 2, -1)}, ValueError, "seed: expected a whole number"),
+        ({"models": []}, ValueError, "seeds: expected one for each of 0 models"),
+        ({"data": [flat(), flat()]}, ValueError, "expected one set for all models or one for each of 3, got 2"),
+        ({"data": [flat(), flat(), flat()[:20]]}, ValueError, "as many rows for each model, got from 20 to 43"),
+        ({"seed": 1}, TypeError, "seed: not for models trained together; expected seeds"),
+        ({"keep_every": 1}, TypeError, "keep_every: not for models trained together"),
+        ({"epochs": 0}, ValueError, "epochs: expected"),
+        ({"speed": 2}, TypeError, "unexpected keyword argument 'speed'"),
+    ],
+)
+def test_bad_calls_are_answered(change, error, message):
+    call = {"models": built("learned"), "data": flat(), "seeds": SEEDS, **PLAN, **change}
+    with pytest.raises(error, match=message):
+        fit_together(call.pop("models"), call.pop("data"), **call)
+
+
+def test_models_of_several_kinds_and_models_made_by_hand_are_refused():
+    with pytest.raises(ValueError, match=r"expected all of one kind, but 0 is .* and 2 is .*'gamma': 0\.1"):
+        fit_together([*built("learned")[:2], built("fixed")[0]], flat(), seeds=SEEDS, **PLAN)
+    nets = networks.Networks(torch.nn.Linear(5, 4), torch.nn.Linear(2, 5), (5,), 2, 4, torch.nn.Linear)
+    with pytest.raises(ValueError, match="those made by hand are trained one by one"):
+        fit_together([Autoencoder(nets).double()], flat(), seeds=[0], **PLAN)
+
+
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setattr("vaelab._processes.place", lambda: (0, 2))
+    with pytest.raises(ValueError, match="models trained together: expected one process"):
+        check_share(ensemble.Ensemble(built("learned"), SEEDS), 10, torch.device("cpu"))
+
+
+def test_one_that_diverges_stops_all():
+    with pytest.raises(training.TrainingDiverged, match="no longer finite at step 1 "):
+        fit_together(built("learned"), flat() * 1e200, seeds=SEEDS, **PLAN)
+
+
+def test_too_little_memory_says_how_many_might_fit(monkeypatch):
+    def short(self, x, generator):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
+
+    monkeypatch.setattr(ensemble.Ensemble, "loss_terms", short)
+    with pytest.raises(training.OutOfMemory, match=r"a batch of 10 for each of 3 models .* fewer of them .* as 1"):
+        fit_together(built("learned"), flat(), seeds=SEEDS, **PLAN)
+
+
+# ---- in a table ----------------------------------------------------------------------------------------------------
+
+
+def test_a_table_of_trials_trained_together(tmp_path):
+    from test_experiments import run
+
+    alone = run(tmp_path / "alone", "ce", "learned", "two-stage", trials=3)
+    said = []
+    outcomes = run(tmp_path / "both", "ce", "learned", "two-stage", trials=3, together=2, say=said.append)
+    for one, other in zip(alone, outcomes, strict=True):
+        a, b = one.told, other.told
+        assert (a["cell"], a["settings"]) == (b["cell"], b["settings"])
+        assert b["measured"]["frechet"] == pytest.approx(a["measured"]["frechet"], rel=0.02)
+        assert b["arithmetic"]["together"] == (1 if other.cell.trial == 2 else 2)
+    assert not list((tmp_path / "both" / "runs").rglob("*"))
+
+
+def test_trials_together_go_on_where_they_were_killed(tmp_path, monkeypatch):
+    from test_experiments import cells, run
+
+    monkeypatch.setattr(cells, "measure_stages", lambda *_: 1 / 0)
+    failed = run(tmp_path, "learned", "two-stage", trials=2, together=2)
+    assert all("ZeroDivisionError" in outcome.failed for outcome in failed)
+    folders = sorted(path.name for path in (tmp_path / "runs").rglob("vae-*"))
+    assert folders == ["vae-0+1"]
+    monkeypatch.undo()
+    run(tmp_path, "learned", trials=1, together=2)  # measured apart: the others still go on from what is there
+    outcomes = run(tmp_path, "learned", "two-stage", trials=2, together=2)
+    assert [o.told["seconds"]["resumed"] for o in outcomes] == [False, True, True, True]
+    assert not list((tmp_path / "runs").rglob("*"))
+
+
+def test_a_trial_that_diverges_does_not_take_the_others_with_it(tmp_path, monkeypatch):
+    from test_experiments import cells, run
+
+    real = cells.train_firsts
+
+    def diverging(images, several, *more):
+        if any(settings.seed == 1 for settings in several):
+            raise training.TrainingDiverged("the loss is no longer finite at step 3")
+        return real(images, several, *more)
+
+    monkeypatch.setattr(cells, "train_firsts", diverging)
+    outcomes = run(tmp_path, "learned", trials=3, together=3)
+    assert [bool(outcome.failed) for outcome in outcomes] == [False, True, False]
+    assert json.loads((tmp_path / "results" / outcomes[2].cell.path).read_text())["arithmetic"]["together"] == 1

@@ -1,0 +1,139 @@
+"""S models as one: every weight with a first dimension S, every pass for all of them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import _SpectralNorm
+
+from vaelab._processes import Noise
+from vaelab.models import Autoencoder, Terms
+from vaelab.posteriors import Point
+from vaelab.training.feed import Feed, feed
+
+
+class Seeds:
+    """One generator a model, as one object."""
+
+    def __init__(self, device: torch.device, seeds: Sequence[int]) -> None:
+        self.device, self.each = device, [torch.Generator(device).manual_seed(seed) for seed in seeds]
+
+    def get_state(self) -> Tensor:
+        return torch.stack([g.get_state() for g in self.each])
+
+    def set_state(self, states: Tensor) -> None:
+        for g, state in zip(self.each, states, strict=True):
+            g.set_state(state.clone())  # torch wants a tensor that begins where its memory does
+
+
+class Ensemble(Autoencoder):
+    """S models of one kind as one: each weight and each statistic has a first dimension S.
+
+    Its only business is `loss_terms`; `member_states` gives each model its own weights back.
+    """
+
+    def __init__(self, models: Sequence[Autoencoder], seeds: Sequence[int]) -> None:
+        super(Autoencoder, self).__init__()
+        self.seeds, self._kind = tuple(seeds), models[0].spec()
+        mine = copy.deepcopy(models[0])
+        self.image_shape, self.latent_dim, self.autocast = mine.image_shape, mine.latent_dim, None
+        for name in ("encoder", "decoder", "posterior", "likelihood", "latent_term"):
+            setattr(self, name, getattr(mine, name))
+        states = [model.state_dict() for model in models]
+        for name, tensor in self.state_dict(keep_vars=True).items():
+            tensor.data = torch.stack([state[name].detach() for state in states])
+        self._one = (copy.deepcopy(models[0]),)  # whose layers compute, with weights that are handed to them
+        self._all = vmap(self._call)
+        self._asked: list | None = None
+
+    def to(self, *args: Any, **kwargs: Any) -> Ensemble:
+        self._one[0].to(*args, **kwargs)
+        return super().to(*args, **kwargs)
+
+    @property
+    def gamma(self) -> list[float] | None:
+        """γ of each model."""
+        log_gamma = getattr(self.likelihood, "log_gamma", None)
+        return None if log_gamma is None else log_gamma.double().exp().tolist()
+
+    def loss_terms(self, x: Tensor, generator: Seeds) -> Terms:
+        """Both terms for batches (S, batch, *image_shape), each of shape (S, batch)."""
+        one = self._one[0]
+        one.autocast = self.autocast
+        self._normalise_spectra()
+        if self._asked is None:  # which noise a step draws, found by drawing it
+            asks = Noise()
+            with torch.no_grad():
+                copy.deepcopy(one).loss_terms(x[0], asks)
+            self._asked = asks.asked
+        noise = [
+            torch.stack([sample(shape, generator=g, device=x.device, dtype=x.dtype) for g in generator.each])
+            for sample, shape in self._asked
+        ]
+        weights, kept = dict(self.named_parameters()), self.state_dict()
+        statistics = {name: kept[name] for name in kept if name not in weights}
+        return Terms(*self._all(weights, statistics, x, *noise))
+
+    forward = loss_terms
+
+    def compile_pass(self) -> None:
+        """From now on, run the pass through torch.compile."""
+        self._all = torch.compile(vmap(self._call))
+
+    def _call(self, weights: dict[str, Tensor], statistics: dict[str, Tensor], x: Tensor, *noise: Tensor) -> tuple:
+        return tuple(functional_call(self._one[0], (weights, statistics), (x, Noise(noise))))
+
+    def _layers(self) -> Iterator[tuple[str, _SpectralNorm]]:
+        return ((name, m) for name, m in self._one[0].named_modules() if isinstance(m, _SpectralNorm))
+
+    @torch.no_grad()
+    def _normalise_spectra(self) -> None:
+        """One step of each power iteration, as torch takes it in a layer's own pass, but for all models at once."""
+        tensors = self.state_dict()
+        self._one[0].train()
+        for name, layer in self._layers():
+            weight = tensors[f"{name.rpartition('.')[0]}.original"].movedim(layer.dim + 1, 1).flatten(2)
+            u, v = tensors[f"{name}._u"], tensors[f"{name}._v"]
+            for _ in range(layer.n_power_iterations):
+                u.copy_(F.normalize((weight @ v.unsqueeze(-1)).squeeze(-1), dim=1, eps=layer.eps))
+                v.copy_(F.normalize((weight.mT @ u.unsqueeze(-1)).squeeze(-1), dim=1, eps=layer.eps))
+            layer.eval()  # the vectors are as they should be: the pass itself only uses them
+
+    def member_states(self) -> Iterator[dict[str, Tensor]]:
+        """The weights and statistics of each model."""
+        stacked = self.state_dict()
+        return ({name: value[i] for name, value in stacked.items()} for i in range(len(self.seeds)))
+
+    def spec(self) -> dict:
+        return {**self._kind, "together": len(self.seeds)}
+
+
+@dataclass(frozen=True)
+class Feeds:
+    """One feed a model; their batches are stacked."""
+
+    each: tuple[Feed, ...]
+
+    def __len__(self) -> int:
+        return len(self.each[0])
+
+    def batch(self, rows: Tensor, generator: Seeds) -> Tensor:
+        """The rows of those numbers, (S, batch), each from its own feed: shape (S, batch, *image_shape)."""
+        return torch.stack([f.batch(r, g) for f, r, g in zip(self.each, rows, generator.each, strict=True)])
+
+
+def feeds(model: Ensemble, data: Sequence[Tensor | Point], device: torch.device, flip: bool) -> tuple[Feeds, str]:
+    """One feed a model, of its own data or of the one set there is, and the digests of all."""
+    made = [feed(model, each, device, flip) for each in data]
+    lengths = sorted({len(f) for f, _ in made})
+    if len(lengths) > 1:
+        raise ValueError(f"data: expected as many rows for each model, got from {lengths[0]} to {lengths[-1]}")
+    each, digests = zip(*made, strict=True)
+    return Feeds(each * (len(model.seeds) // len(each))), "+".join(digests)
