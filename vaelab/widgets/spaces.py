@@ -27,14 +27,20 @@ class Space:
     Args:
         name: "z", or "u" for the second stage's.
         q: q(z given x) of the images, or q(u given z) at their mean codes.
-        images: codes (n, κ) to pictures (n, *image_shape), in the images' own units.
+        decode: codes z (n, κ) to pictures (n, *image_shape), in the images' own units.
         model: the autoencoder whose latent space it is.
+        to_z: its codes to codes z; they are those unless given.
     """
 
     name: str
     q: Point
-    images: Callable[[Tensor], Tensor]
+    decode: Callable[[Tensor], Tensor]
     model: Autoencoder
+    to_z: Callable[[Tensor], Tensor] = lambda z: z
+
+    def images(self, codes: Tensor) -> Tensor:
+        """Codes (n, κ) of this space to pictures (n, *image_shape)."""
+        return self.decode(self.to_z(codes))
 
     @property
     def latent_dim(self) -> int:
@@ -140,7 +146,7 @@ def subject(model: Any, images: Any, density: Any = None, labels: Any = None) ->
     made = Subject(x, spaces, {PRIOR: StandardNormal().fit_codes(q), **chosen}, labels)
     if made.second is not None:
         vae = made.second.vae
-        spaces["u"] = Space("u", vae.codes(q.mean), lambda u: decode(vae.images(u)), vae)
+        spaces["u"] = Space("u", vae.codes(q.mean), decode, vae, vae.images)
     return made
 
 
