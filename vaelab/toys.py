@@ -54,7 +54,8 @@ def stack(members: Sequence[Autoencoder]) -> Autoencoder:
     """One model that is S models of one kind side by side, for batches of S equal groups of rows, one a member.
 
     Everything works on rows, so the stacked model trains by `training.fit` like any other; Adam takes no notice of
-    another member's gradients. Five members cost about twice as much as one. For dense networks without batch norm.
+    another member's gradients. Five members cost about twice as much as one. For dense networks without batch norm and
+    one γ for all; `training.fit_together` takes any models, and gains on a GPU alone.
 
     Args:
         members: models of one specification, with the same γ.
@@ -219,6 +220,7 @@ class Measured:
         eigenvalues: λ_j at n draws of x, ascending, shape (S, n, κ).
         frobenius: mean relative error of Eq. 83, shape (S,).
         kl_eq83: mean KL from q to the Gaussian of Eq. 83's covariance in nats, shape (S,).
+        penalty: the part of it that no diagonal encoder can avoid, `theory.diagonal_penalty`, shape (S,).
     """
 
     gamma: float
@@ -230,6 +232,7 @@ class Measured:
     eigenvalues: Tensor
     frobenius: Tensor
     kl_eq83: Tensor
+    penalty: Tensor
 
     @property
     def cost(self) -> Tensor:
@@ -261,12 +264,12 @@ def measure(members: Sequence[Autoencoder], truth: Manifold, n: int = 1024, draw
     x, w = truth.embed(u).to(dtype), w / w.sum()
     eps = torch.randn(draws, *x.shape[:1], members[0].latent_dim, generator=torch.Generator().manual_seed(seed)).to(x)
     rows = [_measure_one(model, x, w, torch.cat([eps, -eps]), gamma) for model in members]
-    error, error_at_mean, kl, frobenius, kl_eq83 = torch.tensor(rows, dtype=torch.float64).T
+    error, error_at_mean, kl, frobenius, kl_eq83, penalty = torch.tensor(rows, dtype=torch.float64).T
     data_term = truth.d * (error / gamma + math.log(2 * math.pi * gamma))
     gap = 0.5 * data_term + kl - theory.certified_optimum(truth, gamma)
     points = truth.sample(n, seed=seed).to(dtype)
     eigenvalues = torch.stack([model.codes(points).eigenvalues().double() for model in members])
-    return Measured(gamma, data_term, 2 * kl, gap, error, error_at_mean, eigenvalues, frobenius, kl_eq83)
+    return Measured(gamma, data_term, 2 * kl, gap, error, error_at_mean, eigenvalues, frobenius, kl_eq83, penalty)
 
 
 def _measure_one(model: Autoencoder, x: Tensor, w: Tensor, eps: Tensor, gamma: float) -> list[float]:
@@ -276,4 +279,5 @@ def _measure_one(model: Autoencoder, x: Tensor, w: Tensor, eps: Tensor, gamma: f
     J = theory.decoder_jacobian(model.decode, q.mean).double()
     expected, sigma = theory.optimal_covariance(J, gamma), q.covariance().double()
     frobenius, kl_eq83 = theory.relative_frobenius(sigma, expected), theory.kl_between_covariances(sigma, expected)
-    return [float(w @ v.double()) for v in (errors, at_mean, q.kl_to_standard_normal(), frobenius, kl_eq83)]
+    rows = (errors, at_mean, q.kl_to_standard_normal(), frobenius, kl_eq83, theory.diagonal_penalty(expected))
+    return [float(w @ row.double()) for row in rows]
