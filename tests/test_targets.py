@@ -31,6 +31,10 @@ def test_the_cost_follows_the_certified_optimum(r, d, kappa, bend, ladder, steps
         slope, _ = theory.slope_in_log_gamma(ladder[:3], [m.cost[s] for m in found[:3]])
         print(f"r={r} d={d} seed {s}: slope / expected {slope / ((d - r) / 2):.4f}")
         assert abs(slope / ((d - r) / 2) - 1) < slope_error
+    scaled = [m.eigenvalues[:, :, :r].mean((1, 2)) / m.gamma for m in found[:3]]
+    print("  λ of the active dimensions over γ:", "; ".join(map(shown, scaled)))
+    for here in scaled:
+        assert (here / scaled[-1] - 1).abs().max() < 0.1
     for m in found:
         print(f"  γ = {m.gamma:.0e}: gaps in nats {shown(m.gap)}")
         assert -0.02 < m.gap.min() < gap and m.gap.max() < 2 * gap
