@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import pickle
+import shutil
 import struct
 import subprocess
 import sys
@@ -280,19 +281,35 @@ def test_cifar10_is_read_as_torchvision_reads_it(cifar_root):
     assert load_images("cifar10", cifar_root, side=16).shape == (3, 16, 16)
 
 
-def test_cifar10_may_be_pictures_in_class_folders(tmp_path):
+@pytest.fixture
+def cifar_pictures(tmp_path):
     rng = np.random.default_rng(0)
-    for part, n in (("train", 4), ("test", 2)):
-        for name in ("airplane", "truck"):
+    for part, n in (("train", 2), ("test", 1)):
+        for name in "abcdefghij":
             folder = tmp_path / "cifar10" / part / name
             folder.mkdir(parents=True)
             for i in range(n):
                 Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{i}.png")
-    images = load_images("cifar10", tmp_path, download=False)
-    assert repr(images) == "Images('cifar10': 8 train, 4 test, shape (3, 32, 32), 2 classes)"
+    (tmp_path / "cifar10" / "train" / "notes.txt").touch()
+    return tmp_path
+
+
+def test_cifar10_may_be_pictures_in_class_folders(cifar_pictures):
+    images = load_images("cifar10", cifar_pictures, download=False)
+    assert repr(images) == "Images('cifar10': 20 train, 10 test, shape (3, 32, 32), 10 classes)"
     assert images.source == "CIFAR-10 (Krizhevsky 2009), from pictures (.png) in the data root's cifar10/."
-    first = np.array(Image.open(tmp_path / "cifar10" / "train" / "airplane" / "0.png"))
+    first = np.array(Image.open(cifar_pictures / "cifar10" / "train" / "a" / "0.png"))
     assert torch.equal((images.train[0] * 255).round().byte(), torch.from_numpy(first).permute(2, 0, 1))
+    assert load_images("cifar10", cifar_pictures, side=16).shape == (3, 16, 16)
+
+
+def test_other_pictures_are_not_taken_for_cifar10(cifar_pictures):
+    shutil.rmtree(cifar_pictures / "cifar10" / "test" / "j"), shutil.rmtree(cifar_pictures / "cifar10" / "train" / "j")
+    with pytest.raises(ValueError, match=r"expected CIFAR-10's pictures, 32×32 in ten class folders, got .* 9 classes"):
+        load_images("cifar10", cifar_pictures, download=False)
+    shutil.rmtree(cifar_pictures / "cifar10" / "test")
+    with pytest.raises(FileNotFoundError, match=r"expected train/ and test/ .*, got no test/"):
+        load_images("cifar10", cifar_pictures, download=False)
 
 
 def test_the_official_cifar10_comes_before_pictures(cifar_root):

@@ -414,7 +414,9 @@ def made_up(values, table=ONE, data_set="mnist"):
     """Outcomes of a table as if measured: by model, one value a trial."""
     def told(cell, value):
         measured = {"frechet": value, "floor": 1.5, "n_fake": 100, "mmd2": {"stage 1": value, "stage 2": value / 10}}
-        return {"measured": measured, "cell": {**cells._name(cell, Place()), "features": "made-up features"}}
+        named = {**cells._name(cell, Place()), "features": "made-up features"}
+        data = {"name": cell.data_set, "n_train": 300, "source": "Made up.", "fingerprint": "0"}
+        return {"measured": measured, "cell": named, "data": data}
 
     made = []
     for model, some in values.items():
@@ -441,9 +443,18 @@ def test_the_printed_table_holds_both_figures():
     assert "100 samples to the test images in the features of made-up" in told
     assert "no FID" in told and "mnist: rank correlation of the 3 rows with the paper's +1.00." in told
     assert "WAE-MMD" not in told  # it was not asked for
+    assert "mnist: 300 training images. Made up." in told and "CAUTION" not in told
     lines = experiments.as_markdown(filled).splitlines()
     assert lines[2] == "| | mnist, here | mnist, paper |" and "| VAE, γ learned | 60.0 (1) | 54.5 |" in lines
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+
+
+@pytest.mark.parametrize("where", [("cell", "features"), ("data", "fingerprint")])
+def test_cells_that_do_not_compare_are_told_of(where):
+    outcomes = made_up({"ce": [3.0, 5.0]}) + made_up({"ce": [9.0]}, data_set="digits")
+    outcomes[0].told[where[0]][where[1]] = "another"
+    told = experiments.as_text(experiments.fill(ONE, outcomes))
+    assert "mnist: CAUTION, its cells are of different images or features" in told and told.count("CAUTION") == 1
 
 
 def test_table_3_reads_the_codes():

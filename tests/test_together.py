@@ -1,12 +1,15 @@
 """Models trained in one pass: each is what it would have been alone, up to rounding; it resumes, and fails clearly."""
 
+import gc
 import json
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vaelab import _files, densities, models, networks, training
 from vaelab.models import Autoencoder
@@ -66,7 +69,7 @@ def test_each_is_what_it_would_have_been_alone(kind):
     # rounding alone moves weights without a gradient, such as biases before batch normalisation: costs are compared
     for seed, model, run in zip(SEEDS, built(kind), together, strict=True):
         alone = training.fit(model, x, seed=seed, **plan)
-        assert run.settings == alone.settings
+        assert run.settings == {**alone.settings, "together": 3}
         for name, values in alone.history.items():
             np.testing.assert_allclose(run.history[name], values, rtol=1e-6, err_msg=name)
         assert not run.model.training
@@ -90,6 +93,8 @@ def test_second_stages_of_several_first_ones(own):
         alone = densities.SecondStage((6,), **plan).fit_codes(q, seed)
         np.testing.assert_allclose(stage.run.history["loss"], alone.run.history["loss"], rtol=1e-4)
         torch.testing.assert_close(stage.sample(5, 1), alone.sample(5, 1), rtol=1e-3, atol=1e-4)
+    with pytest.raises(ValueError, match=r"for each \(at least one\), got 3 stages, 2 and 3"):
+        densities.fit_second_stages(stages, posteriors[:2], SEEDS)
     stages[1].training["epochs"] = 4
     with pytest.raises(ValueError, match="expected all to be trained alike"):
         densities.fit_second_stages(stages, posteriors, SEEDS)
@@ -160,6 +165,8 @@ def test_bfloat16_is_for_the_networks_alone():
         ({"models": []}, ValueError, "seeds: expected one for each of 0 models"),
         ({"data": [flat(), flat()]}, ValueError, "expected one set for all models or one for each of 3, got 2"),
         ({"data": [flat(), flat(), flat()[:20]]}, ValueError, "as many rows for each model, got from 20 to 43"),
+        ({"models": [built("learned")[0]] * 3}, ValueError, "expected different ones, got one of them twice"),
+        ({"models": [*built("learned")[:2], built("learned", torch.float32)[2]]}, ValueError, "one precision and"),
         ({"seed": 1}, TypeError, "seed: not for models trained together; expected seeds"),
         ({"keep_every": 1}, TypeError, "keep_every: not for models trained together"),
         ({"epochs": 0}, ValueError, "epochs: expected"),
@@ -187,8 +194,9 @@ def test_several_processes_are_refused(monkeypatch):
 
 
 def test_one_that_diverges_stops_all():
-    with pytest.raises(training.TrainingDiverged, match="no longer finite at step 1 "):
-        fit_together(built("learned"), flat() * 1e200, seeds=SEEDS, **PLAN)
+    far = [flat(), flat() * 1e200, flat()]
+    with pytest.raises(training.TrainingDiverged, match=r"of model 1 \(seed 0\) is no longer finite at step 1 "):
+        fit_together(built("learned"), far, seeds=SEEDS, **PLAN)
 
 
 def test_too_little_memory_says_how_many_might_fit(monkeypatch):
@@ -198,6 +206,58 @@ def test_too_little_memory_says_how_many_might_fit(monkeypatch):
     monkeypatch.setattr(ensemble.Ensemble, "loss_terms", short)
     with pytest.raises(training.OutOfMemory, match=r"a batch of 10 for each of 3 models .* fewer of them .* as 1"):
         fit_together(built("learned"), flat(), seeds=SEEDS, **PLAN)
+    with pytest.raises(training.OutOfMemory, match=r"each of 1 models .* train with a smaller batch_size"):
+        fit_together(built("learned")[:1], flat(), seeds=[0], **PLAN)
+
+
+def test_nothing_of_an_ensemble_outlives_its_training():
+    gone = []
+
+    class Watched(ensemble.Ensemble):
+        def __del__(self):
+            gone.append(True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vaelab.training.together.Ensemble", Watched)
+        gc.disable()
+        fit_together(built("infogan"), pictures(), seeds=SEEDS, **PLAN)
+        gc.enable()
+    assert gone == [True]
+
+
+def test_frozen_weights_stay_as_they_are():
+    mine = built("learned")
+    for model in mine:
+        model.decoder.requires_grad_(False)
+    before = [model.decoder[1].weight.clone() for model in mine]
+    fit_together(mine, flat(), seeds=SEEDS, **PLAN)
+    assert all(torch.equal(model.decoder[1].weight, was) for model, was in zip(mine, before, strict=True))
+    heads = [model.posterior.parameters_of_q.weight for model in (mine[0], built("learned")[0])]
+    assert not torch.equal(*heads)
+
+
+@pytest.mark.parametrize("kind", ["learned", "full", "joint", "wae-mmd", "wae-gan", "infogan"])
+def test_everything_is_on_the_device_of_the_data(kind):
+    """On a GPU that is not there: torch's fake tensors know their device and do no arithmetic."""
+
+    def moved(module):
+        for part in module.modules():
+            for name, p in part._parameters.items():
+                part._parameters[name] = p if p is None else torch.nn.Parameter(torch.empty(p.shape, device="cuda"))
+            for name, b in part._buffers.items():
+                part._buffers[name] = b if b is None else torch.empty(b.shape, dtype=b.dtype, device="cuda")
+        return module
+
+    whole, spare = ensemble.Ensemble(built(kind, torch.float32), SEEDS), built(kind, torch.float32)[0]
+    generators = ensemble.Seeds(torch.device("cpu"), SEEDS)
+    generators.each = [None] * 3  # there are none of a GPU either
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        moved(whole), moved(whole._one[0])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ensemble.copy, "deepcopy", lambda _: spare)  # a copy is on the CPU, and can be moved
+            patch.setattr(Autoencoder, "to", lambda self, device: moved(self))
+            terms = whole.loss_terms(torch.empty(3, 4, *whole.image_shape, device="cuda"), generators)
+        assert terms.nll.shape == (3, 4) and terms.latent.device.type == "cuda"
 
 
 # ---- in a table ----------------------------------------------------------------------------------------------------
@@ -224,12 +284,34 @@ def test_trials_together_go_on_where_they_were_killed(tmp_path, monkeypatch):
     failed = run(tmp_path, "learned", "two-stage", trials=2, together=2)
     assert all("ZeroDivisionError" in outcome.failed for outcome in failed)
     folders = sorted(path.name for path in (tmp_path / "runs").rglob("vae-*"))
-    assert folders == ["vae-0+1"]
+    assert folders == ["vae-0..1"]
     monkeypatch.undo()
-    run(tmp_path, "learned", trials=1, together=2)  # measured apart: the others still go on from what is there
-    outcomes = run(tmp_path, "learned", "two-stage", trials=2, together=2)
-    assert [o.told["seconds"]["resumed"] for o in outcomes] == [False, True, True, True]
+    run(tmp_path, "learned", trials=1)  # asked for alone: it too goes on from what is there
+    outcomes = run(tmp_path, "learned", "two-stage", trials=3, together=3)
+    assert [o.told["seconds"]["resumed"] for o in outcomes] == [True, True, True, True, False, False]
+    assert [o.told["arithmetic"]["together"] for o in outcomes] == [2, 2, 2, 2, 1, 1]
     assert not list((tmp_path / "runs").rglob("*"))
+
+
+def test_the_folders_of_trials():
+    from test_experiments import ONE, TINY, cells, cells_of, place
+
+    cell, where = cells_of(ONE, TINY, ("digits",), ("fixed",), 1)[0], place(Path("there"))
+    for trials, name in (((0,), "0"), ((0, 1, 2, 5), "0..2+5"), ((3, 7), "3+7"), (tuple(range(200)), "0..199")):
+        assert cells.folder_of(cell, where, trials).name == f"vae-1-{name}"
+
+
+def test_folders_are_found_by_their_trials(tmp_path):
+    from test_experiments import ONE, TINY, cells, cells_of, place
+
+    learned, fixed = cells_of(ONE, TINY, ("digits",), ("learned", "fixed"), 1)
+    expected = {(0,), (1, 2, 3, 9), (4, 6)}
+    for cell in (learned, fixed):
+        for trials in expected:
+            folder = cells.folder_of(cell, place(tmp_path), trials)
+            folder.mkdir(parents=True)
+            (folder / "stage1.state.safetensors").touch()
+    assert set(cells.folders_of(learned, place(tmp_path))) == set(cells.folders_of(fixed, place(tmp_path))) == expected
 
 
 def test_a_trial_that_diverges_does_not_take_the_others_with_it(tmp_path, monkeypatch):
@@ -246,3 +328,26 @@ def test_a_trial_that_diverges_does_not_take_the_others_with_it(tmp_path, monkey
     outcomes = run(tmp_path, "learned", trials=3, together=3)
     assert [bool(outcome.failed) for outcome in outcomes] == [False, True, False]
     assert json.loads((tmp_path / "results" / outcomes[2].cell.path).read_text())["arithmetic"]["together"] == 1
+
+
+def test_nor_does_one_that_diverges_in_its_second_stage(tmp_path, monkeypatch):
+    from test_experiments import run
+
+    real = densities.SecondStage.fit_codes
+
+    def together(*_):
+        raise training.OutOfMemory("cuda has too little memory")
+
+    def alone(self, q, seed, *more):
+        if seed == 1:
+            raise training.TrainingDiverged("the loss is no longer finite at step 3")
+        return real(self, q, seed, *more)
+
+    monkeypatch.setattr(densities, "fit_second_stages", together)
+    monkeypatch.setattr(densities.SecondStage, "fit_codes", alone)
+    outcomes = run(tmp_path, "learned", "two-stage", trials=3, together=3)
+    failed = [(o.cell.model, o.cell.trial) for o in outcomes if o.failed]
+    assert failed == [("two-stage", 1)] and "no longer finite" in outcomes[3].failed
+    monkeypatch.undo()
+    assert not any(o.failed for o in run(tmp_path, "learned", "two-stage", trials=3, together=3))
+    assert not list((tmp_path / "runs").rglob("*"))

@@ -96,7 +96,7 @@ def _add_table(p: argparse.ArgumentParser) -> None:
     add("--data", type=Path, metavar="ROOT", help="where data sets lie (default: $VAELAB_DATA, else data/)")
     add("--device", default="auto", help="auto, cpu, cuda, mps, ... (default auto)")
     add("--precision", default="float32", help="float32, tf32 or bfloat16 (default float32)")
-    add("--compile", action="store_true", help="compile the networks, on CUDA as CUDA graphs: slow to start")
+    add("--compile", action="store_true", help="compile the networks, without --together as CUDA graphs: slow to start")
     add("--together", type=int, default=1, metavar="N",
         help="how many trials of a cell to train in one pass: for a GPU (default 1)")
     add("--jobs", type=int, metavar="N", help="how many cells side by side, on a GPU too (default 1; −1 for all cores)")

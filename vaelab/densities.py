@@ -297,6 +297,9 @@ def fit_second_stages(
     Raises:
         ValueError: as `training.fit_together`; stages that are trained differently.
     """
+    if not stages or not len(stages) == len(posteriors) == len(seeds):
+        got = f"{len(stages)} stages, {len(posteriors)} and {len(seeds)}"
+        raise ValueError(f"stages: expected one set of posteriors and one seed for each (at least one), got {got}")
     plain = [{k: repr(v) for k, v in stage.training.items()} for stage in stages]
     if any(each != plain[0] for each in plain):
         raise ValueError(f"stages: expected all to be trained alike, got {plain}")

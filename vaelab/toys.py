@@ -55,7 +55,7 @@ def stack(members: Sequence[Autoencoder]) -> Autoencoder:
 
     Everything works on rows, so the stacked model trains by `training.fit` like any other; Adam takes no notice of
     another member's gradients. Five members cost about twice as much as one. For dense networks without batch norm and
-    one γ for all; `training.fit_together` takes any models, and gains on a GPU alone.
+    one γ for all; `training.fit_together` takes every kind of `vaelab.models`, and gains on a GPU alone.
 
     Args:
         members: models of one specification, with the same γ.

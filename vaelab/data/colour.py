@@ -10,7 +10,7 @@ import torch
 
 from vaelab._inputs import check_choice
 from vaelab.data.images import Images, resize, unit
-from vaelab.data.pictures import Box, load_folder, read_pictures
+from vaelab.data.pictures import SUFFIXES, Box, load_folder, read_pictures
 from vaelab.data.roots import download, what_is_expected
 
 CROPS: dict[str, Box] = {  # left, top, right, bottom
@@ -27,11 +27,8 @@ def load_cifar10(root: Path, may_download: bool, side: int | None) -> Images:
 
     folder = root / CIFAR10.base_folder
     files = [folder / name for name, _ in (*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], ""))]
-    pictures = root / "cifar10"
-    if (pictures / "train").is_dir() and not folder.exists():
-        images, kinds = load_folder(pictures, side), {p.suffix.lower() for p in (pictures / "train").rglob("*.*")}
-        source = f"CIFAR-10 (Krizhevsky 2009), from pictures ({', '.join(sorted(kinds))}) in the data root's cifar10/."
-        return replace(images, name="cifar10", source=source)
+    if (root / "cifar10" / "train").is_dir() and not folder.exists():
+        return _cifar10_pictures(root / "cifar10", side)
     expected = [f"{file}" for file in files]
     if may_download and not all(file.is_file() for file in files):
         download("cifar10", folder, expected, lambda: CIFAR10(root, download=True))
@@ -45,6 +42,19 @@ def load_cifar10(root: Path, may_download: bool, side: int | None) -> Images:
     train, test = (resize(unit(s.data.transpose(0, 3, 1, 2)), side) for s in sets)
     labels = (torch.tensor(s.targets) for s in sets)
     return Images("cifar10", train, test, *labels, tuple(sets[0].classes), "CIFAR-10 (Krizhevsky 2009).")
+
+
+def _cifar10_pictures(folder: Path, side: int | None) -> Images:
+    if not (folder / "test").is_dir():
+        raise FileNotFoundError(f"{folder}: expected train/ and test/ with a folder for every class, got no test/; put "
+                                "it there, or move the folder away to have the official files downloaded")
+    images = load_folder(folder, side)
+    if len(images.classes) != 10 or images.shape != (3, side or 32, side or 32):
+        raise ValueError(f"{folder}: expected CIFAR-10's pictures, 32×32 in ten class folders, got {images}; for other "
+                         "pictures give the folder's path as the data set")
+    kinds = {path.suffix.lower() for path in (folder / "train").rglob("*")}.intersection(SUFFIXES)
+    source = f"CIFAR-10 (Krizhevsky 2009), from pictures ({', '.join(sorted(kinds))}) in the data root's cifar10/."
+    return replace(images, name="cifar10", source=source)
 
 
 def load_celeba(root: Path, may_download: bool, side: int | None, crop: str | None) -> Images:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -122,6 +124,9 @@ def _load_world(
 # ---- cells ---------------------------------------------------------------------------------------------------------
 
 
+First = dict[int, tuple[models.Autoencoder, training.Run]]  # by trial
+
+
 def run_cells(cells: Sequence[Cell], place: Place, trials: Sequence[int] = ()) -> list[Outcome]:
     """Run cells that share their first stage, which is trained once; what goes wrong with one is its outcome.
 
@@ -130,90 +135,95 @@ def run_cells(cells: Sequence[Cell], place: Place, trials: Sequence[int] = ()) -
         place: where.
         trials: what to train together in one pass, where the cells are of several trials; theirs, unless given.
     """
-    trials = tuple(trials) or tuple(dict.fromkeys(cell.trial for cell in cells))
-    folder = folder_of(cells[0], place, trials)
+    trials, one = tuple(trials) or tuple(dict.fromkeys(cell.trial for cell in cells)), cells[0]
     threads = torch.get_num_threads()
     try:
         if pick_device(place.device).type == "cpu":
             torch.set_num_threads(1)  # cells run side by side, and one thread gives the same floats everywhere
         started = time.perf_counter()
         commit()  # before hours of training, in which the checkout may change
-        world = load_world(cells[0], place)
-        resumed = any(folder.glob("*.state.safetensors"))
-        firsts = train_firsts(
-            world.images, [replace(cells[0], trial=trial).settings for trial in trials], folder, place.device,
-            place.progress, place.checkpoint_every, place.precision, place.compile,
-        )
-    except (training.TrainingDiverged, training.OutOfMemory) as error:
-        if len(trials) == 1:
-            return [Outcome(cell, failed=advice(error)) for cell in cells]
-        apart = [[cell for cell in cells if cell.trial == trial] for trial in trials]
-        return [outcome for group in apart if group for outcome in run_cells(group, place)]
+        world = load_world(one, place)
+        resumed = any(folder_of(one, place, trials).glob("*.state.safetensors"))
+        first, lost = _apart_if_need_be(lambda some: _first_stages(one, place, world, some), trials)
+        seconds = {"resumed": resumed, "data and first stage": round(time.perf_counter() - started, 1)}
+        left = [cell for cell in cells if cell.trial in first]
+        return [
+            *(Outcome(cell, failed=lost[cell.trial]) for cell in cells if cell.trial in lost),
+            *_finish([cell for cell in left if not cell.row.second], place, world, first, seconds),
+            *_finish([cell for cell in left if cell.row.second], place, world, first, seconds),
+        ]
     except Exception as error:
         return [Outcome(cell, failed=advice(error)) for cell in cells]
-    else:
-        seconds = {"resumed": resumed, "data and first stage": round(time.perf_counter() - started, 1)}
-        first = dict(zip(trials, firsts, strict=True))
-        return [*_finish([c for c in cells if not c.row.second], place, world, first, folder, seconds),
-                *_finish([c for c in cells if c.row.second], place, world, first, folder, seconds)]
     finally:
         torch.set_num_threads(threads)
-        if all((place.out / other.path).exists() for t in trials for other in sharing(replace(cells[0], trial=t))):
-            for done in (trials, *([trial] for trial in trials)):  # some may have been trained apart before
-                _clear(folder_of(cells[0], place, done))
+        with contextlib.suppress(OSError):  # another worker may clear up at the same moment
+            for those, folder in folders_of(one, place).items():
+                if all((place.out / other.path).exists() for t in those for other in sharing(replace(one, trial=t))):
+                    _clear(folder)
 
 
-def folder_of(cell: Cell, place: Place, trials: Sequence[int]) -> Path:
-    """Where the checkpoints of a first stage lie, of trials that are trained together."""
-    settings = cell.settings
-    name = settings.model if settings.gamma == "learned" else f"{settings.model}-{settings.gamma:g}"
-    return place.runs / cell.path.parent / f"{name}-{'+'.join(map(str, trials))}"
-
-
-def sharing(cell: Cell) -> list[Cell]:
-    """The cells of this table, data set and trial with the same first stage, this one included."""
-    cells = [replace(cell, model=name) for name in dict.fromkeys(row.cell for row in cell.table.rows)]
-    return [other for other in cells if other.settings == cell.settings]
-
-
-First = dict[int, tuple[models.Autoencoder, training.Run]]
-
-
-def _finish(
-    cells: list[Cell], place: Place, world: World, first: First, folder: Path, seconds: dict[str, Any]
-) -> list[Outcome]:  # fmt: skip
-    """The rest of cells that all have a second stage or all have none, and their files."""
-    if not cells:
-        return []
-    started, stages = time.perf_counter(), {}
+def _apart_if_need_be(
+    train: Callable[[tuple[int, ...]], dict[int, Any]], trials: tuple[int, ...]
+) -> tuple[dict[int, Any], dict[int, str]]:  # fmt: skip
+    """What `train` makes of all trials at once or, where one diverges or memory is short, of each; and what failed."""
     try:
-        if cells[0].row.second:
-            stages = _second_stages(cells[0], place, world, first, folder)
-            seconds = {**seconds, "second stage": round(time.perf_counter() - started, 1)}
-    except Exception as error:
-        return [Outcome(cell, failed=advice(error)) for cell in cells]
-    return [_tell(cell, place, world, first, stages.get(cell.trial), seconds) for cell in cells]
+        return train(trials), {}
+    except (training.TrainingDiverged, training.OutOfMemory) as error:
+        said = advice(error)
+    if len(trials) == 1:
+        return {}, {trials[0]: said}
+    gc.collect()  # what the attempt still held, so that the next has room
+    each = [_apart_if_need_be(train, (trial,)) for trial in trials]
+    return {t: v for made, _ in each for t, v in made.items()}, {t: v for _, lost in each for t, v in lost.items()}
 
 
-def _second_stages(
-    cell: Cell, place: Place, world: World, first: First, folder: Path
-) -> dict[int, densities.SecondStage]:
+def _first_stages(cell: Cell, place: Place, world: World, trials: tuple[int, ...]) -> First:
+    several, folder = [replace(cell, trial=trial).settings for trial in trials], folder_of(cell, place, trials)
+    plan = (place.device, place.progress, place.checkpoint_every, place.precision, place.compile)
+    return dict(zip(trials, train_firsts(world.images, several, folder, *plan), strict=True))
+
+
+def _second_stages(cell: Cell, place: Place, world: World, first: First) -> dict[int, densities.SecondStage]:
     stages = {trial: second_stage(cell.settings, place.device, place.precision, place.compile) for trial in first}
     seeds = [replace(cell, trial=trial).settings.seed for trial in first]
     posteriors = [model.codes(world.images.train) for model, _ in first.values()]
+    folder = folder_of(cell, place, tuple(first))
     plan = (folder / "stage2.state.safetensors", place.checkpoint_every, place.progress)
-    if len(stages) == 1:
-        stages[cell.trial].fit_codes(posteriors[0], seeds[0], *plan)
+    if len(first) == 1:
+        next(iter(stages.values())).fit_codes(posteriors[0], seeds[0], *plan)
     else:
         densities.fit_second_stages(list(stages.values()), posteriors, seeds, *plan)
     return stages
 
 
+def _finish(
+    cells: list[Cell], place: Place, world: World, first: First, seconds: dict[str, Any]
+) -> list[Outcome]:  # fmt: skip
+    """The rest of cells that all have a second stage or all have none, and their files."""
+    if not cells:
+        return []
+    started, stages, lost = time.perf_counter(), {}, {}
+    try:
+        if cells[0].row.second:
+            stages, lost = _apart_if_need_be(
+                lambda some: _second_stages(cells[0], place, world, {t: first[t] for t in some}), tuple(first)
+            )
+            seconds = {**seconds, "second stage": round(time.perf_counter() - started, 1)}
+    except Exception as error:
+        return [Outcome(cell, failed=advice(error)) for cell in cells]
+    return [
+        Outcome(cell, failed=lost[cell.trial]) if cell.trial in lost
+        else _tell(cell, place, world, *first[cell.trial], stages.get(cell.trial), seconds)
+        for cell in cells
+    ]  # fmt: skip
+
+
 def _tell(
-    cell: Cell, place: Place, world: World, first: First, second: densities.SecondStage | None, seconds: dict[str, Any]
+    cell: Cell, place: Place, world: World, model: models.Autoencoder, run: training.Run,
+    second: densities.SecondStage | None, seconds: dict[str, Any],
 ) -> Outcome:  # fmt: skip
-    """Measure, and write the cell's file."""
-    (model, run), settings, images, started = first[cell.trial], cell.settings, world.images, time.perf_counter()
+    """Measure, and write the cell's file; `seconds` are those of all trials that were trained together."""
+    settings, images, started = cell.settings, world.images, time.perf_counter()
     try:
         curves = {"first stage": run.history["gamma"].tolist()}
         if second is not None:
@@ -228,7 +238,9 @@ def _tell(
                 "name": images.name, "source": images.source, "n_train": len(images.train),
                 "n_test": len(images.test), "fingerprint": images.fingerprint(),
             },
-            "arithmetic": {"precision": place.precision, "compile": place.compile, "together": len(first)},
+            "arithmetic": {
+                "precision": place.precision, "compile": place.compile, "together": run.settings.get("together", 1),
+            },
             "versions": checkpoints.versions(),
             "commit": commit(),
             "machine": machine(place.device),
@@ -241,6 +253,46 @@ def _tell(
     except Exception as error:
         return Outcome(cell, failed=advice(error))
     return Outcome(cell, told=told)
+
+
+# ---- where checkpoints lie -----------------------------------------------------------------------------------------
+
+
+def sharing(cell: Cell) -> list[Cell]:
+    """The cells of this table, data set and trial with the same first stage, this one included."""
+    cells = [replace(cell, model=name) for name in dict.fromkeys(row.cell for row in cell.table.rows)]
+    return [other for other in cells if other.settings == cell.settings]
+
+
+def folder_of(cell: Cell, place: Place, trials: Sequence[int]) -> Path:
+    """Where the checkpoints of a first stage lie, of trials trained together: those of 0, 1, 2 and 5 in "…-0..2+5"."""
+    runs: list[list[int]] = []
+    for trial in sorted(trials):
+        if runs and trial == runs[-1][-1] + 1:
+            runs[-1].append(trial)
+        else:
+            runs.append([trial])
+    spelled = (f"{run[0]}..{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    return place.runs / cell.path.parent / f"{_first_stage(cell)}-{'+'.join(spelled)}"
+
+
+def folders_of(cell: Cell, place: Place) -> dict[tuple[int, ...], Path]:
+    """The folders of a cell's first stage in which there are checkpoints, by their trials."""
+    found, prefix = {}, f"{_first_stage(cell)}-"
+    for state in (place.runs / cell.path.parent).glob(f"{prefix}*/*.state.safetensors"):
+        spelled = state.parent.name.removeprefix(prefix)
+        if re.fullmatch(r"\d+(\.\.\d+)?(\+\d+(\.\.\d+)?)*", spelled):
+            ends = [(int(run.split("..")[0]), int(run.split("..")[-1])) for run in spelled.split("+")]
+            found[tuple(trial for low, high in ends for trial in range(low, high + 1))] = state.parent
+    return found
+
+
+def _first_stage(cell: Cell) -> str:
+    """A name for what is trained first, the same for cells that share it."""
+    return cell.settings.model if cell.settings.gamma == "learned" else f"{cell.settings.model}-{cell.settings.gamma:g}"
+
+
+# ---- what a cell measures, and its file ----------------------------------------------------------------------------
 
 
 def _name(cell: Cell, place: Place) -> dict[str, Any]:

@@ -106,6 +106,9 @@ def _notes(table: Table, rows: list, columns: tuple, entries: dict, told: Iterab
         notes.append(f"profile {profile}, protocol {protocol}.")
     if any(row.measure == ("frechet",) for row in rows):
         spaces = {t["cell"]["data_set"]: (t["cell"]["features"], t["measured"]["n_fake"]) for t in told}
+        kinds = {(t["cell"]["data_set"], t["cell"]["features"], t["data"]["fingerprint"]) for t in told}
+        for name in sorted({name for name, *_ in kinds if sum(kind[0] == name for kind in kinds) > 1}):
+            notes.append(f"{name}: CAUTION, its cells are of different images or features, and do not compare.")
         for data in {t["cell"]["data_set"]: t["data"] for t in told}.values():
             notes.append(f"{data['name']}: {data['n_train']} training images. {data['source']}")
         for name, (features, n) in spaces.items():

@@ -19,7 +19,7 @@ import joblib
 
 from vaelab._files import check_writable
 from vaelab._inputs import check_positive_int, pick_device
-from vaelab.experiments.cells import Outcome, Place, advice, folder_of, load_world, read_cell, run_cells, sharing
+from vaelab.experiments.cells import Outcome, Place, advice, folders_of, load_world, read_cell, run_cells, sharing
 from vaelab.experiments.tables import Cell
 
 
@@ -94,7 +94,7 @@ def _with_data(
 def _groups(cells: Sequence[Cell], todo: list[Cell], place: Place) -> Iterator[tuple[list[Cell], Place, list[int]]]:
     """Cells that are trained at once, in the order in which the first of each comes, and the trials of that.
 
-    Together are those that share their first stage, of `place.together` trials that were asked for.
+    They share their first stage; there are `place.together` trials of it, or those of a run that goes on.
     """
     order = {cell: i for i, cell in enumerate(todo)}
     families: dict[tuple, list[Cell]] = {}
@@ -102,14 +102,14 @@ def _groups(cells: Sequence[Cell], todo: list[Cell], place: Place) -> Iterator[t
         families.setdefault((cell.data_set, *sorted(c.model for c in sharing(cell))), []).append(cell)
     groups = []
     for family in families.values():
-        trials = list(dict.fromkeys(cell.trial for cell in family))
-        for i in range(0, len(trials), place.together):
-            chunk = trials[i : i + place.together]
-            those = sorted((c for c in family if c.trial in chunk and c in order), key=order.get)
-            if those and not folder_of(those[0], place, chunk).exists():  # else go on with what is there
-                chunk = list(dict.fromkeys(cell.trial for cell in those))
-            if those:
-                groups.append((those, place, chunk))
+        left = [cell for cell in family if cell in order]
+        kept = sorted(folders_of(family[0], place), key=len, reverse=True)  # what there is, the most trials first
+        while left:
+            trials = list(dict.fromkeys(cell.trial for cell in left))
+            chunk = next((there for there in kept if set(there) & set(trials)), tuple(trials[: place.together]))
+            those = sorted((cell for cell in left if cell.trial in chunk), key=order.get)
+            left = [cell for cell in left if cell.trial not in chunk]
+            groups.append((those, place, list(chunk)))
     yield from sorted(groups, key=lambda group: order[group[0][0]])
 
 

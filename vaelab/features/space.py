@@ -91,9 +91,9 @@ class FeatureSpace:
 def features_for(images: Images, seed: int = 0) -> FeatureSpace:
     """The feature space for a set of images.
 
-    For digits, MNIST and Fashion-MNIST the classifier that ships with the package. For any other labelled pictures a
-    classifier trained on up to 5,000 of them, which takes seconds. For pictures without labels the 64 leading
-    principal components of their pixels.
+    For digits, MNIST, Fashion-MNIST and CIFAR-10 the classifier that ships with the package. For any other labelled
+    pictures a classifier trained on up to 5,000 of them, which takes seconds. For pictures without labels the 64
+    leading principal components of their pixels.
 
     Args:
         images: from `load_images`.

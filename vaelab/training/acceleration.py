@@ -48,6 +48,8 @@ def accelerated(model: Autoencoder, device: torch.device, precision: str, compil
     finally:
         torch.set_float32_matmul_precision(before)
         model.autocast = None
+        if compile:  # torch keeps eight variants of a function and runs the ninth as it is
+            torch.compiler.reset()
         for network in (model.encoder, model.decoder):
             vars(network).pop("forward", None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,15 +42,17 @@ class Ensemble(Autoencoder):
     def __init__(self, models: Sequence[Autoencoder], seeds: Sequence[int]) -> None:
         super(Autoencoder, self).__init__()
         self.seeds, self._kind = tuple(seeds), models[0].spec()
-        mine = copy.deepcopy(models[0])
-        self.image_shape, self.latent_dim, self.autocast = mine.image_shape, mine.latent_dim, None
+        copied = copy.deepcopy(models[0])
+        self.image_shape, self.latent_dim, self.autocast = copied.image_shape, copied.latent_dim, None
         for name in ("encoder", "decoder", "posterior", "likelihood", "latent_term"):
-            setattr(self, name, getattr(mine, name))
+            setattr(self, name, getattr(copied, name))
         states = [model.state_dict() for model in models]
         for name, tensor in self.state_dict(keep_vars=True).items():
             tensor.data = torch.stack([state[name].detach() for state in states])
+        for mine, theirs in zip(self.parameters(), models[0].parameters(), strict=True):
+            mine.requires_grad_(theirs.requires_grad)
         self._one = (copy.deepcopy(models[0]),)  # whose layers compute, with weights that are handed to them
-        self._all = vmap(self._call)
+        self._all = _pass(self._one[0])
         self._asked: list | None = None
 
     def to(self, *args: Any, **kwargs: Any) -> Ensemble:
@@ -71,7 +73,7 @@ class Ensemble(Autoencoder):
         if self._asked is None:  # which noise a step draws, found by drawing it
             asks = Noise()
             with torch.no_grad():
-                copy.deepcopy(one).loss_terms(x[0], asks)
+                copy.deepcopy(one).to(x.device).loss_terms(x[0], asks)  # a copy is made on the CPU
             self._asked = asks.asked
         noise = [
             torch.stack([sample(shape, generator=g, device=x.device, dtype=x.dtype) for g in generator.each])
@@ -85,10 +87,7 @@ class Ensemble(Autoencoder):
 
     def compile_pass(self) -> None:
         """From now on, run the pass through torch.compile."""
-        self._all = torch.compile(vmap(self._call))
-
-    def _call(self, weights: dict[str, Tensor], statistics: dict[str, Tensor], x: Tensor, *noise: Tensor) -> tuple:
-        return tuple(functional_call(self._one[0], (weights, statistics), (x, Noise(noise))))
+        self._all = torch.compile(_pass(self._one[0]))
 
     def _layers(self) -> Iterator[tuple[str, _SpectralNorm]]:
         return ((name, m) for name, m in self._one[0].named_modules() if isinstance(m, _SpectralNorm))
@@ -113,6 +112,15 @@ class Ensemble(Autoencoder):
 
     def spec(self) -> dict:
         return {**self._kind, "together": len(self.seeds)}
+
+
+def _pass(one: Autoencoder) -> Callable[..., tuple]:
+    """The loss terms of all models from their stacked weights; refers to one model, and so to no ensemble."""
+
+    def call(weights: dict[str, Tensor], statistics: dict[str, Tensor], x: Tensor, *noise: Tensor) -> tuple:
+        return tuple(functional_call(one, (weights, statistics), (x, Noise(noise))))
+
+    return vmap(call)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def fit(
         precision: "float32" (or the model's own float64); "tf32", NVIDIA's faster products; or "bfloat16" for encoder
             and decoder, with everything else as it was: an error of about 2⁻⁹ a pixel, so γ cannot fall below 1e-6.
         compile: whether to run encoder and decoder through torch.compile, on CUDA as CUDA graphs. Takes a minute to
-            start, and a C++ compiler on the CPU.
+            start, and a C++ compiler on the CPU. What else was compiled in this process is compiled anew afterwards.
         keep_every: epochs between two copies of the model for `Run.saved`, the last epoch's too; 0 for none.
 
     Returns:
@@ -245,7 +245,8 @@ def _advice(state: _State, data: Feed | Feeds, rows: Tensor, problem: str) -> st
     if isinstance(state.model, Ensemble):
         together = len(state.model.seeds)
         problem = f"a batch of {size} for each of {together} models at step {state.step + 1} ({problem})"
-        return f"{where} has too little memory for {problem}; train fewer of them together, such as {together // 2}"
+        fewer = f"fewer of them together, such as {together // 2}" if together > 1 else "with a smaller batch_size"
+        return f"{where} has too little memory for {problem}; train {fewer}"
     fits = largest_batch(state.model, state.optimizer, data.batch(rows, state.generator))
     advice = f"batch_size={fits} fits" if fits else "not even two rows fit: choose smaller networks or another device"
     return f"{where} has too little memory for a batch of {size} at step {state.step + 1} ({problem}); {advice}"
@@ -277,16 +278,27 @@ def _interrupts_held() -> Iterator[threading.Event]:
 def _check_finite(state: _State, keeper: _Keeper, weights: bool) -> None:
     """Raise if the loss of a step since the last look, or a weight of what is to be saved, is NaN or infinite."""
     recent = state.terms[-CHECK_EVERY:]
-    finite = torch.isfinite(torch.stack(recent)).flatten(1).all(1)
+    finite_terms = torch.isfinite(torch.stack(recent))
+    finite = finite_terms.flatten(1).all(1)
     broken = weights and any(not math.isfinite(p.detach().sum()) for p in state.model.parameters())
     if bool(finite.all()) and not broken:
         return
+    whose = _whose(state, finite_terms)
     step = state.step if finite.all() else state.step - len(recent) + int((~finite).int().argmax()) + 1
     if keeper.path is not None and keeper.saved_step:
         good = f"the last good checkpoint is {keeper.path}, of step {keeper.saved_step}"
     else:
         good = "no checkpoint was saved before it"
     raise TrainingDiverged(
-        f"the loss is no longer finite at step {step} (epoch {(step - 1) // state.steps_per_epoch + 1}); {good}. "
-        "Try a smaller lr, a larger γ to start from, or look for outliers in the data"
+        f"the loss{whose} is no longer finite at step {step} (epoch {(step - 1) // state.steps_per_epoch + 1}); "
+        f"{good}. Try a smaller lr, a larger γ to start from, or look for outliers in the data"
     )
+
+
+def _whose(state: _State, finite: Tensor) -> str:
+    """Of which model the loss (steps, 2, S) is not finite, where several are trained together."""
+    if not isinstance(state.model, Ensemble):
+        return ""
+    broken = [i for i, ok in enumerate(finite.all(0).all(0).tolist()) if not ok]
+    names = ", ".join(f"{i} (seed {state.model.seeds[i]})" for i in broken)
+    return f" of model {names}" if names else ""

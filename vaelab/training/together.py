@@ -40,21 +40,27 @@ def fit_together(
     """
     models, seeds = list(models), list(seeds)
     _check(models, seeds, settings)
+    seeds = [int(seed) for seed in seeds]
     many = data if isinstance(data, Sequence) else (data,)
     if len(many) not in (1, len(models)):
         raise ValueError(f"data: expected one set for all models or one for each of {len(models)}, got {len(many)}")
     ensemble = Ensemble(models, seeds)
-    run = fit(ensemble, many, seed=seeds, **settings)
-    for model, state in zip(models, ensemble.member_states(), strict=True):
-        model.to(next(ensemble.parameters()).device).load_state_dict(state)
-        model.eval()
+    try:
+        run = fit(ensemble, many, seed=seeds, **settings)
+    finally:  # as after `fit`, an interrupted model is what it had become
+        for model, state in zip(models, ensemble.member_states(), strict=True):
+            model.to(next(ensemble.parameters()).device).load_state_dict(state)
+            model.train(ensemble.training)
     return [_own(run, model, i) for i, model in enumerate(models)]
 
 
 def _own(run: Run, model: Autoencoder, i: int) -> Run:
     """What `fit` would have told of the i-th model alone."""
     history = {name: np.ascontiguousarray(v[:, i]) if v.ndim == 2 else v for name, v in run.history.items()}
-    settings = {**run.settings, "seed": run.settings["seed"][i], "model": model.spec()}
+    digests = run.settings["data"].split("+")
+    own = {"seed": run.settings["seed"][i], "model": model.spec(), "data": digests[i % len(digests)]}
+    own["together"] = len(run.settings["seed"])
+    settings = {**run.settings, **own}
     return replace(run, model=model, history=history, settings=settings)
 
 
@@ -66,6 +72,11 @@ def _check(models: list[Autoencoder], seeds: list[int], settings: dict) -> None:
     for name in ("seed", "keep_every"):
         if name in settings:
             raise TypeError(f"{name}: not for models trained together; expected seeds, and no copies on the way")
+    if len({id(model) for model in models}) < len(models):
+        raise ValueError("models: expected different ones, got one of them twice; build each with weights of its own")
+    places = {(p.dtype, p.device) for model in models for p in model.parameters()}
+    if len(places) > 1:
+        raise ValueError(f"models: expected one precision and one device for all, got {sorted(map(str, places))}")
     kinds = [model.spec() for model in models]
     other = next((i for i, kind in enumerate(kinds) if kind != kinds[0]), None)
     if other is not None:
