@@ -43,21 +43,23 @@ print("device    ", torch.accelerator.current_accelerator(check_available=True) 
 # %% [markdown]
 # Five data sets have names here. The digits of scikit-learn are small, 8 × 8 pixels, and come with the installation.
 # MNIST, Fashion-MNIST and CIFAR-10 are larger; they are downloaded when you first ask for them. CelebA, photographs of
-# faces, is under a licence that you must obtain it by; its loader says how. The cell below downloads nothing. It says
-# what is on your disk.
+# faces for research that is not commercial, is asked for in the same way, but its server allows few downloads a day
+# and often refuses. Then the error names the files that you must fetch by hand, and where to put them. The cell below
+# downloads nothing. It says what is on your disk.
 
 # %% tags=["nbval-ignore-output"]
 for name in data.NAMES:
     try:
         print(data.load_images(name, download=False))
     except FileNotFoundError:
-        print(f"{name} is not on this machine; load_images({name!r}) downloads it")
+        print(f"{name} is not on this machine; load_images({name!r}) tries to download it")
 
 # %% [markdown]
 # Every notebook runs in one of two profiles. **quick** is the default: two processor cores, no network, the digits,
-# less than a minute a notebook. **full** wants a GPU and the real data sets, and may take hours. The variable
-# `VAELAB_PROFILE` selects it, before Jupyter starts: `VAELAB_PROFILE=full jupyter lab`. The sizes change with the
-# profile, the checks do not. A notebook chooses its sizes like this:
+# about half a minute a notebook, and a minute or two for 04, 07 and 08 if the cores are slow. **full** wants a GPU and
+# the real data sets, and takes between a minute and a day. The variable `VAELAB_PROFILE` selects it, before Jupyter
+# starts: `VAELAB_PROFILE=full jupyter lab`. The sizes change with the profile, the checks do not. A notebook chooses
+# its sizes like this:
 
 # %% tags=["nbval-ignore-output"]
 print(f"the {notebooks.profile()} profile would train for {notebooks.choose(quick=60, full=400)} epochs")
@@ -66,9 +68,10 @@ print(f"the {notebooks.profile()} profile would train for {notebooks.choose(quic
 # ## The map
 #
 # The course is one argument, in the order of the numbers. 01 to 04 are the theory of the Gaussian VAE: what its decoder
-# variance does, and when the model finds the distribution of the data. 05 to 08 put the theory to work on pictures. 09
-# to 12 compare: what if the encoder is no distribution at all, or the prior is learned? The cell prints which of them
-# you have.
+# variance does, and when the model finds the distribution of the data. 05 holds trained models against it, on surfaces in
+# space. 06 adds a second VAE, 07 trains on images, and 08 compares ten models on the digits. 09 and 10 exchange a part:
+# what if the encoder is no distribution at all, or the prior is learned? 11 and 12 look into the latent space: what a
+# code's directions do, and where the codes lie. The cell prints which of them you have; the others are planned.
 
 # %% tags=["nbval-ignore-output"]
 TITLES = """start here · a Gaussian VAE and its γ · Theorem 1: as many dimensions · Theorem 2: fewer dimensions
@@ -180,14 +183,15 @@ for power, label, color in ((1, "read as variance", "fixed"), (2, "read as stand
     ax.plot(numbers[::6], mean_nll_measured(numbers[::6] ** power), "o", color=plots.COLORS[color])
     ax.axvline(mse.item() ** (1 / power), color=plots.COLORS["exact"], linestyle=":")
 ax.set(xlabel="the number in the code", ylabel="mean loss in nats", ylim=(-10, 120))
-ax.legend()
+ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 plt.show()
 
 # %% [markdown]
-# The points lie on the lines, and each valley has its lowest point at the dotted line that theory drew. The valleys are
-# equally deep: it is one model under two labels. But at one and the same number the two losses lie far apart nearly
-# everywhere. They must meet at one, which is its own square. A paper's $\gamma$ typed into a program that wants a
-# standard deviation is a different model. In this course `gamma` is the variance, always.
+# The points lie on the lines, and each valley has its lowest point at the dotted line that theory drew. The valleys
+# are equally deep: it is one model under two labels. But at one and the same number the two losses lie far apart
+# nearly everywhere. They must meet at one, which is its own square, and they cross once more, between the valleys. A
+# paper's $\gamma$ typed into a program that wants a standard deviation is a different model. In this course `gamma` is
+# the variance, always.
 
 # %% [markdown]
 # **Exercise 00.1** (3 minutes). A checkpoint of the authors' code holds `loggamma`, the logarithm of the decoder's
