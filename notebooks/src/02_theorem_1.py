@@ -220,8 +220,7 @@ plt.show()
 #
 # *Assumptions*: near the code $f$ is close to its tangent, and the tails of $q$ do not count (the last section breaks
 # this one). *Prediction*: the posterior looks skewed for large $\gamma$
-# and like a narrow Gaussian for small. Write $z = \mu_z + S_z w$. For $r = 1$, with $a = f'$, $b = f''$ at the code and
-# $S_z = \sqrt\gamma / a$,
+# and like a narrow Gaussian for small. Write $z = \mu_z + S_z w$. For $r = 1$, with $a = f'$ and $b = f''$ at the code,
 #
 # $$\frac{x - f(z)}{\sqrt\gamma} = -w - \frac{\sqrt\gamma\, b}{2 a^2} w^2 + O(\gamma), \qquad
 #   \log \frac{p(x \mid z)\, p(z)}{q(z \mid x)} = c - \sqrt\gamma\, \delta_1(w) + O(\gamma), $$
@@ -384,7 +383,8 @@ widgets.TheoremOneView()
 
 # %% [markdown]
 # **Question.** Set κ to 4 and move $t$ from 1 up. Which of the four eigenvalues moves, and by which factor for each
-# factor of ten in $t$? From which $t$ on do all nine KLs lie on the prediction of N5? Do they notice κ?
+# factor of ten in $t$? From which $t$ on do all nine KLs lie on the prediction of N5? The view computes them with one
+# code, whatever κ you set. Which of the four checks of D5 permits that?
 #
 # ## A density that vanishes somewhere
 #
