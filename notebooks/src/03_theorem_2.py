@@ -76,8 +76,8 @@ widgets.figure_explorer(draw_model, low=0.001, high=1)
 #
 # ## The cost falls without end
 #
-# **Claim D7.** On $\chi$, $-\log p_{\theta_t}$ tends to $-\infty$ as $\frac{d-r}{2} \log\gamma$, while the encoder becomes
-# exact.
+# **Claim D7.** On $\chi$, $-\log p_{\theta_t}$ tends to $-\infty$ as $\frac{d-r}{2} \log\gamma$, while the encoder
+# becomes exact.
 #
 # *Assumption*: $J$ has full rank, so that near $x = \psi(u^*)$ the manifold looks like its tangent plane. *Prediction*:
 # a straight line against $\log\gamma$, for any manifold and any density on it. The derivation is one Gaussian integral,
@@ -193,7 +193,8 @@ plt.show()
 # **Exercise 03.2** (3 minutes). Return the certified optimum without its $O(\gamma)$, for numbers `d`, `r`, a tensor
 # `gamma` of one number, and the entropy `H`.
 #
-# <details><summary>Hint</summary>It is the formula above. What is γ: a variance, or its root?</details>
+# <details><summary>Hint</summary>Test your answer at r = d: which term must be left? Then let γ fall tenfold: each
+# direction across the manifold earns half of log 10. How many such directions are there?</details>
 
 # %% tags=["stub"]
 def best_cost(d, r, gamma, H):
@@ -365,8 +366,8 @@ plt.show()
 #
 # **Claim N3** (Loaiza-Ganem et al.). A likelihood that grows without bound does not tell good models from bad. Compare
 # two models at different $\gamma$, as training does. Set the two costs equal and solve: the wrong model at
-# $\gamma' < \gamma\, e^{-2 \mathrm{KL} / (d - r)}$ costs less than the best model at $\gamma$. *Prediction*: it costs less,
-# and puts a wrong mass into the ball of the last section but one.
+# $\gamma' < \gamma\, e^{-2 \mathrm{KL} / (d - r)}$ costs less than the best model at $\gamma$. *Prediction*: it costs
+# less, and puts a wrong mass into the ball of the last section but one.
 
 # %%
 gamma = 1e-3
@@ -391,8 +392,8 @@ for ax, (name, x), color in zip(axes, draws.items(), ("data", "second", "q"), st
 plt.show()
 
 # %% [markdown]
-# All points lie on the helix. The data and the right model leave a gap between two groups. The wrong model fills the
-# gap, and it is the one with the lower cost.
+# The data lie on the helix, and the draws of both models near it, at a distance of about $\sqrt\gamma$. The data and
+# the right model leave a gap between two groups. The wrong model fills the gap, and it is the one with the lower cost.
 #
 # ## The way out
 #
