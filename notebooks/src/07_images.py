@@ -5,8 +5,8 @@
 # | --- | --- |
 # | You will be able to | train the paper's networks, read the figures that diagnose them, and compare a Fréchet distance with a printed one |
 # | You need | notebooks 04 (the eigenvalues λ) and 06 (two stages) |
-# | Time | 45 minutes to read; quick: under a minute to run, full: a day on a GPU |
-# | Source | Dai & Wipf (2019), Section 5, Appendices D and E, Figs. 1, 2, 10 and 11, Tables 1 and 3 |
+# | Time | 45 minutes to read; quick: a minute or two to run, full: a day on a GPU |
+# | Source | Dai & Wipf (2019), Section 5, Appendix D, Figs. 1, 2, 10 and 11, Tables 1 and 3 |
 #
 # Notebook 06 trained small dense networks. The paper trains convolutional ones, on four data sets, and reports a table.
 # Such a table has many ingredients: networks, schedules, the number of samples, and the way pictures are handed to the
@@ -15,7 +15,6 @@
 
 # %%
 # %matplotlib inline
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -103,7 +102,7 @@ exercises.check("07.1", conv_parameters)
 #
 # Settings are a frozen dataclass, which every checkpoint and every result repeats. The profile `paper` of the table
 # runner must hold these numbers. They are the text's; the authors' published code has batches of 64 and no weight
-# decay. One trap is hidden here. The network ends in batch normalisation, and its running mean
+# decay. One trap is hidden here. The networks contain batch normalisation, and its running mean
 # has a momentum of 0.001 in the authors' code, so it wants some thousands of steps. A short run needs a larger one, or
 # evaluation uses averages that never arrived.
 
@@ -183,11 +182,25 @@ def eigenvalues_of(n, gamma=0.05):
 plain = data.load_images("digits")
 (one, linear), (two, linear_two) = eigenvalues_of(1), eigenvalues_of(2)
 
+# %% [markdown]
+# The claim's own sets are larger than a quick run can be. Of those we read stored trials: what one trained model each
+# has measured, at $\gamma = 1$ and at learned $\gamma$.
+
 # %%
 results = next(p / "data/results" for p in (Path.cwd(), *Path.cwd().parents) if (p / "data/results").is_dir())
 place = experiments.Place(out=results)
-cells = experiments.cells_of(table, experiments.PROFILES["quick"], ("mnist",), ("learned",))
-trials = [experiments.read_cell(cell, place)["measured"] for cell in cells]
+
+
+def stored_trials(name, model):
+    cells = experiments.cells_of(table, experiments.PROFILES["quick"], (name,), (model,))
+    return [experiments.read_cell(cell, place)["measured"] for cell in cells]
+
+
+real_sets, trials = ("mnist", "fashion", "cifar10"), stored_trials("mnist", "learned")
+at_one = [torch.tensor([trial["active_dims"] for trial in stored_trials(name, "fixed")]).mean() for name in real_sets]
+claims.check_above("D28", torch.stack(at_one).diff(), 1, "γ = 1, stored trials: more active dimensions from MNIST to Fashion-MNIST to CIFAR-10")
+
+# %%
 shares = {"one digit": metrics.eigenvalue_counts(one), "MNIST": torch.tensor([trial["histogram"] for trial in trials]).mean(0)}
 found = [metrics.active_dims(one), metrics.active_dims(two)]
 claims.check_close("D28", found[1] / found[0], 2, atol=0.4, says="digits: twice the data's dimension, about twice as many active dimensions")
@@ -211,7 +224,9 @@ plt.show()
 
 # %% [markdown]
 # Two digits give about the histogram of one, with twice the number of directions behind it, and that number is near what
-# the variances of the pixels foretell. It follows the data, as the second half of the claim says.
+# the variances of the pixels foretell. It follows the data, as the second half of the claim says. So it does on the real
+# sets, at one $\gamma$ for all: none or one active dimension for MNIST, some three for Fashion-MNIST, five or six for
+# CIFAR-10. Where $\gamma$ is learned, each set has its own, and the counts do not compare.
 #
 # The gathering has conditions. In the first two panels one group stands at one and another well above zero: the largest
 # variance of the digits is no more than some ten times this $\gamma$. The run of the third panel is too short for any
@@ -262,25 +277,26 @@ widgets.LatentTraversal(vae, images.test[:100], density=stage)
 # MMD and by singular values. In the table's units the ratio is what compares; kernel and bandwidth were not published.
 
 # %%
-stored = json.loads((results / "mnist-infogan.json").read_text("utf-8"))["run"]["results"]
+stored = stored_trials("mnist", "two-stage")[0]
 told = experiments.measure_stages(images, vae, stage)
 spread = [(torch.tensor(told["spectra"][name]) - 1).abs().mean().item() for name in ("stage 1", "stage 2")]
 claims.check_below("D31", told["mmd2"]["stage 2"], told["mmd2"]["stage 1"] / 2, "this run: the second stage at least halves the MMD")
 claims.check_below("D31", spread[1], spread[0] / 1.5, "this run: its singular values are closer to 1")
-claims.check_below("D31", stored["mmd2"]["stage 2"], stored["mmd2"]["stage 1"] / 4, "real MNIST, stored run: a quarter of the MMD or less")
+ratios = [trial["mmd2"]["stage 2"] / trial["mmd2"]["stage 1"] for name in real_sets for trial in stored_trials(name, "two-stage")]
+claims.check_below("D31", ratios, 0.1, "MNIST, Fashion-MNIST, CIFAR-10, stored trials: a tenth of the MMD or less")
 
 # %% alt="Singular values of both stages' codes: the first stage's fall from far above one to below, the second stage's stay near one, for this run and for MNIST"
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.9))
 colors = {"stage 1": plots.COLORS["q"], "stage 2": plots.COLORS["second"]}
-for ax, title, found in ((axes[0], "this run", told), (axes[1], "MNIST, stored run", stored)):
+for ax, title, found in ((axes[0], "this run", told), (axes[1], "MNIST, stored trial", stored)):
     plots.spectra(ax, found["spectra"], colors, found.get("n_codes"))
     ax.set_title(title)
+    ax.legend(loc="best" if found is stored else "lower left")
 plt.show()
 
 # %% [markdown]
-# The band on the left is what as many normal draws would give. On the right are ten thousand codes of MNIST, from a
-# stored run of three epochs, for which it would be half as wide. In both panels the second stage's values are closer to
-# one. Remember 06: a second stage that collapsed would lie in the band as well. So this figure never stands alone;
+# The band is what as many normal draws would give. On the right are ten thousand codes of MNIST, from a stored trial of
+# four epochs. In both panels the second stage's values are closer to one. Remember 06: a second stage that collapsed would lie in the band as well. So this figure never stands alone;
 # samples decide.
 #
 # ## The judge and its protocol
@@ -385,9 +401,10 @@ ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
-# Distances in different features do not compare, but a ratio of two rows may be laid beside another ratio. Hollow points
-# are printed, filled ones are what we have stored, the star is the run of this notebook. In print the second stage wins
-# everywhere; note who comes close. Our star says the same for its row. It is one seed on small images, and stored cells
+# Distances in different features do not compare, and their ratios compare little better: $\gamma = 1$ on MNIST is four
+# times two stages in print, and thirteen times here. Dividing only brings the orders of the rows into one picture. Hollow
+# points are printed, filled ones are what we have stored, the star is the run of this notebook. In print the second stage
+# wins everywhere; note who comes close. Our star says the same for its row. It is one seed on small images, and stored cells
 # have a fraction of the epochs and other features than Inception's. So D29 stays open. Type
 # `vaelab table dai-wipf-1 --profile paper --device cuda` to settle it.
 #
