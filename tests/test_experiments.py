@@ -430,6 +430,7 @@ def test_entries_are_mean_and_spread():
     entry = Entry((1.0, 2.0, 6.0), 12.6, 1.5)
     assert entry.mean == 3.0 and entry.sd == pytest.approx(np.std([1, 2, 6], ddof=1))
     assert entry.here == "3.00 ± 2.65 (3)" and entry.there == "12.6 ± 1.5"
+    assert Entry((2e-4, 4e-4)).here == "0.000300 ± 0.000141 (2)" and Entry((0.7015,)).here == "0.7015 (1)"
     assert Entry((12.34,)).here == "12.3 (1)" and Entry().here == Entry().there == "–"
 
 

@@ -50,7 +50,7 @@ class Entry:
 def _number(mean: float | None, sd: float | None) -> str:
     if mean is None:
         return "–"
-    digits = 1 if abs(mean) >= 10 else 2 if abs(mean) >= 1 else 4
+    digits = next((n for n, least in ((1, 10), (2, 1), (4, 0.01)) if abs(mean) >= least), 6 if mean else 2)
     return f"{mean:.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}")
 
 
