@@ -69,11 +69,32 @@ lam, order = q.sigma.square().mean(0).sort()  # variances of the encoder's axes,
 # the image by $J_j\, \varepsilon$. To first order that is a variance of $s_j^2$, summed over pixels. And by Eq. 83, for a
 # diagonal encoder,
 #
-# $$\lambda_j = \frac{\gamma}{\gamma + s_j^2} \qquad\Longleftrightarrow\qquad s_j^2 = \gamma \Big( \frac{1}{\lambda_j} - 1 \Big).$$
+# $$\lambda_j = \frac{\gamma}{\gamma + s_j^2} .$$
 #
-# **Prediction.** The left side is read off the encoder, the right side off the decoder. Nobody told the one about the
-# other, but training should have. So rank the directions by $\lambda_j$ and by the change of the image: the two orders
-# are opposite, a rank correlation near $-1$. More than that, the points lie on the curve above. Noise of variance 1 is
+# **Exercise 11.1** (3 minutes). Read it from right to left: return $s_j^2$, the change of the image that the encoder
+# foretells, from its *log variances* $\log\lambda_j$ and $\gamma$.
+#
+# <details><summary>Hint</summary>Solve for s². What must it become at λ = 1?</details>
+
+# %% tags=["stub"]
+def foretold_change(log_var, gamma):
+    return ...
+
+
+# %% tags=["solution"]
+def foretold_change(log_var, gamma):
+    return gamma * (torch.exp(-log_var) - 1)
+
+
+# %%
+exercises.check("11.1", foretold_change)
+
+# %% [markdown]
+# So the foretold change is $s_j^2 = \gamma\,(1/\lambda_j - 1)$.
+#
+# **Prediction.** $\lambda_j$ is read off the encoder, $s_j^2$ off the decoder. Nobody told the one about the other, but
+# training should have. So rank the directions by $\lambda_j$ and by the change of the image: the two orders
+# are opposite, a rank correlation near $-1$. More than that, the points lie on that curve. Noise of variance 1 is
 # not small, so expect the saturated images to fall somewhat below it.
 
 # %%
@@ -94,28 +115,9 @@ plt.show()
 
 # %% [markdown]
 # Each point is one latent dimension. Two decades of change lie between the first and the last, and the curve was drawn
-# without looking at a single decoded image. The points bend off at the right, where almost nothing is left to measure, and
-# the spread there is how far this short training is from its optimum.
+# without looking at a single decoded image. The points bend off at the right, where almost nothing is left to measure,
+# and the spread there is how far this short training is from its optimum.
 #
-# **Exercise 11.1** (3 minutes). Return $s_j^2$, the change of the image that the encoder foretells, from its *log
-# variances* $\log\lambda_j$ and $\gamma$.
-#
-# <details><summary>Hint</summary>Solve λ = γ / (γ + s²) for s². What does s² become at λ = 1?</details>
-
-# %% tags=["stub"]
-def foretold_change(log_var, gamma):
-    return ...
-
-
-# %% tags=["solution"]
-def foretold_change(log_var, gamma):
-    return gamma * (torch.exp(-log_var) - 1)
-
-
-# %%
-exercises.check("11.1", foretold_change)
-
-# %% [markdown]
 # ## With your own eyes
 #
 # Now as pictures. One image's code; a row for each of the six directions with the smallest $\lambda$, then for the two
@@ -218,9 +220,10 @@ widgets.GammaPath(run, x)
 # \gamma]^{-1}$ they would be its eigenvectors, the singular directions of the decoder at this code. A diagonal encoder
 # has only axes. Training turns the decoder so that they fit as well as they can, but $J$ changes from code to code.
 #
-# **Prediction**, an exact one (Schur and Horn). The squared slopes along the axes are the diagonal of $J^\top J$, those along
-# the singular directions its eigenvalues. The sum of the $k$ largest eigenvalues is at least that of the $k$ largest
-# diagonal entries, for each $k$ and every code, with equality when $k = \kappa$. So eigenvectors pack more change into fewer sliders.
+# **Prediction**, an exact one (Schur and Horn). The squared slopes along the axes are the diagonal of $J^\top J$, those
+# along the singular directions its eigenvalues. The sum of the $k$ largest eigenvalues is at least that of the $k$
+# largest diagonal entries, for each $k$ and every code, with equality when $k = \kappa$. So eigenvectors pack more change
+# into fewer sliders.
 
 # %%
 J = theory.decoder_jacobian(vae.decode, q.mean[:60]).detach().double()
@@ -255,8 +258,9 @@ plt.show()
 # \qquad \Omega = \angle(a, b).$$
 #
 # The argument for slerp: draws from $N(0, I)$ in $\kappa$ dimensions all have a squared length near $\kappa$, and two of
-# them are nearly orthogonal. Their straight midpoint has squared length $\kappa / 2$, too short to be a typical draw.
-# The arc keeps the length. *Assumption*: the codes are distributed like $N(0, I)$. First the argument as it stands, then the assumption.
+# them are nearly orthogonal. Their straight midpoint has squared length $\kappa / 2$, too short to be a typical draw. The
+# arc keeps the length. *Assumption*: the codes are distributed like $N(0, I)$. First the argument as it stands, then the
+# assumption.
 
 # %%
 a, b = torch.randn(2, 4000, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -289,8 +293,13 @@ exercises.check("11.2", arc)
 # %% [markdown]
 # Now the assumption. Codes are not distributed like $N(0, I)$ (D19). The second stage of notebook 06 has another latent
 # space, $u$, that is closer to it. So there are four ways: straight and arc, in $z$ and in $u$. We judge a midpoint by
-# its density under a mixture of ten Gaussians fitted to the codes. **Prediction.** If length were all, the arc would win in
-# $z$. If the codes fill only some part of the sphere, it need not. Through $u$ the ways should keep to where codes are.
+# its density under a mixture of ten Gaussians fitted to the codes. **Prediction.** If length were all, the arc would keep
+# the density of its ends in $z$. If the codes fill only some part of the sphere, it need not. Through $u$ the ways should
+# keep to where codes are.
+#
+# On the way back from $u$ to $z$ we take the mean of the second decoder. A mean leaves out noise, so it is shorter than a
+# code, and near the middle any such density is high. The *control* has that advantage too: ways in $z$, straight and arc,
+# between the two ends after they went to $u$ and back.
 
 # %%
 rates = {"batch_size": len(digits.train) // 10, "lr": 2e-2, "schedule": training.Cosine()}
@@ -309,30 +318,36 @@ def midpoints(codes, way):
 # %%
 middle = {f"z {way.__name__}": midpoints(q.mean, way) for way in (lerp, slerp)}
 middle |= {f"u {way.__name__}": second.vae.images(midpoints(u, way)) for way in (lerp, slerp)}
+back = second.vae.images(u)  # the ends as the second decoder gives them back
+middle |= {f"control {way.__name__}": midpoints(back, way) for way in (lerp, slerp)}
 log_q = {name: ten.log_prob(z).double() for name, z in middle.items()}
 for name in ("lerp", "slerp"):
     gain = log_q[f"u {name}"] - log_q[f"z {name}"]
     assert gain.mean() > 5 * gain.std() / len(gain) ** 0.5
-print("ok  midpoints through u lie where codes are denser than midpoints through z, straight and along the arc")
+    assert 0 < (log_q[f"u {name}"] - log_q[f"control {name}"]).mean() < gain.mean() / 3
+print("ok  through u the middle is denser than through z; from the control less than a third of that gain is left")
 
-# %% alt="Left: four rows from one digit to another, blurred in the middle. Right: boxes of the log density of midpoints, higher through u than through z"
+# %% alt="Left: four rows from one digit to another, blurred in the middle. Right: boxes of the log density of midpoints: lowest along the arc in z; those through u are a little above those of the control"
 t = torch.linspace(0, 1, 9)
 ways = [lerp(*q.mean[:2], t), slerp(*q.mean[:2], t), *(second.vae.images(way(*u[:2], t)) for way in (lerp, slerp))]
-fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 2.9))
+fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.3))
 plots.show_images(left, vae.images(torch.cat(ways)), "z lerp, z slerp, u lerp, u slerp", columns=9)
 right.boxplot(list(log_q.values()), vert=False, showfliers=False)
-right.axvline(ten.log_prob(q.mean).median(), color=colors["q"], linestyle=":", label="codes of images")
-right.set(yticks=range(1, 5), yticklabels=list(log_q), xlabel="log density of the midpoint, nats")
+for codes, color, name in ((q.mean, "q", "codes of images"), (back, "second", "the same after u and back")):
+    right.axvline(ten.log_prob(codes).median(), color=colors[color], linestyle=":", label=name)
+right.set(yticks=range(1, 7), yticklabels=list(log_q), xlabel="log density of the midpoint, nats")
 right.invert_yaxis()
-right.legend()
+right.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=2, fontsize=8)  # above the boxes
 plt.show()
 
 # %% [markdown]
 # In $z$ the arc is not better here but worse: it goes to the right length, and to a place on the sphere that no image
-# has. The straight way stays nearer to the middle of all codes. Through $u$ both are denser, and the difference
-# between line and arc is small. Note also what the ends of the $u$ rows show: they are not quite the ends of the $z$
-# rows, because the second stage does not reconstruct $z$ exactly. So the argument about length is right, and what it
-# was used for does not follow. It holds where its assumption does.
+# has. The straight way stays nearer to the middle of all codes. Through $u$ both are denser, and the difference between
+# line and arc is small. But look at the control. Its ends, which never moved in $u$, are already denser than the codes,
+# and its midpoints come close to those through $u$. So most of what $u$ seemed to gain is the shrinking by a mean. What
+# is left, less than a third, may be owed to the way. The pictures show the same: the ends of the $u$ rows are paler than
+# those of the $z$ rows. So the argument about length is right, and what it was used for does not follow. It holds where
+# its assumption does.
 
 # %% tags=["widget", "nbval-ignore-output"]
 widgets.Interpolator(vae, x, second)
@@ -349,18 +364,19 @@ widgets.Interpolator(vae, x, second)
 # - The encoder's own noise changes the image by $\gamma$ at most, in every direction: that is Theorem 4 in numbers.
 # - A traversal shows the decoder. It does not show that codes of images lie on the way.
 # - Slerp is right for normal codes. Codes of a VAE are not normal.
+# - Ways through $u$ gain density, and most of it because a decoder's mean shrinks. A control shows it.
 #
 # ## Where it breaks
 #
 # The curve needs an encoder at its optimum. A few epochs at a new $\gamma$, or dead units, and $\lambda$ lags behind the
-# decoder. It is also local: noise of variance 1 leaves the region where $J$ is constant. Deterministic autoencoders have no
-# $\lambda$ at all; there only Eq. 83 is left. And a density in $\kappa$ dimensions, fitted to some hundred codes, is
-# a rough judge of midpoints: another density may rank the ways differently.
+# decoder. It is also local: noise of variance 1 leaves the region where $J$ is constant. Deterministic autoencoders have
+# no $\lambda$ at all; there only Eq. 83 is left. And a density in $\kappa$ dimensions, fitted to the codes of the
+# training images, is a rough judge of midpoints: another density may rank the ways differently.
 #
 # ## Next
 #
-# Notebook 12 asks where the codes are: $q(z)$ against $N(0, I)$ and against what can be fitted to it. Guess now: seen along any one
-# axis, do the codes look normal?
+# Notebook 12 asks where the codes are: $q(z)$ against $N(0, I)$ and against what can be fitted to it. Guess now: seen
+# along any one axis, do the codes look normal?
 #
 # ## References
 #
