@@ -11,7 +11,7 @@
 # To sample from a VAE one decodes draws from $N(0, I)$. The decoder has learned to decode draws from $q(z)$, the codes of
 # all the data together. Notebook 06 showed that the two differ and that a second VAE helps. Here we look closely at
 # $q(z)$ itself: its covariance, its distance from several stand-ins, and how well any distance can be known from some
-# hundred images.
+# thousand images or so.
 
 # %%
 # %matplotlib inline
@@ -33,7 +33,6 @@ from vaelab import (
     training,
     widgets,
 )
-from vaelab.widgets.scatter import CLASSES
 
 plots.use_style()
 torch.set_num_threads(1)  # networks this small are slower on two
@@ -64,6 +63,25 @@ n = len(z)
 #
 # $$\operatorname{Cov}_q(z) = \operatorname{Cov}_i\big(\mu(x_i)\big) + \operatorname{diag} \tfrac1n \sum_i \sigma^2(x_i).$$
 #
+# **Exercise 12.1** (4 minutes). Return $\operatorname{Cov}_q(z)$ from the means and variances of the encoder, both (n,
+# κ).
+#
+# <details><summary>Hint</summary>q(z) is the mixture of exactly these n parts: divide by n, not by n − 1.</details>
+
+# %% tags=["stub"]
+def covariance_of_codes(mu, var):
+    return ...
+
+
+# %% tags=["solution"]
+def covariance_of_codes(mu, var):
+    return torch.cov(mu.T, correction=0) + torch.diag(var.mean(0))
+
+
+# %%
+exercises.check("12.1", covariance_of_codes)
+
+# %% [markdown]
 # **Prediction.** For a linear VAE at its optimum the two parts add up to the identity, in every direction (notebook
 # 04: $\lambda$ in noise and $1 - \lambda$ in means). For a network, the *diagonal* should be near one too: the KL pulls
 # each dimension to variance one, and nothing else cares for its scale.
@@ -90,28 +108,11 @@ for ax in (left, right):
 plt.show()
 
 # %% [markdown]
-# On the left every bar comes near the dashed line: seen along any one axis, the scale is about right. On the right the same
-# matrix in its own directions: some components have clearly more variance than one, some clearly less. Nothing forces the
-# axes to be uncorrelated. The KL acts on each image alone, and does not see what images do together.
+# On the left every bar comes near the dashed line: seen along any one axis, the scale is about right. On the right the
+# same matrix in its own directions: some components have clearly more variance than one, some clearly less. Nothing
+# forces the axes to be uncorrelated. In the formula no product of two axes appears; correlations cost only through
+# $\text{KL}[q(z) \Vert p(z)]$, a share of the cost (last section).
 #
-# **Exercise 12.1** (4 minutes). Return $\operatorname{Cov}_q(z)$ from the means and variances of the encoder, both (n, κ).
-#
-# <details><summary>Hint</summary>q(z) is the mixture of exactly these n parts: divide by n, not by n − 1.</details>
-
-# %% tags=["stub"]
-def covariance_of_codes(mu, var):
-    return ...
-
-
-# %% tags=["solution"]
-def covariance_of_codes(mu, var):
-    return torch.cov(mu.T, correction=0) + torch.diag(var.mean(0))
-
-
-# %%
-exercises.check("12.1", covariance_of_codes)
-
-# %% [markdown]
 # ## How far, and how well can it be known
 #
 # **Claim D19.** A gap between $q(z)$ and $N(0, I)$ remains. We measure it twice. MMD² with several bandwidths is that of
@@ -204,33 +205,38 @@ assert log_q["mixture of 10"] > log_q["second stage"] + 0.3 > log_q["N(0, I)"] +
 assert frechet["mixture of 10"] < frechet["second stage"] < frechet["N(0, I)"]
 print("ok  digits: held-out density and Fréchet distance agree: mixture, then second stage, then N(0, I)")
 
-# %% alt="Four panels of bars for four stand-ins: by MMD² and sliced Wasserstein the second stage is first and all are near the level of chance; by held-out density and Fréchet distance the mixture is first"
+# %% alt="Four panels for four stand-ins, bars in three and dots for the log density: by MMD² and sliced Wasserstein the second stage is first and all are near the level of chance; by held-out density and Fréchet distance the mixture is first"
 fig, axes = plt.subplots(1, 4, figsize=(10, 2.8), sharey=True)
 shades = [colors[name] for name in ("prior", "other", "fixed", "second")]
 for ax, (name, values) in zip(axes, {**dict.fromkeys(measures), "log density of held-out codes": log_q, "Fréchet distance of images": frechet}.items(), strict=True):
     values = values or {"MMD²": mmd, "sliced Wasserstein": sliced}[name]
-    ax.barh(list(values), list(values.values()), color=shades)
+    if values is log_q:  # no zero to start from: dots
+        ax.scatter(list(values.values()), list(values), color=shades, s=60, zorder=3)
+    else:
+        ax.barh(list(values), list(values.values()), color=shades)
     ax.set_title(name, fontsize=9)
 axes[2].set_xlim(min(log_q.values()) - 0.3, max(log_q.values()) + 0.3)
+axes[2].grid(axis="x", color="0.9")
 for ax, name in zip(axes[:2], measures, strict=True):
     ax.axvspan(chance[name].min(), chance[name].max(), color="0.85", zorder=0)
 axes[0].invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# The grey band is what pairs of normal samples show, from the figure before (a bar is the mean of three draws). $N(0, I)$
-# lies outside by MMD², as it must. The fitted ones lie near the band or in it, and hardly differ by sliced Wasserstein: by these
-# two alone one would be content with any of them. The third panel tells them apart, and the fourth, which
-# looks at decoded images and knows nothing of codes, agrees with the third. The Gaussian has every mean, variance and
-# correlation right and still samples worse than the mixture. What it lacks is shape, and shape in 16 dimensions is what
-# both distances see badly.
+# The grey band is what pairs of normal samples show, from the figure before (a bar is the mean of three draws). By MMD²
+# the prediction holds: the mixture and the second stage lie in the band, the Gaussian clearly outside, yet nearer than
+# $N(0, I)$. By sliced Wasserstein it fails: the Gaussian and $N(0, I)$ tie, at the edge of the band. Whatever separates
+# them is below the noise. Mixture and second stage lie inside. By these two panels one would take the second stage, or be
+# content with either. The third panel tells them apart, and the fourth, which looks at decoded images and knows nothing
+# of codes, agrees with the third. The Gaussian has every mean, variance and correlation right and still samples worse
+# than the mixture. What it lacks is shape, and shape in 16 dimensions is what both distances see badly.
 #
 # ## Table 3 and Fig. 2
 #
-# **Claim D31.** The paper's Table 3 compares MMDs to $N(0, I)$: of the codes $z$, and of the second stage's codes $u$. Its Fig. 2
-# draws the singular values of both. Kernel and bandwidth are not published, so only the ratio of the two can be held
-# against ours. **Prediction.** $u$ comes nearer to $N(0, I)$ by both. And a question of our own: is this the merit of
-# the *second VAE*? A linear map that whitens $z$ has a flat spectrum by construction. What is its MMD²?
+# **Claim D31.** The paper's Table 3 compares MMDs to $N(0, I)$: of the codes $z$, and of the second stage's codes $u$.
+# Its Fig. 2 draws the singular values of both. Kernel and bandwidth are not published, so only the ratio of the two can
+# be held against ours. **Prediction.** $u$ comes nearer to $N(0, I)$ by both. And a question of our own: is this the
+# merit of the *second VAE*? A linear map that whitens $z$ has a flat spectrum by construction. What is its MMD²?
 
 # %%
 def to_normal(codes_of):
@@ -258,9 +264,9 @@ plt.show()
 
 # %% [markdown]
 # Left: the codes leave the band in which the singular values of this many normal draws lie; $u$ stays inside. So far the
-# paper's figure. The whitened codes are flat by construction. Right: whitening alone removes nearly all of the MMD². The two
-# figures are right, then, and prove less than they seem to. They show that second moments are mended. For what
-# comes beyond, look at held-out density and at samples, as above. This is claim N8 of notebook 06 in a milder form.
+# paper's figure. The whitened codes are flat by construction. Right: whitening alone removes nearly all of the MMD². The
+# two figures are right, then, and prove less than they seem to. They show that second moments are mended. For what comes
+# beyond, look at held-out density and at samples, as above. This is claim N8 of notebook 06 in a milder form.
 #
 # ## A density that remembers
 #
@@ -271,6 +277,25 @@ plt.show()
 #
 # The second term is the gap of D19 in nats. The first is how much a code tells about *which* image it came from.
 #
+# **Exercise 12.3** (5 minutes). From the log densities of $m$ codes under $n$ parts, (m, n), return $\log q(z)$ of the
+# mixture with equal weights, (m,). One test input has log densities near $-900$.
+#
+# <details><summary>Hint</summary>exp(−900) is 0 in float64. torch.logsumexp takes out the largest first.</details>
+
+# %% tags=["stub"]
+def log_q_of_z(log_parts):
+    return ...
+
+
+# %% tags=["solution"]
+def log_q_of_z(log_parts):
+    return torch.logsumexp(log_parts, 1) - torch.log(torch.tensor(log_parts.shape[1]))
+
+
+# %%
+exercises.check("12.3", log_q_of_z)
+
+# %% [markdown]
 # **Prediction.** Codes are sharp and few, so nearly each draw betrays its image: $I$ comes near its limit $\log n$. What
 # is left over for the gap is then an artefact of $n$, and codes of *new* images will not find this density high.
 
@@ -293,69 +318,56 @@ assert information.mean() > 0.8 * torch.log(torch.tensor(n))
 assert (log_n[1] - log_p[1]).mean() < gap_in_nats.mean() / 2 and log_n[1].mean() < log_q["mixture of 10"]
 print("ok  digits: the KL splits; the information is above four fifths of its limit; held-out codes prefer the mixture of ten")
 
-# %% alt="Two histograms of the gain in log density over N(0, I): codes of training images gain several nats, held-out codes about one, some lose"
+# %% alt="Two histograms of the gain in log density over N(0, I): codes of training images gain several nats, held-out codes less than one on average, with a long tail of codes that lose"
 fig, ax = plt.subplots(figsize=(6, 2.6))
 for k, (name, color) in enumerate({"training images": "q", "held-out images": "data"}.items()):
-    ax.hist((log_n[k] - log_p[k]).clamp(-12, 20), bins=40, density=True, histtype="step", color=colors[color], label=name)
+    ax.hist(log_n[k] - log_p[k], bins=40, range=(-24, 18), density=True, histtype="step", color=colors[color], label=name)
 ax.axvline(0, color=colors["prior"], linestyle="--", label="N(0, I)")
 ax.set(xlabel="log q(z) − log p(z), nats", yticks=[])
 ax.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The mean of the orange histogram is $\text{KL}[q(z) \Vert p(z)]$ as the formula gives it. The black one says how much of it new
-# images see: far less, and for many codes the mixture is worse than $N(0, I)$. So the exact $q(z)$ of the training
-# images is a *memory* of them. Drawing from it decodes to reconstructions of training images, with excellent Fréchet distance, and
-# generates nothing. A stand-in must smooth. How much is a matter of held-out codes.
+# The mean of the orange histogram is $\text{KL}[q(z) \Vert p(z)]$ as the formula gives it. The black one says how much of
+# it new images see: far less, and for many codes the mixture is worse than $N(0, I)$, for a few by more than ten nats. So
+# the exact $q(z)$ of the training images is a *memory* of them. Drawing from it decodes to reconstructions of training
+# images, with excellent Fréchet distance, and generates nothing. A stand-in must smooth. How much is a matter of held-out
+# codes.
 #
-# **Exercise 12.3** (5 minutes). From the log densities of $m$ codes under $n$ parts, (m, n), return $\log q(z)$ of the mixture with equal
-# weights, (m,). One test input has log densities near $-900$.
-#
-# <details><summary>Hint</summary>exp(−900) is 0 in float64. torch.logsumexp takes out the largest first.</details>
-
-# %% tags=["stub"]
-def log_q_of_z(log_parts):
-    return ...
-
-
-# %% tags=["solution"]
-def log_q_of_z(log_parts):
-    return torch.logsumexp(log_parts, 1) - torch.log(torch.tensor(log_parts.shape[1]))
-
-
-# %%
-exercises.check("12.3", log_q_of_z)
-
-# %% [markdown]
 # ## Look at it
 #
-# Last, the plane in which the means of the ten classes differ most, for the codes and the stand-ins. Codes are coloured
-# by class; draws by the class of the code nearest to them, in all dimensions.
+# Last, the plane in which the means of the ten classes differ most, for the codes and the stand-ins. A code is marked by
+# its class; a draw by the class of the code nearest to it, in all dimensions.
 
-# %% alt="Four clouds in a plane: codes in overlapping clusters by class; draws of the mixture keep the clusters, those of the Gaussian and N(0, I) blend them"
+# %% alt="Four clouds of small digits in a plane: codes with 0, 1, 4 and 6 at the rim and the other classes on top of one another; draws of the mixture keep that order, those of the Gaussian and N(0, I) blend it"
 labels = digits.train_labels[:n]
 class_means = torch.stack([z[labels == k].mean(0) for k in range(10)])
 plane = torch.linalg.svd(class_means - class_means.mean(0)).Vh[:2].T
 clouds = {"q(z)": z, "N(0, I)": normal(0), "Gaussian": stand_ins["Gaussian"].sample(n, 3), "mixture of 10": stand_ins["mixture of 10"].sample(n, 3)}
-fig, axes = plt.subplots(1, 4, figsize=(10, 2.8), sharex=True, sharey=True)
+ten = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7B2FBE", "#9A6324", "#8FD14F")
+fig, axes = plt.subplots(1, 4, figsize=(10, 3.4), sharex=True, sharey=True)
 for ax, (name, codes) in zip(axes, clouds.items(), strict=True):
     nearest = labels[torch.cdist(codes, z).argmin(1)]
-    ax.scatter(*(codes @ plane).T, s=3, c=[CLASSES[k] for k in nearest])
-    ax.set(title=name, aspect="equal", xlim=(-4.5, 4.5), ylim=(-4.5, 4.5))
+    for k, color in enumerate(ten):
+        ax.plot(*(codes[nearest == k][::4] @ plane).T, linestyle="", marker=f"${k}$", markersize=5, markeredgewidth=0.2, color=color, label=f"class {k}")
+    ax.set(title=name, aspect="equal", xlim=(-4, 4), ylim=(-4, 4), xlabel="first axis of the plane")
+axes[0].set(ylabel="second axis of the plane")
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=10, fontsize=8, handletextpad=0)
 plt.show()
 
 # %% [markdown]
-# In the first panel the classes lie apart, with gaps between. In the second and third the gaps are filled: a Gaussian can
-# have the right covariance and no hole. The fourth keeps some of them. No single plane shows it fully; in the view below
-# choose others, and brush.
+# A fourth of the codes is drawn. In the first panel a few classes stand apart at the rim, 0, 1, 4 and 6; the others
+# overlap in this plane. In the second and third all classes run into one another: a Gaussian can have the right
+# covariance and no clusters. The fourth keeps the order of the first, with softer borders. No single plane shows it
+# fully; in the view below choose others, and brush.
 
 # %% tags=["widget", "nbval-ignore-output"]
 widgets.PosteriorComparison({"VAE": (vae, stand_ins)}, x, labels)
 
 # %% [markdown]
-# **Question.** Choose one class, then go through the densities. Where do draws whose nearest code is in that class lie, and where no
-# code is? Move the cursor from a cluster into the empty space between two: at which point does the decoded picture stop
-# being a digit? And along which component do the means differ most between classes?
+# **Question.** Choose one class, then go through the densities. Where do draws whose nearest code is in that class lie,
+# and where no code is? Move the cursor from a cluster into the empty space between two: at which point does the decoded
+# picture stop being a digit? And along which component do the means differ most between classes?
 #
 # ## Takeaways
 #
@@ -367,19 +379,21 @@ widgets.PosteriorComparison({"VAE": (vae, stand_ins)}, x, labels)
 #
 # ## Where it breaks
 #
-# Some hundred held-out codes bound all that was said: a difference of a tenth of a nat is not to be trusted. Ten components
-# suit ten classes. With images as rich as faces nobody knows the number, and a Gaussian per component in a hundred
-# dimensions needs more data than a small network does. The Fréchet distance looks through a classifier of digits, which
-# may not see what you do.
+# Some hundred held-out codes bound all that was said: a difference of a tenth of a nat is not to be trusted. Ten
+# components suit ten classes. With images as rich as faces nobody knows the number, and a Gaussian per component in a
+# hundred dimensions needs more data than a small network does. The Fréchet distance looks through a classifier of digits,
+# which may not see what you do.
 #
 # ## Next
 #
-# Back to notebook 06 with new eyes: which of its figures would have looked the same for a whitening map? Then take data of
-# your own, `vaelab train`, and look at the codes before you look at samples.
+# Back to notebook 06 with new eyes: which of its figures would have looked the same for a whitening map? Then take data
+# of your own, `vaelab train`, and look at the codes before you look at samples.
 #
 # ## References
 #
 # - B. Dai and D. Wipf. Diagnosing and Enhancing VAE Models. ICLR 2019.
-# - P. Ghosh, M. S. M. Sajjadi, A. Vergari, M. Black and B. Schölkopf. From Variational to Deterministic Autoencoders. ICLR 2020.
-# - M. Hoffman and M. Johnson. ELBO surgery: yet another way to carve up the variational evidence lower bound. NIPS workshop, 2016.
+# - P. Ghosh, M. S. M. Sajjadi, A. Vergari, M. Black and B. Schölkopf. From Variational to Deterministic Autoencoders.
+#   ICLR 2020.
+# - M. Hoffman and M. Johnson. ELBO surgery: yet another way to carve up the variational evidence lower bound. NIPS
+#   workshop, 2016.
 # - N. Bonneel, J. Rabin, G. Peyré and H. Pfister. Sliced and Radon Wasserstein Barycenters of Measures. JMIV, 2015.
