@@ -186,8 +186,8 @@ plt.show()
 # %%
 truth = toys.standardised(manifolds.manifold("smooth_graph", r=2, d=6, bend=0.7))
 ladder = (3.0, 1.5, 0.7, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-factor, n_seeds = notebooks.choose(quick=(1, 3), full=(4, 5))
-steps = [factor * n for n in (60, 80, 100, 150, 200, 250, 300, 300, 400)]
+n_seeds = notebooks.choose(quick=3, full=5)
+steps = [60, 80, 100, 150, 200, 250, 300, 300, 400]
 rungs = toys.train(truth, kappa, ladder, steps, n_seeds)
 found = [toys.measure(models_here, truth, n=512) for models_here in rungs]
 
@@ -397,7 +397,7 @@ plane = theory.linear_optimum(C, r, 0.05)
 claims.check_close("D1", theory.diagonal_penalty(plane.sigma_z[None]), 0.0, atol=1e-12, says="on a turned plane the diagonal encoder pays nothing")
 both = {}
 for kind, full in (("diagonal", False), ("full", True)):
-    both[kind] = toys.train(truth, r, (0.3, 0.05), [factor * 150, factor * 450], 2, full=full)[-1]
+    both[kind] = toys.train(truth, r, (0.3, 0.05), [150, 450], 2, full=full)[-1]
 
 # %%
 kl, hadamard = {}, {}
@@ -441,13 +441,13 @@ plt.show()
 # alike, so two dimensions wake up nearly together. *Prediction*: the second is never given back, although the optimum has one.
 
 # %%
-points = truth.sample(factor * 40 * n_seeds * 256, seed=0)
+points = truth.sample(40 * n_seeds * 256, seed=0)
 stacked = toys.stack(toys.members(truth, kappa, n_seeds, gamma="learned"))
 training.fit(stacked, points, epochs=12, batch_size=n_seeds * 256, lr=0.01, schedule=training.Cosine(), device="cpu", progress=False)
 learned = toys.measure(toys.unstack(stacked), truth, n=512)
 
 helix = toys.standardised(manifolds.manifold("helix"))
-(last,) = toys.train(helix, 3, steps=factor * 500, n_seeds=n_seeds)
+(last,) = toys.train(helix, 3, steps=500, n_seeds=n_seeds)
 wound = toys.measure(last, helix, n=512)
 
 # %%
@@ -486,7 +486,7 @@ plt.show()
 digits = data.load_images("digits")
 with networks.seeded(0):
     vae = models.vae(networks.mlp(digits.shape, 24, notebooks.choose(quick=(64, 64), full=(256, 256))))
-training.fit(vae, digits.train, epochs=30 * factor, batch_size=128, lr=5e-3, schedule=training.Cosine(),
+training.fit(vae, digits.train, epochs=30, batch_size=128, lr=5e-3, schedule=training.Cosine(),
              gamma_schedule=training.Anneal(0.9, 0.01), device="cpu", progress=False)
 lam = vae.codes(digits.test).eigenvalues()
 flat = digits.train.double().flatten(1)
