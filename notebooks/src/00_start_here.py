@@ -69,7 +69,7 @@ print(f"the {notebooks.profile()} profile would train for {notebooks.choose(quic
 #
 # The course is one argument, in the order of the numbers. 01 to 04 are the theory of the Gaussian VAE: what its decoder
 # variance does, and when the model finds the distribution of the data. 05 holds trained models against it, on surfaces in
-# space. 06 adds a second VAE, 07 trains on images, and 08 compares ten models on the digits. 09 and 10 exchange a part:
+# space. 06 adds a second VAE, 07 trains on images, and 08 compares nine models on the digits. 09 and 10 exchange a part:
 # what if the encoder is no distribution at all, or the prior is learned? 11 and 12 look into the latent space: what a
 # code's directions do, and where the codes lie. The cell prints which of them you have; the others are planned.
 
