@@ -185,7 +185,7 @@ SLIPS = {
         models.Autoencoder, "loss_terms", "q.rsample(generator)", "q.mean",
         test_models.test_the_objective_is_the_negative_elbo,
     ),
-    "the loss summed over the batch": (training.loop, "_step", ".mean(1)", ".sum(1)", bare_loop),
+    "the loss summed over the batch": (training.loop, "_step", ".mean(-1)", ".sum(-1)", bare_loop),
     "gradients that pile up": (training.loop, "_step", "state.optimizer.zero_grad()", "pass", bare_loop),
     "γ's step size lost": (
         training.state._State, "__init__", '["lr"] * settings["gamma_lr"]', '["lr"]',

@@ -15,7 +15,7 @@ from vaelab.notebooks.rules import word_count
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("src/[0-9][0-9]_*.py"))
 COPIES = sorted([*FOLDER.glob("[0-9][0-9]_*.ipynb"), *FOLDER.glob("solutions/[0-9][0-9]_*.ipynb")])
-LONG = ("04", "05", "07", "08")  # notebooks that train many models
+LONG = ("04", "05", "06", "07", "08", "11", "12")  # half a minute and more: make test-notebooks runs them
 BUILT = [
     pytest.param(path, marks=[pytest.mark.long] if path.parent != FOLDER or path.stem[:2] in LONG else [])
     for path in COPIES

@@ -59,7 +59,10 @@ def data(kind):
     return flat() if len(KINDS[kind]().image_shape) == 1 else pictures()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [
+    pytest.param(kind, marks=[pytest.mark.long] if kind in ("infogan ce", "infogan flow", "resnet") else [])
+    for kind in KINDS
+])
 def test_each_is_what_it_would_have_been_alone(kind):
     if "flow" in kind:
         pytest.importorskip("zuko")
@@ -100,8 +103,9 @@ def test_second_stages_of_several_first_ones(own):
         densities.fit_second_stages(stages, posteriors, SEEDS)
 
 
-@pytest.mark.parametrize("kind", ["learned", "infogan"])
-@pytest.mark.parametrize("step", [2, 3])
+@pytest.mark.parametrize(
+    ("kind", "step"), [("learned", 2), ("learned", 3), pytest.param("infogan", 3, marks=pytest.mark.long)]
+)
 def test_an_interrupted_run_ends_in_the_same_bytes(kind, step, tmp_path, monkeypatch):
     def content(runs):
         return [(_files.digest(run.model.state_dict()), run.history["loss"].tobytes()) for run in runs]
