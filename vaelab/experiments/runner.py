@@ -91,7 +91,7 @@ def _with_data(
             outcomes.update({cell: Outcome(cell, failed=said) for cell in those})
 
 
-def _groups(cells: Sequence[Cell], todo: list[Cell], place: Place) -> Iterator[tuple[list[Cell], Place, list[int]]]:
+def _groups(cells: Sequence[Cell], todo: list[Cell], place: Place) -> list[tuple[list[Cell], Place, list[int]]]:
     """Cells that are trained at once, in the order in which the first of each comes, and the trials of that.
 
     They share their first stage; there are `place.together` trials of it, or those of a run that goes on.
@@ -110,7 +110,7 @@ def _groups(cells: Sequence[Cell], todo: list[Cell], place: Place) -> Iterator[t
             those = sorted((cell for cell in left if cell.trial in chunk), key=order.get)
             left = [cell for cell in left if cell.trial not in chunk]
             groups.append((those, place, list(chunk)))
-    yield from sorted(groups, key=lambda group: order[group[0][0]])
+    return sorted(groups, key=lambda group: order[group[0][0]])
 
 
 def _told(outcome: Outcome) -> str:

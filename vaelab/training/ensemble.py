@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.func import functional_call, vmap
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from vaelab._processes import Noise
+from vaelab._processes import Noise, draw
 from vaelab.models import Autoencoder, Terms
 from vaelab.posteriors import Point
 from vaelab.training.feed import Feed, feed
@@ -51,13 +52,21 @@ class Ensemble(Autoencoder):
             tensor.data = torch.stack([state[name].detach() for state in states])
         for mine, theirs in zip(self.parameters(), models[0].parameters(), strict=True):
             mine.requires_grad_(theirs.requires_grad)
-        self._one = (copy.deepcopy(models[0]),)  # whose layers compute, with weights that are handed to them
-        self._all = _pass(self._one[0])
+        one = copy.deepcopy(models[0]).train()
+        self._one = (one,)  # whose layers compute, with weights that are handed to them
+        self._spectral = {name: m.eval() for name, m in one.named_modules() if isinstance(m, _SpectralNorm)}
+        self._all = _pass(one)
         self._asked: list | None = None
 
     def to(self, *args: Any, **kwargs: Any) -> Ensemble:
+        vars(self).pop("_tensors", None)
         self._one[0].to(*args, **kwargs)
         return super().to(*args, **kwargs)
+
+    @cached_property
+    def _tensors(self) -> dict[str, Tensor]:
+        """Every weight and statistic by name: they change in place, until `to` replaces them."""
+        return self.state_dict(keep_vars=True)
 
     @property
     def gamma(self) -> list[float] | None:
@@ -76,12 +85,9 @@ class Ensemble(Autoencoder):
                 copy.deepcopy(one).to(x.device).loss_terms(x[0], asks)  # a copy is made on the CPU
             self._asked = asks.asked
         noise = [
-            torch.stack([sample(shape, generator=g, device=x.device, dtype=x.dtype) for g in generator.each])
-            for sample, shape in self._asked
+            torch.stack([draw(sample, shape, g, x) for g in generator.each]) for sample, shape in self._asked
         ]
-        weights, kept = dict(self.named_parameters()), self.state_dict()
-        statistics = {name: kept[name] for name in kept if name not in weights}
-        return Terms(*self._all(weights, statistics, x, *noise))
+        return Terms(*self._all(self._tensors, x, *noise))
 
     forward = loss_terms
 
@@ -89,21 +95,18 @@ class Ensemble(Autoencoder):
         """From now on, run the pass through torch.compile."""
         self._all = torch.compile(_pass(self._one[0]))
 
-    def _layers(self) -> Iterator[tuple[str, _SpectralNorm]]:
-        return ((name, m) for name, m in self._one[0].named_modules() if isinstance(m, _SpectralNorm))
-
     @torch.no_grad()
     def _normalise_spectra(self) -> None:
-        """One step of each power iteration, as torch takes it in a layer's own pass, but for all models at once."""
-        tensors = self.state_dict()
-        self._one[0].train()
-        for name, layer in self._layers():
-            weight = tensors[f"{name.rpartition('.')[0]}.original"].movedim(layer.dim + 1, 1).flatten(2)
-            u, v = tensors[f"{name}._u"], tensors[f"{name}._v"]
+        """One step of each power iteration, as torch takes it in a layer's own pass, but for all models at once.
+
+        The layers are in evaluation mode, in which a pass uses the vectors and leaves them alone.
+        """
+        for name, layer in self._spectral.items():
+            weight = self._tensors[f"{name.rpartition('.')[0]}.original"].movedim(layer.dim + 1, 1).flatten(2)
+            u, v = self._tensors[f"{name}._u"], self._tensors[f"{name}._v"]
             for _ in range(layer.n_power_iterations):
                 u.copy_(F.normalize((weight @ v.unsqueeze(-1)).squeeze(-1), dim=1, eps=layer.eps))
                 v.copy_(F.normalize((weight.mT @ u.unsqueeze(-1)).squeeze(-1), dim=1, eps=layer.eps))
-            layer.eval()  # the vectors are as they should be: the pass itself only uses them
 
     def member_states(self) -> Iterator[dict[str, Tensor]]:
         """The weights and statistics of each model."""
@@ -115,10 +118,10 @@ class Ensemble(Autoencoder):
 
 
 def _pass(one: Autoencoder) -> Callable[..., tuple]:
-    """The loss terms of all models from their stacked weights; refers to one model, and so to no ensemble."""
+    """The loss terms of all models from their stacked tensors; refers to one model, and so to no ensemble."""
 
-    def call(weights: dict[str, Tensor], statistics: dict[str, Tensor], x: Tensor, *noise: Tensor) -> tuple:
-        return tuple(functional_call(one, (weights, statistics), (x, Noise(noise))))
+    def call(tensors: dict[str, Tensor], x: Tensor, *noise: Tensor) -> tuple:
+        return tuple(functional_call(one, tensors, (x, Noise(noise))))
 
     return vmap(call)
 

@@ -78,9 +78,8 @@ class _State:
     def end_epoch(self) -> None:
         """Move the steps of the epoch that ends into the history."""
         nll, latent = torch.stack(self.terms).double().mean(0)
-        gamma = math.nan if self.model.gamma is None else self.model.gamma
-        rate = self.optimizer.param_groups[0]["lr"]
-        values = (nll.tolist(), latent.tolist(), (nll + latent).tolist(), gamma, rate)
+        terms, gamma = torch.stack([nll, latent, nll + latent]).tolist(), self.model.gamma
+        values = (*terms, math.nan if gamma is None else gamma, self.optimizer.param_groups[0]["lr"])
         for name, value in zip(self.history, values, strict=True):
             self.history[name].append(value)
         self.terms = []
