@@ -1,15 +1,19 @@
-"""Training on a GPU: what compilation, precision and several runs at once gain over the loop one would write by hand.
+"""Training on a GPU: what compilation, precision and several runs at once gain over the loop one
+would write by hand.
 
-InfoGAN networks at 28×28, batches of 100, random images, or real ones with --data-set. One table: images per second,
-the ratio to the bare eager loop (forward, backward, step; float32), and what must not change with the arithmetic: γ,
-the number of active dimensions and the mean cost of the last epoch. Then N runs on the one GPU: in one pass, as
-`vaelab table --together N` trains them, and side by side, by the processes of `vaelab table --jobs N`. The first epoch
-of every run is not timed: compilation happens there.
+InfoGAN networks at 28×28, batches of 100, random images, or real ones with --data-set. One table:
+images per second, the ratio to the bare eager loop (forward, backward, step; float32), and what
+must not change with the arithmetic: γ, the number of active dimensions and the mean cost of the
+last epoch. Then N runs on the one GPU: in one pass, as `vaelab table --together N` trains them, and
+side by side, by the processes of `vaelab table --jobs N`. The first epoch of every run is not
+timed: compilation happens there.
 
-    python benchmarks/gpu.py [--data-set mnist] [--images 60000] [--epochs 3] [--together 4 10] [--jobs 4 10]
+    python benchmarks/gpu.py [--data-set mnist] [--images 60000] [--epochs 3] [--together 4 10]
+    [--jobs 4 10]
                              [--json FILE]
 
-On a machine without a GPU, `--device cpu --images 600 --epochs 2 --together 2 --jobs 2` shows that everything runs.
+On a machine without a GPU, `--device cpu --images 600 --epochs 2 --together 2 --jobs 2` shows that
+everything runs.
 """
 
 from __future__ import annotations
@@ -30,7 +34,9 @@ BATCH = 100
 
 def images_of(name, n):
     if name is None:
-        return torch.randint(0, 256, (n, 1, 28, 28), generator=torch.Generator().manual_seed(0)) / 255
+        return (
+            torch.randint(0, 256, (n, 1, 28, 28), generator=torch.Generator().manual_seed(0)) / 255
+        )
     return data.load_images(name).train[:n]
 
 
@@ -55,7 +61,9 @@ def time_bare(x, device, epochs):
 
 
 class Clock:
-    """A schedule that changes nothing and notes when the second epoch begins and when the last step does."""
+    """A schedule that changes nothing and notes when the second epoch begins and when the last step
+    does.
+    """
 
     def __call__(self, epoch, epochs):
         if epoch >= 1 and not hasattr(self, "start"):
@@ -65,9 +73,15 @@ class Clock:
 
 def plan(clock, device, epochs, precision, compile):
     return {
-        "epochs": epochs, "batch_size": BATCH, "lr": 1e-4, "schedule": clock, "device": device, "precision": precision,
-        "compile": compile, "progress": False,
-    }  # fmt: skip
+        "epochs": epochs,
+        "batch_size": BATCH,
+        "lr": 1e-4,
+        "schedule": clock,
+        "device": device,
+        "precision": precision,
+        "compile": compile,
+        "progress": False,
+    }
 
 
 def time_fit(x, device, epochs, seed, precision, compile):
@@ -83,12 +97,16 @@ def time_fit(x, device, epochs, seed, precision, compile):
 
 def time_together(x, device, epochs, n, precision, compile):
     models_, clock = [new_model(seed) for seed in range(n)], Clock()
-    training.fit_together(models_, x, seeds=range(n), **plan(clock, device, epochs, precision, compile))
+    training.fit_together(
+        models_, x, seeds=range(n), **plan(clock, device, epochs, precision, compile)
+    )
     return time.perf_counter() - clock.start, [model.gamma for model in models_]
 
 
 def line(name, speed, ratio, told):
-    found = f"γ {told['gamma']:.6f}  r̂ {told['active']:4.0f}  {told['nats']:10.2f} nats" if told else ""
+    found = (
+        f"γ {told['gamma']:.6f}  r̂ {told['active']:4.0f}  {told['nats']:10.2f} nats" if told else ""
+    )
     print(f"{name:34}{speed:12,.0f} images/s{ratio:8.2f} ×   {found}", flush=True)
 
 
@@ -98,8 +116,17 @@ def main():
     parser.add_argument("--data-set")
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--epochs", type=int, default=3, help="the first is not timed (default 3)")
-    parser.add_argument("--together", type=int, nargs="*", default=[4, 10], metavar="N", help="runs in one pass")
-    parser.add_argument("--jobs", type=int, nargs="*", default=[4, 10], metavar="N", help="runs in as many processes")
+    parser.add_argument(
+        "--together", type=int, nargs="*", default=[4, 10], metavar="N", help="runs in one pass"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        nargs="*",
+        default=[4, 10],
+        metavar="N",
+        help="runs in as many processes",
+    )
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.epochs < 2:
@@ -107,7 +134,10 @@ def main():
     device, x = torch.device(args.device), images_of(args.data_set, args.images)
     count = len(x) // BATCH * BATCH * (args.epochs - 1)
     where = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
-    print(f"{where}, torch {torch.__version__}, {len(x)} images, {args.epochs - 1} timed epochs, batches of {BATCH}")
+    print(
+        f"{where}, torch {torch.__version__}, {len(x)} images, {args.epochs - 1} timed epochs, "
+        f"batches of {BATCH}"
+    )
     base = count / time_bare(x, device, args.epochs)
     results = {"bare loop": {"images_per_second": base, "ratio": 1.0}}
     line("bare loop", base, 1.0, None)
@@ -119,20 +149,37 @@ def main():
         results[name] = {"images_per_second": speed, "ratio": speed / base, **told}
         line(name, speed, speed / base, told)
     precision, compile = ("tf32", True) if device.type == "cuda" else ("float32", False)
-    for n, compiled in [(n, c) for n in args.together for c in ([False, True] if compile else [False])]:
+    for n, compiled in [
+        (n, c) for n in args.together for c in ([False, True] if compile else [False])
+    ]:
         took, gammas = time_together(x, device, args.epochs, n, precision, compiled)
-        name, speed = f"{n} in one pass, {precision}{', compiled' if compiled else ''}", n * count / took
+        name, speed = (
+            f"{n} in one pass, {precision}{', compiled' if compiled else ''}",
+            n * count / took,
+        )
         results[name] = {"images_per_second": speed, "ratio": speed / base, "gamma": gammas}
         line(name, speed, speed / base, None)
     for jobs in args.jobs:
-        tasks = (joblib.delayed(time_fit)(x, device, args.epochs, seed, precision, compile) for seed in range(jobs))
+        tasks = (
+            joblib.delayed(time_fit)(x, device, args.epochs, seed, precision, compile)
+            for seed in range(jobs)
+        )
         runs = joblib.Parallel(n_jobs=jobs)(tasks)
         together = max(end for _, end, _ in runs) - min(start for start, _, _ in runs)
         name, speed = f"{jobs} processes, {precision}", jobs * count / together
-        results[name] = {"images_per_second": speed, "ratio": speed / base, "gamma": [t["gamma"] for _, _, t in runs]}
+        results[name] = {
+            "images_per_second": speed,
+            "ratio": speed / base,
+            "gamma": [t["gamma"] for _, _, t in runs],
+        }
         line(name, speed, speed / base, None)
     if args.json:
-        told = {"device": where, "torch": torch.__version__, "settings": vars(args) | {"json": None}, **results}
+        told = {
+            "device": where,
+            "torch": torch.__version__,
+            "settings": vars(args) | {"json": None},
+            **results,
+        }
         args.json.write_text(json.dumps(told, indent=1) + "\n")
 
 

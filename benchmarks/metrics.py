@@ -1,6 +1,7 @@
-"""The Fréchet distance at the size of an FID, 10,000 × 2,048 features: time and peak memory, against scipy's root.
+"""The Fréchet distance at the size of an FID, 10,000 × 2,048 features: time and peak memory,
+against scipy's root.
 
-    python benchmarks/metrics.py [--n 10000] [--dimension 2048] [--threads 2]
+python benchmarks/metrics.py [--n 10000] [--dimension 2048] [--threads 2]
 """
 
 from __future__ import annotations
@@ -58,8 +59,11 @@ def main():
         command = [sys.executable, __file__, "--way", way, *sizes]
         told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         figures[way] = value, seconds, megabytes, cpu = [float(v) for v in told.split()]
-        print(f"{way:6} Fréchet distance {value:.6f}    {seconds:6.1f} s ({cpu:.1f} s of the processor)    "
-              f"{megabytes:6.0f} MB beyond the start")
+        print(
+            f"{way:6} Fréchet distance {value:.6f}    {seconds:6.1f} s ({cpu:.1f} s of the "
+            "processor)    "
+            f"{megabytes:6.0f} MB beyond the start"
+        )
     (a, t, m, _), (b, s, _, _) = figures["ours"], figures["scipy"]
     print(f"ours: {s / t:.1f} times as fast; they differ by {abs(a - b) / b:.1e} of the value")
     if (args.n, args.dimension) == (10_000, 2048) and (t > 30 or m > 2000):

@@ -1,6 +1,7 @@
-"""MMD of 10,000 × 64 codes, in blocks against the n × n way: time and peak memory, each in a process of its own.
+"""MMD of 10,000 × 64 codes, in blocks against the n × n way: time and peak memory, each in a
+process of its own.
 
-    python benchmarks/mmd.py [--n 10000] [--dimension 64]
+python benchmarks/mmd.py [--n 10000] [--dimension 64]
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ def naive(x, y):
     k = lambda a, b: kernel(torch.cdist(a, b).square(), a.shape[1])  # noqa: E731
     xx, yy, xy = k(x, x), k(y, y), k(x, y)
     n = len(x)
-    return float(((xx.sum() - xx.trace()) + (yy.sum() - yy.trace())) / (n * (n - 1)) - 2 * xy.mean())
+    return float(
+        ((xx.sum() - xx.trace()) + (yy.sum() - yy.trace())) / (n * (n - 1)) - 2 * xy.mean()
+    )
 
 
 def one(way, n, dimension):
@@ -47,11 +50,22 @@ def main():
         return one(args.way, args.n, args.dimension)
     figures = {}
     for way in ("blocks", "naive"):
-        command = [sys.executable, __file__, "--way", way, "--n", str(args.n), "--dimension", str(args.dimension)]
+        command = [
+            sys.executable,
+            __file__,
+            "--way",
+            way,
+            "--n",
+            str(args.n),
+            "--dimension",
+            str(args.dimension),
+        ]
         told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         figures[way] = [float(v) for v in told.split()]
         value, seconds, megabytes = figures[way]
-        print(f"{way:8} MMD² {value:+.3e}    {seconds:6.2f} s    {megabytes:7.0f} MB beyond the start")
+        print(
+            f"{way:8} MMD² {value:+.3e}    {seconds:6.2f} s    {megabytes:7.0f} MB beyond the start"
+        )
     faster, smaller = (figures["naive"][i] / figures["blocks"][i] for i in (1, 2))
     print(f"blocks: {faster:.1f} times as fast, {smaller:.0f} times less memory")
 

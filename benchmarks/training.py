@@ -1,8 +1,10 @@
-"""Our training loop against a bare hand-written one: images per second, as a ratio measured in one process.
+"""Our training loop against a bare hand-written one: images per second, as a ratio measured in one
+process.
 
-Both train the same network on the same batches in memory with the same fused Adam, alternately, round after round; the
-figure is the median over the rounds of the ratio of their times. The bare loop does nothing but forward, backward and
-step: no history, no look at the loss, no schedule, no checkpoint.
+Both train the same network on the same batches in memory with the same fused Adam, alternately,
+round after round; the figure is the median over the rounds of the ratio of their times. The bare
+loop does nothing but forward, backward and step: no history, no look at the loss, no schedule, no
+checkpoint.
 
     python benchmarks/training.py [--rounds 9] [--json FILE]
 """
@@ -43,7 +45,9 @@ def bare(model, x, batch_size, epochs):
             z = mu + sigma * torch.randn(mu.shape, generator=generator, device=x.device)
             squares = (batch - model.decoder(z)).square().sum()
             log_gamma = likelihood.log_gamma
-            nll = 0.5 * (squares / log_gamma.exp() / batch_size + d * (log_gamma + math.log(2 * math.pi)))
+            nll = 0.5 * (
+                squares / log_gamma.exp() / batch_size + d * (log_gamma + math.log(2 * math.pi))
+            )
             kl = 0.5 * (mu.square() + sigma.square() - 1 - log_var).sum() / batch_size
             optimizer.zero_grad()
             (nll + kl).backward()
@@ -82,7 +86,12 @@ def main():
         results[name] = {"ratio": round(ratio, 3), "images_per_second": speed}
         print(f"{name:20} ours / bare = {ratio:.3f} images per second    ({speed} a second)")
     if args.json:
-        told = {"torch": torch.__version__, "threads": torch.get_num_threads(), "rounds": args.rounds, **results}
+        told = {
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "rounds": args.rounds,
+            **results,
+        }
         args.json.write_text(json.dumps(told, indent=1) + "\n")
 
 

@@ -1,8 +1,10 @@
-"""From a slider's event to the new PNG in the kernel: milliseconds, median and 95th percentile, for 28×28 models.
+"""From a slider's event to the new PNG in the kernel: milliseconds, median and 95th percentile, for
+28×28 models.
 
-Each event is one assignment to a control, which returns when every picture that depends on it has been encoded and
-sent. "first" is the median time to the first of them: the live image comes before a strip. What the front end adds is
-not in it. The column "cpu" is the median time on the processor: with one thread, what an idle machine would take.
+Each event is one assignment to a control, which returns when every picture that depends on it has
+been encoded and sent. "first" is the median time to the first of them: the live image comes before
+a strip. What the front end adds is not in it. The column "cpu" is the median time on the processor:
+with one thread, what an idle machine would take.
 
     python benchmarks/widgets.py [--events 100] [--threads 1] [--json FILE]
 """
@@ -26,7 +28,11 @@ LIMIT_MEDIAN, LIMIT_P95 = 15.0, 40.0
 
 def build(name):
     with networks.seeded(0):
-        nets = networks.mlp((1, 28, 28), 16, (400, 400)) if name == "mlp" else networks.infogan(1, 28, 64)
+        nets = (
+            networks.mlp((1, 28, 28), 16, (400, 400))
+            if name == "mlp"
+            else networks.infogan(1, 28, 64)
+        )
         model = models.vae(nets, gamma=0.01)
     return model.eval()
 
@@ -35,7 +41,10 @@ def events(view, name):
     """(what, n ↦ the n-th event): each is one event."""
     if isinstance(view, widgets.LatentTraversal):
         yield "drag one slider", lambda k: setattr(view.sliders[0], "value", 2 * np.sin(0.37 * k))
-        yield "another slider each time", lambda k: setattr(view.sliders[k % 8], "value", 2 * np.sin(0.37 * k))
+        yield (
+            "another slider each time",
+            lambda k: setattr(view.sliders[k % 8], "value", 2 * np.sin(0.37 * k)),
+        )
         yield "pick an image", lambda k: setattr(view.index, "value", (k + 1) % 100)
     elif isinstance(view, widgets.Interpolator):
         yield "position", lambda k: setattr(view.position, "value", 0.5 + 0.5 * np.sin(0.37 * k))
@@ -64,9 +73,11 @@ def measure(view, event, n):
         busy.append(1e3 * (time.process_time() - used))
         first.append(1e3 * (drawn[0] - start) if drawn else times[-1])
     return {
-        "first": statistics.median(first), "median": statistics.median(times), "p95": float(np.quantile(times, 0.95)),
+        "first": statistics.median(first),
+        "median": statistics.median(times),
+        "p95": float(np.quantile(times, 0.95)),
         "cpu": statistics.median(busy),
-    }  # fmt: skip
+    }
 
 
 def cases():
@@ -77,10 +88,16 @@ def cases():
         yield name, lambda m=model: widgets.LatentTraversal(m, x)
         yield f"{name}, u", lambda m=model, s=second: in_u(widgets.LatentTraversal(m, x, density=s))
         yield name, lambda m=model, s=second: widgets.Interpolator(m, x, s)
-        yield name, lambda m=model, s=second: widgets.PosteriorComparison(
-            {"it": (m, s)}, x.repeat(10, 1, 1, 1), torch.arange(1000) % 10
+        yield (
+            name,
+            lambda m=model, s=second: widgets.PosteriorComparison(
+                {"it": (m, s)}, x.repeat(10, 1, 1, 1), torch.arange(1000) % 10
+            ),
         )
-        yield name, lambda m=model: widgets.GammaPath([(0.1, m), (0.03, m), (0.01, m)], x, n_points=1)
+        yield (
+            name,
+            lambda m=model: widgets.GammaPath([(0.1, m), (0.03, m), (0.01, m)], x, n_points=1),
+        )
     yield "theory", widgets.TheoremOneView
     yield "theory", widgets.TheoremTwoView
 
@@ -104,14 +121,23 @@ def main():
         view = make()
         for what, event in events(view, name):
             took = measure(view, event, args.events)
-            within = "" if took["median"] < LIMIT_MEDIAN and took["p95"] < LIMIT_P95 else "   slower than wanted"
+            within = (
+                ""
+                if took["median"] < LIMIT_MEDIAN and took["p95"] < LIMIT_P95
+                else "   slower than wanted"
+            )
             columns = "".join(f"{value:8.1f}" for value in took.values())
             print(f"{type(view).__name__:22}{name:14}{what:26}{columns}{within}")
             results.append({"view": type(view).__name__, "model": name, "event": what, **took})
         view.close()
         gc.collect()
     if args.json:
-        told = {"torch": torch.__version__, "threads": args.threads, "events": args.events, "milliseconds": results}
+        told = {
+            "torch": torch.__version__,
+            "threads": args.threads,
+            "events": args.events,
+            "milliseconds": results,
+        }
         args.json.write_text(json.dumps(told, indent=1) + "\n")
 
 

@@ -1,4 +1,6 @@
-"""Headless Chromium for the tests: where it is, how it is launched, when a test is skipped, and what a page shows."""
+"""Headless Chromium for the tests: where it is, how it is launched, when a test is skipped, and
+what a page shows.
+"""
 
 import base64
 import contextlib
@@ -12,10 +14,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-CHROMIUM = os.environ.get("VAELAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+CHROMIUM = (
+    os.environ.get("VAELAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+)
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
 ]
 
 FRAME = "() => new Promise(requestAnimationFrame)"
@@ -56,7 +66,9 @@ def png_of(image):
 
 
 def pixels_of(image, side=8):
-    """The grey picture of an <img> that shows every image pixel enlarged: one value each, (side, side), 0 to 255."""
+    """The grey picture of an <img> that shows every image pixel enlarged: one value each, (side,
+    side), 0 to 255.
+    """
     shown = np.asarray(Image.open(io.BytesIO(png_of(image))).convert("L")).astype(int)
     scale = len(shown) // side
     return shown[scale // 2 :: scale, scale // 2 :: scale][:side, :side]

@@ -5,7 +5,8 @@ import signal
 import pytest
 import torch
 
-# A shell that starts the tests in the background has them ignore Ctrl-C; the tests of interruption want it heard.
+# A shell that starts the tests in the background has them ignore Ctrl-C; the tests of interruption
+# want it heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -1,4 +1,6 @@
-"""The notebooks in a real JupyterLab in headless Chromium: they run to their end, and a hand moves their pictures."""
+"""The notebooks in a real JupyterLab in headless Chromium: they run to their end, and a hand moves
+their pictures.
+"""
 
 import ast
 import os
@@ -16,9 +18,18 @@ import pytest
 from chromium import drag, free_port, launched, marks, pixels_of, png_of, readout, until
 
 ROOT = Path(__file__).parents[1]
-SHOTS = os.environ.get("VAELAB_SHOTS")  # a folder: then every notebook is opened, and its picture kept there
-VIEWS = "11_traversal", "12_aggregated_posterior"  # round the views: their pictures are held against the decoder
-NOTEBOOKS = [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))] if SHOTS else ["00_start_here", *VIEWS]
+SHOTS = os.environ.get(
+    "VAELAB_SHOTS"
+)  # a folder: then every notebook is opened, and its picture kept there
+VIEWS = (
+    "11_traversal",
+    "12_aggregated_posterior",
+)  # round the views: their pictures are held against the decoder
+NOTEBOOKS = (
+    [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    if SHOTS
+    else ["00_start_here", *VIEWS]
+)
 
 pytestmark = marks("to open the notebooks in JupyterLab")
 
@@ -85,25 +96,40 @@ def wait_until_it_answers(url, seconds=90):
 @pytest.fixture
 def lab(tmp_path):
     """A JupyterLab of its own on a copy of the notebooks; gives the address of one by name."""
-    shutil.copytree(ROOT / "notebooks", tmp_path / "work", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(
+        ROOT / "notebooks", tmp_path / "work", ignore=shutil.ignore_patterns(".ipynb_checkpoints")
+    )
     (tmp_path / "lab.py").write_text(CONFIG)
     news = tmp_path / "settings" / "@jupyterlab" / "apputils-extension"
     news.mkdir(parents=True)
     (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
     places = {
-        "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_RUNTIME_DIR": "runtime",
     }
     environment = {**os.environ, **{name: str(tmp_path / place) for name, place in places.items()}}
     port = free_port()
     command = [
-        sys.executable, "-m", "jupyter", "lab", f"--config={tmp_path / 'lab.py'}", f"--ServerApp.port={port}",
+        sys.executable,
+        "-m",
+        "jupyter",
+        "lab",
+        f"--config={tmp_path / 'lab.py'}",
+        f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={tmp_path / 'work'}",
-        "--ServerApp.kernel_websocket_connection_class=vaelab.dashboards.connection.NoDelayConnection",  # as make lab
+        # as make lab
+        "--ServerApp.kernel_websocket_connection_class=vaelab.dashboards.connection.NoDelayConnection",
     ]
     with (tmp_path / "server.log").open("w") as log:
         server = subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=tmp_path,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         wait_until_it_answers(f"http://127.0.0.1:{port}/api")
@@ -121,8 +147,13 @@ def lab(tmp_path):
 def test_a_notebook_runs_in_jupyterlab(lab, name, tmp_path):
     errors = []
     with launched() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 12_000})  # tall: JupyterLab draws what is in view
-        page.on("console", lambda m: errors.append(f"{m.text} {m.location}") if m.type == "error" else None)
+        page = browser.new_page(
+            viewport={"width": 1280, "height": 12_000}
+        )  # tall: JupyterLab draws what is in view
+        page.on(
+            "console",
+            lambda m: errors.append(f"{m.text} {m.location}") if m.type == "error" else None,
+        )
         page.on("pageerror", lambda e: errors.append(str(e)))
         page.goto(lab(name), wait_until="domcontentloaded", timeout=90_000)
         page.wait_for_function(IDLE, timeout=120_000)
@@ -147,16 +178,22 @@ def _move_a_slider(page, image):
     handle = page.locator(".widget-slider .noUi-handle").first
     handle.focus()
     page.keyboard.press("Home")
-    page.wait_for_function("e => e.ariaValueNow === e.ariaValueMin", arg=handle.element_handle(), timeout=30_000)
+    page.wait_for_function(
+        "e => e.ariaValueNow === e.ariaValueMin", arg=handle.element_handle(), timeout=30_000
+    )
     page.wait_for_function(IDLE, timeout=30_000)
     before, source = png_of(image), image.get_attribute("src")
     page.keyboard.press("End")
-    page.wait_for_function("([e, s]) => e.src !== s", arg=[image.element_handle(), source], timeout=30_000)
+    page.wait_for_function(
+        "([e, s]) => e.src !== s", arg=[image.element_handle(), source], timeout=30_000
+    )
     assert png_of(image) != before
 
 
 def _hold_against_the_decoder(page, images):
-    """The view's first slider by mouse and by keyboard; then the mouse over its plane, or, without one, a fast drag."""
+    """The view's first slider by mouse and by keyboard; then the mouse over its plane, or, without
+    one, a fast drag.
+    """
     images.first.wait_for(state="visible", timeout=60_000)
 
     def asked():
@@ -167,7 +204,9 @@ def _hold_against_the_decoder(page, images):
     handle = slider.locator(".noUi-handle")
 
     def settled():
-        """The kernel has heard of what the slider says, and the page shows what its decoder makes of the code."""
+        """The kernel has heard of what the slider says, and the page shows what its decoder makes
+        of the code.
+        """
         _, value, expected = asked()
         if abs(value - readout(slider)) > 0.026:  # the slider's step is 0.05
             return False
@@ -181,17 +220,37 @@ def _hold_against_the_decoder(page, images):
         else:
             handle.focus()
             page.keyboard.press(way)
-        until(page, lambda at=at: abs(readout(slider) - at) > 0.026 and settled(), f"{way}: not the decoder's image")
+        until(
+            page,
+            lambda at=at: abs(readout(slider) - at) > 0.026 and settled(),
+            f"{way}: not the decoder's image",
+        )
         assert np.abs(pixels_of(images.first) - before).max() > 0
     canvas = page.locator("canvas.vaelab-pointer")
     if not canvas.count():  # a kernel too slow for the hand skips values, and ends on the newest
-        frames, at, number = int(page.evaluate(ASK, [SLOW, "_slowly()"])), readout(slider), slider.locator(READOUT)
+        frames, at, number = (
+            int(page.evaluate(ASK, [SLOW, "_slowly()"])),
+            readout(slider),
+            slider.locator(READOUT),
+        )
         number.evaluate(COUNT)
         drag(page, slider, -90, steps=60)
-        until(page, lambda: abs(readout(slider) - at) > 1 and settled(), "dragged fast: not the newest image")
-        assert 1 <= int(page.evaluate(ASK, [SLOW, "_slowly()"])) - frames < number.evaluate("e => e.seen") / 2
+        until(
+            page,
+            lambda: abs(readout(slider) - at) > 1 and settled(),
+            "dragged fast: not the newest image",
+        )
+        assert (
+            1
+            <= int(page.evaluate(ASK, [SLOW, "_slowly()"])) - frames
+            < number.evaluate("e => e.seen") / 2
+        )
         return
     for share in (0.16, 0.22):  # both in the panel of q(z), the first of three
         at, box = readout(slider), canvas.bounding_box()
         page.mouse.move(box["x"] + share * box["width"], box["y"] + 0.5 * box["height"])
-        until(page, lambda at=at: abs(readout(slider) - at) > 0.026 and settled(), "hovered: not the image there")
+        until(
+            page,
+            lambda at=at: abs(readout(slider) - at) > 0.026 and settled(),
+            "hovered: not the image there",
+        )

@@ -1,4 +1,6 @@
-"""A saved model comes back as it was; a file is whole or not there; what is damaged or foreign is refused."""
+"""A saved model comes back as it was; a file is whole or not there; what is damaged or foreign is
+refused.
+"""
 
 import errno
 import json
@@ -33,7 +35,9 @@ def posterior(n=40, k=3):
 
 
 def second_stage():
-    return densities.SecondStage((8, 8), epochs=2, batch_size=10, device="cpu").fit_codes(posterior())
+    return densities.SecondStage((8, 8), epochs=2, batch_size=10, device="cpu").fit_codes(
+        posterior()
+    )
 
 
 DENSITIES = {
@@ -46,10 +50,13 @@ DENSITIES = {
 
 @pytest.fixture
 def folder(tmp_path):
-    return checkpoints.save(tmp_path / "run", make(), second_stage(), {"note": "a run", "results": {"gamma": 0.1}})
+    return checkpoints.save(
+        tmp_path / "run", make(), second_stage(), {"note": "a run", "results": {"gamma": 0.1}}
+    )
 
 
-# ---- there and back ------------------------------------------------------------------------------------------------
+# ---- there and back
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("density", DENSITIES)
@@ -77,24 +84,33 @@ def test_infogan_comes_back(tmp_path):
 def test_the_run_travels_with_the_weights(folder):
     run = checkpoints.load(folder).run
     assert run["note"] == "a run" and run["results"] == {"gamma": 0.1}
-    assert run["versions"]["torch"] == torch.__version__ and run["versions"]["vaelab"] == vaelab.__version__
+    assert (
+        run["versions"]["torch"] == torch.__version__
+        and run["versions"]["vaelab"] == vaelab.__version__
+    )
     assert sorted(p.name for p in folder.iterdir()) == ["model.safetensors", "run.json"]
 
 
 def test_the_same_model_is_the_same_bytes(folder, tmp_path):
-    again = checkpoints.save(tmp_path / "b", make(), second_stage(), {"note": "a run", "results": {"gamma": 0.1}})
+    again = checkpoints.save(
+        tmp_path / "b", make(), second_stage(), {"note": "a run", "results": {"gamma": 0.1}}
+    )
     for name in ("model.safetensors", "run.json"):
         assert (again / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_nothing_is_overwritten(folder):
-    with pytest.raises(FileExistsError, match="already holds a saved model; choose another folder or delete it"):
+    with pytest.raises(
+        FileExistsError, match="already holds a saved model; choose another folder or delete it"
+    ):
         checkpoints.save(folder, make(), second_stage())
 
 
 def test_a_model_that_could_not_be_loaded_is_not_saved(tmp_path):
     model = models.vae(networks.Networks(nn.Linear(6, 4), nn.Linear(3, 6), (6,), 3, 4, nn.Linear))
-    with pytest.raises(ValueError, match=r"expected networks of vaelab\.networks; others could not be rebuilt"):
+    with pytest.raises(
+        ValueError, match=r"expected networks of vaelab\.networks; others could not be rebuilt"
+    ):
         checkpoints.save(tmp_path / "run", model, DENSITIES["normal"]())
     assert not (tmp_path / "run").exists()
 
@@ -112,7 +128,8 @@ def test_files_get_the_usual_permissions(folder):
     assert {p.stat().st_mode for p in folder.iterdir()} == {usual.stat().st_mode}
 
 
-# ---- damaged and foreign -------------------------------------------------------------------------------------------
+# ---- damaged and foreign
+# -------------------------------------------------------------------------------------------
 
 
 def flips(content, n, seed=0):
@@ -128,7 +145,10 @@ def test_every_flipped_bit_of_a_model_is_noticed(folder, name):
     path = folder / name
     header = path.read_bytes()[:2500]
     whole = path.read_bytes()
-    damaged = [*flips(whole, 60), *(part + whole[len(header) :] for part in flips(header, 60, seed=1))]
+    damaged = [
+        *flips(whole, 60),
+        *(part + whole[len(header) :] for part in flips(header, 60, seed=1)),
+    ]
     for content in damaged:
         path.write_bytes(content)
         with pytest.raises(CheckpointError):
@@ -139,7 +159,11 @@ def test_every_flipped_bit_of_a_model_is_noticed(folder, name):
 
 def test_every_flipped_bit_of_a_state_is_noticed(tmp_path):
     path = tmp_path / "a.state.safetensors"
-    write_state(path, {"w": torch.arange(6.0), "step": torch.tensor(3)}, {"step": 3, "history": {"nll": [1.5, 0.25]}})
+    write_state(
+        path,
+        {"w": torch.arange(6.0), "step": torch.tensor(3)},
+        {"step": 3, "history": {"nll": [1.5, 0.25]}},
+    )
     whole = path.read_bytes()
     for content in flips(whole, 300):
         path.write_bytes(content)
@@ -161,7 +185,9 @@ def test_a_truncated_state_is_refused(tmp_path, keep):
     path = tmp_path / "a"
     write_state(path, {"w": torch.arange(600.0)}, {"step": 1})
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"damaged or no safetensors file .*; delete it to start anew"):
+    with pytest.raises(
+        CheckpointError, match=r"damaged or no safetensors file .*; delete it to start anew"
+    ):
         read_state(path)
 
 
@@ -197,19 +223,32 @@ def test_the_package_never_unpickles_files():
 
 def test_foreign_files_are_refused(folder, tmp_path):
     safetensors.torch.save_file({"w": torch.zeros(3)}, tmp_path / "a")
-    with pytest.raises(CheckpointError, match="expected the format 'vaelab training state 1', found \"none of vaelab"):
+    with pytest.raises(
+        CheckpointError,
+        match="expected the format 'vaelab training state 1', found \"none of vaelab",
+    ):
         read_state(tmp_path / "a")
     shutil.copy(tmp_path / "a", folder / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"model\.safetensors and run\.json do not match their checksum"):
+    with pytest.raises(
+        CheckpointError, match=r"model\.safetensors and run\.json do not match their checksum"
+    ):
         checkpoints.load(folder)
 
 
 @pytest.mark.parametrize(
-    ("told", "found"), [({"format": "vaelab model 9"}, "'vaelab model 9'"), ({}, "None"), ([1], "'list'"), (3, "'int'")]
+    ("told", "found"),
+    [
+        ({"format": "vaelab model 9"}, "'vaelab model 9'"),
+        ({}, "None"),
+        ([1], "'list'"),
+        (3, "'int'"),
+    ],
 )
 def test_another_format_is_named(folder, told, found):
     (folder / "run.json").write_text(json.dumps(told))
-    with pytest.raises(CheckpointError, match=f"expected the format 'vaelab model 1', found {found}"):
+    with pytest.raises(
+        CheckpointError, match=f"expected the format 'vaelab model 1', found {found}"
+    ):
         checkpoints.load(folder)
 
 
@@ -219,24 +258,32 @@ def test_parts_of_another_version_are_named(folder):
     told["model"]["posterior"]["name"] = "Vampire"
     told["sha256"] = _files.digest(tensors, {k: v for k, v in told.items() if k != "sha256"})
     (folder / "run.json").write_text(json.dumps(told))
-    with pytest.raises(CheckpointError, match=r"its parts do not fit this version of vaelab \(posterior: .*'Vampire'"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"its parts do not fit this version of vaelab \(posterior: .*'Vampire'",
+    ):
         checkpoints.load(folder)
 
 
 def test_missing_folders_and_files_are_named(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such folder; expected one that `vaelab train` or"):
+    with pytest.raises(
+        FileNotFoundError, match="no such folder; expected one that `vaelab train` or"
+    ):
         checkpoints.load(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"holds no run\.json \(not a saved model\)"):
         checkpoints.load(tmp_path)
     write_state(tmp_path / "stage1.state.safetensors", {}, {})
-    with pytest.raises(FileNotFoundError, match="training has not finished: give the same `vaelab train` command"):
+    with pytest.raises(
+        FileNotFoundError, match="training has not finished: give the same `vaelab train` command"
+    ):
         checkpoints.load(tmp_path)
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged or missing"):
         checkpoints.load(folder)
 
 
-# ---- whole or not there --------------------------------------------------------------------------------------------
+# ---- whole or not there
+# --------------------------------------------------------------------------------------------
 
 KILLED = """
 import os, signal, sys
@@ -274,7 +321,9 @@ def test_a_failed_write_leaves_the_old_file(call, tmp_path, monkeypatch):
     path = tmp_path / "a"
     path.write_bytes(b"old")
     monkeypatch.setattr(*((os, "fsync") if call == "fsync" else (Path, "replace")), fail)
-    with pytest.raises(OSError, match=r"could not write .*a \(No space left on device\); nothing that was there is"):
+    with pytest.raises(
+        OSError, match=r"could not write .*a \(No space left on device\); nothing that was there is"
+    ):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
@@ -295,7 +344,9 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/vaelab")):
-        with pytest.raises(OSError, match=r"cannot write to .* \(.*\); choose another folder") as caught:
+        with pytest.raises(
+            OSError, match=r"cannot write to .* \(.*\); choose another folder"
+        ) as caught:
             checkpoints.save(folder, make(), second_stage())
         assert caught.value.errno
 
@@ -309,6 +360,12 @@ def test_clearing_up_leaves_other_files_alone(tmp_path):
 
 def test_the_digest_knows_names_types_shapes_and_what_is_told():
     x = torch.arange(4.0)
-    others = ({"y": x}, {"x": x.double()}, {"x": x.reshape(2, 2)}, {"x": x + 1}, {"x": x, "y": x[:0]})
+    others = (
+        {"y": x},
+        {"x": x.double()},
+        {"x": x.reshape(2, 2)},
+        {"x": x + 1},
+        {"x": x, "y": x[:0]},
+    )
     digests = {_files.digest(t) for t in ({"x": x}, *others)} | {_files.digest({"x": x}, {"a": 1})}
     assert len(digests) == 7 and _files.digest({"x": x}) == _files.digest({"x": x.clone()})

@@ -32,12 +32,20 @@ def headings_of(notebook: Path) -> set[str]:
 
 
 def words_at(place: str, claim_id: str) -> set[str]:
-    """The words ("ok", "no") with which a place of the ledger settles a claim; the place must exist."""
+    """The words ("ok", "no") with which a place of the ledger settles a claim; the place must
+    exist.
+    """
     if place.startswith("tests/"):
         file, _, name = place.partition("::")
-        tests = [node for node in ast.parse((ROOT / file).read_text()).body if getattr(node, "name", "") == name]
+        tests = [
+            node
+            for node in ast.parse((ROOT / file).read_text()).body
+            if getattr(node, "name", "") == name
+        ]
         assert tests, f"{claim_id}: no test {place}"
-        calls = re.findall(rf'claims\.(check\w*|refute)\(\s*"{claim_id}"', ast.unparse(tests[0]).replace("'", '"'))
+        calls = re.findall(
+            rf'claims\.(check\w*|refute)\(\s*"{claim_id}"', ast.unparse(tests[0]).replace("'", '"')
+        )
         return {"no" if call == "refute" else "ok" for call in calls}
     name, _, section = place.partition(" § ")
     notebook = ROOT / "notebooks" / f"{name}.ipynb"
@@ -53,14 +61,20 @@ def test_the_ledger_is_whole():
     for claim in claims.ledger():
         assert claim.status in claims.STATUSES
         assert claim.claim and claim.check and claim.paper
-        assert claim.settled == bool(claim.where), f"{claim.id}: {claim.status}, but where is {claim.where}"
-        assert claim.note or claim.status in ("holds", "not yet"), f"{claim.id}: {claim.status} needs a note"
+        assert claim.settled == bool(claim.where), (
+            f"{claim.id}: {claim.status}, but where is {claim.where}"
+        )
+        assert claim.note or claim.status in ("holds", "not yet"), (
+            f"{claim.id}: {claim.status} needs a note"
+        )
 
 
 @pytest.mark.parametrize("claim", [c for c in claims.ledger() if c.settled], ids=lambda c: c.id)
 def test_what_the_ledger_calls_settled_is_shown_where_it_says(claim):
     places = [words_at(place, claim.id) for place in claim.where]
-    assert all(places), f"{claim.id}: nothing printed or checked at {claim.where[places.index(set())]}"
+    assert all(places), (
+        f"{claim.id}: nothing printed or checked at {claim.where[places.index(set())]}"
+    )
     expected = {"holds": {"ok"}, "does not hold": {"no"}, "holds in part": {"ok", "no"}}
     assert set.union(*places) == expected[claim.status]
 
@@ -69,7 +83,9 @@ def test_what_the_ledger_calls_settled_is_shown_where_it_says(claim):
 def test_what_a_notebook_prints_is_settled_in_the_ledger(notebook):
     for claim_id in printed_in(notebook):
         claim = claims.find(claim_id)
-        assert claim.settled, f"{notebook.name} prints {claim_id}, which the ledger calls {claim.status!r}"
+        assert claim.settled, (
+            f"{notebook.name} prints {claim_id}, which the ledger calls {claim.status!r}"
+        )
         named = any(place.startswith(notebook.stem) for place in claim.where)
         assert named, f"{claim_id} does not name {notebook.stem} in its where"
 
@@ -78,7 +94,9 @@ def test_a_check_prints_one_line_that_no_machine_changes(capsys):
     claims.check("D2", True, "both forms agree")
     claims.check("D2", np.True_, "both forms agree")
     claims.check("D2", torch.tensor(True), "both forms agree")
-    claims.check_close("D2", torch.ones(3, requires_grad=True), 1.0 + 1e-9, atol=1e-6, says="both forms agree")
+    claims.check_close(
+        "D2", torch.ones(3, requires_grad=True), 1.0 + 1e-9, atol=1e-6, says="both forms agree"
+    )
     claims.check_close("D2", [2.0, -4.0], [2.01, -4.02], rtol=0.01, says="both forms agree")
     claims.check_below("D2", [1, 2], 3, "both forms agree")
     claims.check_above("D2", 4, 3, "both forms agree")
@@ -92,11 +110,23 @@ def test_a_check_prints_one_line_that_no_machine_changes(capsys):
     [
         (lambda: claims.check("D2", False, "both agree"), ["D2", "Eq. 1 = Eq. 2", "both agree"]),
         (lambda: claims.refute("D33", False, "the share"), ["D33", "evidence against it is gone"]),
-        (lambda: claims.check_close("D13", 1.2, 1, rtol=0.1, says="s"), ["measured 1.2", "expected 1", "0.1"]),
-        (lambda: claims.check_close("D13", [1, float("nan")], 1, atol=1, says="s"), ["measured nan", "entry (1,)"]),
-        (lambda: claims.check_close("D13", [1, 2.5, 3], [1, 2, 3], atol=0.1, says="s"), ["2.5", "expected 2", "(1,)"]),
+        (
+            lambda: claims.check_close("D13", 1.2, 1, rtol=0.1, says="s"),
+            ["measured 1.2", "expected 1", "0.1"],
+        ),
+        (
+            lambda: claims.check_close("D13", [1, float("nan")], 1, atol=1, says="s"),
+            ["measured nan", "entry (1,)"],
+        ),
+        (
+            lambda: claims.check_close("D13", [1, 2.5, 3], [1, 2, 3], atol=0.1, says="s"),
+            ["2.5", "expected 2", "(1,)"],
+        ),
         (lambda: claims.check_close("D13", float("inf"), 1, rtol=9, says="s"), ["measured inf"]),
-        (lambda: claims.check_below("D26", [1.0, 3.0], 2.0, "s"), ["measured 3, expected below 2", "(1,)"]),
+        (
+            lambda: claims.check_below("D26", [1.0, 3.0], 2.0, "s"),
+            ["measured 3, expected below 2", "(1,)"],
+        ),
         (lambda: claims.check_below("D26", 2.0, 2.0, "s"), ["measured 2, expected below 2"]),
         (lambda: claims.check_below("D26", float("nan"), 2.0, "s"), ["measured nan"]),
         (lambda: claims.check_above("D26", 1.0, 2.0, "s"), ["measured 1, expected above 2"]),
@@ -111,13 +141,25 @@ def test_a_failed_check_shows_the_claim_and_the_numbers(call, shown):
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: claims.check("D99", True, "s"), ValueError, "no claim 'D99' in the ledger; did you mean D9"),
+        (
+            lambda: claims.check("D99", True, "s"),
+            ValueError,
+            "no claim 'D99' in the ledger; did you mean D9",
+        ),
         (lambda: claims.check("d2", True, "s"), ValueError, "did you mean D2"),
         (lambda: claims.check("D2", 0.5, "s"), TypeError, "expected True or False, got a float"),
         (lambda: claims.check("D2", torch.ones(2) > 0, "s"), TypeError, r"bool\(....all\(\)\)"),
         (lambda: claims.check_close("D2", 1, 1, says="s"), ValueError, "rtol or atol > 0"),
-        (lambda: claims.check_close("D2", [], 1, atol=1, says="s"), ValueError, "nothing was measured"),
-        (lambda: claims.check_below("D2", [1, 2], [1, 2, 3], "s"), ValueError, r"shape \(2,\).*\(3,\)"),
+        (
+            lambda: claims.check_close("D2", [], 1, atol=1, says="s"),
+            ValueError,
+            "nothing was measured",
+        ),
+        (
+            lambda: claims.check_below("D2", [1, 2], [1, 2, 3], "s"),
+            ValueError,
+            r"shape \(2,\).*\(3,\)",
+        ),
         (lambda: claims.render(ids=["X1"]), ValueError, "no claim 'X1'"),
     ],
 )

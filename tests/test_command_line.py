@@ -1,4 +1,6 @@
-"""The command line: what it makes, what it says when it cannot, and that killing it costs nothing."""
+"""The command line: what it makes, what it says when it cannot, and that killing it costs
+nothing.
+"""
 
 import contextlib
 import json
@@ -19,7 +21,18 @@ from PIL import Image
 import vaelab
 from vaelab.__main__ import main, parser
 
-SHORT = ("--network", "mlp", "--latent-dim", "3", "--epochs", "20", "--second-epochs", "30", "--device", "cpu")
+SHORT = (
+    "--network",
+    "mlp",
+    "--latent-dim",
+    "3",
+    "--epochs",
+    "20",
+    "--second-epochs",
+    "30",
+    "--device",
+    "cpu",
+)
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -30,7 +43,13 @@ def command(folder, *more):
 def call(*arguments, **settings):
     """Run in a process of its own."""
     return subprocess.run(
-        arguments, check=False, capture_output=True, text=True, timeout=300, env=ENVIRONMENT, **settings
+        arguments,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=ENVIRONMENT,
+        **settings,
     )
 
 
@@ -53,10 +72,14 @@ def trained(tmp_path_factory):
 
 def same_bytes(one, other):
     assert sorted(p.name for p in other.iterdir()) == ["model.safetensors", "run.json"]
-    return all((one / name).read_bytes() == (other / name).read_bytes() for name in ("model.safetensors", "run.json"))
+    return all(
+        (one / name).read_bytes() == (other / name).read_bytes()
+        for name in ("model.safetensors", "run.json")
+    )
 
 
-# ---- what it makes -------------------------------------------------------------------------------------------------
+# ---- what it makes
+# -------------------------------------------------------------------------------------------------
 
 
 def test_a_run_is_a_folder_that_loads(trained):
@@ -64,10 +87,19 @@ def test_a_run_is_a_folder_that_loads(trained):
     saved = vaelab.load(folder)
     assert saved.sample(4).shape == (4, 1, 8, 8) and same_bytes(folder, folder)
     run = saved.run
-    assert run["settings"]["epochs"] == 20 and run["settings"]["latent_dim"] == 3 and run["data"]["name"] == "digits"
+    assert (
+        run["settings"]["epochs"] == 20
+        and run["settings"]["latent_dim"] == 3
+        and run["data"]["name"] == "digits"
+    )
     assert run["results"]["gamma"] == saved.model.gamma and run["results"]["features"] in said
-    assert f"{run['results']['frechet']['second stage']:.2f}" in said and f"vaelab sample {folder}" in said
-    assert "million parameters" in said and "MB of disk" in said  # what it will cost, before it starts
+    assert (
+        f"{run['results']['frechet']['second stage']:.2f}" in said
+        and f"vaelab sample {folder}" in said
+    )
+    assert (
+        "million parameters" in said and "MB of disk" in said
+    )  # what it will cost, before it starts
 
 
 def test_a_finished_run_is_recognised(trained, capsys):
@@ -87,8 +119,14 @@ def test_another_run_in_its_folder_is_refused(trained, capsys):
 
 def test_samples_as_a_picture_and_as_an_array(trained, tmp_path, capsys):
     folder, _ = trained
-    assert main(["sample", str(folder), "-n", "9", "--seed", "3", "--out", str(tmp_path / "a.npy")]) == 0
-    assert main(["sample", str(folder), "-n", "9", "--seed", "3", "--out", str(tmp_path / "a.png")]) == 0
+    assert (
+        main(["sample", str(folder), "-n", "9", "--seed", "3", "--out", str(tmp_path / "a.npy")])
+        == 0
+    )
+    assert (
+        main(["sample", str(folder), "-n", "9", "--seed", "3", "--out", str(tmp_path / "a.png")])
+        == 0
+    )
     assert "9 images of shape (1, 8, 8), seed 3" in capsys.readouterr().out
     array = np.load(tmp_path / "a.npy")
     np.testing.assert_array_equal(array, vaelab.load(folder).sample(9, seed=3).numpy())
@@ -99,12 +137,27 @@ def test_a_folder_of_pictures_can_be_trained_on(tmp_path, capsys):
     rng = np.random.default_rng(0)
     (tmp_path / "pictures").mkdir()
     for i in range(4):
-        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(tmp_path / "pictures" / f"{i}.png")
-    assert "too few pictures" in refused(capsys, "train", tmp_path / "pictures", "--out", tmp_path / "run")
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(
+            tmp_path / "pictures" / f"{i}.png"
+        )
+    assert "too few pictures" in refused(
+        capsys, "train", tmp_path / "pictures", "--out", tmp_path / "run"
+    )
     for i in range(24):
         picture = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
         picture.save(tmp_path / "pictures" / f"{i}.png")
-    settings = ("--epochs", "1", "--second-epochs", "1", "--latent-dim", "2", "--bn-momentum", "0.1", "--device", "cpu")
+    settings = (
+        "--epochs",
+        "1",
+        "--second-epochs",
+        "1",
+        "--latent-dim",
+        "2",
+        "--bn-momentum",
+        "0.1",
+        "--device",
+        "cpu",
+    )
     out = ("--out", str(tmp_path / "run"))
     assert main(["train", str(tmp_path / "pictures"), "--network", "infogan", *settings, *out]) == 0
     assert vaelab.load(tmp_path / "run").sample(2).shape == (2, 3, 8, 8)
@@ -112,7 +165,9 @@ def test_a_folder_of_pictures_can_be_trained_on(tmp_path, capsys):
 
 def test_claims_are_printed(capsys):
     assert main(["claims"]) == 0 and "D15" in capsys.readouterr().out
-    assert main(["claims", "D15", "--json"]) == 0 and "D15" in json.dumps(json.loads(capsys.readouterr().out))
+    assert main(["claims", "D15", "--json"]) == 0 and "D15" in json.dumps(
+        json.loads(capsys.readouterr().out)
+    )
 
 
 @pytest.mark.parametrize("name", ["demo", "train", "sample", "claims", "notebooks"])
@@ -131,7 +186,8 @@ def test_the_program_is_installed_and_known_by_two_names():
     assert not script.exists() or call(script, "--help").stdout.startswith("usage: vaelab")
 
 
-# ---- bad input -----------------------------------------------------------------------------------------------------
+# ---- bad input -----------------------------------------------------------------------------------
+# ------------------
 
 
 @pytest.mark.parametrize(
@@ -144,19 +200,27 @@ def test_the_program_is_installed_and_known_by_two_names():
         (["digits", "--gamma", 0], "--gamma: expected a finite number > 0, got 0.0"),
         (["digits", "--gamma", "-1"], "--gamma: expected a finite number > 0, got -1.0"),
         (["digits", "--gamma", "nan"], "--gamma: expected a finite number > 0, got nan"),
-        (["digits", "--gamma", "learnt"], "--gamma: expected learned, optimal or a number > 0, got 'learnt'"),
+        (
+            ["digits", "--gamma", "learnt"],
+            "--gamma: expected learned, optimal or a number > 0, got 'learnt'",
+        ),
         (["digits", "--epochs", 0], "epochs: expected a whole number ≥ 1, got 0"),
         (["digits", "--second-epochs", -3], "second_epochs: expected a whole number ≥ 1, got -3"),
         (["digits", "--batch-size", 0], "batch_size: expected a whole number ≥ 1, got 0"),
         (["digits", "--lr", 0], "lr: expected a finite number > 0, got 0.0"),
         (["digits", "--seed", -1], "seed: expected a whole number from 0 to"),
         (["digits", "--checkpoint-every", -1], "checkpoint_every: expected a number ≥ 0, got -1.0"),
-        (["digits", "--network", "infogan", "--bn-momentum", 2], "bn_momentum: expected a number in (0, 1], got 2.0"),
+        (
+            ["digits", "--network", "infogan", "--bn-momentum", 2],
+            "bn_momentum: expected a number in (0, 1], got 2.0",
+        ),
         (["."], "expected pictures (.png, .jpg, .jpeg, .bmp, .webp), found none"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
-def test_bad_settings_are_answered_before_anything_is_made(arguments, message, tmp_path, capsys, monkeypatch):
+def test_bad_settings_are_answered_before_anything_is_made(
+    arguments, message, tmp_path, capsys, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     assert message in refused(capsys, "train", *arguments, "--out", tmp_path / "run")
     assert not list(tmp_path.glob("run/*.safetensors"))
@@ -172,18 +236,26 @@ def test_a_broken_picture_is_named(tmp_path, capsys):
 
 def test_sample_says_what_it_expected(trained, tmp_path, capsys):
     folder, _ = trained
-    assert "no such folder; expected one that `vaelab train`" in refused(capsys, "sample", tmp_path / "nowhere")
+    assert "no such folder; expected one that `vaelab train`" in refused(
+        capsys, "sample", tmp_path / "nowhere"
+    )
     assert "holds no run.json (not a saved model)" in refused(capsys, "sample", tmp_path)
     assert "-n: expected a whole number ≥ 1, got 0" in refused(capsys, "sample", folder, "-n", 0)
     assert "ends in .png or .npy, got a.gif" in refused(capsys, "sample", folder, "--out", "a.gif")
     away = tmp_path / "no" / "a.png"
-    assert f"could not write {away} (No such file or directory)" in refused(capsys, "sample", folder, "--out", away)
+    assert f"could not write {away} (No such file or directory)" in refused(
+        capsys, "sample", folder, "--out", away
+    )
 
 
 @pytest.mark.parametrize("place", ["a file", "a folder in a file", "/proc"])
 def test_a_folder_that_cannot_be_written_is_named_before_training(place, tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
-    places = {"a file": tmp_path / "file", "a folder in a file": tmp_path / "file" / "run", "/proc": Path("/proc/run")}
+    places = {
+        "a file": tmp_path / "file",
+        "a folder in a file": tmp_path / "file" / "run",
+        "/proc": Path("/proc/run"),
+    }
     out = places[place]
     said = refused(capsys, *command(out)[3:])
     assert f"cannot write to {out} (" in said and said.endswith("choose another folder")
@@ -192,20 +264,29 @@ def test_a_folder_that_cannot_be_written_is_named_before_training(place, tmp_pat
 
 def test_divergence_is_one_line(tmp_path, capsys):
     said = refused(capsys, *command(tmp_path / "run", "--lr", "1e30")[3:])
-    assert "the loss is no longer finite at step" in said and "no checkpoint was saved before it" in said
+    assert (
+        "the loss is no longer finite at step" in said
+        and "no checkpoint was saved before it" in said
+    )
 
 
 def test_the_state_of_another_run_is_refused(tmp_path, capsys):
     (tmp_path / "stage1.state.safetensors").write_bytes(b"\x80\x04a pickle, perhaps")
     said = refused(capsys, *command(tmp_path)[3:])
-    assert "stage1.state.safetensors is damaged or no safetensors file" in said and "delete it to start anew" in said
+    assert (
+        "stage1.state.safetensors is damaged or no safetensors file" in said
+        and "delete it to start anew" in said
+    )
 
 
-# ---- killed, interrupted, out of room ------------------------------------------------------------------------------
+# ---- killed, interrupted, out of room
+# ------------------------------------------------------------------------------
 
 
 def progress(folder):
-    """How far a run has come by its checkpoints: 0 to 1 in the first stage, 1 to 2 in the second."""
+    """How far a run has come by its checkpoints: 0 to 1 in the first stage, 1 to 2 in the
+    second.
+    """
     for number in (2, 1):
         with (
             contextlib.suppress(OSError, safetensors.SafetensorError),
@@ -213,7 +294,11 @@ def progress(folder):
         ):
             told = json.loads(file.metadata()["vaelab"])["told"]
             settings = told["settings"]
-            return number - 1 + told["step"] / (settings["n"] // settings["batch_size"] * settings["epochs"])
+            return (
+                number
+                - 1
+                + told["step"] / (settings["n"] // settings["batch_size"] * settings["epochs"])
+            )
     return 0.0
 
 
@@ -221,7 +306,10 @@ def start_and_wait(folder, until):
     """Start the run, and wait until it has come further than it was, and past a point."""
     before = progress(folder)
     process = subprocess.Popen(
-        command(folder, "--checkpoint-every", "0"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT
+        command(folder, "--checkpoint-every", "0"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
     )
     while progress(folder) <= max(before, until):
         assert process.poll() is None, process.stderr.read().decode()
@@ -246,9 +334,13 @@ for line in sys.stdin:
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_run_killed_ten_times_ends_in_the_same_bytes(trained, tmp_path):
-    """Ten processes are killed, five in each stage; they are forks of one that has done its imports, which are slow."""
+    """Ten processes are killed, five in each stage; they are forks of one that has done its
+    imports, which are slow.
+    """
     rng, folder = random.Random(0), tmp_path / "run"
-    points = sorted([rng.uniform(0, 0.8) for _ in range(5)] + [1 + rng.uniform(0, 0.6) for _ in range(5)])
+    points = sorted(
+        [rng.uniform(0, 0.8) for _ in range(5)] + [1 + rng.uniform(0, 0.6) for _ in range(5)]
+    )
     start = [sys.executable, "-c", FORKS]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(start, **pipes, text=True, env=ENVIRONMENT) as parent:
@@ -261,7 +353,9 @@ def test_a_run_killed_ten_times_ends_in_the_same_bytes(trained, tmp_path):
             parent.stdin.write(json.dumps(command(folder, "--checkpoint-every", "0")[3:]) + "\n")
             parent.stdin.flush()
             child = told()
-            while before < 2 and progress(folder) <= max(before, point):  # at 2 it measures what it has trained
+            while before < 2 and progress(folder) <= max(
+                before, point
+            ):  # at 2 it measures what it has trained
                 time.sleep(0.002)
                 assert parent.poll() is None and not (folder / "run.json").exists()
             time.sleep(rng.uniform(0, 0.03))
@@ -288,10 +382,14 @@ def test_an_interrupt_saves_and_says_how_to_go_on(trained, tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tmpfs")
 def test_a_full_disk_loses_nothing(trained, tmp_path):
-    """A real file system with room for one checkpoint and a half: the second cannot be written beside the first."""
+    """A real file system with room for one checkpoint and a half: the second cannot be written
+    beside the first.
+    """
     disk = tmp_path / "disk"
     disk.mkdir()
-    size = 12 * sum(v.numel() for v in safetensors.torch.load_file(trained[0] / "model.safetensors").values())
+    size = 12 * sum(
+        v.numel() for v in safetensors.torch.load_file(trained[0] / "model.safetensors").values()
+    )
     mount = call("mount", "-t", "tmpfs", "-o", f"size={int(0.8 * size)}", "tmpfs", disk)
     if mount.returncode:
         pytest.skip(f"no tmpfs can be mounted here: {mount.stderr.strip()}")
@@ -299,15 +397,25 @@ def test_a_full_disk_loses_nothing(trained, tmp_path):
         done = call(*command(disk / "run", "--checkpoint-every", "0"))
         assert done.returncode == 2 and "Traceback" not in done.stderr
         said = done.stderr.strip().splitlines()[-1]
-        assert said.startswith("vaelab: error: could not save the state of step") and "No space left on device" in said
-        assert "is intact. Make room or choose another folder, then give the same command again" in said
+        assert (
+            said.startswith("vaelab: error: could not save the state of step")
+            and "No space left on device" in said
+        )
+        assert (
+            "is intact. Make room or choose another folder, then give the same command again"
+            in said
+        )
         assert progress(disk / "run") > 0 and len(list((disk / "run").iterdir())) == 1
         call("mount", "-o", "remount,size=64m", disk)  # make room, then give the same command again
         assert call(*command(disk / "run")).returncode == 0
         assert same_bytes(trained[0], disk / "run")
         call("mount", "-o", "remount,ro", disk)
         done = call(*command(disk / "another"))
-        assert done.returncode == 2 and "Read-only file system" in done.stderr and "choose another" in done.stderr
+        assert (
+            done.returncode == 2
+            and "Read-only file system" in done.stderr
+            and "choose another" in done.stderr
+        )
     finally:
         call("umount", disk)
 

@@ -1,4 +1,6 @@
-"""The pages without code: what they refuse, and, in headless Chromium, what a hand on them gets from the decoder."""
+"""The pages without code: what they refuse, and, in headless Chromium, what a hand on them gets
+from the decoder.
+"""
 
 import json
 import os
@@ -29,7 +31,9 @@ ASK = """([url, messages]) => new Promise((resolve, reject) => {
   socket.onmessage = e => {
     const m = JSON.parse(e.data);
     if (m.parent_header.session === "v" && m.channel === "shell") { socket.close(); resolve(m.header.msg_type) } } })"""
-HARMLESS = re.compile(r"cdn\.jsdelivr\.net|favicon\.ico")  # icon fonts, which no view uses; missing without a network
+HARMLESS = re.compile(
+    r"cdn\.jsdelivr\.net|favicon\.ico"
+)  # icon fonts, which no view uses; missing without a network
 
 
 def seeded_model(seed, gamma=0.1):
@@ -50,12 +54,15 @@ def folder(tmp_path_factory):
     checkpoints.save(root / "model", model, densities.Gaussian().fit(model, digits.train), told)
     for i, gamma in enumerate((1.0, 0.3, 0.1)):
         model = seeded_model(i, gamma)
-        checkpoints.save(root / "path" / str(i), model, densities.StandardNormal().fit(model, digits.train), told)
+        checkpoints.save(
+            root / "path" / str(i), model, densities.StandardNormal().fit(model, digits.train), told
+        )
     dashboards.write_pages(root / "pages", root / "model", root / "path")
     return root
 
 
-# ---- without a browser ---------------------------------------------------------------------------------------------
+# ---- without a browser
+# ---------------------------------------------------------------------------------------------
 
 
 def test_a_page_is_two_cells_without_outputs(folder):
@@ -73,7 +80,12 @@ def test_what_a_model_folder_lacks_is_said_before_anything_is_trained(folder, tm
     checkpoints.save(tmp_path / "silent", model, normal)
     checkpoints.save(tmp_path / "own", model, normal, {"data": {"name": "my pictures"}})
     (tmp_path / "empty").mkdir()
-    cases = {"nowhere": "no such folder", "empty": "no run.json", "silent": "does not say", "own": "'my pictures'"}
+    cases = {
+        "nowhere": "no such folder",
+        "empty": "no run.json",
+        "silent": "does not say",
+        "own": "'my pictures'",
+    }
     for name, words in cases.items():
         assert main([str(tmp_path / name)]) == 2
         told = capsys.readouterr()
@@ -89,7 +101,9 @@ def test_a_port_that_is_none_is_refused(port, capsys):
 def test_images_of_another_shape_are_named(folder, tmp_path):
     for i in range(4):
         (tmp_path / "pictures").mkdir(exist_ok=True)
-        Image.fromarray(np.full((8, 8, 3), 60 * i, np.uint8)).save(tmp_path / "pictures" / f"{i}.png")
+        Image.fromarray(np.full((8, 8, 3), 60 * i, np.uint8)).save(
+            tmp_path / "pictures" / f"{i}.png"
+        )
     with pytest.raises(ValueError, match=r"expected images of shape \(1, 8, 8\).*got \(3, 8, 8\)"):
         dashboards.open_model(folder / "model", str(tmp_path / "pictures"))
 
@@ -107,7 +121,8 @@ def test_the_server_answers_on_this_machine_alone_and_asks_for_a_token(tmp_path)
     assert not any("traceback" in part or "execute" in part for part in line)
 
 
-# ---- in a browser --------------------------------------------------------------------------------------------------
+# ---- in a browser
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +132,13 @@ def address(folder):
     log = folder / "server.log"
     with log.open("w") as out:
         server = subprocess.Popen(
-            command(folder / "pages", free_port(), token=True, browser=False), cwd=folder, stdout=out,
-            stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
-        )  # fmt: skip
+            command(folder / "pages", free_port(), token=True, browser=False),
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
     try:
         end = time.monotonic() + 120
         while not (found := re.search(r"http://127\.0\.0\.1:\d+/\?token=\w+", log.read_text())):
@@ -137,11 +156,16 @@ def address(folder):
 
 @pytest.fixture
 def opened(address, tmp_path):
-    """Opens a page from the index; afterwards there must be no error on its console and no traceback in it."""
+    """Opens a page from the index; afterwards there must be no error on its console and no
+    traceback in it.
+    """
     errors = []
     with launched() as browser:
         page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
-        page.on("console", lambda m: errors.append(f"{m.text} {m.location}") if m.type == "error" else None)
+        page.on(
+            "console",
+            lambda m: errors.append(f"{m.text} {m.location}") if m.type == "error" else None,
+        )
         page.on("pageerror", lambda e: errors.append(str(e)))
 
         page.on("websocket", lambda socket: go.sockets.append(socket.url))
@@ -149,7 +173,9 @@ def opened(address, tmp_path):
         def go(name):
             page.goto(address, wait_until="domcontentloaded", timeout=60_000)
             assert page.locator("a[href*='.ipynb']").count() == 3
-            link = page.locator(f"a[href*='{name}']").get_attribute("href")  # a click would open it in another tab
+            link = page.locator(f"a[href*='{name}']").get_attribute(
+                "href"
+            )  # a click would open it in another tab
             page.goto(urljoin(address, link), wait_until="commit", timeout=120_000)
             page.locator("img.widget-image").first.wait_for(state="visible", timeout=240_000)
             return page
@@ -176,7 +202,9 @@ def browser_test(function):
 
 @browser_test
 def test_the_pages_are_closed_without_the_token(address):
-    with urllib.request.urlopen(address.split("?")[0] + "voila/render/1-latent-traversal.ipynb", timeout=20) as answer:
+    with urllib.request.urlopen(
+        address.split("?")[0] + "voila/render/1-latent-traversal.ipynb", timeout=20
+    ) as answer:
         assert "/login" in answer.url and b"widget" not in answer.read()
 
 
@@ -200,17 +228,25 @@ def test_a_slider_gives_the_image_that_the_decoder_makes(opened, folder):
     def settled():
         return np.abs(pixels_of(image) - expected()).max() <= 1
 
-    assert np.abs(pixels_of(image) - decoded(model, here.code)).max() <= 1  # the code as the encoder gives it
+    assert (
+        np.abs(pixels_of(image) - decoded(model, here.code)).max() <= 1
+    )  # the code as the encoder gives it
     start, at = pixels_of(image), readout(slider)
     drag(page, slider, 60)
-    until(page, lambda: readout(slider) > at + 0.5 and settled(), "dragged: not the decoder's image")
+    until(
+        page, lambda: readout(slider) > at + 0.5 and settled(), "dragged: not the decoder's image"
+    )
     dragged = pixels_of(image)
     assert np.abs(dragged - start).max() > 10
     handle.focus()
     for key in ("End", "ArrowLeft", "ArrowLeft"):
         before = readout(slider)
         page.keyboard.press(key)
-        until(page, lambda before=before: readout(slider) != before and settled(), f"{key}: not the decoder's image")
+        until(
+            page,
+            lambda before=before: readout(slider) != before and settled(),
+            f"{key}: not the decoder's image",
+        )
     assert np.abs(pixels_of(image) - dragged).max() > 10
 
 
@@ -222,8 +258,13 @@ def test_hovering_over_the_plane_shows_the_image_there(opened, folder):
     canvas = page.locator("canvas.vaelab-pointer")
     canvas.wait_for(state="visible", timeout=60_000)
     until(page, lambda: canvas.evaluate("c => c.width > 400"), "the panels were not drawn")
-    image, nearest = page.locator("img.widget-image").nth(0), page.locator("img.widget-image").nth(1)
-    frame = canvas.evaluate("c => { const f = c.getBoundingClientRect(); return [f.left, f.top, c.width / f.width] }")
+    image, nearest = (
+        page.locator("img.widget-image").nth(0),
+        page.locator("img.widget-image").nth(1),
+    )
+    frame = canvas.evaluate(
+        "c => { const f = c.getBoundingClientRect(); return [f.left, f.top, c.width / f.width] }"
+    )
     points = row.points[0]
     apart = np.sort(np.linalg.norm(points[:, None] - points, axis=2), 1)[:, 1]
     seen = []
@@ -239,7 +280,10 @@ def test_hovering_over_the_plane_shows_the_image_there(opened, folder):
         assert scale > 1
 
         def right(there=there, of_point=of_point):
-            a, b = np.abs(pixels_of(image) - there).max(), np.abs(pixels_of(nearest) - of_point).max()
+            a, b = (
+                np.abs(pixels_of(image) - there).max(),
+                np.abs(pixels_of(nearest) - of_point).max(),
+            )
             return a <= 12 and b <= 1  # the cursor's sliders round its place to their steps
 
         until(page, right, "not the image of that place")
@@ -253,12 +297,29 @@ def test_code_that_a_visitor_sends_is_not_run(opened, tmp_path):
     kernel = urlparse(opened.sockets[0])
     marker = tmp_path / "marker"
     messages = []
-    for kind, content in (("execute_request", {"code": f"open({str(marker)!r}, 'w')"}), ("kernel_info_request", {})):
-        header = {"msg_id": kind, "username": "v", "session": "v", "msg_type": kind, "version": "5.3"}
-        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+    for kind, content in (
+        ("execute_request", {"code": f"open({str(marker)!r}, 'w')"}),
+        ("kernel_info_request", {}),
+    ):
+        header = {
+            "msg_id": kind,
+            "username": "v",
+            "session": "v",
+            "msg_type": kind,
+            "version": "5.3",
+        }
+        message = {
+            "header": header,
+            "parent_header": {},
+            "metadata": {},
+            "content": content,
+            "channel": "shell",
+        }
         messages.append(json.dumps(message | {"buffers": []}))
     reply = page.evaluate(ASK, [kernel._replace(query="session_id=v").geturl(), messages])
-    assert reply == "kernel_info_reply"  # the second message was answered; the first, sent before it, was dropped
+    assert (
+        reply == "kernel_info_reply"
+    )  # the second message was answered; the first, sent before it, was dropped
     assert not marker.exists()
 
 
@@ -274,7 +335,9 @@ def test_the_path_goes_to_its_end(opened, folder):
     page.keyboard.press("End")
     here.step.value = 2
     until(page, lambda: png_of(image) == here.image.value, "not the last model's images")
-    until(page, lambda: here.said.value in page.inner_text("body"), "not the last model's cost")  # a message of its own
+    until(
+        page, lambda: here.said.value in page.inner_text("body"), "not the last model's cost"
+    )  # a message of its own
     assert here.image.value != before
 
 
@@ -287,7 +350,9 @@ def test_it_starts_and_stops_by_one_command(folder, tmp_path):
     line = [sys.executable, "-m", "vaelab.dashboards", str(folder / "model"), "--no-browser"]
     line += ["--port", str(free_port())]
     with log.open("w") as out:
-        server = subprocess.Popen(line, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+        server = subprocess.Popen(
+            line, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
     try:
         end = time.monotonic() + 240
         while not (found := re.search(r"http://127\.0\.0\.1:\d+/\?token=\w+", log.read_text())):

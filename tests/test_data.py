@@ -1,4 +1,6 @@
-"""Images come as they were stored, split the same way everywhere, and bad input is answered in words."""
+"""Images come as they were stored, split the same way everywhere, and bad input is answered in
+words.
+"""
 
 import dataclasses
 import doctest
@@ -45,7 +47,9 @@ def write_pictures(folder, n, size=(6, 6), colour=False, suffix="png", start=0):
     for i in range(start, start + n):
         rng = np.random.default_rng(i)
         shape = (size[1], size[0], 3) if colour else (size[1], size[0])
-        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(folder / f"{i:03}.{suffix}")
+        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(
+            folder / f"{i:03}.{suffix}"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,9 @@ def real_root():
     """The folder with the real MNIST and Fashion-MNIST, or None where they are not at hand."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     for root in (os.environ.get("VAELAB_DATA"), beside):
-        if root and all((Path(root) / folder / "raw").is_dir() for folder in ("MNIST", "FashionMNIST")):
+        if root and all(
+            (Path(root) / folder / "raw").is_dir() for folder in ("MNIST", "FashionMNIST")
+        ):
             return Path(root)
     return None
 
@@ -71,7 +77,8 @@ def no_network(monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", refuse)
 
 
-# ---- digits --------------------------------------------------------------------------------------------------------
+# ---- digits --------------------------------------------------------------------------------------
+# ------------------
 
 
 def test_digits_are_scikit_learns_over_16_in_one_fixed_split():
@@ -81,7 +88,9 @@ def test_digits_are_scikit_learns_over_16_in_one_fixed_split():
     order = np.random.default_rng(0).permutation(1797)
     together = torch.cat([digits.train, digits.test])
     assert torch.equal(together[:, 0].double(), torch.from_numpy(bunch.images[order] / 16))
-    assert torch.equal(torch.cat([digits.train_labels, digits.test_labels]), torch.from_numpy(bunch.target[order]))
+    assert torch.equal(
+        torch.cat([digits.train_labels, digits.test_labels]), torch.from_numpy(bunch.target[order])
+    )
     assert (len(digits.train), len(digits.test), digits.shape) == (1297, 500, (1, 8, 8))
     assert digits.train.dtype == torch.float32 and digits.train_labels.dtype == torch.int64
     assert digits.train.min() == 0 and digits.train.max() == 1
@@ -89,7 +98,9 @@ def test_digits_are_scikit_learns_over_16_in_one_fixed_split():
 
 def test_fingerprint_is_pinned_and_sees_one_pixel():
     digits = load_images("digits")
-    assert digits.fingerprint() == "cf10d6d920898745ef92dab16aba3f76a55a1b9bb5eb078c757def5375f09520"
+    assert (
+        digits.fingerprint() == "cf10d6d920898745ef92dab16aba3f76a55a1b9bb5eb078c757def5375f09520"
+    )
     other = digits.train.clone()
     other[700, 0, 3, 3] += 1 / 16
     assert dataclasses.replace(digits, train=other).fingerprint() != digits.fingerprint()
@@ -108,7 +119,9 @@ def test_side_resizes_a_named_set_with_antialiasing():
     assert small.train.min() >= 0 and small.train.max() <= 1
     digits = load_images("digits")
     pooled = torch.nn.functional.avg_pool2d(digits.train, 2)
-    assert (small.train - pooled).abs().mean() < 0.1  # close to the average of each 2×2 block, not a pick of one pixel
+    assert (
+        small.train - pooled
+    ).abs().mean() < 0.1  # close to the average of each 2×2 block, not a pick of one pixel
     assert (digits.train[..., ::2, ::2] - pooled).abs().mean() > 0.15
 
 
@@ -120,12 +133,16 @@ def test_loading_touches_no_global_generator():
 
 
 def test_nothing_heavy_is_imported_for_the_digits():
-    code = "import sys, vaelab.data as d; assert not {'sklearn', 'PIL', 'torchvision'} & set(sys.modules); " \
-           "d.load_images('digits'); assert 'torchvision' not in sys.modules"
+    code = (
+        "import sys, vaelab.data as d; assert not {'sklearn', 'PIL', 'torchvision'} & "
+        "set(sys.modules); "
+        "d.load_images('digits'); assert 'torchvision' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# ---- MNIST and Fashion-MNIST ---------------------------------------------------------------------------------------
+# ---- MNIST and Fashion-MNIST
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion", "FashionMNIST")])
@@ -154,7 +171,9 @@ def test_the_real_sets_have_their_known_sums(real_root, tmp_path, name):
     assert (len(images.train), len(images.test)) == (60_000, 10_000)
     assert images.train.mean().item() == pytest.approx(mean, abs=5e-5)
     assert images.train.std().item() == pytest.approx(std, abs=5e-5)
-    assert images.test_labels.bincount(minlength=10).sum() == 10_000 and images.test_labels.max() == 9
+    assert (
+        images.test_labels.bincount(minlength=10).sum() == 10_000 and images.test_labels.max() == 9
+    )
 
 
 def test_packed_files_are_read_too(tmp_path):
@@ -194,10 +213,14 @@ def test_absent_data_names_every_file_and_the_way_out(tmp_path):
 def test_no_network_is_told_as_such(tmp_path, no_network, name):
     with pytest.raises(FileNotFoundError, match="download failed") as caught:
         load_images(name, tmp_path)
-    assert "no route to host" in str(caught.value) and "train-labels-idx1-ubyte" in str(caught.value)
+    assert "no route to host" in str(caught.value) and "train-labels-idx1-ubyte" in str(
+        caught.value
+    )
 
 
-@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"<html>404</html>" * 9])
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"<html>404</html>" * 9]
+)
 def test_a_damaged_file_is_named(tmp_path, spoil):
     write_set(tmp_path, "MNIST")
     path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
@@ -233,18 +256,23 @@ def test_a_file_in_the_way_of_the_download(tmp_path):
         load_images("mnist", tmp_path)
 
 
-@pytest.mark.parametrize(("wrong", "near"), [("minst", "mnist"), ("digit", "digits"), ("fashion-mnist", "fashion")])
+@pytest.mark.parametrize(
+    ("wrong", "near"), [("minst", "mnist"), ("digit", "digits"), ("fashion-mnist", "fashion")]
+)
 def test_an_unknown_name_is_answered_with_the_nearest(wrong, near):
     with pytest.raises(ValueError, match=f"did you mean {near!r}"):
         load_images(wrong)
 
 
-# ---- CIFAR-10 ------------------------------------------------------------------------------------------------------
+# ---- CIFAR-10 ------------------------------------------------------------------------------------
+# ------------------
 
 
 @pytest.fixture
 def cifar_root(tmp_path, monkeypatch):
-    """A tiny CIFAR-10 in the files that torchvision reads, with their checksums in place of the real ones."""
+    """A tiny CIFAR-10 in the files that torchvision reads, with their checksums in place of the
+    real ones.
+    """
     from torchvision.datasets import CIFAR10
 
     folder, rng = tmp_path / CIFAR10.base_folder, np.random.default_rng(0)
@@ -255,11 +283,27 @@ def cifar_root(tmp_path, monkeypatch):
         return [name, hashlib.md5((folder / name).read_bytes()).hexdigest()]
 
     def batch(n):
-        return {"data": rng.integers(0, 256, (n, 3072), dtype=np.uint8), "labels": [i % 10 for i in range(n)]}
+        return {
+            "data": rng.integers(0, 256, (n, 3072), dtype=np.uint8),
+            "labels": [i % 10 for i in range(n)],
+        }
 
-    monkeypatch.setattr(CIFAR10, "train_list", [write(f"data_batch_{i}", batch(4)) for i in (1, 2, 3, 4, 5)])
+    monkeypatch.setattr(
+        CIFAR10, "train_list", [write(f"data_batch_{i}", batch(4)) for i in (1, 2, 3, 4, 5)]
+    )
     monkeypatch.setattr(CIFAR10, "test_list", [write("test_batch", batch(3))])
-    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    names = [
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ]
     name, md5 = write("batches.meta", {"label_names": names})
     monkeypatch.setattr(CIFAR10, "meta", {"filename": name, "key": "label_names", "md5": md5})
     return tmp_path
@@ -289,7 +333,9 @@ def cifar_pictures(tmp_path):
             folder = tmp_path / "cifar10" / part / name
             folder.mkdir(parents=True)
             for i in range(n):
-                Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+                Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
+                    folder / f"{i}.png"
+                )
     (tmp_path / "cifar10" / "train" / "notes.txt").touch()
     return tmp_path
 
@@ -297,15 +343,26 @@ def cifar_pictures(tmp_path):
 def test_cifar10_may_be_pictures_in_class_folders(cifar_pictures):
     images = load_images("cifar10", cifar_pictures, download=False)
     assert repr(images) == "Images('cifar10': 20 train, 10 test, shape (3, 32, 32), 10 classes)"
-    assert images.source == "CIFAR-10 (Krizhevsky 2009), from pictures (.png) in the data root's cifar10/."
+    assert (
+        images.source
+        == "CIFAR-10 (Krizhevsky 2009), from pictures (.png) in the data root's cifar10/."
+    )
     first = np.array(Image.open(cifar_pictures / "cifar10" / "train" / "a" / "0.png"))
-    assert torch.equal((images.train[0] * 255).round().byte(), torch.from_numpy(first).permute(2, 0, 1))
+    assert torch.equal(
+        (images.train[0] * 255).round().byte(), torch.from_numpy(first).permute(2, 0, 1)
+    )
     assert load_images("cifar10", cifar_pictures, side=16).shape == (3, 16, 16)
 
 
 def test_other_pictures_are_not_taken_for_cifar10(cifar_pictures):
-    shutil.rmtree(cifar_pictures / "cifar10" / "test" / "j"), shutil.rmtree(cifar_pictures / "cifar10" / "train" / "j")
-    with pytest.raises(ValueError, match=r"expected CIFAR-10's pictures, 32×32 in ten class folders, got .* 9 classes"):
+    (
+        shutil.rmtree(cifar_pictures / "cifar10" / "test" / "j"),
+        shutil.rmtree(cifar_pictures / "cifar10" / "train" / "j"),
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"expected CIFAR-10's pictures, 32×32 in ten class folders, got .* 9 classes",
+    ):
         load_images("cifar10", cifar_pictures, download=False)
     shutil.rmtree(cifar_pictures / "cifar10" / "test")
     with pytest.raises(FileNotFoundError, match=r"expected train/ and test/ .*, got no test/"):
@@ -314,18 +371,24 @@ def test_other_pictures_are_not_taken_for_cifar10(cifar_pictures):
 
 def test_the_official_cifar10_comes_before_pictures(cifar_root):
     (cifar_root / "cifar10" / "train").mkdir(parents=True)
-    assert load_images("cifar10", cifar_root, download=False).source == "CIFAR-10 (Krizhevsky 2009)."
+    assert (
+        load_images("cifar10", cifar_root, download=False).source == "CIFAR-10 (Krizhevsky 2009)."
+    )
 
 
 def test_a_damaged_cifar10_is_not_opened(cifar_root):
     path = cifar_root / "cifar-10-batches-py" / "data_batch_3"
     path.write_bytes(b"cos\nsystem\n(S'touch bad'\ntR.")  # a pickle that would run a command
-    with pytest.raises(ValueError, match=r"cifar-10-batches-py is damaged .* delete it and load again"):
+    with pytest.raises(
+        ValueError, match=r"cifar-10-batches-py is damaged .* delete it and load again"
+    ):
         load_images("cifar10", cifar_root, download=False)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.parametrize(("name", "file"), [("cifar10", "data_batch_5"), ("celeba", "list_eval_partition.txt")])
+@pytest.mark.parametrize(
+    ("name", "file"), [("cifar10", "data_batch_5"), ("celeba", "list_eval_partition.txt")]
+)
 def test_absent_colour_sets_are_answered_like_the_others(tmp_path, no_network, name, file):
     for arguments, reason in (({"download": False}, "download=False"), ({}, "download failed")):
         with pytest.raises(FileNotFoundError, match=f"{name}: not found, and .*{reason}") as caught:
@@ -333,7 +396,8 @@ def test_absent_colour_sets_are_answered_like_the_others(tmp_path, no_network, n
         assert file in str(caught.value) and "VAELAB_DATA" in str(caught.value)
 
 
-# ---- CelebA --------------------------------------------------------------------------------------------------------
+# ---- CelebA --------------------------------------------------------------------------------------
+# ------------------
 
 
 @pytest.fixture
@@ -344,7 +408,9 @@ def faces(tmp_path):
     for i, part in enumerate((0, 0, 1, 0, 2, 0, 2), start=1):
         name = f"{i:06}.jpg"
         coarse = rng.integers(0, 256, (11, 9, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((178, 218), Image.Resampling.BICUBIC).save(folder / name, quality=95)
+        Image.fromarray(coarse).resize((178, 218), Image.Resampling.BICUBIC).save(
+            folder / name, quality=95
+        )
         pixels[name] = part, np.asarray(Image.open(folder / name))
     lines = [f"{name} {part}" for name, (part, _) in pixels.items()]
     (tmp_path / "celeba" / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
@@ -355,7 +421,9 @@ def faces(tmp_path):
     ("crop", "rows", "columns"),
     [(None, (45, 173), (25, 153)), ("paper", (45, 173), (25, 153)), ("wae", (39, 179), (19, 159))],
 )
-def test_celeba_is_split_officially_cropped_and_resized_with_antialiasing(faces, crop, rows, columns):
+def test_celeba_is_split_officially_cropped_and_resized_with_antialiasing(
+    faces, crop, rows, columns
+):
     root, pixels = faces
     images = load_images("celeba", root, crop=crop, download=False)
     assert repr(images) == "Images('celeba': 4 train, 2 test, shape (3, 64, 64), 0 classes)"
@@ -363,7 +431,9 @@ def test_celeba_is_split_officially_cropped_and_resized_with_antialiasing(faces,
         cut = [x[slice(*rows), slice(*columns)] for part, x in pixels.values() if part == which]
         batch = torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2).float() / 255
         expected = torch.nn.functional.interpolate(batch, (64, 64), mode="bilinear", antialias=True)
-        assert (ours - expected).abs().max() < 1.5 / 255  # torch's bilinear filter, which does not round to bytes
+        assert (
+            ours - expected
+        ).abs().max() < 1.5 / 255  # torch's bilinear filter, which does not round to bytes
     assert f"crop {crop or 'paper'!r}" in images.source and images.train_labels is None
 
 
@@ -373,13 +443,19 @@ def test_celebas_side_can_be_chosen(faces):
 
 def test_what_is_wrong_with_celeba_is_said(faces):
     root, _ = faces
-    with pytest.raises(ValueError, match="crop: expected one of 'paper', 'wae', got 'pape'; did you mean 'paper'"):
+    with pytest.raises(
+        ValueError, match="crop: expected one of 'paper', 'wae', got 'pape'; did you mean 'paper'"
+    ):
         load_images("celeba", root, crop="pape")
-    with pytest.raises(ValueError, match=r"crop: only celeba has crops .*; expected None for 'digits'"):
+    with pytest.raises(
+        ValueError, match=r"crop: only celeba has crops .*; expected None for 'digits'"
+    ):
         load_images("digits", crop="wae")
     folder = root / "celeba" / "img_align_celeba"
     (folder / "000005.jpg").unlink()
-    with pytest.raises(FileNotFoundError, match=r"celeba: 1 of 2 pictures are missing, the first is .*000005.jpg"):
+    with pytest.raises(
+        FileNotFoundError, match=r"celeba: 1 of 2 pictures are missing, the first is .*000005.jpg"
+    ):
         load_images("celeba", root)
     Image.new("RGB", (64, 64)).save(folder / "000001.jpg")
     with pytest.raises(ValueError, match="expected the aligned pictures of 178×218, got 64×64"):
@@ -391,7 +467,8 @@ def test_what_is_wrong_with_celeba_is_said(faces):
             load_images("celeba", root)
 
 
-# ---- folders of pictures -------------------------------------------------------------------------------------------
+# ---- folders of pictures
+# -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp"])
@@ -402,7 +479,9 @@ def test_lossless_pictures_come_back_exactly(tmp_path, suffix, colour):
     assert images.shape == (3 if colour else 1, 5, 6)
     assert (len(images.train), len(images.test)) == (18, 2)
     assert images.train_labels is None and images.test_labels is None and images.classes == ()
-    everything = sorted(path.read_bytes() and np.asarray(Image.open(path)).tobytes() for path in tmp_path.iterdir())
+    everything = sorted(
+        path.read_bytes() and np.asarray(Image.open(path)).tobytes() for path in tmp_path.iterdir()
+    )
     ours = torch.cat([images.train, images.test]).mul(255).round().byte().permute(0, 2, 3, 1)
     assert sorted(picture.numpy().tobytes() for picture in ours) == everything
     assert images.fingerprint() == load_images(str(tmp_path)).fingerprint()
@@ -422,7 +501,12 @@ def test_class_folders_and_a_test_folder(tmp_path):
             write_pictures(tmp_path / split / name, n, start=100 * k)
     images = load_images(tmp_path)
     assert images.classes == ("cat", "dog") and images.name == tmp_path.name
-    assert images.train_labels.tolist() == [0] * 4 + [1] * 4 and images.test_labels.tolist() == [0, 0, 1, 1]
+    assert images.train_labels.tolist() == [0] * 4 + [1] * 4 and images.test_labels.tolist() == [
+        0,
+        0,
+        1,
+        1,
+    ]
     assert torch.equal(images.train[[0, 1, 4, 5]], images.test)
     expected = np.asarray(Image.open(tmp_path / "train" / "dog" / "101.png"), np.float32) / 255
     assert np.array_equal(images.train[5, 0].numpy(), expected)
@@ -435,8 +519,13 @@ def test_held_out_pictures_keep_their_labels(tmp_path):
     assert (len(images.train), len(images.test)) == (27, 3)
     for x, y in ((images.train, images.train_labels), (images.test, images.test_labels)):
         for picture, label in zip(x, y, strict=True):
-            names = {path.parent.name for path in tmp_path.rglob("*.png")
-                     if np.array_equal(np.asarray(Image.open(path), np.float32) / 255, picture[0].numpy())}
+            names = {
+                path.parent.name
+                for path in tmp_path.rglob("*.png")
+                if np.array_equal(
+                    np.asarray(Image.open(path), np.float32) / 255, picture[0].numpy()
+                )
+            }
             assert names == {images.classes[label]}
 
 
@@ -446,7 +535,12 @@ def test_one_coloured_picture_makes_all_rgb(tmp_path):
     images = load_images(tmp_path)
     assert images.shape == (3, 6, 6)
     together = torch.cat([images.train, images.test])
-    n_grey = ((together[:, 0] == together[:, 1]) & (together[:, 1] == together[:, 2])).flatten(1).all(1).sum()
+    n_grey = (
+        ((together[:, 0] == together[:, 1]) & (together[:, 1] == together[:, 2]))
+        .flatten(1)
+        .all(1)
+        .sum()
+    )
     assert n_grey == 9
 
 
@@ -482,18 +576,24 @@ def test_side_crops_the_middle_square_and_resizes(tmp_path):
 def test_mixed_sizes_ask_for_side(tmp_path):
     write_pictures(tmp_path, 2)
     write_pictures(tmp_path, 1, (7, 6), start=2)
-    with pytest.raises(ValueError, match=r"several sizes: .*000.png is 6×6, .*002.png is 7×6; pass side="):
+    with pytest.raises(
+        ValueError, match=r"several sizes: .*000.png is 6×6, .*002.png is 7×6; pass side="
+    ):
         load_images(tmp_path)
     assert load_images(tmp_path, side=6).shape == (1, 6, 6)
 
 
-@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"no picture at all"])
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"no picture at all"]
+)
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_a_broken_picture_is_named(tmp_path, suffix, spoil):
     write_pictures(tmp_path, 5, (40, 40), suffix=suffix)
     path = tmp_path / f"003.{suffix}"
     path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(ValueError, match=f"003.{suffix} cannot be read as a picture .*repair or remove it"):
+    with pytest.raises(
+        ValueError, match=f"003.{suffix} cannot be read as a picture .*repair or remove it"
+    ):
         load_images(tmp_path)
 
 

@@ -16,17 +16,35 @@ from vaelab.__main__ import parser
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "vaelab", "demo", "--out", folder, "--json", folder / "report.json"]
+    command = [
+        sys.executable,
+        "-m",
+        "vaelab",
+        "demo",
+        "--out",
+        folder,
+        "--json",
+        folder / "report.json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
-    return done.stdout, json.loads((folder / "report.json").read_text()), folder / "two-stage-vae.png"
+    return (
+        done.stdout,
+        json.loads((folder / "report.json").read_text()),
+        folder / "two-stage-vae.png",
+    )
 
 
 def test_two_stages_come_nearer_to_the_data_than_one(shown):
     _, report, _ = shown
     frechet = report["frechet"]
     assert frechet["second stage"] <= 0.45 * frechet["N(0, I)"]
-    assert frechet["floor"] < frechet["mixture of 10"] < frechet["N(0, I)"] < report["fixed"]["frechet"]
+    assert (
+        frechet["floor"]
+        < frechet["mixture of 10"]
+        < frechet["N(0, I)"]
+        < report["fixed"]["frechet"]
+    )
 
 
 def test_gamma_of_one_collapses_and_a_learned_one_does_not(shown):
@@ -44,7 +62,11 @@ def test_only_the_second_stage_has_normal_codes(shown):
 
 def test_the_table_says_what_the_json_says(shown):
     told, report, _ = shown
-    rows = {line[:27].strip(): line[27:].split() for line in told.splitlines() if re.search(r"\d\.\d{4}", line[27:])}
+    rows = {
+        line[:27].strip(): line[27:].split()
+        for line in told.splitlines()
+        if re.search(r"\d\.\d{4}", line[27:])
+    }
     assert set(rows) >= {"γ fixed at 1", "γ learned", "two stages", "γ learned + mixture of 10"}
     assert rows["two stages"][-1] == f"{report['frechet']['second stage']:.1f}"
     assert report["features"] in told and "not an FID" in told
@@ -54,7 +76,10 @@ def test_the_figure_shows_something_in_every_panel(shown):
     pixels = np.asarray(Image.open(shown[2]).convert("L"), dtype=float)
     height, width = pixels.shape
     thirds = [(i, j) for i in range(3) for j in range(3)]
-    panels = [pixels[i * height // 3 : (i + 1) * height // 3, j * width // 3 : (j + 1) * width // 3] for i, j in thirds]
+    panels = [
+        pixels[i * height // 3 : (i + 1) * height // 3, j * width // 3 : (j + 1) * width // 3]
+        for i, j in thirds
+    ]
     assert all(panel.std() > 10 for panel in panels)
 
 

@@ -1,4 +1,6 @@
-"""What stands in for q(z): each density samples what its log_prob says, and the second stage is the paper's."""
+"""What stands in for q(z): each density samples what its log_prob says, and the second stage is the
+paper's.
+"""
 
 import math
 
@@ -21,11 +23,20 @@ def clusters(n=600, sigma=0.1):
     """Posteriors around three corners: as far from N(0, I) as a second stage needs."""
     corners = torch.tensor([[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7]])
     mean = corners[torch.arange(n) % 3] + 0.2 * torch.randn(n, 2, generator=generator())
-    return DiagonalNormal(mean, torch.full_like(mean, sigma), torch.full_like(mean, sigma).log() * 2)
+    return DiagonalNormal(
+        mean, torch.full_like(mean, sigma), torch.full_like(mean, sigma).log() * 2
+    )
 
 
 def small_stage(**arguments):
-    settings = {"epochs": 300, "batch_size": 100, "lr": 1e-2, "schedule": Cosine(), "device": "cpu", **arguments}
+    settings = {
+        "epochs": 300,
+        "batch_size": 100,
+        "lr": 1e-2,
+        "schedule": Cosine(),
+        "device": "cpu",
+        **arguments,
+    }
     return SecondStage((32, 32), "silu", **settings)
 
 
@@ -42,7 +53,8 @@ def fitted():
 NAMES = ("normal", "gaussian", "mixture", "second stage")
 
 
-# ---- every density -------------------------------------------------------------------------------------------------
+# ---- every density
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,8 +63,13 @@ def test_draws_repeat_with_the_seed_and_leave_the_global_state_alone(fitted, nam
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     first = density.sample(7, seed=1)
     assert first.shape == (7, 2) and first.dtype == torch.float32
-    assert torch.equal(first, density.sample(7, seed=1)) and not torch.equal(first, density.sample(7, seed=2))
-    assert torch.equal(torch.get_rng_state(), before[0]) and (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+    assert torch.equal(first, density.sample(7, seed=1)) and not torch.equal(
+        first, density.sample(7, seed=2)
+    )
+    assert (
+        torch.equal(torch.get_rng_state(), before[0])
+        and (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -65,7 +82,9 @@ def test_a_density_comes_back_from_its_spec(fitted, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_draws_live_where_log_prob_is_high(fitted, name):
-    """E log p over own draws is minus an entropy; of any other distribution it is lower by a divergence."""
+    """E log p over own draws is minus an entropy; of any other distribution it is lower by a
+    divergence.
+    """
     density = fitted[name]
     z = density.sample(2000, seed=3)
     far = 3 * torch.randn(2000, 2, generator=generator())
@@ -76,14 +95,22 @@ def test_draws_live_where_log_prob_is_high(fitted, name):
 def test_log_prob_integrates_to_one(fitted, name):
     axis = torch.linspace(-6, 6, 161)
     grid = torch.cartesian_prod(axis, axis)
-    total = fitted[name].log_prob(grid).double().exp().sum().item() * (axis[1] - axis[0]).item() ** 2
+    total = (
+        fitted[name].log_prob(grid).double().exp().sum().item() * (axis[1] - axis[0]).item() ** 2
+    )
     assert total == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("kind", [StandardNormal, Gaussian, GaussianMixture, SecondStage])
 def test_an_unfitted_density_says_so(kind):
-    for call in (lambda d: d.sample(3), lambda d: d.log_prob(torch.zeros(2, 2)), lambda d: d.spec()):
-        with pytest.raises(densities.NotFittedError, match=r"is not fitted yet; call fit\(model, images\) first"):
+    for call in (
+        lambda d: d.sample(3),
+        lambda d: d.log_prob(torch.zeros(2, 2)),
+        lambda d: d.spec(),
+    ):
+        with pytest.raises(
+            densities.NotFittedError, match=r"is not fitted yet; call fit\(model, images\) first"
+        ):
             call(kind())
 
 
@@ -106,7 +133,8 @@ def test_fit_reads_the_codes_of_images():
     assert torch.equal(Gaussian().fit(model, x, seed=1).sample(3), direct.sample(3))
 
 
-# ---- closed forms --------------------------------------------------------------------------------------------------
+# ---- closed forms
+# --------------------------------------------------------------------------------------------------
 
 
 def test_standard_normal_is_that_of_torch(fitted):
@@ -118,12 +146,16 @@ def test_standard_normal_is_that_of_torch(fitted):
 def test_gaussian_has_the_moments_of_the_codes(fitted):
     z = draw(clusters(), 0).double()
     twin = MultivariateNormal(z.mean(0), z.T.cov(correction=0) + 1e-6 * torch.eye(2))
-    torch.testing.assert_close(fitted["gaussian"].log_prob(z), twin.log_prob(z), rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(
+        fitted["gaussian"].log_prob(z), twin.log_prob(z), rtol=1e-6, atol=1e-8
+    )
 
 
 def test_mixture_log_prob_is_the_log_of_the_sum(fitted):
     m, z = fitted["mixture"].mixture, draw(clusters(), 1).double()
-    parts = zip(m.weights_, torch.from_numpy(m.means_), torch.from_numpy(m.covariances_), strict=True)
+    parts = zip(
+        m.weights_, torch.from_numpy(m.means_), torch.from_numpy(m.covariances_), strict=True
+    )
     total = sum(w * MultivariateNormal(mean, cov).log_prob(z).exp() for w, mean, cov in parts)
     torch.testing.assert_close(fitted["mixture"].log_prob(z), total.log(), rtol=1e-8, atol=1e-8)
 
@@ -132,21 +164,26 @@ def test_mixture_log_prob_is_the_log_of_the_sum(fitted):
 def test_mixture_draws_have_the_mixtures_mean_and_covariance(fitted, name):
     m, n = fitted[name].mixture, 40_000
     mean = m.weights_ @ m.means_
-    second = np.einsum("k,kij->ij", m.weights_, m.covariances_ + m.means_[:, :, None] * m.means_[:, None, :])
+    second = np.einsum(
+        "k,kij->ij", m.weights_, m.covariances_ + m.means_[:, :, None] * m.means_[:, None, :]
+    )
     z = fitted[name].sample(n).double().numpy()
     products = z[:, :, None] * z[:, None, :]
     assert (abs(z.mean(0) - mean) < 5 * z.std(0) / n**0.5).all()
     assert (abs(products.mean(0) - second) < 5 * products.std(0) / n**0.5).all()
 
 
-# ---- the second stage ----------------------------------------------------------------------------------------------
+# ---- the second stage
+# ----------------------------------------------------------------------------------------------
 
 
 def test_noise_is_on_for_z_and_off_for_x(fitted):
     second, n = fitted["second stage"], 20_000
     u, _ = torch.randn(2, n, 2, generator=generator(5))
     noise = (second.sample(n, seed=5) - second.vae.images(u)) / math.sqrt(second.gamma)
-    assert noise.mean().abs() < 5 / (2 * n) ** 0.5 and noise.std().item() == pytest.approx(1, abs=5 / (4 * n) ** 0.5)
+    assert noise.mean().abs() < 5 / (2 * n) ** 0.5 and noise.std().item() == pytest.approx(
+        1, abs=5 / (4 * n) ** 0.5
+    )
     with networks.seeded(0):
         model = models.vae(networks.mlp(4, 2, (8,)), gamma=100.0)
     z = second.sample(5)
@@ -156,12 +193,16 @@ def test_noise_is_on_for_z_and_off_for_x(fitted):
 
 def test_each_pass_over_the_codes_sees_other_draws(monkeypatch):
     seen, usual = [], models.Autoencoder.loss_terms
-    monkeypatch.setattr(models.Autoencoder, "loss_terms", lambda self, x, g: seen.append(x) or usual(self, x, g))
+    monkeypatch.setattr(
+        models.Autoencoder, "loss_terms", lambda self, x, g: seen.append(x) or usual(self, x, g)
+    )
     small_stage(epochs=2, batch_size=600).fit_codes(clusters())
     first, second = (x.sort(0).values for x in seen)
     assert not torch.equal(first, second)
     orders = (torch.randperm(600, generator=generator(epoch)) for epoch in (0, 1))
-    spread = [(x - clusters().mean[order]).std().item() for x, order in zip(seen, orders, strict=True)]
+    spread = [
+        (x - clusters().mean[order]).std().item() for x, order in zip(seen, orders, strict=True)
+    ]
     assert spread == pytest.approx([0.1, 0.1], rel=0.1)  # σ of q(z given x)
 
 
@@ -174,7 +215,9 @@ def test_second_stage_is_as_deep_as_its_data_and_learns_gamma(fitted):
 
 def test_second_stage_samples_where_the_codes_are(fitted):
     z = draw(clusters(), 9)
-    distance = {name: metrics.energy_distance(fitted[name].sample(600, seed=1), z) for name in NAMES}
+    distance = {
+        name: metrics.energy_distance(fitted[name].sample(600, seed=1), z) for name in NAMES
+    }
     assert distance["second stage"] < 0.25 * distance["normal"]
     assert distance["second stage"] < 0.4 * distance["gaussian"]
 
@@ -186,30 +229,42 @@ def test_gamma_is_held_at_first_unless_told_otherwise():
 
 
 def test_a_collapsed_second_stage_looks_perfect_to_mmd_and_samples_badly(fitted):
-    """With γ held above the codes' eigenvalues nothing is encoded: q(u) = N(0, I), and the samples ignore the codes."""
+    """With γ held above the codes' eigenvalues nothing is encoded: q(u) = N(0, I), and the samples
+    ignore the codes.
+    """
     q = clusters()
     normal = torch.randn(600, 2, generator=generator(3))
     z = draw(q, 1)
     collapsed = small_stage(epochs=60, gamma_schedule=Hold(50.0, until=2.0)).fit_codes(q)
     assert collapsed.run.history["latent"][-1] < 0.01  # KL = 0
     assert abs(metrics.mmd2(collapsed.codes(z), normal)) < 0.02
-    collapsed.vae.likelihood.gamma = z.var().item()  # even with the best γ its samples are one Gaussian
-    bad, good = (metrics.energy_distance(d.sample(600, seed=1), z) for d in (collapsed, fitted["second stage"]))
+    collapsed.vae.likelihood.gamma = (
+        z.var().item()
+    )  # even with the best γ its samples are one Gaussian
+    bad, good = (
+        metrics.energy_distance(d.sample(600, seed=1), z)
+        for d in (collapsed, fitted["second stage"])
+    )
     assert bad > 3 * good
 
 
 def test_same_seed_same_second_stage():
-    one, two, other = (small_stage(epochs=2).fit_codes(clusters(100), seed=s).sample(5) for s in (0, 0, 1))
+    one, two, other = (
+        small_stage(epochs=2).fit_codes(clusters(100), seed=s).sample(5) for s in (0, 0, 1)
+    )
     assert torch.equal(one, two) and not torch.equal(one, other)
 
 
 def test_second_stage_resumes(tmp_path):
-    first = small_stage(epochs=3).fit_codes(clusters(100), checkpoint=tmp_path / "a", checkpoint_every=0)
+    first = small_stage(epochs=3).fit_codes(
+        clusters(100), checkpoint=tmp_path / "a", checkpoint_every=0
+    )
     again = small_stage(epochs=3).fit_codes(clusters(100), checkpoint=tmp_path / "a")
     assert torch.equal(first.sample(5), again.sample(5))
 
 
-# ---- log p(x) ------------------------------------------------------------------------------------------------------
+# ---- log p(x) ------------------------------------------------------------------------------------
+# ------------------
 
 
 class LinearGaussian(models.Autoencoder):
@@ -242,33 +297,45 @@ def rows(model, n=6):
 def test_one_draw_is_exact_where_the_posterior_is():
     model = LinearGaussian()
     x = rows(model)
-    torch.testing.assert_close(densities.log_prob_mc(model, x, n_samples=1), model.log_p(x), rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(
+        densities.log_prob_mc(model, x, n_samples=1), model.log_p(x), rtol=1e-7, atol=1e-7
+    )
 
 
 def test_many_draws_come_near_where_it_is_not():
     model = LinearGaussian(stretch=1.8)
     x = rows(model)
-    torch.testing.assert_close(densities.log_prob_mc(model, x, n_samples=1000), model.log_p(x), rtol=0, atol=0.1)
-    few = torch.stack([densities.log_prob_mc(model, x, n_samples=1, seed=s) for s in range(100)]).mean(0)
+    torch.testing.assert_close(
+        densities.log_prob_mc(model, x, n_samples=1000), model.log_p(x), rtol=0, atol=0.1
+    )
+    few = torch.stack(
+        [densities.log_prob_mc(model, x, n_samples=1, seed=s) for s in range(100)]
+    ).mean(0)
     assert (few < model.log_p(x)).all()  # a lower bound in expectation
 
 
 def test_the_density_takes_the_priors_place():
     model = LinearGaussian()
     x = rows(model)
-    prior = Gaussian().fit_codes(Point(2 * torch.randn(5000, 2, generator=generator(2)).double() + 1))
+    prior = Gaussian().fit_codes(
+        Point(2 * torch.randn(5000, 2, generator=generator(2)).double() + 1)
+    )
     mean, cov = (torch.from_numpy(a[0]) for a in (prior.mixture.means_, prior.mixture.covariances_))
     exact = MultivariateNormal(
         model.w @ mean + model.b, model.w @ cov @ model.w.T + model.gamma * torch.eye(5).double()
     ).log_prob(x)
-    torch.testing.assert_close(densities.log_prob_mc(model, x, prior, n_samples=500), exact, rtol=0, atol=0.2)
+    torch.testing.assert_close(
+        densities.log_prob_mc(model, x, prior, n_samples=500), exact, rtol=0, atol=0.2
+    )
 
 
 def test_a_row_does_not_depend_on_its_neighbours_nor_gamma_on_the_look():
     with networks.seeded(0):
         model = models.vae(networks.mlp(4, 2, (8,)), gamma="optimal").double().train()
     x = torch.randn(6, 4, generator=generator()).double()
-    torch.testing.assert_close(densities.log_prob_mc(model, x)[2:3], densities.log_prob_mc(model, x[2:3]))
+    torch.testing.assert_close(
+        densities.log_prob_mc(model, x)[2:3], densities.log_prob_mc(model, x[2:3])
+    )
     assert model.gamma == 1 and model.training
 
 
@@ -291,8 +358,12 @@ def test_a_nested_estimate_never_uses_its_own_noise_again(monkeypatch):
     x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
     second = densities.SecondStage((4,), epochs=1, device="cpu").fit(model, x)
     seen, at = [], DiagonalNormal.at
-    monkeypatch.setattr(DiagonalNormal, "at", lambda q, eps: seen.append(eps[0].clone()) or at(q, eps))
+    monkeypatch.setattr(
+        DiagonalNormal, "at", lambda q, eps: seen.append(eps[0].clone()) or at(q, eps)
+    )
     densities.log_prob_mc(model, x, second, n_samples=5)
     outer, inner = seen[0], torch.stack(seen[1:6])
     assert len(seen) == 5 + 5 * 16 and not (inner == outer).all(1).any()
-    assert len(torch.stack(seen).unique(dim=0)) == 5 + 16  # each inner estimate repeats its own sixteen
+    assert (
+        len(torch.stack(seen).unique(dim=0)) == 5 + 16
+    )  # each inner estimate repeats its own sixteen

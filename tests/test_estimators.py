@@ -1,4 +1,6 @@
-"""scikit-learn's own suite is the judge; the rest is what it does not ask: tensors, images, units, pictures' shapes."""
+"""scikit-learn's own suite is the judge; the rest is what it does not ask: tensors, images, units,
+pictures' shapes.
+"""
 
 import doctest
 import pickle
@@ -16,7 +18,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from vaelab import VAE, TwoStageVAE, estimators
 
-SMALL = {"latent_dim": 2, "hidden": (8,), "epochs": 3, "batch_size": 32, "device": "cpu", "random_state": 0}
+SMALL = {
+    "latent_dim": 2,
+    "hidden": (8,),
+    "epochs": 3,
+    "batch_size": 32,
+    "device": "cpu",
+    "random_state": 0,
+}
 TINY = {**SMALL, "second_hidden": (8,), "second_epochs": 3}
 
 
@@ -42,7 +51,8 @@ def test_doctests():
     assert doctest.testmod(estimators).failed == 0
 
 
-# ---- as scikit-learn uses it ---------------------------------------------------------------------------------------
+# ---- as scikit-learn uses it
+# ---------------------------------------------------------------------------------------
 
 
 def test_in_a_pipeline():
@@ -53,14 +63,18 @@ def test_in_a_pipeline():
 
 
 def test_in_a_grid_search():
-    search = GridSearchCV(VAE(**SMALL), {"latent_dim": np.array([1, 2]), "gamma": [0.1, "optimal"]}, cv=2)
+    search = GridSearchCV(
+        VAE(**SMALL), {"latent_dim": np.array([1, 2]), "gamma": [0.1, "optimal"]}, cv=2
+    )
     search.fit(rows())
     assert np.isfinite(search.best_score_) and search.best_estimator_.model_.latent_dim in (1, 2)
 
 
 def test_clone_and_parameters(fitted):
     again = clone(fitted).set_params(latent_dim=3)
-    assert again.get_params() == {**fitted.get_params(), "latent_dim": 3} and not hasattr(again, "model_")
+    assert again.get_params() == {**fitted.get_params(), "latent_dim": 3} and not hasattr(
+        again, "model_"
+    )
 
 
 def test_codes_as_a_data_frame(fitted):
@@ -86,7 +100,10 @@ def test_same_random_state_same_numbers(fitted):
 def test_the_global_random_states_stay(fitted):
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     clone(fitted).fit(rows()).sample(3, random_state=0)
-    assert torch.equal(before[0], torch.get_rng_state()) and (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+    assert (
+        torch.equal(before[0], torch.get_rng_state())
+        and (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+    )
 
 
 def test_score_is_the_mean_of_score_samples(fitted):
@@ -96,11 +113,14 @@ def test_score_is_the_mean_of_score_samples(fitted):
     assert (far < scores.min()).all()
 
 
-# ---- units ---------------------------------------------------------------------------------------------------------
+# ---- units ---------------------------------------------------------------------------------------
+# ------------------
 
 
 def test_gamma_and_scores_are_in_the_units_of_the_data():
-    """Rows a thousand times as large: the same model, γ a million times as large, log p lower by d log 1000."""
+    """Rows a thousand times as large: the same model, γ a million times as large, log p lower by d
+    log 1000.
+    """
     small, large = (VAE(**{**SMALL, "epochs": 30}).fit(s * rows()) for s in (1, 1000))
     assert large.gamma_ == pytest.approx(1e6 * small.gamma_, rel=1e-3)
     shift = large.score_samples(1000 * rows()) - small.score_samples(rows())
@@ -113,7 +133,9 @@ def test_what_the_theory_speaks_of():
     """Two strong directions and four of noise: two λ near 0, and γ at the noise."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 6)) * 5 + 0.3 * rng.normal(size=(400, 6))
-    model = VAE(latent_dim=4, hidden=(16,), epochs=150, batch_size=50, lr=3e-3, device="cpu", random_state=0).fit(x)
+    model = VAE(
+        latent_dim=4, hidden=(16,), epochs=150, batch_size=50, lr=3e-3, device="cpu", random_state=0
+    ).fit(x)
     assert model.active_dims_ == 2 and (np.diff(model.eigenvalues_) >= 0).all()
     assert (model.eigenvalues_[:2] < 0.1).all() and (model.eigenvalues_[2:] > 0.9).all()
     assert model.gamma_ == pytest.approx(0.09, rel=0.5)
@@ -132,14 +154,20 @@ def test_codes_come_back_as_rows(fitted):
         fitted.inverse_transform(np.zeros((3, 4)))
 
 
-# ---- containers and shapes -----------------------------------------------------------------------------------------
+# ---- containers and shapes
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_precision_stays(dtype):
     model = TwoStageVAE(**TINY).fit(rows(dtype=dtype))
     z = model.transform(rows(dtype=dtype))
-    outputs = (z, model.inverse_transform(z), model.score_samples(rows(dtype=dtype)), model.sample(2))
+    outputs = (
+        z,
+        model.inverse_transform(z),
+        model.score_samples(rows(dtype=dtype)),
+        model.sample(2),
+    )
     assert [a.dtype for a in outputs] == [dtype] * 4
     assert next(model.model_.parameters()).dtype == torch.from_numpy(z).dtype
 
@@ -162,7 +190,9 @@ def test_images_keep_their_shape(network, side, channels):
     model = TwoStageVAE(**{**TINY, "epochs": 1, "second_epochs": 1}, network=network).fit(x)
     z = model.transform(x)
     assert z.shape == (40, 2) and model.inverse_transform(z).shape == x.shape
-    assert model.sample(3).shape == (3, channels, side, side) and model.score_samples(x).shape == (40,)
+    assert model.sample(3).shape == (3, channels, side, side) and model.score_samples(x).shape == (
+        40,
+    )
     flat = model.transform(x.flatten(1).numpy())
     np.testing.assert_allclose(flat, z, rtol=1e-5, atol=1e-6)
     again = pickle.loads(pickle.dumps(model))
@@ -171,7 +201,9 @@ def test_images_keep_their_shape(network, side, channels):
 
 def test_shapes_are_compared_with_those_of_fit():
     model = VAE(**SMALL).fit(images().numpy())
-    with pytest.raises(ValueError, match=r"expected images of shape \(1, 8, 8\), as in fit, got \(8, 8, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"expected images of shape \(1, 8, 8\), as in fit, got \(8, 8, 1\)"
+    ):
         model.transform(images().numpy().transpose(0, 2, 3, 1))
     with pytest.raises(ValueError, match="X has 63 features, but VAE is expecting 64"):
         model.transform(np.zeros((2, 63)))
@@ -189,24 +221,41 @@ def test_a_bar_on_demand(capsys):
     assert capsys.readouterr().err == ""
 
 
-# ---- doors ---------------------------------------------------------------------------------------------------------
+# ---- doors ---------------------------------------------------------------------------------------
+# ------------------
 
 
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
         ({"latent_dim": 0}, ValueError, "latent_dim: expected a whole number ≥ 1, got 0"),
-        ({"latent_dim": 2.0}, TypeError, r"latent_dim: expected a whole number ≥ 1, got 2.0 \(float\)"),
+        (
+            {"latent_dim": 2.0},
+            TypeError,
+            r"latent_dim: expected a whole number ≥ 1, got 2.0 \(float\)",
+        ),
         ({"gamma": 0}, ValueError, "gamma: expected a finite number > 0, got 0"),
         ({"gamma": -1.0}, ValueError, "gamma: expected a finite number > 0, got -1.0"),
         ({"gamma": "learnt"}, ValueError, "gamma: expected one of .*; did you mean 'learned'"),
-        ({"network": "infogans"}, ValueError, "network: expected one of .*; did you mean 'infogan'"),
-        ({"network": "infogan"}, ValueError, r"infogan: expected square images .*, got rows of shape \(5,\)"),
+        (
+            {"network": "infogans"},
+            ValueError,
+            "network: expected one of .*; did you mean 'infogan'",
+        ),
+        (
+            {"network": "infogan"},
+            ValueError,
+            r"infogan: expected square images .*, got rows of shape \(5,\)",
+        ),
         ({"beta": -1}, ValueError, "beta: expected a number ≥ 0, got -1"),
         ({"epochs": 0}, ValueError, "epochs: expected a whole number ≥ 1, got 0"),
         ({"batch_size": 0}, ValueError, "batch_size: expected a whole number ≥ 1, got 0"),
         ({"lr": -1}, ValueError, "lr: expected a finite number > 0, got -1"),
-        ({"device": "gpu"}, ValueError, "device: expected one of 'auto', 'cpu', 'cuda', 'mps', 'xpu', got 'gpu'"),
+        (
+            {"device": "gpu"},
+            ValueError,
+            "device: expected one of 'auto', 'cpu', 'cuda', 'mps', 'xpu', got 'gpu'",
+        ),
     ],
 )
 def test_parameters_are_checked(parameters, error, message):

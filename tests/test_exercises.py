@@ -26,7 +26,9 @@ def test_right_answers_against_independent_formulas():
     normal = torch.distributions.Normal
     mu, log_var = torch.randn(4, 3, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
     q, p = normal(mu, (0.5 * log_var).exp()), normal(torch.zeros_like(mu), torch.ones_like(mu))
-    torch.testing.assert_close(find("01.1").right(mu, log_var), torch.distributions.kl_divergence(q, p).sum(1))
+    torch.testing.assert_close(
+        find("01.1").right(mu, log_var), torch.distributions.kl_divergence(q, p).sum(1)
+    )
 
     gamma = torch.tensor(0.4, dtype=torch.float64)
     log_p = normal(log_var, gamma.sqrt()).log_prob(mu).sum(1)
@@ -39,22 +41,30 @@ def test_right_answers_against_independent_formulas():
     p, x = manifolds.skewed(), torch.linspace(-2, 3, 5, dtype=torch.float64)
     C, gamma = p.covariances()[:, 0, 0], torch.tensor(0.1, dtype=torch.float64)
     torch.testing.assert_close(
-        find("02.1").right(x, p.weights, p.means[:, 0], C, gamma), p.convolve(0.1).log_prob(x[:, None]).exp()
+        find("02.1").right(x, p.weights, p.means[:, 0], C, gamma),
+        p.convolve(0.1).log_prob(x[:, None]).exp(),
     )
     vae = theory.optimal_vae(manifolds.manifold("flat", p, r=1))
     slope = vae.jacobian(x[:, None])[:, 0, 0]
-    torch.testing.assert_close(find("02.2").right(slope, gamma), vae.scale(x[:, None], 10.0)[:, 0, 0])
+    torch.testing.assert_close(
+        find("02.2").right(slope, gamma), vae.scale(x[:, None], 10.0)[:, 0, 0]
+    )
     truth = manifolds.manifold("helix", "bimodal")
     optimum = find("03.2").right(3, 1, gamma, truth.entropy())
     assert optimum.item() == pytest.approx(theory.certified_optimum(truth, 0.1))
     assert find("03.1").right(3, 1, 4) == (truth.d - truth.r) / 2
 
-    x, y = np.random.default_rng(0).normal(size=(5, 2)), np.random.default_rng(1).normal(size=(3, 2))
+    x, y = (
+        np.random.default_rng(0).normal(size=(5, 2)),
+        np.random.default_rng(1).normal(size=(3, 2)),
+    )
     k = lambda a, b: math.exp(-((a - b) ** 2).sum())  # noqa: E731
     pairs = lambda a: [k(a[i], a[j]) for i in range(len(a)) for j in range(len(a)) if i != j]  # noqa: E731
     brute = np.mean(pairs(x)) + np.mean(pairs(y)) - 2 * np.mean([k(a, b) for a in x for b in y])
     matrix = lambda a, b: torch.tensor([[k(i, j) for j in b] for i in a])  # noqa: E731
-    assert find("06.3").right(matrix(x, x), matrix(y, y), matrix(x, y)).item() == pytest.approx(brute, rel=1e-5)
+    assert find("06.3").right(matrix(x, x), matrix(y, y), matrix(x, y)).item() == pytest.approx(
+        brute, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,17 +73,41 @@ def test_right_answers_against_independent_formulas():
         (lambda mu, log_var: ..., "todo  01.1"),
         (lambda mu, log_var: (_ for _ in ()).throw(NotImplementedError), "todo  01.1"),
         (lambda mu, log_var: None, "slip  01.1  your function returned None: is a return missing?"),
-        (lambda mu: mu, "slip  01.1  your function raised TypeError: <lambda>() takes 1 positional argument"),
-        (lambda mu, log_var: 1 / 0, "slip  01.1  your function raised ZeroDivisionError: division by zero"),
-        (lambda mu, log_var: (_ for _ in ()).throw(ValueError), "slip  01.1  your function raised ValueError: "),
-        (lambda mu, log_var: "much", "slip  01.1  expected numbers or tensors back, got str 'much'"),
+        (
+            lambda mu: mu,
+            "slip  01.1  your function raised TypeError: <lambda>() takes 1 positional argument",
+        ),
+        (
+            lambda mu, log_var: 1 / 0,
+            "slip  01.1  your function raised ZeroDivisionError: division by zero",
+        ),
+        (
+            lambda mu, log_var: (_ for _ in ()).throw(ValueError),
+            "slip  01.1  your function raised ValueError: ",
+        ),
+        (
+            lambda mu, log_var: "much",
+            "slip  01.1  expected numbers or tensors back, got str 'much'",
+        ),
         (lambda mu, log_var: {}, "slip  01.1  expected numbers or tensors back, got dict {}"),
-        (lambda mu, log_var: [mu, [log_var]], "slip  01.1  expected numbers or tensors back, got list"),
+        (
+            lambda mu, log_var: [mu, [log_var]],
+            "slip  01.1  expected numbers or tensors back, got list",
+        ),
         (lambda mu, log_var: mu.sum(1)[:2], "slip  01.1  expected shape (5,) back, got (2,)"),
-        (lambda mu, log_var: mu.sum(1, keepdim=True), "slip  01.1  expected shape (5,) back, got (5, 1)"),
+        (
+            lambda mu, log_var: mu.sum(1, keepdim=True),
+            "slip  01.1  expected shape (5,) back, got (5, 1)",
+        ),
         (lambda mu, log_var: mu.sum(1) / 0, "slip  01.1  the result holds NaN or infinite values"),
-        (lambda mu, log_var: 3 * find("01.1").right(mu, log_var), "slip  01.1  the result is 3 times what"),
-        (lambda mu, log_var: find("01.1").right(mu, log_var) + 1, "slip  01.1  the result is 1 too much, everywhere"),
+        (
+            lambda mu, log_var: 3 * find("01.1").right(mu, log_var),
+            "slip  01.1  the result is 3 times what",
+        ),
+        (
+            lambda mu, log_var: find("01.1").right(mu, log_var) + 1,
+            "slip  01.1  the result is 1 too much, everywhere",
+        ),
         (lambda mu, log_var: mu.sum(1), "slip  01.1  the result differs: for example"),
         (0.5, "slip  01.1  expected a function, got float 0.5"),
     ],

@@ -1,4 +1,6 @@
-"""The table runner: what a cell is, that nothing is run twice or lost, that what fails says so; protocols; print."""
+"""The table runner: what a cell is, that nothing is run twice or lost, that what fails says so;
+protocols; print.
+"""
 
 import dataclasses
 import errno
@@ -37,8 +39,15 @@ from vaelab.experiments import (
 )
 from vaelab.features import features_for
 
-TINY = Profile("tiny", 2, "classifier", ("digits",), n_train=300, n_samples=200,
-               digits={"epochs": 3, "second_epochs": 4, "latent_dim": 4})
+TINY = Profile(
+    "tiny",
+    2,
+    "classifier",
+    ("digits",),
+    n_train=300,
+    n_samples=200,
+    digits={"epochs": 3, "second_epochs": 4, "latent_dim": 4},
+)
 ONE = TABLES["dai-wipf-1"]
 
 
@@ -58,7 +67,8 @@ def whole(tmp_path_factory):
     return run(folder, "ce", "learned", "two-stage"), folder
 
 
-# ---- tables as data ------------------------------------------------------------------------------------------------
+# ---- tables as data
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -72,10 +82,15 @@ def test_every_published_figure_has_its_place(name):
 
 def test_the_papers_settings_are_the_papers():
     def lengths(data_set, profile="paper", table=ONE):
-        s = experiments.settings_for(table, table.row("two-stage"), data_set, PROFILES[profile], trial=3)
+        s = experiments.settings_for(
+            table, table.row("two-stage"), data_set, PROFILES[profile], trial=3
+        )
         return s.epochs, s.halve_every, s.second_epochs, s.second_halve_every, s.network, s.seed
 
-    assert lengths("mnist") == (400, 150, 800, None, "infogan", 3) and experiments.Settings().batch_size == 100
+    assert (
+        lengths("mnist") == (400, 150, 800, None, "infogan", 3)
+        and experiments.Settings().batch_size == 100
+    )
     assert lengths("cifar10") == (1000, 300, 2000, None, "infogan", 3)
     assert lengths("celeba") == (120, 48, 300, 120, "infogan", 3)
     assert lengths("celeba", table=TABLES["dai-wipf-2"]) == (70, 30, 70, 30, "wae", 3)
@@ -109,21 +124,25 @@ def test_cells_of_asks_for_what_is_there():
     assert [c.model for c in cells_of(TABLES["dai-wipf-3"], TINY)] == ["two-stage", "two-stage"]
     assert {c.data_set for c in cells_of(TABLES["dai-wipf-2"], PROFILES["quick"])} == {"digits"}
     for wrong, message in (
-        ({"data_sets": ("mnits",)}, "did you mean 'mnist'"), ({"models": ("twostage",)}, "did you mean 'two-stage'"),
+        ({"data_sets": ("mnits",)}, "did you mean 'mnist'"),
+        ({"models": ("twostage",)}, "did you mean 'two-stage'"),
         ({"trials": 0}, "trials: expected a whole number ≥ 1"),
     ):
         with pytest.raises(ValueError, match=message):
             cells_of(ONE, TINY, **wrong)
 
 
-# ---- protocols -----------------------------------------------------------------------------------------------------
+# ---- protocols -----------------------------------------------------------------------------------
+# ------------------
 
 
 def test_the_authors_protocol_stretches_every_sample_by_itself():
     x = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.4 + 0.3
     stretched = protocols.samples(x, "dai-wipf")
     for image, out in zip(x.numpy(), stretched.numpy(), strict=True):
-        np.testing.assert_allclose(out, (image - image.min()) / (image.max() - image.min()), rtol=1e-5)
+        np.testing.assert_allclose(
+            out, (image - image.min()) / (image.max() - image.min()), rtol=1e-5
+        )
     assert torch.isfinite(protocols.samples(torch.full((1, 1, 2, 2), 0.3), "dai-wipf")).all()
 
 
@@ -133,13 +152,17 @@ def test_the_clean_protocol_is_what_a_file_would_hold(tmp_path):
     Image.fromarray(bytes_.transpose(1, 2, 0)).save(tmp_path / "a.png")
     read = torch.from_numpy(np.array(Image.open(tmp_path / "a.png"))).permute(2, 0, 1) / 255
     torch.testing.assert_close(protocols.samples(x[None], "clean")[0], read)
-    with pytest.raises(ValueError, match="protocol: expected one of 'clean', 'dai-wipf', got 'dirty'"):
+    with pytest.raises(
+        ValueError, match="protocol: expected one of 'clean', 'dai-wipf', got 'dirty'"
+    ):
         protocols.samples(x[None], "dirty")
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_jpeg_is_a_round_trip_through_a_file(channels, tmp_path):
-    x = (torch.rand(2, channels, 16, 16, generator=torch.Generator().manual_seed(0)) * 255).round() / 255
+    x = (
+        torch.rand(2, channels, 16, 16, generator=torch.Generator().manual_seed(0)) * 255
+    ).round() / 255
     out = protocols.jpeg(x)
     pixels = (x[0] * 255).byte().permute(1, 2, 0).numpy()
     Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(tmp_path / "a.jpg")
@@ -152,13 +175,16 @@ def test_only_cifar10_goes_through_jpeg():
     x = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     images = Images("cifar10", x[:2], x[2:], None, None, (), "Made up.")
     there = protocols.prepare(images, "dai-wipf")
-    assert torch.equal(there.train, protocols.jpeg(x[:2])) and torch.equal(there.test, protocols.jpeg(x[2:]))
+    assert torch.equal(there.train, protocols.jpeg(x[:2])) and torch.equal(
+        there.test, protocols.jpeg(x[2:])
+    )
     assert "JPEG" in there.source and protocols.prepare(images, "clean") is images
     other = dataclasses.replace(images, name="mnist")
     assert protocols.prepare(other, "dai-wipf") is other
 
 
-# ---- a cell --------------------------------------------------------------------------------------------------------
+# ---- a cell --------------------------------------------------------------------------------------
+# ------------------
 
 
 def test_a_cell_tells_all_that_repeats_it(whole):
@@ -167,13 +193,29 @@ def test_a_cell_tells_all_that_repeats_it(whole):
     cell = outcomes[-1].cell
     told = json.loads((folder / "results" / cell.path).read_text())
     assert told["cell"]["model"] == "two-stage" and told["cell"]["protocol"] == "clean"
-    assert told["settings"] == json.loads(json.dumps(dataclasses.asdict(cell.settings))) | {"second_stage": True}
-    assert told["cell"]["features"].startswith("digits classifier") and told["versions"]["torch"] == torch.__version__
-    assert told["machine"]["device"] == "cpu" and told["machine"]["threads"] == 1 and told["machine"]["device_name"]
-    assert told["data"]["n_train"] == 300 and told["data"]["n_test"] == 500 and len(told["data"]["fingerprint"]) == 64
+    assert told["settings"] == json.loads(json.dumps(dataclasses.asdict(cell.settings))) | {
+        "second_stage": True
+    }
+    assert (
+        told["cell"]["features"].startswith("digits classifier")
+        and told["versions"]["torch"] == torch.__version__
+    )
+    assert (
+        told["machine"]["device"] == "cpu"
+        and told["machine"]["threads"] == 1
+        and told["machine"]["device_name"]
+    )
+    assert (
+        told["data"]["n_train"] == 300
+        and told["data"]["n_test"] == 500
+        and len(told["data"]["fingerprint"]) == 64
+    )
     assert told["seconds"]["whole"] > 0 and told["seconds"]["resumed"] is False
     assert (told["commit"] is None) or len(told["commit"].rstrip("+")) == 40
-    assert len(told["gamma_curves"]["first stage"]) == 3 and len(told["gamma_curves"]["second stage"]) == 4
+    assert (
+        len(told["gamma_curves"]["first stage"]) == 3
+        and len(told["gamma_curves"]["second stage"]) == 4
+    )
 
 
 def test_a_cell_measures_what_the_measures_say(whole):
@@ -184,24 +226,35 @@ def test_a_cell_measures_what_the_measures_say(whole):
     images = dataclasses.replace(images, train=images.train[chosen])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    model, second, _ = experiments.train(images, outcomes[-1].cell.settings, device="cpu", progress=False)
+    model, second, _ = experiments.train(
+        images, outcomes[-1].cell.settings, device="cpu", progress=False
+    )
     torch.set_num_threads(threads)
     space, measured = features_for(images), outcomes[-1].told["measured"]
     fake = (model.images(second.sample(200, 0)).clamp(0, 1) * 255).round() / 255
     expected = metrics.frechet_distance(space(fake), space(images.test))
     assert measured["frechet"] == pytest.approx(expected, rel=1e-4)
-    assert measured["gamma"] == pytest.approx(model.gamma) and measured["second_gamma"] == pytest.approx(second.gamma)
+    assert measured["gamma"] == pytest.approx(model.gamma) and measured[
+        "second_gamma"
+    ] == pytest.approx(second.gamma)
     assert measured["n_fake"] == measured["n_codes"] == 200
     few = metrics.frechet_distance(space(images.train[:200]), space(images.test))
-    assert measured["floor"] == pytest.approx(few, rel=0.3) and measured["floor"] < measured["frechet"]
+    assert (
+        measured["floor"] == pytest.approx(few, rel=0.3) and measured["floor"] < measured["frechet"]
+    )
     learned = outcomes[1].told["measured"]
-    assert learned["gamma"] == measured["gamma"] and learned["spectra"]["stage 1"] == measured["spectra"]["stage 1"]
+    assert (
+        learned["gamma"] == measured["gamma"]
+        and learned["spectra"]["stage 1"] == measured["spectra"]["stage 1"]
+    )
     assert learned["frechet"] != measured["frechet"] and "second_gamma" not in learned
     assert sum(measured["histogram"]) == pytest.approx(1)
     q, noise = model.codes(images.test[:500]), measured["noise"]
     axes = q.covariance().diagonal(dim1=1, dim2=2).mean(0).sort()  # of a diagonal Σ_z
     np.testing.assert_allclose(noise["eigenvalues"], axes.values, rtol=1e-4)
-    one = metrics.direction_variance(model.images, q.mean[:16], torch.eye(4)[axes.indices], n_draws=4, seed=0)
+    one = metrics.direction_variance(
+        model.images, q.mean[:16], torch.eye(4)[axes.indices], n_draws=4, seed=0
+    )
     np.testing.assert_allclose(noise["variance"], one, rtol=1e-3)
     assert noise["rank_correlation"] == pytest.approx(metrics.rank_correlation(axes.values, one))
 
@@ -211,7 +264,9 @@ def test_what_has_run_is_not_run_again(whole, monkeypatch):
     monkeypatch.setattr(cells, "train_firsts", None)  # nothing may be trained
     said = []
     again = run(folder, "ce", "learned", "two-stage", say=said.append)
-    assert [o.told for o in again] == [o.told for o in outcomes] and said == ["3 cells: 3 have run, 0 to go"]
+    assert [o.told for o in again] == [o.told for o in outcomes] and said == [
+        "3 cells: 3 have run, 0 to go"
+    ]
     assert not list((folder / "runs").rglob("*.safetensors"))
     third = run(folder, table=TABLES["dai-wipf-3"])
     assert third[0].told == outcomes[-1].told
@@ -228,10 +283,13 @@ def test_a_first_stage_is_trained_once_for_all_that_share_it(tmp_path, monkeypat
     outcome = run(tmp_path, "two-stage", trials=2, say=said.append)[1]
     assert outcome.told["seconds"]["resumed"] and calls == ["vae"] * 3
     assert not list((tmp_path / "runs").rglob("*"))
-    assert outcome.told["measured"]["frechet"] != whole[0][2].told["measured"]["frechet"]  # another seed
+    assert (
+        outcome.told["measured"]["frechet"] != whole[0][2].told["measured"]["frechet"]
+    )  # another seed
 
 
-# ---- what goes wrong -----------------------------------------------------------------------------------------------
+# ---- what goes wrong
+# -----------------------------------------------------------------------------------------------
 
 
 def test_one_cell_out_of_memory_does_not_stop_the_others(tmp_path, monkeypatch, whole):
@@ -246,7 +304,9 @@ def test_one_cell_out_of_memory_does_not_stop_the_others(tmp_path, monkeypatch, 
     outcomes = run(tmp_path, "ce", "learned")
     assert outcomes[1].told["measured"] == whole[0][1].told["measured"]
     said = experiments.failures(outcomes)
-    assert said.startswith("1 failed (digits, ce, trial 0): out of memory (CUDA out of memory. Tried to allocate 2.00")
+    assert said.startswith(
+        "1 failed (digits, ce, trial 0): out of memory (CUDA out of memory. Tried to allocate 2.00"
+    )
     assert "fewer --jobs, --device cpu" in said
     monkeypatch.undo()
     assert experiments.failures(run(tmp_path, "ce", "learned")) == ""
@@ -254,14 +314,19 @@ def test_one_cell_out_of_memory_does_not_stop_the_others(tmp_path, monkeypatch, 
 
 def test_a_full_disk_loses_nothing_that_was_trained(tmp_path, monkeypatch, whole):
     def full(path, content):
-        raise OSError(errno.ENOSPC, f"could not write {path} (No space left on device); nothing that was there is lost")
+        raise OSError(
+            errno.ENOSPC,
+            f"could not write {path} (No space left on device); nothing that was there is lost",
+        )
 
     monkeypatch.setattr(cells, "write_atomic", full)
     outcomes = run(tmp_path, "two-stage")
     assert "No space left on device" in outcomes[0].failed
     monkeypatch.undo()
     again = run(tmp_path, "two-stage")[0]
-    assert again.told["seconds"]["resumed"] and again.told["measured"] == whole[0][2].told["measured"]
+    assert (
+        again.told["seconds"]["resumed"] and again.told["measured"] == whole[0][2].told["measured"]
+    )
 
 
 def test_a_data_set_that_is_not_there_is_said_once(tmp_path, monkeypatch):
@@ -277,13 +342,18 @@ def test_a_data_set_that_is_not_there_is_said_once(tmp_path, monkeypatch):
     outcomes = run_table(chosen, place(tmp_path), 1, said.append)
     assert [bool(o.failed) for o in outcomes] == [True, True, False, False]
     assert sum("point --data to it" in line for line in said) == 1
-    assert experiments.failures(outcomes).startswith("2 failed (mnist, ce, trial 0; mnist, learned, trial 0): mnist:")
+    assert experiments.failures(outcomes).startswith(
+        "2 failed (mnist, ce, trial 0; mnist, learned, trial 0): mnist:"
+    )
 
 
 def test_a_fault_of_our_own_says_where(tmp_path, monkeypatch):
     monkeypatch.setattr(cells, "measure_stages", lambda *_: 1 / 0)
     failed = run(tmp_path, "learned")[0].failed
-    assert failed.startswith("ZeroDivisionError at test_experiments.py:") and "please report it" in failed
+    assert (
+        failed.startswith("ZeroDivisionError at test_experiments.py:")
+        and "please report it" in failed
+    )
 
 
 def test_a_file_of_another_run_is_not_taken_for_this_one(whole, tmp_path):
@@ -294,10 +364,15 @@ def test_a_file_of_another_run_is_not_taken_for_this_one(whole, tmp_path):
     path.write_bytes((folder / "results" / cell.path).read_bytes())
     other = dataclasses.replace(TINY, digits={**TINY.digits, "epochs": 5})
     said = run(tmp_path, "ce", profile=other)[0].failed
-    assert "measured in another way (epochs: 3 there, 5 here); delete it or give another --out" in said
+    assert (
+        "measured in another way (epochs: 3 there, 5 here); delete it or give another --out" in said
+    )
     fewer = run(tmp_path, "ce", profile=dataclasses.replace(TINY, n_samples=100))[0].failed
     assert "n_samples: 200 there, 100 here" in fewer
-    assert "space: 'classifier' there, 'inception' here" in run(tmp_path, "ce", features="inception")[0].failed
+    assert (
+        "space: 'classifier' there, 'inception' here"
+        in run(tmp_path, "ce", features="inception")[0].failed
+    )
     path.write_text("{")
     assert "is damaged" in run(tmp_path, "ce")[0].failed
     path.write_text("[]")
@@ -312,7 +387,9 @@ def test_a_worker_that_dies_leaves_what_was_written(tmp_path, monkeypatch, whole
         def __call__(self, tasks):
             function, arguments, named = next(iter(tasks))
             yield function(*arguments, **named)
-            raise RuntimeError("A worker process managed by the executor\nwas unexpectedly terminated")
+            raise RuntimeError(
+                "A worker process managed by the executor\nwas unexpectedly terminated"
+            )
 
     monkeypatch.setattr(joblib, "Parallel", Pool)
     outcomes = run(tmp_path, "ce", "learned")
@@ -360,18 +437,28 @@ for where in (folder, folder / "whole"):
     outcomes = experiments.run_table(chosen, place(where), 1, lambda _: None)
     print(json.dumps([outcome.told for outcome in outcomes]))
 """
-LONGER = dataclasses.replace(TINY, digits={**TINY.digits, "epochs": 12, "second_epochs": 12})  # some 26 writes
+LONGER = dataclasses.replace(
+    TINY, digits={**TINY.digits, "epochs": 12, "second_epochs": 12}
+)  # some 26 writes
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_cell_killed_ten_times_gives_the_same_numbers(tmp_path):
-    """Ten processes are killed before, during or after a write, in both stages; the eleventh goes on to the end."""
+    """Ten processes are killed before, during or after a write, in both stages; the eleventh goes
+    on to the end.
+    """
     command = [sys.executable, "-c", FORKS, str(tmp_path), str(Path(__file__).parent)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env=environment, check=False
+    )
     assert done.returncode == 0, done.stderr
     deaths, told, whole = map(json.loads, done.stdout.strip().splitlines())
-    assert deaths == [True] * 10 and told[1]["seconds"]["resumed"] and not whole[1]["seconds"]["resumed"]
+    assert (
+        deaths == [True] * 10
+        and told[1]["seconds"]["resumed"]
+        and not whole[1]["seconds"]["resumed"]
+    )
     for name in ("measured", "gamma_curves", "settings", "data"):
         assert [cell[name] for cell in told] == [cell[name] for cell in whole]
     assert not list((tmp_path / "runs").rglob("*")) and not list(tmp_path.rglob("*partial"))
@@ -394,7 +481,9 @@ def test_a_dask_worker_is_killed_and_nothing_is_lost(tmp_path):
         os.kill(worker.pid, 9)
 
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
         distributed.Client(cluster),
         joblib.parallel_config(backend="dask", n_jobs=-1),
     ):
@@ -407,13 +496,20 @@ def test_a_dask_worker_is_killed_and_nothing_is_lost(tmp_path):
     assert [o.told["measured"] for o in alone] == [o.told["measured"] for o in outcomes[:3]]
 
 
-# ---- in print ------------------------------------------------------------------------------------------------------
+# ---- in print ------------------------------------------------------------------------------------
+# ------------------
 
 
 def made_up(values, table=ONE, data_set="mnist"):
     """Outcomes of a table as if measured: by model, one value a trial."""
+
     def told(cell, value):
-        measured = {"frechet": value, "floor": 1.5, "n_fake": 100, "mmd2": {"stage 1": value, "stage 2": value / 10}}
+        measured = {
+            "frechet": value,
+            "floor": 1.5,
+            "n_fake": 100,
+            "mmd2": {"stage 1": value, "stage 2": value / 10},
+        }
         named = {**cells._name(cell, Place()), "features": "made-up features"}
         data = {"name": cell.data_set, "n_train": 300, "source": "Made up.", "fingerprint": "0"}
         return {"measured": measured, "cell": named, "data": data}
@@ -430,23 +526,33 @@ def test_entries_are_mean_and_spread():
     entry = Entry((1.0, 2.0, 6.0), 12.6, 1.5)
     assert entry.mean == 3.0 and entry.sd == pytest.approx(np.std([1, 2, 6], ddof=1))
     assert entry.here == "3.00 ± 2.65 (3)" and entry.there == "12.6 ± 1.5"
-    assert Entry((2e-4, 4e-4)).here == "0.000300 ± 0.000141 (2)" and Entry((0.7015,)).here == "0.7015 (1)"
+    assert (
+        Entry((2e-4, 4e-4)).here == "0.000300 ± 0.000141 (2)"
+        and Entry((0.7015,)).here == "0.7015 (1)"
+    )
     assert Entry((12.34,)).here == "12.3 (1)" and Entry().here == Entry().there == "–"
 
 
 def test_the_printed_table_holds_both_figures():
-    filled = experiments.fill(ONE, made_up({"ce": [3.0, 5.0], "learned": [60.0], "two-stage": [1.0]}))
+    filled = experiments.fill(
+        ONE, made_up({"ce": [3.0, 5.0], "learned": [60.0], "two-stage": [1.0]})
+    )
     told = experiments.as_text(filled)
     row = next(line for line in told.splitlines() if line.startswith("VAE, cross-entropy"))
     assert row.split()[2:] == ["4.00", "±", "1.41", "(2)", "16.6"]
     assert "12.6 ± 1.5" in told and "training images (floor)" in told and "1.50 (1)" in told
     assert "profile tiny, protocol clean." in told
     assert "100 samples to the test images in the features of made-up" in told
-    assert "no FID" in told and "mnist: rank correlation of the 3 rows with the paper's +1.00." in told
+    assert (
+        "no FID" in told and "mnist: rank correlation of the 3 rows with the paper's +1.00." in told
+    )
     assert "WAE-MMD" not in told  # it was not asked for
     assert "mnist: 300 training images. Made up." in told and "CAUTION" not in told
     lines = experiments.as_markdown(filled).splitlines()
-    assert lines[2] == "| | mnist, here | mnist, paper |" and "| VAE, γ learned | 60.0 (1) | 54.5 |" in lines
+    assert (
+        lines[2] == "| | mnist, here | mnist, paper |"
+        and "| VAE, γ learned | 60.0 (1) | 54.5 |" in lines
+    )
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
 
 
@@ -455,27 +561,41 @@ def test_cells_that_do_not_compare_are_told_of(where):
     outcomes = made_up({"ce": [3.0, 5.0]}) + made_up({"ce": [9.0]}, data_set="digits")
     outcomes[0].told[where[0]][where[1]] = "another"
     told = experiments.as_text(experiments.fill(ONE, outcomes))
-    assert "mnist: CAUTION, its cells are of different images or features" in told and told.count("CAUTION") == 1
+    assert (
+        "mnist: CAUTION, its cells are of different images or features" in told
+        and told.count("CAUTION") == 1
+    )
 
 
 def test_table_3_reads_the_codes():
-    filled = experiments.fill(TABLES["dai-wipf-3"], made_up({"two-stage": [0.5]}, TABLES["dai-wipf-3"]))
+    filled = experiments.fill(
+        TABLES["dai-wipf-3"], made_up({"two-stage": [0.5]}, TABLES["dai-wipf-3"])
+    )
     assert filled.entries["codes of stage 1", "mnist"] == Entry((0.5,), 2.85)
     assert filled.entries["codes of stage 2", "mnist"] == Entry((0.05,), 0.43)
     assert "ratio" in experiments.as_text(filled) and "floor" not in experiments.as_text(filled)
 
 
 def test_the_figure_draws_both_figures():
-    outcomes = made_up({"ce": [3.0, 5.0], "two-stage": [1.0]}) + made_up({"ce": [9.0]}, data_set="digits")
+    outcomes = made_up({"ce": [3.0, 5.0], "two-stage": [1.0]}) + made_up(
+        {"ce": [9.0]}, data_set="digits"
+    )
     figure = plots.table_figure(experiments.fill(ONE, outcomes))
     here, digits, paper, none = figure.axes
-    assert here.get_title() == "mnist, here" and paper.get_title() == "mnist, paper (FID)" and not none.get_visible()
-    assert sorted(here.lines[0].get_xdata()) == [1.0, 1.5, 4.0] and sorted(paper.lines[0].get_xdata()) == [12.6, 16.6]
+    assert (
+        here.get_title() == "mnist, here"
+        and paper.get_title() == "mnist, paper (FID)"
+        and not none.get_visible()
+    )
+    assert sorted(here.lines[0].get_xdata()) == [1.0, 1.5, 4.0] and sorted(
+        paper.lines[0].get_xdata()
+    ) == [12.6, 16.6]
     assert list(digits.lines[0].get_xdata()) == [9.0, 1.5]
     plots.plt.close(figure)
 
 
-# ---- the command ---------------------------------------------------------------------------------------------------
+# ---- the command ---------------------------------------------------------------------------------
+# ------------------
 
 
 @pytest.fixture
@@ -484,15 +604,33 @@ def tiny(monkeypatch):
 
 
 def test_the_command_runs_prints_and_draws(tiny, tmp_path, capsys, whole):
-    where = ["--out", str(whole[1] / "results"), "--runs", str(tmp_path / "runs"), "--device", "cpu"]
+    where = [
+        "--out",
+        str(whole[1] / "results"),
+        "--runs",
+        str(tmp_path / "runs"),
+        "--device",
+        "cpu",
+    ]
     wanted = ["--profile", "tiny", "--trials", "1", "--model", "two-stage", "--model", "ce"]
     drawn, written = tmp_path / "a" / "table.png", tmp_path / "b" / "table.md"
-    command = ["table", "dai-wipf-1", *wanted, *where, "--figure", str(drawn), "--markdown", str(written)]
+    command = [
+        "table",
+        "dai-wipf-1",
+        *wanted,
+        *where,
+        "--figure",
+        str(drawn),
+        "--markdown",
+        str(written),
+    ]
     assert main(command) == 0
     told = capsys.readouterr().out
     assert "2 cells: 2 have run, 0 to go" in told
     value = whole[0][2].told["measured"]["frechet"]
-    assert printing._number(value, None) in told and written.read_text().startswith("### Dai & Wipf (2019), Table 1")
+    assert printing._number(value, None) in told and written.read_text().startswith(
+        "### Dai & Wipf (2019), Table 1"
+    )
     with Image.open(drawn) as picture:
         assert picture.size[0] > 300 and np.asarray(picture.convert("L")).std() > 10
     assert main(["table", "dai-wipf-1", *wanted, "--show", "--out", str(tmp_path / "nothing")]) == 0
@@ -500,11 +638,30 @@ def test_the_command_runs_prints_and_draws(tiny, tmp_path, capsys, whole):
 
 
 def test_cells_that_failed_are_summed_up_and_the_status_says_so(tiny, tmp_path, capsys):
-    where = ["--out", str(tmp_path / "results"), "--runs", str(tmp_path / "runs"), "--device", "cpu"]
-    wanted = ["--profile", "tiny", "--trials", "1", "--features", "inception", "--weights", str(tmp_path / "none.pth")]
+    where = [
+        "--out",
+        str(tmp_path / "results"),
+        "--runs",
+        str(tmp_path / "runs"),
+        "--device",
+        "cpu",
+    ]
+    wanted = [
+        "--profile",
+        "tiny",
+        "--trials",
+        "1",
+        "--features",
+        "inception",
+        "--weights",
+        str(tmp_path / "none.pth"),
+    ]
     assert main(["table", "dai-wipf-1", *wanted, *where]) == 1
     said = capsys.readouterr()
-    assert "6 failed (digits, ce, trial 0; digits, fixed, trial 0; digits, learned, trial 0; and 3 more)" in said.err
+    assert (
+        "6 failed (digits, ce, trial 0; digits, fixed, trial 0; digits, learned, trial 0; and "
+        "3 more)"
+    ) in said.err
     assert "none.pth, which is not there" in said.err or "need torch-fidelity" in said.err
     assert "the same command goes on with what is missing" in said.err
 
@@ -527,7 +684,8 @@ def test_bad_arguments_are_refused(more, message, tiny, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
-# ---- machines ------------------------------------------------------------------------------------------------------
+# ---- machines ------------------------------------------------------------------------------------
+# ------------------
 
 
 def test_the_machine_names_the_device(monkeypatch):
@@ -538,7 +696,12 @@ def test_the_machine_names_the_device(monkeypatch):
 
 
 def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
-    asked = {"cwd": Path(experiments.__file__).parent, "capture_output": True, "text": True, "check": False}
+    asked = {
+        "cwd": Path(experiments.__file__).parent,
+        "capture_output": True,
+        "text": True,
+        "check": False,
+    }
     head = subprocess.run(["git", "rev-parse", "HEAD"], **asked).stdout.strip()
     experiments.commit.cache_clear()
     assert (experiments.commit() or "").rstrip("+") == head

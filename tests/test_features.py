@@ -1,4 +1,6 @@
-"""The feature space is what it is called, gives the same numbers every time, and tells good samples from bad ones."""
+"""The feature space is what it is called, gives the same numbers every time, and tells good samples
+from bad ones.
+"""
 
 import dataclasses
 import doctest
@@ -53,18 +55,23 @@ def pictures():
 def real_root():
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     for root in (os.environ.get("VAELAB_DATA"), beside):
-        if root and all((Path(root) / folder / "raw").is_dir() for folder in ("MNIST", "FashionMNIST")):
+        if root and all(
+            (Path(root) / folder / "raw").is_dir() for folder in ("MNIST", "FashionMNIST")
+        ):
             return Path(root)
     return None
 
 
-# ---- the classifiers that ship -------------------------------------------------------------------------------------
+# ---- the classifiers that ship
+# -------------------------------------------------------------------------------------
 
 
 def test_digits_classifier_is_as_good_as_it_says(digits):
     told = shipped.told_of("digits")
     measured = features.accuracy(load_classifier("digits"), digits.test, digits.test_labels)
-    assert measured == pytest.approx(told["test_accuracy"], abs=0.0041)  # two images, for another machine's rounding
+    assert measured == pytest.approx(
+        told["test_accuracy"], abs=0.0041
+    )  # two images, for another machine's rounding
     assert measured >= 0.98 and told["data"]["fingerprint"] == digits.fingerprint()
 
 
@@ -89,7 +96,11 @@ def test_shipped_weights_are_small_safe_and_finite(name):
     assert len(content) <= 450_000
     assert all(torch.isfinite(t).all() for t in safetensors.torch.load(content).values())
     told = shipped.told_of(name)
-    assert told["training"] == features.RECIPES[name] and told["name"] == name and "torch" in told["versions"]
+    assert (
+        told["training"] == features.RECIPES[name]
+        and told["name"] == name
+        and "torch" in told["versions"]
+    )
     assert not any("/" in str(v) and "home" in str(v) for v in told.values())
 
 
@@ -103,16 +114,23 @@ def test_shipping_writes_what_loading_reads(tmp_path, monkeypatch, capsys):
     command.main(["digits", "--out", str(tmp_path), "--seed", "3"])
     assert "digits.safetensors: test accuracy" in capsys.readouterr().out
     told = json.loads((tmp_path / "digits.json").read_text(encoding="utf-8"))
-    assert told["seed"] == 3 and told["training"] == {"epochs": 1} and told["made_by"].endswith("digits --seed 3")
+    assert (
+        told["seed"] == 3
+        and told["training"] == {"epochs": 1}
+        and told["made_by"].endswith("digits --seed 3")
+    )
     again = train_classifier(load_images("digits"), seed=3, epochs=1)
     written = safetensors.torch.load_file(tmp_path / "digits.safetensors")
     assert all(torch.equal(written[key], value) for key, value in again.state_dict().items())
 
 
-# ---- the network and its training ----------------------------------------------------------------------------------
+# ---- the network and its training
+# ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 50, 40), (1, 1, 65), (3, 9, 31)])
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 50, 40), (1, 1, 65), (3, 9, 31)]
+)
 def test_any_image_shape_gives_features(shape):
     net = Classifier(shape, 4).eval()
     x = torch.rand(2, *shape)
@@ -124,7 +142,9 @@ def test_any_image_shape_gives_features(shape):
 def test_perceptron_has_the_layers_it_names():
     net = Classifier((1, 8, 8), 10)
     assert net.description == "64-128-32-10"
-    assert sum(p.numel() for p in net.parameters()) == (64 * 128 + 128) + (128 * 32 + 32) + (32 * 10 + 10)
+    assert sum(p.numel() for p in net.parameters()) == (64 * 128 + 128) + (128 * 32 + 32) + (
+        32 * 10 + 10
+    )
 
 
 def test_large_images_are_averaged_down():
@@ -136,9 +156,14 @@ def test_large_images_are_averaged_down():
 
 def test_same_seed_same_classifier_and_the_world_is_left_alone(pictures):
     before = torch.random.get_rng_state()
-    a, b, c = (train_classifier(pictures, seed=s, epochs=2, shift=1, noise=0.1, batch_size=32) for s in (0, 0, 1))
+    a, b, c = (
+        train_classifier(pictures, seed=s, epochs=2, shift=1, noise=0.1, batch_size=32)
+        for s in (0, 0, 1)
+    )
     assert torch.equal(before, torch.random.get_rng_state())
-    assert torch.equal(a.head.weight, b.head.weight) and not torch.equal(a.head.weight, c.head.weight)
+    assert torch.equal(a.head.weight, b.head.weight) and not torch.equal(
+        a.head.weight, c.head.weight
+    )
     assert not a.training
 
 
@@ -164,12 +189,16 @@ def test_training_needs_labels(pictures):
         train_classifier(pictures, epochs=0)
 
 
-# ---- the spaces ----------------------------------------------------------------------------------------------------
+# ---- the spaces ----------------------------------------------------------------------------------
+# ------------------
 
 
 def test_digits_are_measured_by_the_shipped_classifier(digits, space):
     told = shipped.told_of("digits")
-    assert space.name == f"digits classifier (64-128-32-10, test accuracy {100 * told['test_accuracy']:.1f} %)"
+    assert (
+        space.name
+        == f"digits classifier (64-128-32-10, test accuracy {100 * told['test_accuracy']:.1f} %)"
+    )
     assert space.n_features == 32 and not any("FID" in s.name for s in (space,))
     expected = load_classifier("digits").features(digits.test).detach()
     assert torch.allclose(space(digits.test, batch_size=33), expected, atol=1e-5)
@@ -189,8 +218,12 @@ def test_the_distance_ranks_what_the_eye_ranks(digits, space):
     noise = 0.25 * torch.randn(digits.train.shape, generator=generator)
     floor = frechet_distance(space(digits.train), real)
     noisy = frechet_distance(space((digits.train + noise).clamp(0, 1)), real)
-    shuffled = digits.train.flatten(1)[:, torch.randperm(64, generator=generator)].view_as(digits.train)
-    assert floor < 4 and floor < 0.3 * noisy and noisy < 0.3 * frechet_distance(space(shuffled), real)
+    shuffled = digits.train.flatten(1)[:, torch.randperm(64, generator=generator)].view_as(
+        digits.train
+    )
+    assert (
+        floor < 4 and floor < 0.3 * noisy and noisy < 0.3 * frechet_distance(space(shuffled), real)
+    )
 
 
 def test_one_missing_class_is_seen(digits, space):
@@ -203,18 +236,26 @@ def test_train_images_are_no_closer_to_themselves_than_to_test_images(digits, sp
     order = torch.randperm(1297, generator=torch.Generator().manual_seed(0))
     a, b = space(digits.train[order[:797]]), space(digits.train[order[797:]])
     between = frechet_distance(space(digits.train[order[:797]]), space(digits.test))
-    assert between < 1.6 * frechet_distance(a, b)  # the classifier has not learned the training images by heart
+    assert between < 1.6 * frechet_distance(
+        a, b
+    )  # the classifier has not learned the training images by heart
 
 
 def test_resized_digits_get_a_classifier_of_their_own():
     resized = load_images("digits", side=4)
-    small = dataclasses.replace(resized, train=resized.train[:300], train_labels=resized.train_labels[:300])
-    assert features_for(small).name.startswith("classifier trained on 300 of digits (16-128-32-10, test accuracy")
+    small = dataclasses.replace(
+        resized, train=resized.train[:300], train_labels=resized.train_labels[:300]
+    )
+    assert features_for(small).name.startswith(
+        "classifier trained on 300 of digits (16-128-32-10, test accuracy"
+    )
 
 
 def test_a_labelled_folder_gets_a_classifier_that_learned_something(pictures):
     space = features_for(pictures)
-    assert space.name.startswith("classifier trained on 100 of pictures (convolutional, 64 features, test accuracy")
+    assert space.name.startswith(
+        "classifier trained on 100 of pictures (convolutional, 64 features, test accuracy"
+    )
     assert features.accuracy(space.network, pictures.test, pictures.test_labels) >= 0.9
     assert torch.equal(space(pictures.test), features_for(pictures)(pictures.test))
 
@@ -233,7 +274,9 @@ def test_pictures_without_labels_get_principal_components(pictures):
 def test_components_are_no_more_than_there_can_be():
     assert PrincipalComponents(torch.rand(5, 1, 8, 8)).n_features == 4
     assert PrincipalComponents(torch.rand(50, 1, 2, 3)).n_features == 6
-    assert PrincipalComponents(torch.rand(5, 3, 70, 60)).features(torch.rand(2, 3, 70, 60)).shape == (2, 4)
+    assert PrincipalComponents(torch.rand(5, 3, 70, 60)).features(
+        torch.rand(2, 3, 70, 60)
+    ).shape == (2, 4)
 
 
 def test_wrong_images_are_refused(space):
@@ -251,12 +294,15 @@ def test_doctests():
         assert outcome.attempted and not outcome.failed
 
 
-# ---- Inception -----------------------------------------------------------------------------------------------------
+# ---- Inception -----------------------------------------------------------------------------------
+# ------------------
 
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
-    """A file of random weights of Inception's shapes, and torch-fidelity's own network with them."""
+    """A file of random weights of Inception's shapes, and torch-fidelity's own network with
+    them.
+    """
     fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
     pytest.importorskip("torchmetrics")
 
@@ -279,8 +325,13 @@ def stand_in(tmp_path_factory):
 def test_inception_is_torch_fidelitys(stand_in):
     path, network = stand_in
     space = features.inception((3, 20, 24), path)
-    assert space.name == "Inception-v3 (2015-12-05), 2048 features, not the published weights but stand-in.pth"
-    x = torch.randint(0, 256, (3, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert (
+        space.name
+        == "Inception-v3 (2015-12-05), 2048 features, not the published weights but stand-in.pth"
+    )
+    x = torch.randint(
+        0, 256, (3, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     theirs, logits = network(x)
     ours = space.over(x / 255)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -302,11 +353,15 @@ def test_inception_takes_grey_images_and_scores_features(stand_in):
 
 def test_weights_that_cannot_be_had_are_a_clear_error(tmp_path, monkeypatch):
     pytest.importorskip("torch_fidelity")
-    with pytest.raises(FileNotFoundError, match=r"expected a file, got .*, which is not there; fetch https://"):
+    with pytest.raises(
+        FileNotFoundError, match=r"expected a file, got .*, which is not there; fetch https://"
+    ):
         features.inception((1, 8, 8), tmp_path / "none.pth")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(inception_v3, "URL", (tmp_path / "nothing").as_uri())
-    with pytest.raises(FileNotFoundError, match=r"could not be downloaded.*give its path \(--weights FILE\)"):
+    with pytest.raises(
+        FileNotFoundError, match=r"could not be downloaded.*give its path \(--weights FILE\)"
+    ):
         features.inception((1, 8, 8), root=tmp_path)
     (tmp_path / "wrong").write_bytes(b"not what was asked for")
     monkeypatch.setattr(inception_v3, "URL", (tmp_path / "wrong").as_uri())
@@ -332,7 +387,11 @@ def test_files_that_are_no_weights_are_refused_and_not_executed(tmp_path, monkey
     torch.save(Harmful(), tmp_path / "harmful.pth")
     torch.save({"a": torch.zeros(3)}, tmp_path / "other.pth")
     (tmp_path / "noise.pth").write_bytes(b"PK noise")
-    messages = {"harmful": "more than tensors", "other": "does not hold Inception's weights", "noise": "is damaged"}
+    messages = {
+        "harmful": "more than tensors",
+        "other": "does not hold Inception's weights",
+        "noise": "is damaged",
+    }
     for name, message in messages.items():
         with pytest.raises(ValueError, match=message):
             features.inception((1, 8, 8), tmp_path / f"{name}.pth")
@@ -340,7 +399,9 @@ def test_files_that_are_no_weights_are_refused_and_not_executed(tmp_path, monkey
 
 
 def test_inception_refuses_what_it_cannot_see(monkeypatch):
-    with pytest.raises(ValueError, match="expected grey or RGB images for Inception, got 2 channels"):
+    with pytest.raises(
+        ValueError, match="expected grey or RGB images for Inception, got 2 channels"
+    ):
         features.inception((2, 8, 8))
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     with pytest.raises(ImportError, match=r"need torch-fidelity .*pip install 'vaelab\[metrics\]'"):

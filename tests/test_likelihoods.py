@@ -1,4 +1,6 @@
-"""γ is a variance; the two terms of −log p(x given z), its gradient, and where the three rules of γ end."""
+"""γ is a variance; the two terms of −log p(x given z), its gradient, and where the three rules of γ
+end.
+"""
 
 import math
 
@@ -11,7 +13,9 @@ from vaelab.likelihoods import CrossEntropy, Gaussian
 
 
 def pair(n=4, shape=(2, 3, 3), seed=0):
-    x, x_hat = torch.rand(2, n, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x, x_hat = torch.rand(
+        2, n, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     return x, x_hat
 
 
@@ -19,7 +23,8 @@ def mse(x, x_hat):
     return (x - x_hat).square().mean().item()
 
 
-# ---- Gaussian ------------------------------------------------------------------------------------------------------
+# ---- Gaussian ------------------------------------------------------------------------------------
+# ------------------
 
 
 def test_nll_is_that_of_torch_with_gamma_as_variance():
@@ -34,7 +39,9 @@ def test_nll_is_the_data_term_of_equation_8_pixel_by_pixel():
     gamma = likelihood.gamma
     for row, value in enumerate(likelihood.nll(x, x_hat).tolist()):
         pixels = zip(x[row].ravel().tolist(), x_hat[row].ravel().tolist(), strict=True)
-        total = sum(0.5 * (a - b) ** 2 / gamma + 0.5 * math.log(2 * math.pi * gamma) for a, b in pixels)
+        total = sum(
+            0.5 * (a - b) ** 2 / gamma + 0.5 * math.log(2 * math.pi * gamma) for a, b in pixels
+        )
         assert value == pytest.approx(total, rel=1e-12)
 
 
@@ -93,7 +100,9 @@ def test_fixed_gamma_never_moves():
     with networks.seeded(0):
         model = models.vae(networks.mlp(3, latent_dim=2, hidden=(4,)), gamma=0.25)
     x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
-    run = training.fit(model, x, epochs=3, batch_size=10, weight_decay=1.0, device="cpu", progress=False)
+    run = training.fit(
+        model, x, epochs=3, batch_size=10, weight_decay=1.0, device="cpu", progress=False
+    )
     assert model.gamma == pytest.approx(0.25) and run.history["gamma"].tolist() == [model.gamma] * 3
     assert not any("gamma" in name for name, _ in model.named_parameters())
 
@@ -102,18 +111,24 @@ def test_gamma_can_be_set():
     likelihood = Gaussian()
     likelihood.gamma = 0.01
     assert likelihood.gamma == pytest.approx(0.01)
-    with pytest.raises(ValueError, match="gamma, the decoder variance: expected a finite number > 0, got -1"):
+    with pytest.raises(
+        ValueError, match="gamma, the decoder variance: expected a finite number > 0, got -1"
+    ):
         likelihood.gamma = -1
 
 
 @pytest.mark.parametrize("gamma", [0, -1.0, float("nan"), float("inf"), None])
 def test_gamma_must_be_positive(gamma):
-    with pytest.raises(ValueError, match="gamma, the decoder variance: expected a finite number > 0, got"):
+    with pytest.raises(
+        ValueError, match="gamma, the decoder variance: expected a finite number > 0, got"
+    ):
         Gaussian(gamma)
 
 
 def test_other_settings_are_checked():
-    with pytest.raises(ValueError, match='expected "learned", "optimal" or a number > 0, got \'lerned\''):
+    with pytest.raises(
+        ValueError, match='expected "learned", "optimal" or a number > 0, got \'lerned\''
+    ):
         Gaussian("lerned")
     with pytest.raises(ValueError, match="expected a finite number > 0, got 0"):
         Gaussian("learned", init=0)
@@ -121,7 +136,9 @@ def test_other_settings_are_checked():
         Gaussian("optimal", decay=1)
 
 
-@pytest.mark.parametrize("likelihood", [Gaussian(0.2), Gaussian("learned", init=2.0), Gaussian("optimal", decay=0.9)])
+@pytest.mark.parametrize(
+    "likelihood", [Gaussian(0.2), Gaussian("learned", init=2.0), Gaussian("optimal", decay=0.9)]
+)
 def test_spec_rebuilds_it(likelihood):
     spec = likelihood.spec()
     assert spec.pop("name") == "Gaussian"
@@ -129,7 +146,8 @@ def test_spec_rebuilds_it(likelihood):
     assert again.spec() == likelihood.spec() and again.gamma == likelihood.gamma
 
 
-# ---- cross-entropy -------------------------------------------------------------------------------------------------
+# ---- cross-entropy
+# -------------------------------------------------------------------------------------------------
 
 
 def test_cross_entropy_is_bernoulli_for_bits():
@@ -153,4 +171,6 @@ def test_cross_entropy_is_finite_at_certain_and_right():
 
 def test_cross_entropy_gradient_agrees_with_finite_differences():
     x, x_hat = pair(2)
-    assert torch.autograd.gradcheck(lambda y: CrossEntropy().nll(x, y), x_hat.clamp(0.05, 0.95).requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda y: CrossEntropy().nll(x, y), x_hat.clamp(0.05, 0.95).requires_grad_()
+    )

@@ -13,11 +13,25 @@ from vaelab import manifolds
 from vaelab.manifolds import Ball, Box, HalfSpace, Mixture, manifold
 
 F64 = torch.float64
-LINE = ("gaussian", "modes", "cauchy", "student_t", "skewed", "bimodal", "valley", "narrow", "half_line")
+LINE = (
+    "gaussian",
+    "modes",
+    "cauchy",
+    "student_t",
+    "skewed",
+    "bimodal",
+    "valley",
+    "narrow",
+    "half_line",
+)
 PLANE = ("gaussian", "modes", "cauchy", "student_t", "skewed", "two_moons", "banana", "open_square")
 NAMED = [(name, 1) for name in LINE] + [(name, 2) for name in PLANE] + [("modes", 3)]
 OPTIONS = {"flat": {"r": 2}, "smooth_graph": {"r": 2, "d": 6, "seed": 1}}
-SMALL_SETS = [HalfSpace([1.0, -0.5, 0.3], 0.2), Ball([0.1, 0.2, -0.1], 0.9), Box([-1.0, -0.6, -2.0], [0.5, 0.7, 0.4])]
+SMALL_SETS = [
+    HalfSpace([1.0, -0.5, 0.3], 0.2),
+    Ball([0.1, 0.2, -0.1], 0.9),
+    Box([-1.0, -0.6, -2.0], [0.5, 0.7, 0.4]),
+]
 
 
 def everywhere():
@@ -44,14 +58,18 @@ def test_conditional_density_is_the_slope_of_the_conditional_cdf(name, dim):
     step = torch.zeros(dim, dtype=F64)
     step[-1] = h
     up, down = (p.conditionals(u + sign * step)[1][:, -1].exp() for sign in (1, -1))
-    torch.testing.assert_close((up - down) / (2 * h), p.conditionals(u)[0][:, -1].exp(), rtol=2e-4, atol=1e-6)
+    torch.testing.assert_close(
+        (up - down) / (2 * h), p.conditionals(u)[0][:, -1].exp(), rtol=2e-4, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["skewed", "two_moons", "banana", "modes"])
 def test_density_integrates_to_one_over_the_plane(name):
     p = manifolds.density(name, 2)
     first = torch.linspace(-9, 9, 251, dtype=F64)
-    second = torch.linspace(-9, 72 if name == "banana" else 9, 1001 if name == "banana" else 251, dtype=F64)
+    second = torch.linspace(
+        -9, 72 if name == "banana" else 9, 1001 if name == "banana" else 251, dtype=F64
+    )
     cell = (first[1] - first[0]) * (second[1] - second[0])
     total = p.log_prob(torch.cartesian_prod(first, second)).exp().sum() * cell
     assert abs(total.item() - 1) < 1e-8
@@ -111,7 +129,11 @@ def test_density_on_a_curve_integrates_to_one_along_its_length(name):
     density = truth.density.log_prob(0.5 * (u[1:] + u[:-1])).exp() * 12 / 40_000 / length
     if truth.chart.simple:
         torch.testing.assert_close(truth.log_density(middle).exp(), density, rtol=1e-5, atol=1e-9)
-    turn = torch.linspace(0, 2 * math.pi, 2001, dtype=F64)[:-1, None] if not truth.chart.simple else None
+    turn = (
+        torch.linspace(0, 2 * math.pi, 2001, dtype=F64)[:-1, None]
+        if not truth.chart.simple
+        else None
+    )
     if turn is not None:  # every winding of the coordinates counts once
         total = truth.log_density(truth.embed(turn)).exp().mean() * 2 * math.pi
         assert abs(total.item() - 1) < 1e-9
@@ -121,30 +143,43 @@ def test_uniform_measures_of_closed_manifolds_are_what_geometry_says():
     expected = {"circle": 2 * math.pi, "sphere": 4 * math.pi, "clifford_torus": 4 * math.pi**2}
     for name, volume in expected.items():
         x = manifold(name).sample(50, seed=0)
-        torch.testing.assert_close(manifold(name).log_density(x), torch.full((50,), -math.log(volume), dtype=F64))
+        torch.testing.assert_close(
+            manifold(name).log_density(x), torch.full((50,), -math.log(volume), dtype=F64)
+        )
 
 
 def test_smooth_graph_is_an_embedding_for_every_draw():
     for seed in range(20):
         for r, d in ((1, 3), (2, 3), (3, 20), (4, 20)):
             truth = manifold("smooth_graph", r=r, d=d, seed=seed)
-            smallest = torch.linalg.svdvals(truth.jacobian(truth.density.sample(50, seed=seed)))[:, -1].min()
+            smallest = torch.linalg.svdvals(truth.jacobian(truth.density.sample(50, seed=seed)))[
+                :, -1
+            ].min()
             assert smallest >= 1 - 1e-9
 
 
 @pytest.mark.parametrize("gamma", [1e-1, 1e-2, 1e-4, 1e-6])
 def test_gaussian_mass_of_sets_against_scipy_and_sampling(gamma):
     eps = torch.randn(100_000, 3, dtype=F64, generator=torch.Generator().manual_seed(0))
-    x = torch.tensor([[0.3, 0.1, 0.2], [0.9, 0.4, 0.1], [0.99, 0.2, -0.1], [3.0, 0.0, 0.0]], dtype=F64)
+    x = torch.tensor(
+        [[0.3, 0.1, 0.2], [0.9, 0.4, 0.1], [0.99, 0.2, -0.1], [3.0, 0.0, 0.0]], dtype=F64
+    )
     for region in SMALL_SETS:
         exact = region.gaussian_mass(x, gamma)
-        sampled = torch.stack([region.contains(row + math.sqrt(gamma) * eps).double().mean() for row in x])
-        assert ((exact - sampled).abs() <= 5 * (exact * (1 - exact) / len(eps)).clamp_min(0).sqrt() + 1e-9).all()
+        sampled = torch.stack(
+            [region.contains(row + math.sqrt(gamma) * eps).double().mean() for row in x]
+        )
+        assert (
+            (exact - sampled).abs()
+            <= 5 * (exact * (1 - exact) / len(eps)).clamp_min(0).sqrt() + 1e-9
+        ).all()
     if gamma >= 1e-4:
         ball = SMALL_SETS[1]
         away = (x - ball.centre).square().sum(1) / gamma
         twin = stats.ncx2.cdf(ball.radius**2 / gamma, 3, away.numpy())
-        torch.testing.assert_close(ball.gaussian_mass(x, gamma), torch.from_numpy(twin), rtol=0, atol=1e-9)
+        torch.testing.assert_close(
+            ball.gaussian_mass(x, gamma), torch.from_numpy(twin), rtol=0, atol=1e-9
+        )
 
 
 def test_masses_against_closed_forms():
@@ -164,12 +199,17 @@ def test_masses_against_sampling(name):
     x = truth.sample(40_000, seed=7)
     for region in SMALL_SETS:
         mass = truth.mass(region, n_nodes=2**15)
-        assert abs(mass - region.contains(x).double().mean().item()) < 5 * math.sqrt(mass * (1 - mass) / 40_000) + 1e-3
+        assert (
+            abs(mass - region.contains(x).double().mean().item())
+            < 5 * math.sqrt(mass * (1 - mass) / 40_000) + 1e-3
+        )
 
 
 def test_seeds_and_generators():
     truth = manifold("helix", "skewed")
-    assert torch.equal(truth.sample(5, seed=3), truth.sample(5, generator=torch.Generator().manual_seed(3)))
+    assert torch.equal(
+        truth.sample(5, seed=3), truth.sample(5, generator=torch.Generator().manual_seed(3))
+    )
     assert not torch.equal(truth.sample(5, seed=3), truth.sample(5, seed=4))
     assert truth.sample(5, seed=3).dtype == F64
     state = torch.random.get_rng_state()
@@ -188,7 +228,10 @@ def test_seeds_and_generators():
         (lambda: manifold("torus", major=0.2), "major > minor"),
         (lambda: manifold("helix").rotated(rotation=torch.ones(3, 3)), "orthogonal matrix"),
         (lambda: manifold("helix").sample(2, seed=1, generator=torch.Generator()), "got both"),
-        (lambda: Mixture([1.0, 0.0], [[0.0], [1.0]], [[[1.0]], [[1.0]]]), "weights: expected finite numbers > 0"),
+        (
+            lambda: Mixture([1.0, 0.0], [[0.0], [1.0]], [[[1.0]], [[1.0]]]),
+            "weights: expected finite numbers > 0",
+        ),
         (lambda: Mixture([1.0], [[0.0, 0.0]], [[[1.0, 0.5], [0.0, 1.0]]]), "lower triangular"),
         (lambda: manifolds.gaussian(2, covariance=torch.ones(2, 2)), "positive-definite"),
         (lambda: Ball([0.0], -1.0), "radius"),

@@ -22,7 +22,12 @@ def samples(n=23, m=31, k=3):
 
 
 def double_loop(x, y, skip):
-    pairs = [(a - b).square().sum().item() for i, a in enumerate(x) for j, b in enumerate(y) if not (skip and i == j)]
+    pairs = [
+        (a - b).square().sum().item()
+        for i, a in enumerate(x)
+        for j, b in enumerate(y)
+        if not (skip and i == j)
+    ]
     return np.array(pairs)
 
 
@@ -30,14 +35,17 @@ def imq_by_hand(squared, k):
     return sum(2 * k * s / (2 * k * s + squared) for s in (0.1, 0.2, 0.5, 1, 2, 5, 10))
 
 
-# ---- MMD and energy distance ---------------------------------------------------------------------------------------
+# ---- MMD and energy distance
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("block", [7, 512])
 def test_mmd_is_the_double_loop(block, monkeypatch):
     monkeypatch.setattr(metrics.distances, "BLOCK", block)
     x, y = samples()
-    xx, yy, xy = (imq_by_hand(double_loop(*p), 3).mean() for p in ((x, x, True), (y, y, True), (x, y, False)))
+    xx, yy, xy = (
+        imq_by_hand(double_loop(*p), 3).mean() for p in ((x, x, True), (y, y, True), (x, y, False))
+    )
     assert metrics.mmd2(x, y) == pytest.approx(xx + yy - 2 * xy, abs=1e-12)
 
 
@@ -45,21 +53,33 @@ def test_mmd_is_the_double_loop(block, monkeypatch):
 def test_energy_distance_is_the_double_loop(block, monkeypatch):
     monkeypatch.setattr(metrics.distances, "BLOCK", block)
     x, y = samples()
-    xx, yy, xy = (np.sqrt(double_loop(*p)).mean() for p in ((x, x, True), (y, y, True), (x, y, False)))
+    xx, yy, xy = (
+        np.sqrt(double_loop(*p)).mean() for p in ((x, x, True), (y, y, True), (x, y, False))
+    )
     assert metrics.energy_distance(x, y) == pytest.approx(2 * xy - xx - yy, abs=1e-9)
 
 
 @pytest.mark.parametrize("measure", [metrics.mmd2, metrics.energy_distance])
 def test_equal_distributions_are_at_distance_zero_without_bias(measure):
-    values = np.array([measure(normal(20, 2, seed=2 * s), normal(25, 2, seed=2 * s + 1)) for s in range(300)])
+    values = np.array(
+        [measure(normal(20, 2, seed=2 * s), normal(25, 2, seed=2 * s + 1)) for s in range(300)]
+    )
     assert abs(values.mean()) < 5 * values.std() / 300**0.5 and (values < 0).any()
 
 
 def test_mmd_takes_another_kernel():
     x, y = samples()
-    assert metrics.mmd2(x, y, lambda squared, dimension: squared / dimension) < 0  # −2/k ‖m_x − m_y‖², estimated
-    expected = -2 / 3 * ((x.mean(0) - y.mean(0)).square().sum() - x.var(0).sum() / 23 - y.var(0).sum() / 31)
-    assert metrics.mmd2(x, y, lambda squared, dimension: squared / dimension) == pytest.approx(expected.item())
+    assert (
+        metrics.mmd2(x, y, lambda squared, dimension: squared / dimension) < 0
+    )  # −2/k ‖m_x − m_y‖², estimated
+    expected = (
+        -2
+        / 3
+        * ((x.mean(0) - y.mean(0)).square().sum() - x.var(0).sum() / 23 - y.var(0).sum() / 31)
+    )
+    assert metrics.mmd2(x, y, lambda squared, dimension: squared / dimension) == pytest.approx(
+        expected.item()
+    )
 
 
 def test_the_kernel_is_its_formula():
@@ -68,7 +88,8 @@ def test_the_kernel_is_its_formula():
     torch.testing.assert_close(metrics.imq()(squared, 4), expected)
 
 
-# ---- Fréchet -------------------------------------------------------------------------------------------------------
+# ---- Fréchet -------------------------------------------------------------------------------------
+# ------------------
 
 
 @pytest.mark.filterwarnings("ignore:Matrix is")
@@ -77,7 +98,10 @@ def test_frechet_distance_is_that_of_scipys_root(k, constant):
     x, y = samples(200, 150, k)
     x[:, :constant] = 0  # a singular covariance, as dead features have
     y = y @ normal(k, k, seed=5)
-    (a, b), (m, n) = (np.cov(s.numpy().T).reshape(k, k) for s in (x, y)), (s.numpy().mean(0) for s in (x, y))
+    (a, b), (m, n) = (
+        (np.cov(s.numpy().T).reshape(k, k) for s in (x, y)),
+        (s.numpy().mean(0) for s in (x, y)),
+    )
     root = scipy.linalg.sqrtm(a @ b)
     expected = ((m - n) ** 2).sum() + np.trace(a) + np.trace(b) - 2 * np.trace(root).real
     assert metrics.frechet_distance(x, y) == pytest.approx(expected, rel=1e-6)
@@ -85,7 +109,9 @@ def test_frechet_distance_is_that_of_scipys_root(k, constant):
 
 def test_frechet_distance_of_known_gaussians():
     x = normal(50, 3)
-    assert metrics.frechet_distance(x, x + torch.tensor([3.0, 4.0, 0.0])) == pytest.approx(25, abs=1e-6)
+    assert metrics.frechet_distance(x, x + torch.tensor([3.0, 4.0, 0.0])) == pytest.approx(
+        25, abs=1e-6
+    )
     scaled = metrics.frechet_distance(x, 3 * (x - x.mean(0)) + x.mean(0))
     assert scaled == pytest.approx(4 * x.var(0).sum().item())  # (3σ − σ)² for every direction
 
@@ -96,7 +122,8 @@ def test_frechet_distance_of_fewer_rows_than_features():
     assert metrics.frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
 
 
-# ---- spectra and dimensions ----------------------------------------------------------------------------------------
+# ---- spectra and dimensions
+# ----------------------------------------------------------------------------------------
 
 
 def test_singular_values_are_those_of_the_second_moment():
@@ -111,7 +138,10 @@ def test_singular_values_of_a_standard_normal_are_near_one():
 
 def test_active_dims_count_small_eigenvalues():
     eigenvalues = torch.tensor([[0.01, 0.02, 0.99], [0.01, 0.6, 1.0], [0.01, 0.3, 0.9]])
-    assert metrics.active_dims(eigenvalues) == 2 and metrics.active_dims(eigenvalues.numpy(), threshold=0.95) == 2
+    assert (
+        metrics.active_dims(eigenvalues) == 2
+        and metrics.active_dims(eigenvalues.numpy(), threshold=0.95) == 2
+    )
     assert metrics.active_dims(eigenvalues, threshold=0.015) == 1
     with pytest.raises(ValueError, match="threshold: expected a number between 0 and 1, got 0"):
         metrics.active_dims(eigenvalues, threshold=0)
@@ -119,14 +149,19 @@ def test_active_dims_count_small_eigenvalues():
 
 def test_mean_squared_error_is_a_mean_over_everything():
     x, y = normal(6, 4), normal(6, 4, seed=1)
-    expected = np.mean([(a - b) ** 2 for a, b in zip(x.ravel().tolist(), y.ravel().tolist(), strict=True)])
+    expected = np.mean(
+        [(a - b) ** 2 for a, b in zip(x.ravel().tolist(), y.ravel().tolist(), strict=True)]
+    )
     assert metrics.mean_squared_error(x, y) == pytest.approx(expected)
     assert metrics.mean_squared_error(x.numpy(), y.numpy()) == pytest.approx(expected)
-    with pytest.raises(ValueError, match=r"expected two samples of one shape, got \(6, 4\) and \(6, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"expected two samples of one shape, got \(6, 4\) and \(6, 1\)"
+    ):
         metrics.mean_squared_error(x, y[:, :1])
 
 
-# ---- doors ---------------------------------------------------------------------------------------------------------
+# ---- doors ---------------------------------------------------------------------------------------
+# ------------------
 
 
 def test_arrays_and_tensors_and_images_are_welcome():
@@ -145,13 +180,16 @@ def test_arrays_and_tensors_and_images_are_welcome():
         (torch.zeros(5, 2), "expected samples of one dimension, got 2 and 3"),
     ],
 )
-@pytest.mark.parametrize("measure", [metrics.mmd2, metrics.energy_distance, metrics.frechet_distance])
+@pytest.mark.parametrize(
+    "measure", [metrics.mmd2, metrics.energy_distance, metrics.frechet_distance]
+)
 def test_bad_samples_are_answered(measure, x, message):
     with pytest.raises(ValueError, match=message):
         measure(x, torch.zeros(5, 3))
 
 
-# ---- sliced Wasserstein --------------------------------------------------------------------------------------------
+# ---- sliced Wasserstein
+# --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("n", "m"), [(23, 31), (30, 30), (6, 18)])
@@ -160,17 +198,24 @@ def test_sliced_wasserstein_is_scipys_distance_along_each_direction(n, m):
     theta = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     theta /= theta.norm(dim=0)
     by_scipy = [scipy.stats.wasserstein_distance(x @ t, y @ t) for t in theta.T]
-    assert metrics.sliced_wasserstein(x, y, 5, p=1, seed=4) == pytest.approx(np.mean(by_scipy), rel=1e-12)
+    assert metrics.sliced_wasserstein(x, y, 5, p=1, seed=4) == pytest.approx(
+        np.mean(by_scipy), rel=1e-12
+    )
 
 
 def test_sliced_wasserstein_of_squares_is_that_of_the_best_matching():
     x, y = samples(12, 18)
-    x, y = x.repeat_interleave(3, 0), y.repeat_interleave(2, 0)  # 36 rows each: the same two samples
+    x, y = (
+        x.repeat_interleave(3, 0),
+        y.repeat_interleave(2, 0),
+    )  # 36 rows each: the same two samples
     theta = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     theta /= theta.norm(dim=0)
     costs = [(x @ t)[:, None].sub(y @ t).square().numpy() for t in theta.T]
     best = [cost[scipy.optimize.linear_sum_assignment(cost)].mean() for cost in costs]
-    assert metrics.sliced_wasserstein(x[::3], y[::2], 4) == pytest.approx(math.sqrt(np.mean(best)), rel=1e-10)
+    assert metrics.sliced_wasserstein(x[::3], y[::2], 4) == pytest.approx(
+        math.sqrt(np.mean(best)), rel=1e-10
+    )
 
 
 def test_sliced_wasserstein_of_a_shift_has_a_closed_form():
@@ -186,7 +231,8 @@ def test_sliced_wasserstein_names_a_bad_setting(settings):
         metrics.sliced_wasserstein(*samples(), **settings)
 
 
-# ---- what torchmetrics measures ------------------------------------------------------------------------------------
+# ---- what torchmetrics measures
+# ------------------------------------------------------------------------------------
 
 
 def test_kernel_distance_is_its_formula():
@@ -197,9 +243,15 @@ def test_kernel_distance_is_its_formula():
     pairs = 40 * 39
     expected = (xx.sum() - xx.trace()) / pairs + (yy.sum() - yy.trace()) / pairs - 2 * xy.mean()
     mean, spread = metrics.kernel_distance(x, y, n_subsets=3)
-    assert mean == pytest.approx(expected.item(), rel=1e-5) and spread < 1e-5  # every subset is the whole
-    assert metrics.kernel_distance(x, y, 3, 20, seed=1) == metrics.kernel_distance(x, y, 3, 20, seed=1)
-    assert metrics.kernel_distance(x, y, 3, 20, seed=1) != metrics.kernel_distance(x, y, 3, 20, seed=2)
+    assert (
+        mean == pytest.approx(expected.item(), rel=1e-5) and spread < 1e-5
+    )  # every subset is the whole
+    assert metrics.kernel_distance(x, y, 3, 20, seed=1) == metrics.kernel_distance(
+        x, y, 3, 20, seed=1
+    )
+    assert metrics.kernel_distance(x, y, 3, 20, seed=1) != metrics.kernel_distance(
+        x, y, 3, 20, seed=2
+    )
 
 
 def test_inception_score_is_its_formula():
@@ -208,8 +260,12 @@ def test_inception_score_is_its_formula():
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(7)
         halves = logits[torch.randperm(50)].softmax(1).chunk(2)
-    expected = np.mean([(p * (p.log() - p.mean(0).log())).sum(1).mean().exp().item() for p in halves])
-    assert metrics.inception_score(logits, n_splits=2, seed=7)[0] == pytest.approx(expected, rel=1e-6)
+    expected = np.mean(
+        [(p * (p.log() - p.mean(0).log())).sum(1).mean().exp().item() for p in halves]
+    )
+    assert metrics.inception_score(logits, n_splits=2, seed=7)[0] == pytest.approx(
+        expected, rel=1e-6
+    )
     sure = 50 * torch.eye(4).repeat(500, 1)
     assert metrics.inception_score(sure, n_splits=2)[0] == pytest.approx(4, rel=0.01)
     with pytest.raises(ValueError, match="n_splits: expected at least 2"):
@@ -222,7 +278,8 @@ def test_measures_of_the_extra_say_what_to_install(monkeypatch):
         metrics.kernel_distance(normal(5, 2), normal(5, 2))
 
 
-# ---- eigenvalues and directions ------------------------------------------------------------------------------------
+# ---- eigenvalues and directions
+# ------------------------------------------------------------------------------------
 
 
 def test_eigenvalue_counts_are_a_histogram():
@@ -252,11 +309,23 @@ def test_rank_correlation_is_that_of_ranks():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: metrics.rank_correlation([1, 2], [3, 3]), "rank correlation of a constant is not defined"),
+        (
+            lambda: metrics.rank_correlation([1, 2], [3, 3]),
+            "rank correlation of a constant is not defined",
+        ),
         (lambda: metrics.rank_correlation([1, 2], [3]), "two lists of equal length"),
-        (lambda: metrics.direction_variance(lambda z: z, torch.zeros(2, 3), torch.eye(2)), "rows of 3 numbers"),
-        (lambda: metrics.direction_variance(lambda z: z, torch.zeros(2, 3), n_draws=1), "at least 2"),
-        (lambda: metrics.direction_variance(lambda z: z, torch.zeros(3)), r"expected codes \(n, κ\)"),
+        (
+            lambda: metrics.direction_variance(lambda z: z, torch.zeros(2, 3), torch.eye(2)),
+            "rows of 3 numbers",
+        ),
+        (
+            lambda: metrics.direction_variance(lambda z: z, torch.zeros(2, 3), n_draws=1),
+            "at least 2",
+        ),
+        (
+            lambda: metrics.direction_variance(lambda z: z, torch.zeros(3)),
+            r"expected codes \(n, κ\)",
+        ),
     ],
 )
 def test_bad_arguments_are_answered(call, message):

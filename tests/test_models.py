@@ -1,4 +1,6 @@
-"""One class, four choices: the objective is the papers' sum, and a model survives every way of moving it."""
+"""One class, four choices: the objective is the papers' sum, and a model survives every way of
+moving it.
+"""
 
 import copy
 import json
@@ -22,13 +24,20 @@ CATALOGUE = {
     "ae": lambda: models.ae(networks.mlp(6, 3, (8,))),
     "cv-vae": lambda: Autoencoder(networks.mlp(6, 3, (8,)), posteriors.ConstantGaussian),
     "rae": lambda: Autoencoder(
-        networks.mlp(6, 3, (8,)), posteriors.PointHead, likelihoods.Gaussian(1.0), regularizers.SquaredNorm(0.1)
+        networks.mlp(6, 3, (8,)),
+        posteriors.PointHead,
+        likelihoods.Gaussian(1.0),
+        regularizers.SquaredNorm(0.1),
     ),
     "infogan": lambda: models.vae(networks.infogan(1, 8, 3)),
     "resnet": lambda: models.vae(networks.resnet(1, 8, 3, 2, base=2)),
     "wae networks": lambda: models.ae(networks.wae(1, 8, 3, base=2)),
-    "flow": lambda: models.vae_flow(networks.mlp(6, 3, (8,)), transforms=2, hidden=(8,), n_context=4),
-    "flow, infogan": lambda: models.vae_flow(networks.infogan(1, 8, 3), transforms=1, hidden=(8,), n_context=4),
+    "flow": lambda: models.vae_flow(
+        networks.mlp(6, 3, (8,)), transforms=2, hidden=(8,), n_context=4
+    ),
+    "flow, infogan": lambda: models.vae_flow(
+        networks.infogan(1, 8, 3), transforms=1, hidden=(8,), n_context=4
+    ),
     "wae-mmd": lambda: models.wae_mmd(networks.mlp(6, 3, (8,))),
     "wae-gan": lambda: models.wae_gan(networks.mlp(6, 3, (8,)), hidden=(8, 8)),
     "fused": lambda: models.fused_vae(networks.infogan(1, 8, 3), hidden=(8,)),
@@ -44,7 +53,9 @@ def make(name):
 
 
 def images(model, n=5, dtype=torch.float32):
-    return torch.rand(n, *model.image_shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    return torch.rand(
+        n, *model.image_shape, generator=torch.Generator().manual_seed(0), dtype=dtype
+    )
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -125,11 +136,14 @@ def test_wae_counts_squared_errors():
     torch.testing.assert_close(model.loss_terms(x).nll - 3 * math.log(math.pi), errors)
 
 
-# ---- moving a model ------------------------------------------------------------------------------------------------
+# ---- moving a model
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-@pytest.mark.parametrize("move", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["copy", "pickle"])
+@pytest.mark.parametrize(
+    "move", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["copy", "pickle"]
+)
 def test_a_moved_model_is_the_same_model(name, move):
     model = make(name).train(False)
     before = torch.get_rng_state()
@@ -148,9 +162,14 @@ def test_a_saved_model_is_the_same_model(name, tmp_path):
     checkpoints.save(tmp_path / "run", model, density)
     again = checkpoints.load(tmp_path / "run")
     assert json.dumps(again.model.spec()) == json.dumps(model.spec()) and not again.model.training
-    assert torch.equal(again.model.reconstruct(x), model.reconstruct(x)) and again.model.gamma == model.gamma
+    assert (
+        torch.equal(again.model.reconstruct(x), model.reconstruct(x))
+        and again.model.gamma == model.gamma
+    )
     assert torch.equal(again.sample(3), model.images(density.sample(3)))
-    terms, expected = (m.loss_terms(x, torch.Generator().manual_seed(0)) for m in (again.model, model))
+    terms, expected = (
+        m.loss_terms(x, torch.Generator().manual_seed(0)) for m in (again.model, model)
+    )
     assert torch.equal(terms.nll, expected.nll) and torch.equal(terms.latent, expected.latent)
 
 
@@ -183,7 +202,8 @@ def test_unknown_parts_are_refused(part, name, message):
         models.from_spec(spec)
 
 
-# ---- codes and images ----------------------------------------------------------------------------------------------
+# ---- codes and images
+# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["vae", "vae, full", "infogan"])
@@ -206,16 +226,22 @@ def test_evaluation_leaves_the_mode_and_the_statistics_as_they_were():
 
 def test_inputs_are_checked():
     model = make("vae")
-    with pytest.raises(ValueError, match=r"expected shape \(n, 6\), as the network was built for, got \(2, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"expected shape \(n, 6\), as the network was built for, got \(2, 5\)"
+    ):
         model.codes(torch.zeros(2, 5))
-    with pytest.raises(TypeError, match=r"expected floating-point values, got torch\.uint8; .* pass x / 255"):
+    with pytest.raises(
+        TypeError, match=r"expected floating-point values, got torch\.uint8; .* pass x / 255"
+    ):
         model.codes(torch.zeros(2, 6, dtype=torch.uint8))
     with pytest.raises(ValueError, match=r"codes: expected shape \(n, 3\), got \(2, 4\)"):
         model.images(torch.zeros(2, 4))
 
 
 def test_cross_entropy_wants_a_sigmoid():
-    with pytest.raises(ValueError, match=r'cross-entropy needs outputs in .* build the mlp with output="sigmoid"'):
+    with pytest.raises(
+        ValueError, match=r'cross-entropy needs outputs in .* build the mlp with output="sigmoid"'
+    ):
         models.ce_vae(networks.mlp(6, 3))
 
 

@@ -22,10 +22,13 @@ def net():
         return infogan(1, 28, latent_dim=64)
 
 
-# ---- infogan -------------------------------------------------------------------------------------------------------
+# ---- infogan -------------------------------------------------------------------------------------
+# ------------------
 
 
-@pytest.mark.parametrize(("channels", "side", "millions"), [(1, 28, 13.33), (3, 32, 17.27), (3, 64, 67.68)])
+@pytest.mark.parametrize(
+    ("channels", "side", "millions"), [(1, 28, 13.33), (3, 32, 17.27), (3, 64, 67.68)]
+)
 def test_parameter_counts_are_the_papers(channels, side, millions):
     with torch.device("meta"):
         nets = infogan(channels, side, latent_dim=64)
@@ -34,14 +37,25 @@ def test_parameter_counts_are_the_papers(channels, side, millions):
 
 
 def test_encoder_is_the_table(net):
-    kinds = [type(m).__mro__[1] if "Parametrized" in type(m).__name__ else type(m) for m in net.encoder]
+    kinds = [
+        type(m).__mro__[1] if "Parametrized" in type(m).__name__ else type(m) for m in net.encoder
+    ]
     assert kinds == [
-        nn.Conv2d, nn.LeakyReLU, nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU, nn.Flatten,
-        nn.Linear, nn.BatchNorm1d, nn.LeakyReLU,
-    ]  # fmt: skip
+        nn.Conv2d,
+        nn.LeakyReLU,
+        nn.Conv2d,
+        nn.BatchNorm2d,
+        nn.LeakyReLU,
+        nn.Flatten,
+        nn.Linear,
+        nn.BatchNorm1d,
+        nn.LeakyReLU,
+    ]
     convolutions = [m for m in net.encoder if isinstance(m, nn.Conv2d)]
     assert [(m.in_channels, m.out_channels) for m in convolutions] == [(1, 64), (64, 128)]
-    assert all((m.kernel_size, m.stride, m.padding) == ((4, 4), (2, 2), (1, 1)) for m in convolutions)
+    assert all(
+        (m.kernel_size, m.stride, m.padding) == ((4, 4), (2, 2), (1, 1)) for m in convolutions
+    )
     dense = next(m for m in net.encoder if isinstance(m, nn.Linear))
     assert (dense.in_features, dense.out_features) == (128 * 7 * 7, 1024)
     assert all(m.negative_slope == 0.2 for m in net.encoder if isinstance(m, nn.LeakyReLU))
@@ -49,9 +63,19 @@ def test_encoder_is_the_table(net):
 
 def test_decoder_is_the_table(net):
     assert [type(m) for m in net.decoder] == [
-        nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Unflatten,
-        nn.ConvTranspose2d, nn.BatchNorm2d, nn.ReLU, nn.ConvTranspose2d, nn.Sigmoid,
-    ]  # fmt: skip
+        nn.Linear,
+        nn.BatchNorm1d,
+        nn.ReLU,
+        nn.Linear,
+        nn.BatchNorm1d,
+        nn.ReLU,
+        nn.Unflatten,
+        nn.ConvTranspose2d,
+        nn.BatchNorm2d,
+        nn.ReLU,
+        nn.ConvTranspose2d,
+        nn.Sigmoid,
+    ]
     sizes = [(m.in_features, m.out_features) for m in net.decoder if isinstance(m, nn.Linear)]
     assert sizes == [(64, 1024), (1024, 128 * 7 * 7)]
     up = [m for m in net.decoder if isinstance(m, nn.ConvTranspose2d)]
@@ -69,8 +93,15 @@ def test_sides_halve_twice_and_come_back(net):
 
 
 def test_batch_normalisation_has_the_papers_constants(net):
-    layers = [m for half in (net.encoder, net.decoder) for m in half if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
-    assert len(layers) == 5 and all((m.eps, m.momentum, m.affine) == (1e-5, 0.001, True) for m in layers)
+    layers = [
+        m
+        for half in (net.encoder, net.decoder)
+        for m in half
+        if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))
+    ]
+    assert len(layers) == 5 and all(
+        (m.eps, m.momentum, m.affine) == (1e-5, 0.001, True) for m in layers
+    )
     assert infogan(1, 8, 2, bn_momentum=0.05).decoder[1].momentum == 0.05
 
 
@@ -97,7 +128,11 @@ def test_first_weights_have_the_papers_spread():
     for layer in [*net.encoder, *net.decoder]:
         if not isinstance(layer, (nn.Conv2d, nn.Linear, nn.ConvTranspose2d)):
             continue
-        weight = layer.parametrizations.weight.original if hasattr(layer, "parametrizations") else layer.weight
+        weight = (
+            layer.parametrizations.weight.original
+            if hasattr(layer, "parametrizations")
+            else layer.weight
+        )
         is_cut = isinstance(layer, nn.Conv2d)
         spread, n = (cut if is_cut else 0.02), weight.numel()
         assert weight.std().item() == pytest.approx(spread, rel=5 / math.sqrt(2 * n))
@@ -109,7 +144,11 @@ def test_first_weights_have_the_papers_spread():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((1, 30), ValueError, "side: the infogan networks halve the image twice; expected a multiple of 4, got 30"),
+        (
+            (1, 30),
+            ValueError,
+            "side: the infogan networks halve the image twice; expected a multiple of 4, got 30",
+        ),
         ((0, 28), ValueError, "channels: expected a whole number ≥ 1, got 0"),
         ((1, 28, 0), ValueError, "latent_dim: expected a whole number ≥ 1, got 0"),
         ((1, 28, 2.5), TypeError, r"latent_dim: expected a whole number ≥ 1, got 2.5 \(float\)"),
@@ -121,11 +160,14 @@ def test_infogan_says_what_it_expected(arguments, error, message):
         infogan(*arguments)
 
 
-# ---- TensorFlow's SAME padding --------------------------------------------------------------------------------------
+# ---- TensorFlow's SAME padding
+# --------------------------------------------------------------------------------------
 
 
 def same_by_hand(x, weight, stride):
-    """conv2d of TensorFlow with SAME padding, pixel by pixel: x (n_in, s, s), weight (n_out, n_in, k, k)."""
+    """conv2d of TensorFlow with SAME padding, pixel by pixel: x (n_in, s, s), weight (n_out, n_in,
+    k, k).
+    """
     s, k = x.shape[-1], weight.shape[-1]
     out = -(-s // stride)
     before = max((out - 1) * stride + k - s, 0) // 2
@@ -167,7 +209,8 @@ def test_transposed_convolutions_are_their_transposes(side, kernel, stride):
     assert (up * x).sum() == pytest.approx((y * same_by_hand(x, weight, stride)).sum(), abs=1e-10)
 
 
-# ---- wae -----------------------------------------------------------------------------------------------------------
+# ---- wae -----------------------------------------------------------------------------------------
+# ------------------
 
 
 def sizes_of(sequence, x):
@@ -186,20 +229,36 @@ def test_wae_has_the_tables_parameters(first_stride, flat):
     w, bn = [3, 128, 256, 512, 1024], 2 * (128 + 256 + 512 + 1024)
     encoder = sum(25 * a * b + b for a, b in zip(w, w[1:])) + bn  # noqa: B905, RUF007
     decoder = 65 * 65536 + sum(25 * a * b + a for a, b in zip(w, w[1:])) + 2 * (128 + 256 + 512)  # noqa: B905, RUF007
-    assert (parameters(nets.encoder), parameters(nets.decoder), nets.n_features) == (encoder, decoder, flat)
+    assert (parameters(nets.encoder), parameters(nets.decoder), nets.n_features) == (
+        encoder,
+        decoder,
+        flat,
+    )
 
 
 def test_wae_layers_have_the_tables_sizes():
     nets = wae(1, 16, 3, base=4)
-    assert sizes_of(nets.encoder, torch.zeros(1, 1, 16, 16)) == [(4, 16, 16), (8, 8, 8), (16, 4, 4), (32, 2, 2)]
-    assert sizes_of(nets.decoder, torch.zeros(1, 3)) == [(128,), (16, 4, 4), (8, 8, 8), (4, 16, 16), (1, 16, 16)]
+    assert sizes_of(nets.encoder, torch.zeros(1, 1, 16, 16)) == [
+        (4, 16, 16),
+        (8, 8, 8),
+        (16, 4, 4),
+        (32, 2, 2),
+    ]
+    assert sizes_of(nets.decoder, torch.zeros(1, 3)) == [
+        (128,),
+        (16, 4, 4),
+        (8, 8, 8),
+        (4, 16, 16),
+        (1, 16, 16),
+    ]
     kinds = [type(m) for m in nets.decoder]
     assert kinds[:3] == [nn.Linear, nn.ReLU, nn.Unflatten] and kinds[-1] == nn.Sigmoid
     assert sum(isinstance(m, nn.BatchNorm2d) for m in nets.decoder) == 3
     assert sizes_of(wae(1, 16, 3, 2, base=4).encoder, torch.zeros(1, 1, 16, 16))[-1] == (32, 1, 1)
 
 
-# ---- resnet --------------------------------------------------------------------------------------------------------
+# ---- resnet --------------------------------------------------------------------------------------
+# ------------------
 
 
 def resnet_by_hand(c, sides, n_scales, k, base, blocks, pool):
@@ -227,16 +286,27 @@ def resnet_by_hand(c, sides, n_scales, k, base, blocks, pool):
 
 @pytest.mark.parametrize(
     ("c", "sides", "n_scales", "first"),
-    [(1, (28, 14, 7, 4, 2), 3, 2048), (3, (32, 16, 8, 4, 2), 3, 2048), (3, (64, 32, 16, 8, 4, 2), 4, 4096)],
+    [
+        (1, (28, 14, 7, 4, 2), 3, 2048),
+        (3, (32, 16, 8, 4, 2), 3, 2048),
+        (3, (64, 32, 16, 8, 4, 2), 4, 4096),
+    ],
 )
 @pytest.mark.parametrize("coded", [False, True], ids=["text", "code"])
 def test_resnet_has_the_tables_parameters(c, sides, n_scales, first, coded):
     arguments = {"base": 16, "blocks": 1, "pool": True} if coded else {}
     with torch.device("meta"):
         nets = resnet(c, sides[0], 64, **arguments)
-    expected = resnet_by_hand(c, sides, n_scales, 64, **({"base": 32, "blocks": 2, "pool": False} | arguments))
-    assert (parameters(nets.encoder), parameters(nets.decoder)) == expected and nets.n_features == 512
-    assert nets.decoder[0].out_features == (first // 2 if coded else first)  # 4096 for CelebA, 2048 for the others
+    expected = resnet_by_hand(
+        c, sides, n_scales, 64, **({"base": 32, "blocks": 2, "pool": False} | arguments)
+    )
+    assert (
+        parameters(nets.encoder),
+        parameters(nets.decoder),
+    ) == expected and nets.n_features == 512
+    assert nets.decoder[0].out_features == (
+        first // 2 if coded else first
+    )  # 4096 for CelebA, 2048 for the others
 
 
 def test_resnet_halves_28_as_the_convolution_does_and_comes_back():
@@ -254,7 +324,9 @@ def test_a_residual_block_adds_its_shortcut():
         block = resnet(1, 8, 2, n_scales=2, base=3).encoder[1][0].eval()
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     kinds = [type(m) for m in block.body]
-    assert kinds == 2 * [nn.BatchNorm2d, nn.ReLU, nn.Conv2d] and isinstance(block.shortcut, nn.Conv2d)
+    assert kinds == 2 * [nn.BatchNorm2d, nn.ReLU, nn.Conv2d] and isinstance(
+        block.shortcut, nn.Conv2d
+    )
     torch.testing.assert_close(block(x), block.body(x) + block.shortcut(x))
     block.body[5].weight.data.zero_()
     torch.testing.assert_close(block(x), block.shortcut(x))
@@ -263,13 +335,22 @@ def test_a_residual_block_adds_its_shortcut():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: wae(3, 60), "side: the wae networks with first_stride=1 want a multiple of 8, got 60"),
+        (
+            lambda: wae(3, 60),
+            "side: the wae networks with first_stride=1 want a multiple of 8, got 60",
+        ),
         (lambda: wae(3, 24, first_stride=2), "first_stride=2 want a multiple of 16, got 24"),
         (lambda: wae(3, 64, first_stride=3), "first_stride: expected 1 or 2, got 3"),
         (lambda: wae(3, 64, base=0), "base: expected a whole number ≥ 1, got 0"),
         (lambda: wae(3, 64, bn_momentum=2), r"bn_momentum: expected a number in \(0, 1\], got 2"),
-        (lambda: resnet(3, 3), "a resnet of 3 scales wants images of at least 5 pixels a side, got 3"),
-        (lambda: resnet(3, 16, n_scales=9), "a resnet of 9 scales wants images of at least 257 pixels a side, got 16"),
+        (
+            lambda: resnet(3, 3),
+            "a resnet of 3 scales wants images of at least 5 pixels a side, got 3",
+        ),
+        (
+            lambda: resnet(3, 16, n_scales=9),
+            "a resnet of 9 scales wants images of at least 257 pixels a side, got 16",
+        ),
         (lambda: resnet(3, 32, blocks=0), "blocks: expected a whole number ≥ 1, got 0"),
     ],
 )
@@ -278,7 +359,8 @@ def test_wae_and_resnet_say_what_they_expected(make, message):
         make()
 
 
-# ---- mlp -----------------------------------------------------------------------------------------------------------
+# ---- mlp -----------------------------------------------------------------------------------------
+# ------------------
 
 
 def test_mlp_concatenates_its_input_to_its_last_hidden_layer():
@@ -297,7 +379,9 @@ def test_mlp_concatenates_its_input_to_its_last_hidden_layer():
 def test_mlp_starts_with_glorot_weights_and_zero_biases():
     with seeded(0):
         net = mlp(40, latent_dim=8, hidden=(200, 100))
-    layers = [m for half in (net.encoder, net.decoder) for m in half.modules() if isinstance(m, nn.Linear)]
+    layers = [
+        m for half in (net.encoder, net.decoder) for m in half.modules() if isinstance(m, nn.Linear)
+    ]
     assert len(layers) == 5
     for layer in layers:
         bound = math.sqrt(6 / (layer.in_features + layer.out_features))
@@ -330,8 +414,13 @@ def test_fused_has_the_parameters_of_two_stages_less_the_noise_between_them():
         two = models.vae(first, gamma=1.0)
         second = densities.SecondStage()
         second.latent_dim = 64
-        both, one = parameters(two) + parameters(second._new(0)), parameters(models.vae(fused(infogan(1, 28, 64))))
-    assert both - one == 64 * 1024 + 64  # the layer that reads σ, and nothing else: each stage's log γ but one
+        both, one = (
+            parameters(two) + parameters(second._new(0)),
+            parameters(models.vae(fused(infogan(1, 28, 64)))),
+        )
+    assert (
+        both - one == 64 * 1024 + 64
+    )  # the layer that reads σ, and nothing else: each stage's log γ but one
 
 
 def test_mlp_output_can_be_a_sigmoid():
@@ -348,7 +437,10 @@ def test_mlp_output_can_be_a_sigmoid():
         ({"latent_dim": 0}, "latent_dim: expected a whole number ≥ 1, got 0"),
         ({"hidden": ()}, "hidden: expected the width of at least one hidden layer, got none"),
         ({"hidden": (3, -1)}, "hidden: expected a whole number ≥ 1, got -1"),
-        ({"activation": "rellu"}, "activation: expected one of .* got 'rellu'; did you mean 'relu'"),
+        (
+            {"activation": "rellu"},
+            "activation: expected one of .* got 'rellu'; did you mean 'relu'",
+        ),
         ({"output": "sigmoidal"}, "output: expected one of .* did you mean 'sigmoid'"),
     ],
 )
@@ -358,11 +450,15 @@ def test_mlp_says_what_it_expected(arguments, message):
 
 
 def test_sizes_may_be_numpys_and_the_spec_is_plain():
-    specs = mlp(np.int64(3), np.int32(2), np.array([4, 5])).spec, infogan(np.int64(1), np.int64(8), np.int64(2)).spec
+    specs = (
+        mlp(np.int64(3), np.int32(2), np.array([4, 5])).spec,
+        infogan(np.int64(1), np.int64(8), np.int64(2)).spec,
+    )
     assert json.loads(json.dumps(specs))[0]["hidden"] == [4, 5]
 
 
-# ---- seeds ---------------------------------------------------------------------------------------------------------
+# ---- seeds ---------------------------------------------------------------------------------------
+# ------------------
 
 
 def weights(seed, make):
@@ -393,5 +489,8 @@ def test_weights_follow_from_the_seed_alone(make):
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 0.5, None])
 def test_a_seed_is_a_whole_number(seed):
-    with pytest.raises(ValueError, match="seed: expected a whole number from 0 to 2³² − 1, got"), networks.seeded(seed):
+    with (
+        pytest.raises(ValueError, match="seed: expected a whole number from 0 to 2³² − 1, got"),
+        networks.seeded(seed),
+    ):
         pass

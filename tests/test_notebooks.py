@@ -15,9 +15,19 @@ from vaelab.notebooks.rules import word_count
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("src/[0-9][0-9]_*.py"))
 COPIES = sorted([*FOLDER.glob("[0-9][0-9]_*.ipynb"), *FOLDER.glob("solutions/[0-9][0-9]_*.ipynb")])
-LONG = ("04", "05", "06", "07", "08", "11", "12")  # half a minute and more: make test-notebooks runs them
+LONG = (
+    "04",
+    "05",
+    "06",
+    "07",
+    "08",
+    "11",
+    "12",
+)  # half a minute and more: make test-notebooks runs them
 BUILT = [
-    pytest.param(path, marks=[pytest.mark.long] if path.parent != FOLDER or path.stem[:2] in LONG else [])
+    pytest.param(
+        path, marks=[pytest.mark.long] if path.parent != FOLDER or path.stem[:2] in LONG else []
+    )
     for path in COPIES
 ]
 
@@ -58,7 +68,8 @@ plt.gcf().number
 """
 
 
-# ---- the course ----------------------------------------------------------------------------------------------------
+# ---- the course ----------------------------------------------------------------------------------
+# ------------------
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -78,13 +89,37 @@ def test_a_notebook_prints_again_what_it_stores(notebook):
 
 
 def nbval(notebook, root):
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "300"]
-    command += ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", root, "--color", "no", notebook]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | {"VAELAB_PROFILE": "quick"}
-    return subprocess.run(command, cwd=root, env=environment, text=True, capture_output=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--nbval",
+        "--nbval-current-env",
+        "--nbval-cell-timeout",
+        "300",
+    ]
+    command += [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "--rootdir",
+        root,
+        "--color",
+        "no",
+        notebook,
+    ]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} | {
+        "VAELAB_PROFILE": "quick"
+    }
+    return subprocess.run(
+        command, cwd=root, env=environment, text=True, capture_output=True, check=False
+    )
 
 
-# ---- the builder, on a tiny notebook -------------------------------------------------------------------------------
+# ---- the builder, on a tiny notebook
+# -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +185,9 @@ def test_a_figure_is_stored_with_a_palette_and_looks_the_same():
     drawn.putpixel((3, 4), (0, 0, 0, 0))
     buffer = io.BytesIO()
     drawn.save(buffer, "PNG")
-    small = base64.b64decode(notebooks.building._smaller(base64.b64encode(buffer.getvalue()).decode()))
+    small = base64.b64decode(
+        notebooks.building._smaller(base64.b64encode(buffer.getvalue()).decode())
+    )
     stored = Image.open(io.BytesIO(small))
     assert stored.mode == "P" and stored.size == drawn.size and len(small) < len(buffer.getvalue())
     shown = stored.convert("RGB")
@@ -193,10 +230,26 @@ def test_only_the_copy_that_changed_is_built(course):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("half(4)", "half(6)", "cell 4 ('print(\"noise\", file=sys.stderr)') differs from the source in its text"),
-        ("# # 01 · Tiny", "# # 01 · Large", "cell 1 ('# 01 · Large') differs from the source in its text"),
-        ('"nbval-ignore-output"]', '"nbval-skip"]', "differs from the source in its tags or metadata"),
-        ('alt="A line that', 'alt="A curve that', "cell 5 ('plt.plot([0, 1])') differs from the source in its tags"),
+        (
+            "half(4)",
+            "half(6)",
+            "cell 4 ('print(\"noise\", file=sys.stderr)') differs from the source in its text",
+        ),
+        (
+            "# # 01 · Tiny",
+            "# # 01 · Large",
+            "cell 1 ('# 01 · Large') differs from the source in its text",
+        ),
+        (
+            '"nbval-ignore-output"]',
+            '"nbval-skip"]',
+            "differs from the source in its tags or metadata",
+        ),
+        (
+            'alt="A line that',
+            'alt="A curve that',
+            "cell 5 ('plt.plot([0, 1])') differs from the source in its tags",
+        ),
         ("# %%\nplt.gcf().number\n", "", "cell 7 ('plt.gcf().number') stands in the copy only"),
         ("# %%\nplt.gcf()", "# %%\n1\n\n# %%\nplt.gcf()", "cell 7 ('1') stands in the source only"),
     ],
@@ -218,7 +271,9 @@ def test_drift_of_a_source_is_named(course, old, new, words):
         (lambda nb: nb.metadata.language_info.update(version="3.11"), "metadata differs"),
         (lambda nb: nb.cells[3].outputs[0].update(name="stderr"), "cell 4 holds stderr"),
         (
-            lambda nb: nb.cells[3].outputs.append(nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])),
+            lambda nb: nb.cells[3].outputs.append(
+                nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])
+            ),
             "cell 4 holds an error",
         ),
     ],
@@ -244,7 +299,9 @@ def test_a_cell_that_fails_leaves_the_copy_as_it_was(course):
     before = (course / "01_tiny.ipynb").read_bytes()
     edit(course, "return ...", "return 1 / 0")
     problems = notebooks.build(course, echo=lambda line: None)
-    assert problems == [f"{course / '01_tiny.ipynb'}: cell 4 raised ZeroDivisionError: division by zero"]
+    assert problems == [
+        f"{course / '01_tiny.ipynb'}: cell 4 raised ZeroDivisionError: division by zero"
+    ]
     assert (course / "01_tiny.ipynb").read_bytes() == before
     assert not list(course.rglob("*.part"))
 
@@ -256,7 +313,9 @@ def test_a_cell_that_hangs_is_stopped(course):
 
 
 def test_wrong_calls_say_what_was_expected(course, tmp_path):
-    with pytest.raises(ValueError, match="no notebook '01_tinny' among 01_tiny; did you mean '01_tiny'"):
+    with pytest.raises(
+        ValueError, match="no notebook '01_tinny' among 01_tiny; did you mean '01_tiny'"
+    ):
         notebooks.build(course, ["01_tinny"])
     with pytest.raises(notebooks.NotebookError, match="no notebook source in"):
         notebooks.build(tmp_path / "nowhere")
@@ -275,7 +334,8 @@ def test_nbval_turns_red_on_another_output(course):
     assert "1 failed, 5 passed" in run.stdout, run.stdout[-3000:]
 
 
-# ---- profile and rules ---------------------------------------------------------------------------------------------
+# ---- profile and rules
+# ---------------------------------------------------------------------------------------------
 
 
 def test_the_profile_chooses(monkeypatch):
@@ -290,26 +350,41 @@ def test_the_profile_chooses(monkeypatch):
 
 def write_course(folder, cells):
     """A notebook that keeps every rule, with `cells` in its middle."""
-    header = "\n".join(f"# | {label} | x |" for label in ("You will be able to", "You need", "Time", "Source"))
+    header = "\n".join(
+        f"# | {label} | x |" for label in ("You will be able to", "You need", "Time", "Source")
+    )
     prose = "# %% [markdown]\n# " + "word " * 75 + "\n\n# %%\nx = 1\n\n"
-    end = "\n#\n".join(f"# ## {title}" for title in ("Takeaways", "Where it breaks", "Next", "References"))
-    first = f"# %% [markdown]\n# # 01 · Title\n#\n{header}\n\n# %%\n# %matplotlib inline\nimport os\n\n"
+    end = "\n#\n".join(
+        f"# ## {title}" for title in ("Takeaways", "Where it breaks", "Next", "References")
+    )
+    first = (
+        f"# %% [markdown]\n# # 01 · Title\n#\n{header}\n\n# %%\n# %matplotlib inline\nimport os\n\n"
+    )
     source = folder / "01_rules.py"
     source.parent.mkdir(exist_ok=True)
     source.write_text(f"{first}{9 * prose}{cells}\n\n{9 * prose}# %% [markdown]\n{end}\n")
     return source
 
 
-SEEN = "\n\n# %% [markdown]\n# A paragraph on what is to be seen in the figure above, in ten words or more."
+SEEN = (
+    "\n\n# %% [markdown]\n# A paragraph on what is to be seen in the figure above, in ten "
+    "words or more."
+)
 FIGURE = '# %% alt="What is to be seen"\nplt.plot([1])\nplt.show()' + SEEN
-WIDGET = '# %% tags=["widget", "nbval-ignore-output"]\nwidgets.explore()\n\n# %% [markdown]\n# What do you see?'
+WIDGET = (
+    '# %% tags=["widget", "nbval-ignore-output"]\nwidgets.explore()\n\n# %% [markdown]\n# '
+    "What do you see?"
+)
 EXERCISE = (
-    '# %% tags=["stub"]\ndef f():\n    return ...\n\n# %% tags=["solution"]\ndef f():\n    return 1\n\n'
+    '# %% tags=["stub"]\ndef f():\n    return ...\n\n# %% tags=["solution"]\ndef f():\n    '
+    "return 1\n\n"
     '# %%\nexercises.check("01.1", f)'
 )
 
 
-@pytest.mark.parametrize("cells", ["", FIGURE, WIDGET, EXERCISE], ids=["nothing", "figure", "widget", "exercise"])
+@pytest.mark.parametrize(
+    "cells", ["", FIGURE, WIDGET, EXERCISE], ids=["nothing", "figure", "widget", "exercise"]
+)
 def test_what_keeps_the_rules_breaks_none(tmp_path, cells):
     assert notebooks.rules(write_course(tmp_path / "src", cells)) == []
 

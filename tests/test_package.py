@@ -1,4 +1,6 @@
-"""The house as drawn: who imports whom, what an import costs, and that every example in a docstring is true."""
+"""The house as drawn: who imports whom, what an import costs, and that every example in a docstring
+is true.
+"""
 
 import ast
 import doctest
@@ -55,13 +57,17 @@ def room(path):
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
+)
 def test_imports_go_down(path):
     if path == PACKAGE / "__init__.py":
         assert not list(rooms_imported(path, deep=True))
         return
     floor = {name: number for number, names in enumerate(FLOORS) for name in names}
-    assert room(path) in floor, f"{room(path)} stands on no floor of this test; add it to the drawing"
+    assert room(path) in floor, (
+        f"{room(path)} stands on no floor of this test; add it to the drawing"
+    )
     for other in set(rooms_imported(path, deep=True)) - {room(path), "__version__"}:
         assert floor[other] < floor[room(path)], f"{room(path)} imports {other}"
 
@@ -75,12 +81,25 @@ def test_every_room_is_found_from_the_package():
         _ = vaelab.vea
 
 
-HEAVY = ("torch", "torchvision", "sklearn", "matplotlib", "seaborn", "tqdm", "safetensors", "scipy", "PIL", "numpy")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "sklearn",
+    "matplotlib",
+    "seaborn",
+    "tqdm",
+    "safetensors",
+    "scipy",
+    "PIL",
+    "numpy",
+)
 
 
 def imported_by(statement):
     code = f"import sys; {statement}; print([m for m in {HEAVY} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
+    )
     return ast.literal_eval(done.stdout)
 
 
@@ -106,12 +125,19 @@ def test_doctests(name):
 @pytest.mark.parametrize("name", [m for m in MODULES if m != "vaelab.__main__"])
 def test_every_public_thing_is_documented(name):
     module = importlib.import_module(name)
-    things = [t for t in vars(module).values() if getattr(t, "__module__", None) == name and callable(t)]
-    bare = [t.__qualname__ for t in things if not t.__name__.startswith("_") and not (t.__doc__ or "").strip()]
+    things = [
+        t for t in vars(module).values() if getattr(t, "__module__", None) == name and callable(t)
+    ]
+    bare = [
+        t.__qualname__
+        for t in things
+        if not t.__name__.startswith("_") and not (t.__doc__ or "").strip()
+    ]
     assert module.__doc__ and not bare
 
 
-# ---- what the package asks for -------------------------------------------------------------------------------------
+# ---- what the package asks for
+# -------------------------------------------------------------------------------------
 
 
 def requirement(text):
@@ -122,8 +148,13 @@ def requirement(text):
 def test_environment_and_pyproject_name_the_same_packages():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    named = [*project["dependencies"], *(r for group in project["optional-dependencies"].values() for r in group)]
-    packages = [line for line in environment["dependencies"] if isinstance(line, str) and line != "pip"]
+    named = [
+        *project["dependencies"],
+        *(r for group in project["optional-dependencies"].values() for r in group),
+    ]
+    packages = [
+        line for line in environment["dependencies"] if isinstance(line, str) and line != "pip"
+    ]
     conda = dict(map(requirement, packages))
     assert conda.pop("python") == project["requires-python"].removeprefix(">=")
     assert conda == dict(map(requirement, named))
@@ -137,6 +168,17 @@ def test_the_version_is_said_once():
 
 
 def test_ruff_has_nothing_to_say():
-    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", str(ROOT)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--no-cache",
+        "--output-format",
+        "concise",
+        str(ROOT),
+    ]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,6 @@
-"""The page: its steps equal the decoder's, its program equals them in a real browser, and it asks for nothing."""
+"""The page: its steps equal the decoder's, its program equals them in a real browser, and it asks
+for nothing.
+"""
 
 import functools
 import html
@@ -24,14 +26,18 @@ from vaelab.page.steps import n_products, to_int16
 
 
 class Odd(nn.Module):
-    """A decoder of every layer and function that the page knows and no network of the package has at once."""
+    """A decoder of every layer and function that the page knows and no network of the package has
+    at once.
+    """
 
     def __init__(self, latent_dim=3):
         super().__init__()
         self.dense, self.shift = nn.Linear(latent_dim, 4 * 9), nn.BatchNorm1d(36)
         self.norm, self.conv = nn.BatchNorm2d(4), nn.Conv2d(4, 4, (1, 3), padding="same")
         self.up, self.pad = nn.Upsample(scale_factor=2), nn.ZeroPad2d((1, 0, -1, 2))
-        self.last = nn.utils.parametrizations.spectral_norm(nn.ConvTranspose2d(8, 1, 5, 2, 2, output_padding=1))
+        self.last = nn.utils.parametrizations.spectral_norm(
+            nn.ConvTranspose2d(8, 1, 5, 2, 2, output_padding=1)
+        )
 
     def forward(self, z):
         x = self.norm(torch.tanh(self.shift(self.dense(z))).view(-1, 4, 3, 3))
@@ -43,7 +49,9 @@ class Odd(nn.Module):
 
 
 def with_statistics(module):
-    """Give batch normalisation running statistics that matter, as after training; evaluation mode."""
+    """Give batch normalisation running statistics that matter, as after training; evaluation
+    mode.
+    """
     generator = torch.Generator().manual_seed(5)
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -87,7 +95,9 @@ def images_for(shape, n=60):
     """Noise that stands in for a data set, with two classes, one of them named to do harm."""
     x = torch.rand(2 * n, *shape, generator=torch.Generator().manual_seed(6))
     y = torch.arange(2 * n) % 2
-    return Images("noise", x[:n], x[n:], y[:n], y[n:], ("<img src=x onerror=alert(1)>", "b"), "Noise.")
+    return Images(
+        "noise", x[:n], x[n:], y[:n], y[n:], ("<img src=x onerror=alert(1)>", "b"), "Noise."
+    )
 
 
 def second_stage(model, images):
@@ -113,7 +123,8 @@ def near(x, y, tolerance=1 / 255):
     return x.shape == y.shape and np.abs(x - y).max() <= tolerance
 
 
-# ---- steps ---------------------------------------------------------------------------------------------------------
+# ---- steps ---------------------------------------------------------------------------------------
+# ------------------
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -123,13 +134,19 @@ def test_steps_equal_the_decoder(name):
     with torch.no_grad():
         expected = nets.decoder(z)
     steps = page.plan(nets.decoder, nets.latent_dim)
-    assert torch.allclose(page.run(steps, z), expected, atol=2e-6 * max(1, expected.abs().max().item()))
+    assert torch.allclose(
+        page.run(steps, z), expected, atol=2e-6 * max(1, expected.abs().max().item())
+    )
     assert expected.flatten(1).std(0).max() > 1e-3  # the pixels depend on the code
 
 
 def test_batch_norm_goes_into_the_layer_before_unless_another_reads_it():
     assert "affine" not in [step["op"] for step in page.plan(pair("infogan").decoder, 5).steps]
-    assert [step["op"] for step in page.plan(pair("odd").decoder, 3).steps][:3] == ["dense", "tanh", "affine"]
+    assert [step["op"] for step in page.plan(pair("odd").decoder, 3).steps][:3] == [
+        "dense",
+        "tanh",
+        "affine",
+    ]
 
     class Shared(nn.Module):
         def __init__(self):
@@ -155,7 +172,9 @@ class Branches(nn.Module):
 UNKNOWN = {
     r"1 \(GroupNorm\)": nn.Sequential(nn.Linear(2, 4), nn.GroupNorm(2, 4)),
     r"body\.1 \(Softplus\)": nn.Sequential(),
-    r"1 \(Conv2d\) with groups": nn.Sequential(nn.Unflatten(1, (2, 1, 1)), nn.Conv2d(2, 2, 1, groups=2)),
+    r"1 \(Conv2d\) with groups": nn.Sequential(
+        nn.Unflatten(1, (2, 1, 1)), nn.Conv2d(2, 2, 1, groups=2)
+    ),
     "cannot be followed": nn.Sequential(nn.Linear(2, 2), Branches()),
 }
 UNKNOWN[r"body\.1 \(Softplus\)"].add_module("body", nn.Sequential(nn.Linear(2, 2), nn.Softplus()))
@@ -169,7 +188,10 @@ def test_a_layer_the_page_cannot_run_is_named(said):
 
 def test_products_are_counted():
     decoder = nn.Sequential(
-        nn.Linear(3, 8), nn.Unflatten(1, (2, 2, 2)), nn.ConvTranspose2d(2, 5, 4, 2, 1), nn.Conv2d(5, 1, 3, 1, 1)
+        nn.Linear(3, 8),
+        nn.Unflatten(1, (2, 2, 2)),
+        nn.ConvTranspose2d(2, 5, 4, 2, 1),
+        nn.Conv2d(5, 1, 3, 1, 1),
     )
     assert n_products(page.plan(decoder, 3)) == 3 * 8 + 4 * (2 * 5 * 16) + 16 * (5 * 9)
 
@@ -179,12 +201,15 @@ def test_int16_is_finer_than_float16():
     q, scales = to_int16(weight)
     error = (q * scales[:, None] - weight).abs()
     assert (error <= scales[:, None] * 0.502).all()
-    assert error.square().mean().sqrt() < (weight.half().float() - weight).square().mean().sqrt() / 3
+    assert (
+        error.square().mean().sqrt() < (weight.half().float() - weight).square().mean().sqrt() / 3
+    )
     assert to_int16(weight[0]) == (None, None)
     assert to_int16(torch.zeros(2, 2))[0].tolist() == [[0, 0], [0, 0]]
 
 
-# ---- contents ------------------------------------------------------------------------------------------------------
+# ---- contents ------------------------------------------------------------------------------------
+# ------------------
 
 
 def test_directions_are_axes_in_the_order_of_lambda():
@@ -200,7 +225,9 @@ def test_directions_of_a_full_covariance_are_its_eigenvectors():
     q = posteriors.FullNormal(torch.zeros(5, 3), s)
     found = directions(q)
     along = found.matrix @ q.covariance().mean(0) @ found.matrix.T
-    assert torch.allclose(along, torch.diag(found.values), atol=1e-5) and found.values.tolist() == sorted(found.values)
+    assert torch.allclose(
+        along, torch.diag(found.values), atol=1e-5
+    ) and found.values.tolist() == sorted(found.values)
     assert found.names[0] == "e[0]"
 
 
@@ -213,12 +240,19 @@ def test_a_flow_posterior_has_directions_too():
     found = directions(q)
     assert found.kind == "lambda" and found.names[0] == "e[0]"
     along = found.matrix @ q.covariance().mean(0) @ found.matrix.T
-    assert torch.allclose(along.diagonal(), found.values, rtol=1e-4) and found.values.tolist() == sorted(found.values)
+    assert torch.allclose(
+        along.diagonal(), found.values, rtol=1e-4
+    ) and found.values.tolist() == sorted(found.values)
 
 
 def test_directions_without_lambda_are_the_principal_ones():
-    mean = torch.randn(500, 2, generator=torch.Generator().manual_seed(3)) @ torch.tensor([[3.0, 3.0], [-0.5, 0.5]])
-    for q in (posteriors.Point(mean), posteriors.DiagonalNormal(mean, torch.full_like(mean, 0.7), mean)):
+    mean = torch.randn(500, 2, generator=torch.Generator().manual_seed(3)) @ torch.tensor(
+        [[3.0, 3.0], [-0.5, 0.5]]
+    )
+    for q in (
+        posteriors.Point(mean),
+        posteriors.DiagonalNormal(mean, torch.full_like(mean, 0.7), mean),
+    ):
         found = directions(q)
         assert found.kind == "sd" and found.names == ["pc[0]", "pc[1]"]
         assert torch.allclose(found.values, (mean @ found.matrix.T).std(0, correction=0), atol=1e-4)
@@ -226,7 +260,9 @@ def test_directions_without_lambda_are_the_principal_ones():
 
 
 def contents_of(made):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', made.html, re.S)[1])
+    return json.loads(
+        re.search(r'<script type="application/json" id="data">(.*?)</script>', made.html, re.S)[1]
+    )
 
 
 def test_weights_stay_float32_where_int16_would_show():
@@ -247,11 +283,25 @@ def test_the_page_tells_what_the_model_is():
     told = contents_of(made)
     q = saved.model.codes(images.test)
     assert told["directions"]["values"] == sorted(told["directions"]["values"])
-    assert np.allclose(told["directions"]["values"], q.sigma.square().mean(0).sort().values, atol=1e-6)
+    assert np.allclose(
+        told["directions"]["values"], q.sigma.square().mean(0).sort().values, atol=1e-6
+    )
     facts = dict(told["facts"])
-    assert facts["decoder variance γ"] == f"{saved.model.gamma:.4g}" and facts["latent dimension κ"] == "4"
-    assert [d["name"] for d in told["densities"]] == ["N(0, I)", "second stage", "Gaussian", "mixture of 10"]
-    assert page.build(saved, images, seed=2).html == made.html != page.build(saved, images, seed=3).html
+    assert (
+        facts["decoder variance γ"] == f"{saved.model.gamma:.4g}"
+        and facts["latent dimension κ"] == "4"
+    )
+    assert [d["name"] for d in told["densities"]] == [
+        "N(0, I)",
+        "second stage",
+        "Gaussian",
+        "mixture of 10",
+    ]
+    assert (
+        page.build(saved, images, seed=2).html
+        == made.html
+        != page.build(saved, images, seed=3).html
+    )
 
 
 def test_a_slow_decoder_is_said_to_be_slow(monkeypatch):
@@ -268,10 +318,13 @@ def test_nothing_that_is_named_becomes_markup():
     harm = "</title><script>alert('&')</script>"
     made = page.build(saved, images, title=harm)
     assert html.escape(harm) in made.html and harm not in made.html
-    assert "<img" not in made.html and contents_of(made)["labels"]["classes"] == list(images.classes)
+    assert "<img" not in made.html and contents_of(made)["labels"]["classes"] == list(
+        images.classes
+    )
 
 
-# ---- the command ---------------------------------------------------------------------------------------------------
+# ---- the command ---------------------------------------------------------------------------------
+# ------------------
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +334,9 @@ def folder(tmp_path_factory):
         model = models.vae(networks.mlp((1, 8, 8), 3, (16,)))
     digits = load_images("digits")
     told = {"data": {"name": "digits", "fingerprint": digits.fingerprint()}}
-    return vaelab.save(tmp_path_factory.mktemp("saved") / "model", model, second_stage(model, digits), told)
+    return vaelab.save(
+        tmp_path_factory.mktemp("saved") / "model", model, second_stage(model, digits), told
+    )
 
 
 def refused(capsys, *arguments):
@@ -295,11 +350,23 @@ def test_export_page_writes_one_file(folder, tmp_path, capsys):
     out = tmp_path / "new" / "page.html"
     assert main(["export-page", str(folder), "--out", str(out), "--title", "Ours"]) == 0
     said = capsys.readouterr().out
-    assert "weights in int16" in said and f"{out.stat().st_size / 1e6:.2f} MB" in said and "note" not in said
-    assert [p.name for p in out.parent.iterdir()] == ["page.html"] and "<h1>Ours</h1>" in out.read_text("utf-8")
-    assert main(["export-page", str(folder), "--out", str(out), "--without-images"]) == 0  # replaces it
+    assert (
+        "weights in int16" in said
+        and f"{out.stat().st_size / 1e6:.2f} MB" in said
+        and "note" not in said
+    )
+    assert [p.name for p in out.parent.iterdir()] == [
+        "page.html"
+    ] and "<h1>Ours</h1>" in out.read_text("utf-8")
+    assert (
+        main(["export-page", str(folder), "--out", str(out), "--without-images"]) == 0
+    )  # replaces it
     told = contents_of(page.Page(out.read_text("utf-8"), []))
-    assert told["directions"]["kind"] == "none" and told["starts"]["pixels"] is None and not told["has_images"]
+    assert (
+        told["directions"]["kind"] == "none"
+        and told["starts"]["pixels"] is None
+        and not told["has_images"]
+    )
 
 
 def test_export_page_says_what_it_cannot_do(folder, tmp_path, capsys):
@@ -311,18 +378,27 @@ def test_export_page_says_what_it_cannot_do(folder, tmp_path, capsys):
     assert "whole number" in refused(capsys, folder, "--out", out, "--seed", -1)
     assert "cannot write to" in refused(capsys, folder, "--out", out / "page.html")
     assert "cannot write to" in refused(capsys, folder, "--out", "/proc/page.html")
-    assert "is no folder here" in refused(capsys, folder, "--out", out, "--images", tmp_path / "pictures")
+    assert "is no folder here" in refused(
+        capsys, folder, "--out", out, "--images", tmp_path / "pictures"
+    )
     assert out.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["page.html"]
 
 
 def test_export_page_asks_for_images_it_cannot_find(folder, tmp_path, capsys):
     saved = vaelab.load(folder)
-    own = vaelab.save(tmp_path / "own", saved.model, saved.density, {"data": {"name": "cats", "source": "Pictures."}})
+    own = vaelab.save(
+        tmp_path / "own",
+        saved.model,
+        saved.density,
+        {"data": {"name": "cats", "source": "Pictures."}},
+    )
     said = refused(capsys, own)
     assert "'cats'" in said and "--images" in said and "--without-images" in said
     bare = vaelab.save(tmp_path / "bare", saved.model, saved.density)
     assert "names no data set" in refused(capsys, bare)
-    assert main(["export-page", str(own), "--images", "digits"]) == 0 and (own / "page.html").is_file()
+    assert (
+        main(["export-page", str(own), "--images", "digits"]) == 0 and (own / "page.html").is_file()
+    )
     other = {"data": {"name": "digits", "fingerprint": "0"}}
     changed = vaelab.save(tmp_path / "other", saved.model, saved.density, other)
     assert main(["export-page", str(changed)]) == 0
@@ -344,7 +420,8 @@ def test_broken_and_foreign_models_are_refused():
         page.build(saved_of("mlp")[0], images_for((3, 8, 8)))
 
 
-# ---- in a browser --------------------------------------------------------------------------------------------------
+# ---- in a browser
+# --------------------------------------------------------------------------------------------------
 
 browser_only = marks("to open the page")
 
@@ -363,7 +440,9 @@ def browser():
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Opens the page of a named model from the disk; at the end, nothing went wrong in it and nothing left it."""
+    """Opens the page of a named model from the disk; at the end, nothing went wrong in it and
+    nothing left it.
+    """
     pages, heard = [], []
 
     def open_page(made, size=(1280, 720), **settings):
@@ -372,7 +451,10 @@ def opened(browser, tmp_path):
         tab = browser.new_page(viewport={"width": size[0], "height": size[1]}, **settings)
         tab.on("console", lambda message: heard.append(message.text))
         tab.on("pageerror", lambda error: heard.append(str(error)))
-        tab.on("request", lambda request: heard.append(request.url) if request.url != path.as_uri() else None)
+        tab.on(
+            "request",
+            lambda request: heard.append(request.url) if request.url != path.as_uri() else None,
+        )
         tab.goto(path.as_uri())
         tab.evaluate("vaelab.idle()")
         pages.append(tab)
@@ -428,15 +510,22 @@ def test_a_slider_moves_the_picture(opened):
     tab.mouse.up()
     dragged = tab.evaluate("vaelab.code()")
     changed = [j for j in range(4) if abs(dragged[j] - before[j]) > 1e-6]
-    assert changed == order[:1] and dragged[order[0]] > 0.8 * float(tab.locator("#slider-0").get_attribute("max"))
-    assert near(canvas(tab, "image"), decoded(model, dragged)) and not near(first, decoded(model, dragged))
+    assert changed == order[:1] and dragged[order[0]] > 0.8 * float(
+        tab.locator("#slider-0").get_attribute("max")
+    )
+    assert near(canvas(tab, "image"), decoded(model, dragged)) and not near(
+        first, decoded(model, dragged)
+    )
 
     tab.locator("#slider-2").focus()
     was = float(tab.locator("#slider-2").input_value())
     for _ in range(4):
         tab.keyboard.press("ArrowRight")
     typed = tab.evaluate("vaelab.code()")
-    assert typed[order[2]] == pytest.approx(was + 0.2, abs=1e-4) and typed[order[0]] == dragged[order[0]]
+    assert (
+        typed[order[2]] == pytest.approx(was + 0.2, abs=1e-4)
+        and typed[order[0]] == dragged[order[0]]
+    )
     assert near(canvas(tab, "image"), decoded(model, typed))
     assert tab.locator("#slider-2").get_attribute("aria-valuetext").startswith(f"z[{order[2]}] ")
     strip = tab.locator("#strip canvas").evaluate_all(
@@ -495,14 +584,17 @@ def test_the_plane_decodes_a_place_without_a_point(opened):
     changed = [j for j in range(4) if abs(cursor["z"][j] - code[j]) > 1e-6]
     assert sorted(changed) == sorted(order[:2])
     said = re.findall(r"[−\d.]+", tab.locator("#here").inner_text())
-    assert [float(s.replace("−", "-")) for s in said] == pytest.approx([cursor["z"][order[1]], cursor["z"][order[0]]],
-                                                                      abs=0.006)
+    assert [float(s.replace("−", "-")) for s in said] == pytest.approx(
+        [cursor["z"][order[1]], cursor["z"][order[0]]], abs=0.006
+    )
     assert near(canvas(tab, "preview"), decoded(model, cursor["z"]))
     tab.locator("#map").focus()
     tab.keyboard.press("ArrowDown")
     tab.keyboard.press("Enter")
     moved = tab.evaluate("vaelab.code()")
-    assert moved[order[0]] < cursor["z"][order[0]] and near(canvas(tab, "image"), decoded(model, moved))
+    assert moved[order[0]] < cursor["z"][order[0]] and near(
+        canvas(tab, "image"), decoded(model, moved)
+    )
 
 
 @in_browser
@@ -515,16 +607,27 @@ def test_draws_follow_their_densities(opened):
     q = saved.model.codes(images.train)
     n = 4000
     own = {
-        "N(0, I)": densities.StandardNormal().fit_codes(q), "second stage": saved.density,
-        "Gaussian": densities.Gaussian().fit_codes(q), "mixture of 10": densities.GaussianMixture(10).fit_codes(q),
+        "N(0, I)": densities.StandardNormal().fit_codes(q),
+        "second stage": saved.density,
+        "Gaussian": densities.Gaussian().fit_codes(q),
+        "mixture of 10": densities.GaussianMixture(10).fit_codes(q),
     }
     for name, density in own.items():
-        z = np.array(tab.evaluate(f"name => Array.from({{length: {n}}}, () => Array.from(vaelab.densities[name]()))",
-                                  name))
+        z = np.array(
+            tab.evaluate(
+                f"name => Array.from({{length: {n}}}, () => Array.from(vaelab.densities[name]()))",
+                name,
+            )
+        )
         expected = density.sample(50_000).double().numpy()
         scale = expected.std(0)
-        assert np.abs((z.mean(0) - expected.mean(0)) / scale).max() < 5 * math.sqrt(1 / n + 1 / 50_000)
-        moments = [np.einsum("ni,nj->nij", w / scale, w / scale) for w in (z - z.mean(0), expected - expected.mean(0))]
+        assert np.abs((z.mean(0) - expected.mean(0)) / scale).max() < 5 * math.sqrt(
+            1 / n + 1 / 50_000
+        )
+        moments = [
+            np.einsum("ni,nj->nij", w / scale, w / scale)
+            for w in (z - z.mean(0), expected - expected.mean(0))
+        ]
         error = np.sqrt(moments[1].var(0) * (1 / n + 1 / 50_000))
         assert (np.abs(moments[0].mean(0) - moments[1].mean(0)) < 5 * error).all()
     tab.get_by_role("button", name="draw from Gaussian", exact=True).click()
@@ -539,7 +642,10 @@ NAMELESS = """() => [...document.querySelectorAll('button, input, select, canvas
 
 @in_browser
 def test_a_phone_shows_it_all_and_its_taps_count(opened):
-    tab, model = opened(page_of("mlp"), size=(390, 844), has_touch=True, is_mobile=True), saved_of("mlp")[0].model
+    tab, model = (
+        opened(page_of("mlp"), size=(390, 844), has_touch=True, is_mobile=True),
+        saved_of("mlp")[0].model,
+    )
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
     assert tab.evaluate(NAMELESS) == []
     active = int((model.codes(images_for((1, 8, 8)).test).sigma.square().mean(0) < 0.5).sum())
@@ -548,7 +654,9 @@ def test_a_phone_shows_it_all_and_its_taps_count(opened):
     at = tab.evaluate("vaelab.point(5)")
     tab.locator("#map").tap(position={"x": at["x"] + 1, "y": at["y"] + 1})
     taken = tab.evaluate("vaelab.cursor()")
-    assert tab.evaluate("vaelab.code()") == taken["z"] and near(canvas(tab, "image"), decoded(model, taken["z"]))
+    assert tab.evaluate("vaelab.code()") == taken["z"] and near(
+        canvas(tab, "image"), decoded(model, taken["z"])
+    )
 
 
 @in_browser
@@ -581,9 +689,19 @@ def test_the_page_may_not_ask_for_anything(browser, tmp_path):
     tab.on("console", lambda message: said.append(message.text))
     tab.goto(path.as_uri())
     ask = "async url => { try { await fetch(url); return 'done' } catch { return 'refused' } }"
-    assert [tab.evaluate(ask, url) for url in ("http://127.0.0.1:9/", "data:,x")] == ["refused", "refused"]
-    tab.evaluate("() => { const i = new Image(); i.src = 'http://127.0.0.1:9/x.png'; document.body.append(i) }")
-    tab.evaluate("() => { const s = document.createElement('script'); s.textContent = 'window.hurt = 1'; "
-                 "document.body.append(s) }")
-    assert tab.evaluate("window.hurt") is None and any("Content Security Policy" in text for text in said)
+    assert [tab.evaluate(ask, url) for url in ("http://127.0.0.1:9/", "data:,x")] == [
+        "refused",
+        "refused",
+    ]
+    tab.evaluate(
+        "() => { const i = new Image(); i.src = 'http://127.0.0.1:9/x.png'; "
+        "document.body.append(i) }"
+    )
+    tab.evaluate(
+        "() => { const s = document.createElement('script'); s.textContent = 'window.hurt = 1'; "
+        "document.body.append(s) }"
+    )
+    assert tab.evaluate("window.hurt") is None and any(
+        "Content Security Policy" in text for text in said
+    )
     tab.close()

@@ -1,4 +1,6 @@
-"""Several processes on one model: the curve of one process, up to rounding; what cannot be shared is refused."""
+"""Several processes on one model: the curve of one process, up to rounding; what cannot be shared
+is refused.
+"""
 
 import json
 import os
@@ -58,13 +60,17 @@ def both(tmp_path_factory):
         "two": [*LAUNCH, root / "script.py", root / "two", "grouped"],
     }
     for line in lines.values():
-        done = subprocess.run(line, check=False, capture_output=True, text=True, env=ENVIRONMENT, timeout=240)
+        done = subprocess.run(
+            line, check=False, capture_output=True, text=True, env=ENVIRONMENT, timeout=240
+        )
         assert done.returncode == 0, done.stderr
     return {
         "root": root,
-        **{f"{name} {rank}": json.loads((root / name / f"{rank}.json").read_text())
-           for name, rank in (("one", 0), ("two", 0), ("two", 1))},
-    }  # fmt: skip
+        **{
+            f"{name} {rank}": json.loads((root / name / f"{rank}.json").read_text())
+            for name, rank in (("one", 0), ("two", 0), ("two", 1))
+        },
+    }
 
 
 @pytest.mark.parametrize("run", ["learned", "optimal", "fixed", "second stage"])
@@ -83,16 +89,40 @@ def test_one_process_goes_on_from_what_two_saved(both):
     states = sorted((both["root"] / "two").glob("*.safetensors"))
     assert len(states) == 3
     run = training.fit(
-        model, x, epochs=4, batch_size=48, lr=3e-3, seed=1, device="cpu", progress=False,
+        model,
+        x,
+        epochs=4,
+        batch_size=48,
+        lr=3e-3,
+        seed=1,
+        device="cpu",
+        progress=False,
         checkpoint=both["root"] / "two" / "learned.safetensors",
-    )  # fmt: skip
+    )
     assert run.history["loss"].tolist() == both["two 0"]["learned"]["loss"]
 
 
 def test_the_command_line_trains_in_two_processes(tmp_path):
-    told = ["-m", "vaelab", "train", "digits", "--epochs", "2", "--second-epochs", "2", "--out", str(tmp_path / "run")]
-    done = subprocess.run([*LAUNCH, *told, "--device", "cpu"], check=False, capture_output=True, text=True,
-                          env=ENVIRONMENT, timeout=240)  # fmt: skip
+    told = [
+        "-m",
+        "vaelab",
+        "train",
+        "digits",
+        "--epochs",
+        "2",
+        "--second-epochs",
+        "2",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    done = subprocess.run(
+        [*LAUNCH, *told, "--device", "cpu"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=240,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("saved") == 1
     assert {p.name for p in (tmp_path / "run").iterdir()} >= {"model.safetensors", "run.json"}
@@ -107,21 +137,32 @@ def test_what_cannot_be_shared_is_refused(of_three):
     cpu = torch.device("cpu")
     nets = networks.mlp((1, 8, 8), 4, (8,))
     assert check_share(models.vae(nets), 99, cpu) == 33
-    with pytest.raises(ValueError, match=r"expected a multiple of the number of processes, 3, got 100; try 99"):
+    with pytest.raises(
+        ValueError, match=r"expected a multiple of the number of processes, 3, got 100; try 99"
+    ):
         check_share(models.vae(nets), 100, cpu)
     with pytest.raises(ValueError, match=r"MMD compares the codes of a whole batch"):
         check_share(models.wae_mmd(nets), 99, cpu)
     with pytest.raises(ValueError, match=r"Adversary compares the codes"):
         check_share(models.wae_gan(nets), 99, cpu)
-    with pytest.raises(ValueError, match=r"batch normalisation over several processes works on CUDA alone, not on cpu"):
+    with pytest.raises(
+        ValueError,
+        match=r"batch normalisation over several processes works on CUDA alone, not on cpu",
+    ):
         check_share(models.vae(networks.infogan(1, 28)), 99, cpu)
 
 
 def test_layers_are_the_model_s_own_again_afterwards(of_three, monkeypatch):
     model = models.vae(networks.infogan(1, 28, 4))
     before = dict(model.named_modules())
-    norms = [name for name, m in before.items() if isinstance(m, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)]
-    monkeypatch.setattr(training.parallel, "DistributedDataParallel", lambda model, device_ids: model)
+    norms = [
+        name
+        for name, m in before.items()
+        if isinstance(m, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)
+    ]
+    monkeypatch.setattr(
+        training.parallel, "DistributedDataParallel", lambda model, device_ids: model
+    )
     with parallel(model, torch.device("cpu")):
         inside = dict(model.named_modules())
         assert norms and all(isinstance(inside[name], torch.nn.SyncBatchNorm) for name in norms)

@@ -31,7 +31,8 @@ def test_doctests():
     assert doctest.testmod(plots).failed == 0
 
 
-# ---- grids ---------------------------------------------------------------------------------------------------------
+# ---- grids ---------------------------------------------------------------------------------------
+# ------------------
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -49,7 +50,9 @@ def test_every_image_stands_in_its_place(channels):
 def test_grids_are_square_unless_told():
     assert plots.image_grid(images(9)).shape == (11, 14)
     assert plots.image_grid(images(1)[:, 0]).shape == (3, 4)
-    np.testing.assert_array_equal(plots.image_grid(images(4)[:, 0].numpy()), plots.image_grid(images(4)))
+    np.testing.assert_array_equal(
+        plots.image_grid(images(4)[:, 0].numpy()), plots.image_grid(images(4))
+    )
 
 
 def test_values_outside_the_range_are_cut():
@@ -71,7 +74,8 @@ def test_a_png_holds_the_pixels(channels):
     np.testing.assert_allclose(picture[1::3, 1::3] / 255, grid, atol=0.5 / 255 + 1e-9)
 
 
-# ---- figures -------------------------------------------------------------------------------------------------------
+# ---- figures -------------------------------------------------------------------------------------
+# ------------------
 
 
 def test_gamma_curves_are_logarithmic_lines():
@@ -79,7 +83,9 @@ def test_gamma_curves_are_logarithmic_lines():
     plots.gamma_curve(ax, {"a": [1.0, 0.1, 0.01], "b": [1.0, 1.0, 1.0]}, {"a": "#D55E00"})
     assert ax.get_yscale() == "log" and ax.get_ylabel() == "decoder variance γ"
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), [1.0, 0.1, 0.01])
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["a", "b"] and ax.lines[0].get_color() == "#D55E00"
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["a", "b"] and ax.lines[
+        0
+    ].get_color() == "#D55E00"
 
 
 def test_histogram_is_of_shares():
@@ -93,7 +99,10 @@ def test_histogram_is_of_shares():
 def test_spectra_stand_beside_the_one_of_the_prior():
     _, ax = plt.subplots()
     plots.spectra(ax, {"z": [2.0, 1.0, 0.5]})
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["z", "N(0, I)"] and ax.get_ylim()[0] == 0
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        "z",
+        "N(0, I)",
+    ] and ax.get_ylim()[0] == 0
 
 
 def test_the_band_of_the_spectra_holds_those_of_normal_draws():

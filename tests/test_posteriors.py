@@ -1,4 +1,6 @@
-"""Each closed form has a brute-force twin: torch's own distributions, Monte Carlo, finite differences."""
+"""Each closed form has a brute-force twin: torch's own distributions, Monte Carlo, finite
+differences.
+"""
 
 import pytest
 import torch
@@ -36,10 +38,13 @@ def twin(q):
 
 
 def standard_normal(k):
-    return MultivariateNormal(torch.zeros(k, dtype=torch.float64), torch.eye(k, dtype=torch.float64))
+    return MultivariateNormal(
+        torch.zeros(k, dtype=torch.float64), torch.eye(k, dtype=torch.float64)
+    )
 
 
-# ---- closed forms --------------------------------------------------------------------------------------------------
+# ---- closed forms
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -81,7 +86,9 @@ def test_draws_have_the_mean_and_covariance_that_q_says(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_eigenvalues_are_those_of_the_covariance_in_ascending_order(kind):
     q = example(kind)
-    torch.testing.assert_close(q.eigenvalues(), torch.linalg.eigvalsh(q.covariance()), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        q.eigenvalues(), torch.linalg.eigvalsh(q.covariance()), rtol=1e-10, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,7 +103,9 @@ def test_gradients_agree_with_finite_differences(kind):
     mean, eps = normal(2, 3).requires_grad_(), normal(2, 3, seed=6)
     raw = (0.5 * normal(*((2, 3) if kind == "diagonal" else (2, 3, 3)), seed=7)).requires_grad_()
     z = normal(2, 3, seed=8).requires_grad_()
-    assert torch.autograd.gradcheck(lambda m, r: build(kind, m, r).kl_to_standard_normal(), (mean, raw))
+    assert torch.autograd.gradcheck(
+        lambda m, r: build(kind, m, r).kl_to_standard_normal(), (mean, raw)
+    )
     assert torch.autograd.gradcheck(lambda m, r: build(kind, m, r).at(eps), (mean, raw))
     assert torch.autograd.gradcheck(lambda m, r, z: build(kind, m, r).log_prob(z), (mean, raw, z))
 
@@ -104,13 +113,18 @@ def test_gradients_agree_with_finite_differences(kind):
 def test_standard_normal_itself_has_no_kl():
     zero = torch.zeros(2, 3, dtype=torch.float64)
     assert torch.equal(build("diagonal", zero, zero).kl_to_standard_normal(), zero[:, 0])
-    assert torch.equal(build("full", zero, zero.new_zeros(2, 3, 3)).kl_to_standard_normal(), zero[:, 0])
+    assert torch.equal(
+        build("full", zero, zero.new_zeros(2, 3, 3)).kl_to_standard_normal(), zero[:, 0]
+    )
 
 
-# ---- rows ----------------------------------------------------------------------------------------------------------
+# ---- rows ----------------------------------------------------------------------------------------
+# ------------------
 
 
-@pytest.mark.parametrize("q", [Point(normal(4, 3)), example("diagonal"), example("full")], ids=["point", *KINDS])
+@pytest.mark.parametrize(
+    "q", [Point(normal(4, 3)), example("diagonal"), example("full")], ids=["point", *KINDS]
+)
 def test_rows_are_taken_and_joined(q):
     again = posteriors.cat([q[:1], q[torch.tensor([1, 2, 3])]])
     assert len(again) == len(q) == 4 and type(again) is type(q)
@@ -120,7 +134,9 @@ def test_rows_are_taken_and_joined(q):
 
 def test_a_point_has_no_noise_and_no_density():
     q = Point(normal(4, 3))
-    assert torch.equal(q.rsample(), q.mean) and not q.eigenvalues().any() and not q.covariance().any()
+    assert (
+        torch.equal(q.rsample(), q.mean) and not q.eigenvalues().any() and not q.covariance().any()
+    )
     assert q.covariance().shape == (4, 3, 3)
     for call in (q.kl_to_standard_normal, lambda: q.log_prob(q.mean)):
         with pytest.raises(TypeError, match=r"a point code .* expected a .*Gaussian head"):
@@ -133,7 +149,8 @@ def test_draws_leave_the_global_random_state_alone():
     assert torch.equal(before, torch.get_rng_state())
 
 
-# ---- heads ---------------------------------------------------------------------------------------------------------
+# ---- heads ---------------------------------------------------------------------------------------
+# ------------------
 
 
 def head(kind, **arguments):
@@ -150,7 +167,9 @@ def test_diagonal_head_reads_log_sigma_squared():
     mean, log_var = net.parameters_of_q(features()).chunk(2, -1)
     q = net(features())
     assert torch.equal(q.mean, mean)
-    torch.testing.assert_close(q.covariance().diagonal(dim1=1, dim2=2).log(), log_var, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        q.covariance().diagonal(dim1=1, dim2=2).log(), log_var, rtol=1e-10, atol=1e-12
+    )
     torch.testing.assert_close(q.log_var, log_var)
 
 
@@ -166,18 +185,26 @@ def test_infogan_head_reads_sigma_through_a_softplus():
 
 def test_full_head_is_lower_triangular_with_positive_diagonal():
     q = head(posteriors.FullGaussian)(features())
-    assert torch.equal(q.scale_tril, q.scale_tril.tril()) and (q.scale_tril.diagonal(dim1=1, dim2=2) > 0).all()
+    assert (
+        torch.equal(q.scale_tril, q.scale_tril.tril())
+        and (q.scale_tril.diagonal(dim1=1, dim2=2) > 0).all()
+    )
     below = q.scale_tril[:, 1, 0]
     assert below.unique().numel() == len(below) and below.all()
 
 
 def test_full_head_reaches_every_covariance():
-    net, target = head(posteriors.FullGaussian), torch.tensor([[2.0, 0.8, 0], [0.8, 1, -0.3], [0, -0.3, 0.5]]).double()
+    net, target = (
+        head(posteriors.FullGaussian),
+        torch.tensor([[2.0, 0.8, 0], [0.8, 1, -0.3], [0, -0.3, 0.5]]).double(),
+    )
     log_d = torch.linalg.cholesky(target).diagonal().log()
     unit = torch.linalg.cholesky(target) / log_d.exp().unsqueeze(1)
     with torch.no_grad():
         net.parameters_of_q.weight.zero_()
-        net.parameters_of_q.bias.copy_(torch.cat((torch.zeros(3).double(), log_d, unit[net.below[0], net.below[1]])))
+        net.parameters_of_q.bias.copy_(
+            torch.cat((torch.zeros(3).double(), log_d, unit[net.below[0], net.below[1]]))
+        )
     torch.testing.assert_close(net(features()).covariance()[0], target)
 
 
@@ -190,19 +217,26 @@ def test_constant_head_has_one_sigma():
 
 @pytest.mark.parametrize("sigma", [0, -1, float("nan")])
 def test_constant_sigma_must_be_positive(sigma):
-    with pytest.raises(ValueError, match="sigma, the standard deviation: expected a finite number > 0, got"):
+    with pytest.raises(
+        ValueError, match="sigma, the standard deviation: expected a finite number > 0, got"
+    ):
         head(posteriors.ConstantGaussian, sigma=sigma)
 
 
-# ---- a flow on top -------------------------------------------------------------------------------------------------
+# ---- a flow on top
+# -------------------------------------------------------------------------------------------------
 
 
 def flow(k=3, n=4, **arguments):
-    """A flow posterior of n images, with features made up, in float64; weights pulled up so that it bends."""
+    """A flow posterior of n images, with features made up, in float64; weights pulled up so that it
+    bends.
+    """
     pytest.importorskip("zuko")
     with networks.seeded(0):
         nets = networks.mlp(5, k, hidden=(6,))
-        head = posteriors.FlowGaussian(nets, transforms=2, hidden=(8,), n_context=4, **arguments).double()
+        head = posteriors.FlowGaussian(
+            nets, transforms=2, hidden=(8,), n_context=4, **arguments
+        ).double()
     with torch.no_grad():
         [p.mul_(2) for name, p in head.flow.named_parameters()]
     return head(nets.encoder.double()(normal(n, 5)))
@@ -213,7 +247,9 @@ def test_log_prob_of_a_flow_is_the_change_of_variables():
     eps = normal(4, 3, seed=2)
     z = q.at(eps)
     for i in range(4):
-        jacobian = torch.autograd.functional.jacobian(lambda e, i=i: q[i : i + 1].at(e[None])[0], eps[i])
+        jacobian = torch.autograd.functional.jacobian(
+            lambda e, i=i: q[i : i + 1].at(e[None])[0], eps[i]
+        )
         expected = Normal(0.0, 1.0).log_prob(eps[i]).sum() - jacobian.det().abs().log()
         assert q.log_prob(z)[i].item() == pytest.approx(expected.item(), abs=1e-9)
     assert not torch.allclose(z - q.mean, q.sigma * eps, atol=0.1)  # it does bend
@@ -221,7 +257,9 @@ def test_log_prob_of_a_flow_is_the_change_of_variables():
 
 def test_a_flow_is_a_density_and_kl_at_is_unbiased():
     q = flow(k=1, n=1)
-    low, high = (q.at(torch.full((1, 1), e, dtype=torch.float64)).item() for e in (-9, 9))  # T is monotone
+    low, high = (
+        q.at(torch.full((1, 1), e, dtype=torch.float64)).item() for e in (-9, 9)
+    )  # T is monotone
     z = torch.linspace(low, high, 40_001, dtype=torch.float64)[:, None]
     rows = q[torch.zeros(len(z), dtype=torch.long)]
     log_q = rows.log_prob(z).detach()
@@ -236,7 +274,9 @@ def test_a_flow_is_a_density_and_kl_at_is_unbiased():
 def test_a_flows_covariance_is_that_of_its_tangent():
     q, h = flow(), 1e-6
     steps = torch.eye(3, dtype=torch.float64) * h
-    scale = torch.stack([(q.at(e.expand(4, 3)) - q.at(-e.expand(4, 3))) / (2 * h) for e in steps], 2).detach()
+    scale = torch.stack(
+        [(q.at(e.expand(4, 3)) - q.at(-e.expand(4, 3))) / (2 * h) for e in steps], 2
+    ).detach()
     torch.testing.assert_close(q.covariance().detach(), scale @ scale.mT, rtol=1e-5, atol=1e-9)
     expected = torch.linalg.eigvalsh(scale @ scale.mT)
     torch.testing.assert_close(q.eigenvalues().detach(), expected, rtol=1e-5, atol=1e-9)
@@ -256,7 +296,9 @@ def test_flows_are_cut_joined_and_cast_like_the_others():
 
 def test_without_zuko_a_flow_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "zuko.flows", None)
-    with pytest.raises(ModuleNotFoundError, match=r"needs the package zuko: pip install 'vaelab\[flows\]'"):
+    with pytest.raises(
+        ModuleNotFoundError, match=r"needs the package zuko: pip install 'vaelab\[flows\]'"
+    ):
         posteriors.FlowGaussian(networks.mlp(5, 2))
 
 

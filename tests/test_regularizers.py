@@ -11,7 +11,9 @@ from vaelab.regularizers import KL, MMD, Adversary, SquaredNorm
 
 
 def posterior():
-    mean, log_var = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mean, log_var = torch.randn(
+        2, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     return DiagonalNormal(mean, (0.5 * log_var).exp(), log_var)
 
 
@@ -24,7 +26,9 @@ def test_kl_carries_its_weight(beta):
 @pytest.mark.parametrize("beta", [0, 1, 0.25])
 def test_squared_norm_is_half_the_squared_length(beta):
     z = posterior().mean
-    expected = torch.tensor([beta * 0.5 * sum(v * v for v in row) for row in z.tolist()], dtype=torch.float64)
+    expected = torch.tensor(
+        [beta * 0.5 * sum(v * v for v in row) for row in z.tolist()], dtype=torch.float64
+    )
     torch.testing.assert_close(SquaredNorm(beta)(posterior(), z), expected)
 
 
@@ -54,7 +58,8 @@ def test_a_point_code_has_no_kl():
         model.loss_terms(torch.zeros(2, 3))
 
 
-# ---- MMD -----------------------------------------------------------------------------------------------------------
+# ---- MMD -----------------------------------------------------------------------------------------
+# ------------------
 
 
 def generator(seed=0):
@@ -88,12 +93,16 @@ def test_mmd_is_the_mean_over_pairs(weight):
     z, term = codes(), MMD(weight)
     rows = term(Point(z), z, generator())
     assert rows.shape == (5,)
-    assert rows.mean().item() == pytest.approx(weight * mmd_by_hand(z, prior(z), term.scales), abs=1e-12)
+    assert rows.mean().item() == pytest.approx(
+        weight * mmd_by_hand(z, prior(z), term.scales), abs=1e-12
+    )
 
 
 def test_mmd_is_the_metric_of_that_name():
     z = codes(40, 8)
-    assert MMD()(Point(z), z, generator()).mean().item() == pytest.approx(metrics.mmd2(z, prior(z)), abs=1e-12)
+    assert MMD()(Point(z), z, generator()).mean().item() == pytest.approx(
+        metrics.mmd2(z, prior(z)), abs=1e-12
+    )
 
 
 def test_gradient_of_mmd_agrees_with_finite_differences():
@@ -121,7 +130,8 @@ def test_mmd_of_one_code_is_refused():
         MMD(1.0, (1.0, 0))
 
 
-# ---- the adversary -------------------------------------------------------------------------------------------------
+# ---- the adversary
+# -------------------------------------------------------------------------------------------------
 
 
 def adversary(**arguments):
@@ -161,6 +171,12 @@ def test_adversary_has_four_layers_of_512_unless_told():
     sizes = [(m.in_features, m.out_features) for m in layers]
     assert sizes == [(64, 512), (512, 512), (512, 512), (512, 512), (512, 1)]
     told = adversary(weight=2.0, rate=3.0).spec()
-    assert told == {"name": "Adversary", "latent_dim": 3, "weight": 2.0, "hidden": (6, 4), "rate": 3.0}
+    assert told == {
+        "name": "Adversary",
+        "latent_dim": 3,
+        "weight": 2.0,
+        "hidden": (6, 4),
+        "rate": 3.0,
+    }
     with pytest.raises(ValueError, match="rate: expected a finite number > 0, got 0"):
         adversary(rate=0)

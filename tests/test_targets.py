@@ -1,4 +1,6 @@
-"""Trained toys against theory, more sharply than a notebook has time for. `pytest -s` prints every figure."""
+"""Trained toys against theory, more sharply than a notebook has time for. `pytest -s` prints every
+figure.
+"""
 
 import statistics
 
@@ -24,9 +26,13 @@ def shown(values, digits=3):
         (2, 10, 5, 0.5, (1e-1, 1e-2, 1e-3), (4000, 4000, 7000), (64, 64, 64), 0.01, 0.15),
     ],
 )
-def test_the_cost_follows_the_certified_optimum(r, d, kappa, bend, ladder, steps, hidden, slope_error, gap):
+def test_the_cost_follows_the_certified_optimum(
+    r, d, kappa, bend, ladder, steps, hidden, slope_error, gap
+):
     truth = toy("smooth_graph", r=r, d=d, bend=bend)
-    found = [toys.measure(rung, truth) for rung in toys.train(truth, kappa, ladder, steps, hidden=hidden)]
+    found = [
+        toys.measure(rung, truth) for rung in toys.train(truth, kappa, ladder, steps, hidden=hidden)
+    ]
     for s in range(5):
         slope, _ = theory.slope_in_log_gamma(ladder[:3], [m.cost[s] for m in found[:3]])
         print(f"r={r} d={d} seed {s}: slope / expected {slope / ((d - r) / 2):.4f}")
@@ -41,7 +47,8 @@ def test_the_cost_follows_the_certified_optimum(r, d, kappa, bend, ladder, steps
 
 
 @pytest.mark.parametrize(
-    ("r", "d", "kappa", "bend", "floor"), [(1, 3, 3, 1.0, 5e-7), (2, 10, 5, 0.5, 2e-6), (3, 20, 6, 1.0, 1e-4)]
+    ("r", "d", "kappa", "bend", "floor"),
+    [(1, 3, 3, 1.0, 5e-7), (2, 10, 5, 0.5, 2e-6), (3, 20, 6, 1.0, 1e-4)],
 )
 def test_a_learned_gamma_falls_far(r, d, kappa, bend, floor):
     truth, epochs = toy("smooth_graph", r=r, d=d, bend=bend), 80
@@ -51,11 +58,21 @@ def test_a_learned_gamma_falls_far(r, d, kappa, bend, floor):
     stacked = toys.stack(models)
     x = truth.sample(2**17, seed=0)
     run = training.fit(
-        stacked, x, epochs=epochs, batch_size=1280, lr=1e-2, betas=toys.BETAS, schedule=training.Cosine(), device="cpu",
+        stacked,
+        x,
+        epochs=epochs,
+        batch_size=1280,
+        lr=1e-2,
+        betas=toys.BETAS,
+        schedule=training.Cosine(),
+        device="cpu",
         progress=False,
     )
     steps = epochs * (len(x) // 1280)
-    print(f"r={r} d={d}: γ = {stacked.gamma:.2g} after {steps} steps, {run.seconds:.0f} s for five seeds")
+    print(
+        f"r={r} d={d}: γ = {stacked.gamma:.2g} after {steps} steps, {run.seconds:.0f} s for "
+        "five seeds"
+    )
     assert stacked.gamma <= floor
 
 
@@ -71,21 +88,33 @@ NAMED = [
 @pytest.mark.parametrize(("name", "options", "kappa"), NAMED)
 def test_every_seed_splits_on_named_manifolds_of_one_chart(name, options, kappa):
     truth = toy(name, **options)
-    for m in (toys.measure(rung, truth) for rung in toys.train(truth, kappa, (1e-2, 1e-3), (1500, 1500))):
-        print(f"{truth.chart.name}, γ = {m.gamma:.0e}: exact {shown(a.fraction for a in m.active)}, "
-              f"Eq. 83 {shown(m.frobenius)} (Frobenius), {shown(m.kl_eq83)} nats, of which a diagonal encoder "
-              f"cannot avoid {shown(m.penalty)}")  # fmt: skip
+    for m in (
+        toys.measure(rung, truth) for rung in toys.train(truth, kappa, (1e-2, 1e-3), (1500, 1500))
+    ):
+        print(
+            f"{truth.chart.name}, γ = {m.gamma:.0e}: exact {shown(a.fraction for a in m.active)}, "
+            f"Eq. 83 {shown(m.frobenius)} (Frobenius), {shown(m.kl_eq83)} nats, of which a "
+            "diagonal encoder "
+            f"cannot avoid {shown(m.penalty)}"
+        )
         assert all(a.modal == truth.r and a.fraction >= 0.99 for a in m.active)
-        if name != "arc" or m.gamma < 0.005:  # at γ = 1e-2 the arc bends too much near its ends, by 5 %
+        if (
+            name != "arc" or m.gamma < 0.005
+        ):  # at γ = 1e-2 the arc bends too much near its ends, by 5 %
             assert m.frobenius.max() < 0.01
         if truth.r <= 2 and m.gamma < 0.005:  # arc and graph surface bend more than the others
-            assert (m.kl_eq83 - m.penalty).max() < (0.03 if name in ("arc", "graph_surface") else 0.02)
+            assert (m.kl_eq83 - m.penalty).max() < (
+                0.03 if name in ("arc", "graph_surface") else 0.02
+            )
         assert m.eigenvalues[:, :, truth.r :].amin(2).median(1).values.min() > 0.95
 
 
 def test_a_full_encoder_has_the_covariance_of_eq_83():
     truth = toy("smooth_graph", r=2, d=10)
-    for m in (toys.measure(rung, truth) for rung in toys.train(truth, 2, (1e-2, 1e-3), (1500, 1500), full=True)):
+    for m in (
+        toys.measure(rung, truth)
+        for rung in toys.train(truth, 2, (1e-2, 1e-3), (1500, 1500), full=True)
+    ):
         print(f"κ = r = 2, full Σ_z, γ = {m.gamma:.0e}: KL to Eq. 83 {shown(m.kl_eq83)} nats")
         assert m.kl_eq83.max() < 0.02
 
@@ -105,7 +134,10 @@ def test_random_manifolds_split_from_nearly_every_start():
             counts, exact = [a.modal for a in m.active], shown(a.fraction for a in m.active)
             print(f"r={r} manifold {seed}: r_hat {counts}, exact {exact}")
     n_best = sum(exact >= 0.99 for exact in best_exact)
-    print(f"r_hat = r in {sum(right)} of {len(right)}; the cheapest of three exact on {n_best} of {len(best_exact)} "
-          f"manifolds; Eq. 83: median {statistics.median(frobenius):.4f}")  # fmt: skip
+    print(
+        f"r_hat = r in {sum(right)} of {len(right)}; the cheapest of three exact on {n_best} of "
+        f"{len(best_exact)} "
+        f"manifolds; Eq. 83: median {statistics.median(frobenius):.4f}"
+    )
     assert sum(right) >= 0.95 * len(right) and n_best >= 18
     assert statistics.median(frobenius) < 0.005

@@ -1,4 +1,6 @@
-"""The theorems, each against a second route, and each check against mutations of the theory that must turn it red."""
+"""The theorems, each against a second route, and each check against mutations of the theory that
+must turn it red.
+"""
 
 import contextlib
 import doctest
@@ -47,7 +49,8 @@ def linear_data(d=10, r=3, seed=0):
     return basis @ torch.diag(torch.tensor([3.0, 1.0, 0.3, 0.1][:r], dtype=F64)) @ basis.T
 
 
-# Theorem 1: r = d ----------------------------------------------------------------------------------------------------
+# Theorem 1: r = d ---------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize("name", FLAT_1)
@@ -68,7 +71,9 @@ def test_theorem_1_on_the_line_converges_at_the_exact_rate(name):
 def test_theorem_1_in_the_plane_converges_at_the_exact_rate(name):
     vae = optimal_vae(flat(name, 2))
     x = vae.truth.sample(20, seed=1)
-    t = 1e8 if name == "open_square" else 1e6  # the unit square is small, and √γ counts against its size
+    t = (
+        1e8 if name == "open_square" else 1e6
+    )  # the unit square is small, and √γ counts against its size
     kl = torch.stack([kl_q_to_posterior(vae, x, s, 24) for s in (1e2, 1e-2 * t, t)])
     slope, _ = slope_in_log_gamma([1e2 / t, 1 / t], kl[1:].mean(1).log())
     ratio = kl[2].mean().item() * t / kl_rate_exact(vae, x).mean().item()
@@ -99,15 +104,25 @@ def test_l1_distance_against_a_grid():
     dx = axis[1:2] - axis[:1]
     y = p.log_prob(axis).exp()
     bend = (y[2:] - 2 * y[1:-1] + y[:-2]) / dx[0] ** 2
-    torch.testing.assert_close(theory.laplacian(p, axis[1:-1:100]), bend[::100], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        theory.laplacian(p, axis[1:-1:100]), bend[::100], rtol=1e-4, atol=1e-5
+    )
 
 
 def check_change_of_variables():
-    for truth in (flat("skewed"), flat("skewed", 2), flat("banana", 2), flat("cauchy"), flat("modes", 3)):
+    for truth in (
+        flat("skewed"),
+        flat("skewed", 2),
+        flat("banana", 2),
+        flat("cauchy"),
+        flat("modes", 3),
+    ):
         p, u = truth.density, truth.sample(50, seed=2)
         z, J = theory.to_noise(p, u), theory.to_noise_jacobian(p, u)
         normal = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
-        torch.testing.assert_close(torch.linalg.slogdet(J).logabsdet + normal, p.log_prob(u), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            torch.linalg.slogdet(J).logabsdet + normal, p.log_prob(u), rtol=0, atol=1e-12
+        )
         torch.testing.assert_close(theory.from_noise(p, z), u, rtol=1e-12, atol=1e-12)
 
 
@@ -120,7 +135,9 @@ def test_derivatives_of_the_map_against_finite_differences():
         step[j] = h
         twin = (theory.to_noise(p, u + step) - theory.to_noise(p, u - step)) / (2 * h)
         torch.testing.assert_close(J[:, :, j], twin, rtol=1e-6, atol=1e-7)
-        twin = (theory.to_noise_jacobian(p, u + step) - theory.to_noise_jacobian(p, u - step)) / (2 * h)
+        twin = (theory.to_noise_jacobian(p, u + step) - theory.to_noise_jacobian(p, u - step)) / (
+            2 * h
+        )
         torch.testing.assert_close(H[..., j], twin, rtol=1e-5, atol=1e-6)
 
 
@@ -136,9 +153,14 @@ def check_decoder_density():
         x = vae.truth.sample(20, seed=3)
         for t in (1e2, 1e4):
             exact = theory.log_p_theta(vae, x, t)
-            torch.testing.assert_close(theory.log_p_theta_lattice(vae, x, t, 2**14), exact, rtol=0, atol=1e-12)
+            torch.testing.assert_close(
+                theory.log_p_theta_lattice(vae, x, t, 2**14), exact, rtol=0, atol=1e-12
+            )
         torch.testing.assert_close(
-            theory.log_p_theta_decoder(vae, x, 1e6, 120), theory.log_p_theta(vae, x, 1e6), rtol=0, atol=1e-12
+            theory.log_p_theta_decoder(vae, x, 1e6, 120),
+            theory.log_p_theta(vae, x, 1e6),
+            rtol=0,
+            atol=1e-12,
         )
 
 
@@ -147,32 +169,47 @@ def test_more_latent_dimensions_than_needed_change_nothing(name):
     small, large = optimal_vae(flat(name)), optimal_vae(flat(name), latent_dim=4, seed=7)
     x = small.truth.sample(4, seed=0)
     for t in (1e2, 1e4, 1e6):
-        gap = (kl_q_to_posterior(large, x, t, 10) - kl_q_to_posterior(small, x, t, 10)).abs().max().item()
+        gap = (
+            (kl_q_to_posterior(large, x, t, 10) - kl_q_to_posterior(small, x, t, 10))
+            .abs()
+            .max()
+            .item()
+        )
         print(f"D5 {name} t={t:.0e}: |KL_4 - KL_1| = {gap:.1e}")
         assert gap < 1e-12
 
 
 def check_kappa_split():
-    for truth, kappa in ((flat("skewed"), 2), (flat("skewed", 2), 5), (manifold("helix", "bimodal"), 6)):
+    for truth, kappa in (
+        (flat("skewed"), 2),
+        (flat("skewed", 2), 5),
+        (manifold("helix", "bimodal"), 6),
+    ):
         vae = optimal_vae(truth, kappa, seed=3)
         x = truth.sample(10, seed=1)
         values = torch.linalg.eigvalsh(vae.covariance(x, 1e4))
         assert (values[:, : vae.r] < 0.5).all()
-        torch.testing.assert_close(values[:, vae.r :], torch.ones_like(values[:, vae.r :]), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            values[:, vae.r :], torch.ones_like(values[:, vae.r :]), rtol=0, atol=1e-12
+        )
         torch.testing.assert_close(vae.decode(vae.encode(x)), x, rtol=0, atol=1e-11)
         leak = vae.decode(vae.encode(x) + 1e-3 * vae.scale(x, 1e4)[:, :, -1]) - x
         assert leak.abs().max() < 1e-11
 
 
 def check_scale_is_the_inverse_jacobian():
-    """Σ_z restricted to the r coordinates equals γ (JᵀJ)⁻¹, J by finite differences of the decoder."""
+    """Σ_z restricted to the r coordinates equals γ (JᵀJ)⁻¹, J by finite differences of the
+    decoder.
+    """
     for truth in (flat("skewed", 2), manifold("smooth_graph", "skewed", r=2, d=5, seed=3)):
         vae = optimal_vae(truth)
         x, h = truth.sample(10, seed=1), 1e-5
         z = vae.encode(x)
         step = h * torch.eye(2, dtype=F64)
         J = torch.stack([(vae.decode(z + s) - vae.decode(z - s)) / (2 * h) for s in step], 2)
-        torch.testing.assert_close(vae.covariance(x, 1e4), 1e-4 * torch.linalg.inv(J.mT @ J), rtol=1e-6, atol=1e-12)
+        torch.testing.assert_close(
+            vae.covariance(x, 1e4), 1e-4 * torch.linalg.inv(J.mT @ J), rtol=1e-6, atol=1e-12
+        )
 
 
 def check_kl_goes_to_zero():
@@ -184,7 +221,9 @@ def check_kl_goes_to_zero():
 
 
 def check_kl_against_gaussian_closed_form():
-    """p_gt = N(0, C), r = d: q = N(A x, γ C⁻¹), the true posterior N((γ I + C)⁻¹ …) — all Gaussian."""
+    """p_gt = N(0, C), r = d: q = N(A x, γ C⁻¹), the true posterior N((γ I + C)⁻¹ …) — all
+    Gaussian.
+    """
     C = torch.tensor([[1.5, 0.4], [0.4, 0.7]], dtype=F64)
     vae = optimal_vae(Manifold(manifolds.charts.flat(2), manifolds.gaussian(2, covariance=C)))
     x = vae.truth.sample(5, seed=0)
@@ -195,16 +234,23 @@ def check_kl_against_gaussian_closed_form():
         ratio = torch.linalg.inv(posterior) @ (gamma * torch.linalg.inv(L.T @ L))
         quadratic = torch.einsum("ni,ij,nj->n", away, torch.linalg.inv(posterior), away)
         exact = 0.5 * (ratio.trace() - 2 - torch.logdet(ratio) + quadratic)
-        torch.testing.assert_close(kl_q_to_posterior(vae, x, 1 / gamma), exact, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(
+            kl_q_to_posterior(vae, x, 1 / gamma), exact, rtol=1e-9, atol=1e-12
+        )
 
 
 def test_a_rotation_changes_no_theorem():
     """κ > r, r = d and r < d, turned against every axis: the same numbers."""
-    for truth in (flat("skewed", 2), flat("student_t", 2), manifold("smooth_graph", "skewed", r=2, d=4, seed=1)):
+    for truth in (
+        flat("skewed", 2),
+        flat("student_t", 2),
+        manifold("smooth_graph", "skewed", r=2, d=4, seed=1),
+    ):
         turned, kappa = truth.rotated(seed=9), 3
         for t in (1e3, 1e5):
             one, two = (
-                kl_q_to_posterior(optimal_vae(m, kappa, seed=4), m.sample(4, seed=2), t, 8) for m in (truth, turned)
+                kl_q_to_posterior(optimal_vae(m, kappa, seed=4), m.sample(4, seed=2), t, 8)
+                for m in (truth, turned)
             )
             torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-10)
 
@@ -213,7 +259,9 @@ def check_cost_adds_up():
     vae = optimal_vae(manifold("helix", "skewed"), 3, seed=1)
     x = vae.truth.sample(6, seed=2)
     data, divergence = theory.cost_terms(vae, x, 1e3, 16)
-    torch.testing.assert_close(0.5 * (data + divergence), theory.loss(vae, x, 1e3, 16), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        0.5 * (data + divergence), theory.loss(vae, x, 1e3, 16), rtol=1e-9, atol=1e-9
+    )
 
 
 def test_zero_density_outside_a_diffeomorphic_set_is_allowed():
@@ -233,10 +281,13 @@ def test_pointwise_limits_do_not_control_the_tails():
     for t, start in zip((1e4, 1e8, 1e16), starts[1:], strict=True):
         assert abs(theory.tails.truncated_error(t, 0.8 * start) - math.log(0.5)) < 1e-3
         assert theory.tails.truncated_error(t, start + 0.5) > 1e3
-        assert theory.tails.truncated_error(t, start + 1.0) > theory.tails.truncated_error(t, start + 0.5)
+        assert theory.tails.truncated_error(t, start + 1.0) > theory.tails.truncated_error(
+            t, start + 0.5
+        )
 
 
-# Theorem 2: r < d ----------------------------------------------------------------------------------------------------
+# Theorem 2: r < d ---------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize(("name", "density", "options"), CURVED)
@@ -252,8 +303,11 @@ def test_theorem_2_slope_intercept_and_rate(name, density, options):
     kl_slope, _ = slope_in_log_gamma(gammas[:2], kl[:2].mean(1).log())
     intercept = (nll[0] - theory.nll_limit(truth, x, 1e5)).abs().mean().item()
     ratio = kl[1].mean().item() * 1e6 / kl_rate_exact(vae, x).mean().item()
-    print(f"D7 {truth.chart.name}: slope/expected {slope:.7f}, cost {full:.6f}, KL slope {kl_slope:.5f}, "
-          f"intercept {intercept:.1e} nats, KL ratio {ratio:.6f}")  # fmt: skip
+    print(
+        f"D7 {truth.chart.name}: slope/expected {slope:.7f}, cost {full:.6f}, KL slope "
+        f"{kl_slope:.5f}, "
+        f"intercept {intercept:.1e} nats, KL ratio {ratio:.6f}"
+    )
     assert abs(slope - 1) < 1e-3 and abs(full - 1) < 1e-3
     assert abs(kl_slope - 1) < 1e-2 and abs(ratio - 1) < 1e-3
     assert intercept < 1e-3
@@ -328,7 +382,9 @@ def test_masses_against_sampling_the_model():
     x = vae.sample(20_000, t=50.0, seed=0)
     for region in (Ball([0.5, 0.0, 0.0], 0.8), HalfSpace([1.0, 1.0, 0.0], 0.3)):
         mass = theory.mass_of_set(vae, region, 50.0)
-        assert abs(mass - region.contains(x).double().mean().item()) < 5 * math.sqrt(mass * (1 - mass) / 20_000)
+        assert abs(mass - region.contains(x).double().mean().item()) < 5 * math.sqrt(
+            mass * (1 - mass) / 20_000
+        )
 
 
 def test_a_boundary_on_the_manifold_breaks_the_limit():
@@ -353,7 +409,10 @@ def test_the_cost_does_not_certify_the_measure_when_r_is_less_than_d():
     right_vae, wrong_vae = optimal_vae(truth), optimal_vae(wrong)
     u, w = truth.density.nodes(400)
     x = truth.embed(u)
-    gaps = [float(w @ (theory.loss(wrong_vae, x, t, 40) - theory.loss(right_vae, x, t, 40))) for t in (1e5, 1e6, 1e8)]
+    gaps = [
+        float(w @ (theory.loss(wrong_vae, x, t, 40) - theory.loss(right_vae, x, t, 40)))
+        for t in (1e5, 1e6, 1e8)
+    ]
     expected = theory.kl_between_measures(truth.density, wrong.density)
     print(f"D9 gap in nats at t = 1e5, 1e6, 1e8: {gaps}, KL between the measures {expected:.6f}")
     assert all(abs(gap - expected) < 1e-3 for gap in gaps)
@@ -370,7 +429,9 @@ def test_the_cost_certifies_the_measure_when_r_equals_d():
     entropy = truth.entropy()
     best, other = (float(w @ theory.loss(vae, u, 1e6)) for vae in (optimal_vae(truth), wrong))
     assert abs(best - entropy) < 1e-4
-    assert abs(other - entropy - theory.kl_between_measures(truth.density, wrong.truth.density)) < 1e-4
+    assert (
+        abs(other - entropy - theory.kl_between_measures(truth.density, wrong.truth.density)) < 1e-4
+    )
     assert other > entropy + 0.1
 
 
@@ -386,7 +447,8 @@ def test_every_latent_noise_decodes_to_x_as_gamma_falls():
     assert theory.reconstruction_error(vae, x, 1e4, idle).max() < 1e-20
 
 
-# Section 3: Eq. 83, active dimensions, the linear case --------------------------------------------------------------
+# Section 3: Eq. 83, active dimensions, the linear case
+# --------------------------------------------------------------
 
 
 def check_equation_83():
@@ -395,7 +457,9 @@ def check_equation_83():
         J = torch.randn(6, d, kappa, dtype=F64, generator=generator)
         for gamma in (1.0, 1e-2):
             twin = torch.linalg.inv(torch.eye(kappa, dtype=F64) + J.mT @ J / gamma)
-            torch.testing.assert_close(theory.optimal_covariance(J, gamma), twin, rtol=1e-9, atol=1e-10)
+            torch.testing.assert_close(
+                theory.optimal_covariance(J, gamma), twin, rtol=1e-9, atol=1e-10
+            )
             values = theory.optimal_eigenvalues(J, gamma)
             torch.testing.assert_close(values, torch.linalg.eigvalsh(twin), rtol=1e-9, atol=1e-10)
 
@@ -409,14 +473,19 @@ def test_equation_83_is_the_limit_of_the_construction():
     for gamma in (1e-3, 1e-5):
         expected = theory.optimal_covariance(J, gamma)
         assert theory.relative_frobenius(vae.covariance(x, 1 / gamma), expected).max() < gamma
-        gaps.append(theory.kl_between_covariances(vae.covariance(x, 1 / gamma), expected).mean().item())
+        gaps.append(
+            theory.kl_between_covariances(vae.covariance(x, 1 / gamma), expected).mean().item()
+        )
     assert gaps[1] < 2e-4 * gaps[0] * 1.5  # ½ Σ (γ/s²)² / 2 falls as γ²
 
 
 def check_decoder_jacobian():
     generator = torch.Generator().manual_seed(1)
     layers = torch.nn.Sequential(
-        torch.nn.Linear(3, 8), torch.nn.SiLU(), torch.nn.Linear(8, 12), torch.nn.Unflatten(1, (3, 2, 2))
+        torch.nn.Linear(3, 8),
+        torch.nn.SiLU(),
+        torch.nn.Linear(8, 12),
+        torch.nn.Unflatten(1, (3, 2, 2)),
     )
     decoder, z = layers.double(), torch.randn(5, 3, dtype=F64, generator=generator)
     J = theory.decoder_jacobian(decoder, z)
@@ -433,7 +502,9 @@ def test_kl_between_covariances_against_torch():
     A, B = (torch.randn(4, 3, 3, dtype=F64, generator=generator) for _ in range(2))
     A, B = A @ A.mT + 0.1 * torch.eye(3), B @ B.mT + 0.1 * torch.eye(3)
     zero = torch.zeros(3, dtype=F64)
-    twin = family.kl_divergence(family.MultivariateNormal(zero, A), family.MultivariateNormal(zero, B))
+    twin = family.kl_divergence(
+        family.MultivariateNormal(zero, A), family.MultivariateNormal(zero, B)
+    )
     torch.testing.assert_close(theory.kl_between_covariances(A, B), twin)
     D = torch.diag_embed(1 / torch.linalg.inv(A).diagonal(dim1=1, dim2=2))
     torch.testing.assert_close(theory.diagonal_penalty(A), theory.kl_between_covariances(D, A))
@@ -443,7 +514,9 @@ def test_kl_between_covariances_against_torch():
 
 def test_active_dimensions_and_their_uncertainty():
     generator = torch.Generator().manual_seed(3)
-    values = torch.cat([0.02 * torch.rand(200, 2, generator=generator) + 1e-3, torch.ones(200, 3) - 0.01], 1)
+    values = torch.cat(
+        [0.02 * torch.rand(200, 2, generator=generator) + 1e-3, torch.ones(200, 3) - 0.01], 1
+    )
     active = theory.active_dimensions(values)
     assert (active.modal, active.fraction, active.mean) == (2, 1.0, 2.0)
     assert active.low > 0.98 and active.high > 1 - 1e-12
@@ -465,13 +538,22 @@ def check_linear_optimum():
             best = linear_optimum(C, kappa, gamma)
             model = best.weights @ best.weights.T + gamma * torch.eye(d, dtype=F64)
             inverse = torch.linalg.inv(model)
-            likelihood = 0.5 * (d * math.log(2 * math.pi) + torch.logdet(model) + (C @ inverse).trace())
+            likelihood = 0.5 * (
+                d * math.log(2 * math.pi) + torch.logdet(model) + (C @ inverse).trace()
+            )
             assert abs(best.cost - likelihood.item()) < 1e-9 * max(1, abs(likelihood.item()))
             scale = best.sigma_z.sqrt()
             data, divergence = linear_cost(C, best.weights, best.encoder, scale, gamma)
-            assert abs(data.item() - best.data_term) < 1e-9 and abs(divergence.item() - best.kl_term) < 1e-9
-            J = theory.decoder_jacobian(lambda z, W=best.weights: z @ W.T, torch.zeros(1, kappa, dtype=F64))
-            torch.testing.assert_close(theory.optimal_covariance(J, gamma)[0], best.sigma_z, rtol=1e-10, atol=1e-12)
+            assert (
+                abs(data.item() - best.data_term) < 1e-9
+                and abs(divergence.item() - best.kl_term) < 1e-9
+            )
+            J = theory.decoder_jacobian(
+                lambda z, W=best.weights: z @ W.T, torch.zeros(1, kappa, dtype=F64)
+            )
+            torch.testing.assert_close(
+                theory.optimal_covariance(J, gamma)[0], best.sigma_z, rtol=1e-10, atol=1e-12
+            )
             values, _ = theory.spectrum(C)
             assert best.n_active == min(kappa, int((values > gamma).sum()))
 
@@ -479,7 +561,9 @@ def check_linear_optimum():
 def check_linear_cost_by_sampling():
     C = linear_data(4, 2, 3) + 0.05 * torch.eye(4, dtype=F64)
     generator = torch.Generator().manual_seed(4)
-    W, V, S = (torch.randn(*shape, dtype=F64, generator=generator) for shape in ((4, 3), (3, 4), (3, 3)))
+    W, V, S = (
+        torch.randn(*shape, dtype=F64, generator=generator) for shape in ((4, 3), (3, 4), (3, 3))
+    )
     gamma, n = 0.7, 200_000
     x = torch.randn(n, 4, dtype=F64, generator=generator) @ torch.linalg.cholesky(C).T
     mu = x @ V.T
@@ -487,7 +571,9 @@ def check_linear_cost_by_sampling():
     data = (x - z @ W.T).square().sum(1) / gamma + 4 * math.log(2 * math.pi * gamma)
     sigma, family = S @ S.T, torch.distributions
     prior = family.MultivariateNormal(torch.zeros(3, dtype=F64), torch.eye(3, dtype=F64))
-    divergence = 2 * family.kl_divergence(family.MultivariateNormal(mu, sigma.expand(n, 3, 3)), prior)
+    divergence = 2 * family.kl_divergence(
+        family.MultivariateNormal(mu, sigma.expand(n, 3, 3)), prior
+    )
     for exact, sampled in zip(linear_cost(C, W, V, S, gamma), (data, divergence), strict=True):
         assert abs(exact.item() - sampled.mean().item()) < 5 * sampled.std().item() / math.sqrt(n)
 
@@ -509,7 +595,9 @@ def minimise_linear_cost(C, kappa, gamma, seed):
         return cost.item(), slope.numpy()
 
     options = {"maxiter": 3000, "maxfun": 6000, "maxcor": 40, "ftol": 1e-16, "gtol": 1e-10}
-    best = optimize.minimize(value_and_slope, start.numpy(), jac=True, method="L-BFGS-B", options=options)
+    best = optimize.minimize(
+        value_and_slope, start.numpy(), jac=True, method="L-BFGS-B", options=options
+    )
     return best.fun, unpack(torch.from_numpy(best.x))
 
 
@@ -519,11 +607,17 @@ def test_an_optimiser_reaches_the_linear_optimum_and_no_lower(gamma):
     exact = linear_optimum(C, 6, gamma)
     found, (W, _, S) = minimise_linear_cost(C, 6, gamma, seed=1)
     active = int((theory.optimal_eigenvalues(W[None], gamma) < 1 - 1e-4).sum())
-    print(f"affine control gamma={gamma}: L - L* = {found - exact.cost:.1e}, active {active} of {exact.n_active}")
+    print(
+        f"affine control gamma={gamma}: L - L* = {found - exact.cost:.1e}, active {active} of "
+        f"{exact.n_active}"
+    )
     assert -1e-10 < found - exact.cost < 1e-10
     assert active == exact.n_active == int((theory.spectrum(C)[0] > gamma).sum())
     torch.testing.assert_close(
-        S.diagonal().square().sort().values, exact.sigma_z.diagonal().sort().values, rtol=1e-3, atol=1e-6
+        S.diagonal().square().sort().values,
+        exact.sigma_z.diagonal().sort().values,
+        rtol=1e-3,
+        atol=1e-6,
     )
 
 
@@ -531,7 +625,8 @@ def test_linear_slopes_are_exact():
     C, gammas = linear_data(10, 3, 5), [1e-2, 1e-4, 1e-6]
     best = [linear_optimum(C, 6, g) for g in gammas]
     slopes = [
-        slope_in_log_gamma(gammas, [getattr(b, name) for b in best])[0] for name in ("data_term", "kl_term", "cost")
+        slope_in_log_gamma(gammas, [getattr(b, name) for b in best])[0]
+        for name in ("data_term", "kl_term", "cost")
     ]
     print(f"D13, D14 linear slopes {slopes}")
     assert [round(s, 9) for s in slopes] == [10.0, -3.0, 3.5]
@@ -545,14 +640,23 @@ def test_linear_slopes_are_exact():
 def check_optimal_gamma():
     C = linear_data(6, 3, 1)
     costs = [linear_optimum(C, 4, g).cost for g in (1.0, 1e-1, 1e-2, 1e-4, 1e-8)]
-    assert all(b < a for a, b in itertools.pairwise(costs))  # Theorem 3: always a better, smaller gamma
+    assert all(
+        b < a for a, b in itertools.pairwise(costs)
+    )  # Theorem 3: always a better, smaller gamma
     assert theory.optimal_gamma(C, 4) == 0.0
     full = C + 0.05 * torch.eye(6, dtype=F64)
-    for kappa in (1, 2, 3, 5):  # r = d with fewer latents: an interior optimum, found again by search
+    for kappa in (
+        1,
+        2,
+        3,
+        5,
+    ):  # r = d with fewer latents: an interior optimum, found again by search
         search = optimize.minimize_scalar(
-            lambda log_g, k=kappa: linear_optimum(full, k, math.exp(log_g)).cost, bounds=(-6, 2), method="bounded",
+            lambda log_g, k=kappa: linear_optimum(full, k, math.exp(log_g)).cost,
+            bounds=(-6, 2),
+            method="bounded",
             options={"xatol": 1e-9},
-        )  # fmt: skip
+        )
         assert abs(math.exp(search.x) / theory.optimal_gamma(full, kappa) - 1) < 1e-4
     exact = theory.optimal_gamma(full, 6)  # footnote 3: r = d = kappa, nothing gained below ℓ_d
     assert abs(exact - 0.05) < 1e-9
@@ -580,49 +684,110 @@ def test_check(name):
     CHECKS[name]()
 
 
-# Mutations: a wrong theory must be caught ---------------------------------------------------------------------------
+# Mutations: a wrong theory must be caught
+# ---------------------------------------------------------------------------
 
 MUTATIONS = [
     # module, what is right, what is wrong, the check that must turn red
-    ("theory.optimum", "math.sqrt(gamma) * inverse_root", "gamma * inverse_root", "check_kl_goes_to_zero"),
+    (
+        "theory.optimum",
+        "math.sqrt(gamma) * inverse_root",
+        "gamma * inverse_root",
+        "check_kl_goes_to_zero",
+    ),
     (
         "theory.optimum",
         "math.sqrt(gamma) * inverse_root",
         "gamma * inverse_root",
         "check_scale_is_the_inverse_jacobian",
     ),
-    ("theory.optimum", "(Vt / s[..., None])", "(Vt / s[..., None].square())", "check_scale_is_the_inverse_jacobian"),
-    ("theory.optimum", "return Vt.mT @ (Vt /", "return Vt @ (Vt.mT /", "check_scale_is_the_inverse_jacobian"),
-    ("theory.optimum", "_check_full_rank(J)\n        return J", "return J.mT", "check_kl_goes_to_zero"),
+    (
+        "theory.optimum",
+        "(Vt / s[..., None])",
+        "(Vt / s[..., None].square())",
+        "check_scale_is_the_inverse_jacobian",
+    ),
+    (
+        "theory.optimum",
+        "return Vt.mT @ (Vt /",
+        "return Vt @ (Vt.mT /",
+        "check_scale_is_the_inverse_jacobian",
+    ),
+    (
+        "theory.optimum",
+        "_check_full_rank(J)\n        return J",
+        "return J.mT",
+        "check_kl_goes_to_zero",
+    ),
     (
         "theory.optimum",
         "@ torch.linalg.inv(to_noise_jacobian",
         "@ (to_noise_jacobian",
         "check_scale_is_the_inverse_jacobian",
     ),
-    ("theory.optimum", "log_p_x_given_z = -0.5 *", "log_p_x_given_z = -1.0 *", "check_kl_against_gaussian_closed_form"),
-    ("theory.optimum", "- 0.5 * (z.square()", "- 1.0 * (z.square()", "check_kl_against_gaussian_closed_form"),
+    (
+        "theory.optimum",
+        "log_p_x_given_z = -0.5 *",
+        "log_p_x_given_z = -1.0 *",
+        "check_kl_against_gaussian_closed_form",
+    ),
+    (
+        "theory.optimum",
+        "- 0.5 * (z.square()",
+        "- 1.0 * (z.square()",
+        "check_kl_against_gaussian_closed_form",
+    ),
     (
         "theory.optimum",
         "U, N = self.basis[:, : self.r], self.basis[:, self.r :]",
         "N, U = self.basis[:, : -self.r], self.basis[:, -self.r :]",
         "check_kappa_split",
     ),
-    ("theory.optimum", "N.expand(len(x), *N.shape)", "0.5 * N.expand(len(x), *N.shape)", "check_kappa_split"),
-    ("theory.optimum", "vae.latent_dim - 2 * log_det", "vae.latent_dim - log_det", "check_cost_adds_up"),
+    (
+        "theory.optimum",
+        "N.expand(len(x), *N.shape)",
+        "0.5 * N.expand(len(x), *N.shape)",
+        "check_kappa_split",
+    ),
+    (
+        "theory.optimum",
+        "vae.latent_dim - 2 * log_det",
+        "vae.latent_dim - log_det",
+        "check_cost_adds_up",
+    ),
     ("theory.optimum", "t * error + vae.d *", "t * error + vae.r *", "check_slopes_of_both_terms"),
-    ("theory.optimum", "convolve(1 / check_t(t))", "convolve(check_t(t) ** -0.5)", "check_decoder_density"),
+    (
+        "theory.optimum",
+        "convolve(1 / check_t(t))",
+        "convolve(check_t(t) ** -0.5)",
+        "check_decoder_density",
+    ),
     ("manifolds.mixture", "gamma * eye", "0.5 * gamma * eye", "check_decoder_density"),
     ("theory.knothe", "(y + 0.5 * (z.square()", "(y + (z.square()", "check_change_of_variables"),
     ("theory.knothe", "torch.where(upper, -score, score)", "score", "check_change_of_variables"),
     ("theory.rates", "return 0.5 * (a.square()", "return (a.square()", "check_kl_goes_to_zero"),
     ("theory.rates", "+ 3 * (a * tau)", "- 3 * (a * tau)", "check_kl_goes_to_zero"),
     ("theory.rates", "6 * T.square()", "15 * T.square()", "check_kl_goes_to_zero"),
-    ("theory.rates", "return 0.5 * (truth.d - truth.r)", "return (truth.d - truth.r)", "check_intercept"),
+    (
+        "theory.rates",
+        "return 0.5 * (truth.d - truth.r)",
+        "return (truth.d - truth.r)",
+        "check_intercept",
+    ),
     ("theory.rates", "return 0.5 * (truth.d - truth.r)", "return 0.5 * truth.r", "check_intercept"),
     ("theory.rates", "+ truth.entropy()", "- truth.entropy()", "check_linear_certified_optimum"),
-    ("theory.rates", "math.log(2 * math.pi * gamma)", "math.log(gamma)", "check_linear_certified_optimum"),
-    ("manifolds.sets", "-self.level(x) / math.sqrt(gamma)", "-self.level(x) / gamma", "check_masses"),
+    (
+        "theory.rates",
+        "math.log(2 * math.pi * gamma)",
+        "math.log(gamma)",
+        "check_linear_certified_optimum",
+    ),
+    (
+        "manifolds.sets",
+        "-self.level(x) / math.sqrt(gamma)",
+        "-self.level(x) / gamma",
+        "check_masses",
+    ),
     (
         "manifolds.sets",
         "away, scale, d = (x - self.centre).norm(dim=1), math.sqrt(gamma)",
@@ -644,7 +809,12 @@ MUTATIONS = [
     ("theory.split", "return Vt.mT @ ((gamma", "return Vt @ ((gamma", "check_equation_83"),
     ("theory.split", "[0].flatten()))(z)", "[0].flatten()))(z).mT", "check_decoder_jacobian"),
     ("theory.linear", "(kept - gamma).sqrt()", "(kept - gamma)", "check_linear_optimum"),
-    ("theory.linear", "sigma[:q] = gamma / kept", "sigma[:q] = (gamma / kept).sqrt()", "check_linear_optimum"),
+    (
+        "theory.linear",
+        "sigma[:q] = gamma / kept",
+        "sigma[:q] = (gamma / kept).sqrt()",
+        "check_linear_optimum",
+    ),
     (
         "theory.linear",
         "float((kept / gamma).log().sum())",
@@ -657,9 +827,19 @@ MUTATIONS = [
         "q * math.log(2 * math.pi * gamma) + int",
         "check_linear_optimum",
     ),
-    ("theory.linear", "spread - kappa - 2 * torch", "spread - kappa - torch", "check_linear_cost_by_sampling"),
+    (
+        "theory.linear",
+        "spread - kappa - 2 * torch",
+        "spread - kappa - torch",
+        "check_linear_cost_by_sampling",
+    ),
     ("theory.linear", "error / gamma", "error / gamma**2", "check_linear_cost_by_sampling"),
-    ("theory.linear", "values[latent_dim:].mean()", "values[latent_dim:].sum()", "check_optimal_gamma"),
+    (
+        "theory.linear",
+        "values[latent_dim:].mean()",
+        "values[latent_dim:].sum()",
+        "check_optimal_gamma",
+    ),
 ]
 
 
@@ -670,7 +850,8 @@ def mutated(module, right, wrong):
     source = Path(module.__file__).read_text(encoding="utf-8")
     assert right in source, f"{module.__name__} no longer says {right!r}"
     spaces = [
-        importlib.import_module(info.name).__dict__ for info in pkgutil.iter_modules(theory.__path__, "vaelab.theory.")
+        importlib.import_module(info.name).__dict__
+        for info in pkgutil.iter_modules(theory.__path__, "vaelab.theory.")
     ]
     spaces += [theory.__dict__, manifolds.__dict__, globals()]
     spaces += [
@@ -681,9 +862,13 @@ def mutated(module, right, wrong):
     before = dict(module.__dict__)
     try:
         exec(compile(source.replace(right, wrong), module.__file__, "exec"), module.__dict__)
-        fresh = {id(before[name]): module.__dict__[name] for name in before if callable(before[name])}
+        fresh = {
+            id(before[name]): module.__dict__[name] for name in before if callable(before[name])
+        }
         for space in spaces:
-            space.update({key: fresh[id(value)] for key, value in space.items() if id(value) in fresh})
+            space.update(
+                {key: fresh[id(value)] for key, value in space.items() if id(value) in fresh}
+            )
         yield
     finally:
         for space, old in zip(spaces, saved, strict=True):
@@ -697,12 +882,17 @@ def test_mutations_turn_the_check_red(module, right, wrong, check):
         CHECKS[check]()
 
 
-# Doors ---------------------------------------------------------------------------------------------------------------
+# Doors --------------------------------------------------------------------------------------------
+# -------------------
 
 
 def vertical_line_chart():
     return manifolds.Chart(
-        "cusp", 1, 2, lambda u: torch.cat([u**3, u**2], 1), lambda x: x[:, :1].sign() * x[:, :1].abs() ** (1 / 3)
+        "cusp",
+        1,
+        2,
+        lambda u: torch.cat([u**3, u**2], 1),
+        lambda x: x[:, :1].sign() * x[:, :1].abs() ** (1 / 3),
     )
 
 
@@ -713,12 +903,16 @@ def vertical_line_chart():
         (lambda: optimal_vae(manifold("circle")), "global chart"),
         (
             lambda: optimal_vae(
-                Manifold(manifolds.Chart("x", 2, 1, lambda u: u[:, :1], lambda x: x), manifolds.skewed(2))
+                Manifold(
+                    manifolds.Chart("x", 2, 1, lambda u: u[:, :1], lambda x: x), manifolds.skewed(2)
+                )
             ),
             "expected d ≥ r",
         ),
         (
-            lambda: kl_q_to_posterior(optimal_vae(flat("skewed")), torch.zeros(1, 1, dtype=F64), 0.0),
+            lambda: kl_q_to_posterior(
+                optimal_vae(flat("skewed")), torch.zeros(1, 1, dtype=F64), 0.0
+            ),
             "expected a finite number > 0",
         ),
         (
@@ -727,9 +921,14 @@ def vertical_line_chart():
         ),
         (lambda: optimal_vae(flat("skewed")).sample(3, t=math.nan), "expected a finite number > 0"),
         (lambda: optimal_vae(flat("skewed")).encode(torch.zeros(1, 1)), "expected float64"),
-        (lambda: optimal_vae(flat("skewed")).encode(torch.zeros(1, 3, dtype=F64)), r"shape \(n, 1\)"),
         (
-            lambda: theory.to_noise(manifolds.half_line(), torch.tensor([[1.0], [-2.0]], dtype=F64)),
+            lambda: optimal_vae(flat("skewed")).encode(torch.zeros(1, 3, dtype=F64)),
+            r"shape \(n, 1\)",
+        ),
+        (
+            lambda: theory.to_noise(
+                manifolds.half_line(), torch.tensor([[1.0], [-2.0]], dtype=F64)
+            ),
             r"\[-2.0\] \(row 1\)",
         ),
         (
@@ -740,7 +939,10 @@ def vertical_line_chart():
         ),
         (lambda: theory.inverse_root(torch.ones(1, 3, 2, dtype=F64)), "full rank 2"),
         (lambda: theory.optimal_covariance(torch.ones(1, 2, 2), 0.0), "gamma"),
-        (lambda: theory.optimal_covariance(torch.full((1, 2, 2), math.nan), 1.0), "finite Jacobian"),
+        (
+            lambda: theory.optimal_covariance(torch.full((1, 2, 2), math.nan), 1.0),
+            "finite Jacobian",
+        ),
         (lambda: theory.active_dimensions(torch.ones(2, 2), threshold=1.5), "threshold"),
         (lambda: theory.active_dimensions(torch.zeros(2, 2)), "positive"),
         (lambda: linear_optimum(torch.ones(2, 3), 1, 1.0), "symmetric"),
@@ -762,6 +964,9 @@ def test_rooms_are_lazy_and_examples_run():
     assert {"theory", "manifolds"} <= set(dir(vaelab))
     assert isinstance(manifolds.skewed(), Mixture)
     for module in pkgutil.iter_modules(theory.__path__, "vaelab.theory."):
-        assert doctest.testmod(importlib.import_module(module.name), optionflags=doctest.ELLIPSIS).failed == 0, (
-            module.name
-        )
+        assert (
+            doctest.testmod(
+                importlib.import_module(module.name), optionflags=doctest.ELLIPSIS
+            ).failed
+            == 0
+        ), module.name

@@ -1,4 +1,6 @@
-"""Models trained in one pass: each is what it would have been alone, up to rounding; it resumes, and fails clearly."""
+"""Models trained in one pass: each is what it would have been alone, up to rounding; it resumes,
+and fails clearly.
+"""
 
 import gc
 import json
@@ -38,13 +40,19 @@ def convolutions(build):
 
 
 KINDS = {
-    "learned": perceptrons(), "fixed": perceptrons(gamma=0.1), "optimal": perceptrons(gamma="optimal"),
-    "full": perceptrons(full=True), "joint": perceptrons(models.joint_vae, hidden=(6,)),
-    "ae": perceptrons(models.ae), "wae-mmd": perceptrons(models.wae_mmd), "wae-gan": perceptrons(models.wae_gan),
-    "infogan": convolutions(models.vae), "infogan ce": convolutions(models.ce_vae),
+    "learned": perceptrons(),
+    "fixed": perceptrons(gamma=0.1),
+    "optimal": perceptrons(gamma="optimal"),
+    "full": perceptrons(full=True),
+    "joint": perceptrons(models.joint_vae, hidden=(6,)),
+    "ae": perceptrons(models.ae),
+    "wae-mmd": perceptrons(models.wae_mmd),
+    "wae-gan": perceptrons(models.wae_gan),
+    "infogan": convolutions(models.vae),
+    "infogan ce": convolutions(models.ce_vae),
     "infogan flow": convolutions(models.vae_flow),
     "resnet": lambda: models.vae(networks.resnet(1, 8, 3, bn_momentum=0.1)),
-}  # fmt: skip
+}
 
 
 def built(kind, dtype=torch.float64):
@@ -59,24 +67,33 @@ def data(kind):
     return flat() if len(KINDS[kind]().image_shape) == 1 else pictures()
 
 
-@pytest.mark.parametrize("kind", [
-    pytest.param(kind, marks=[pytest.mark.long] if kind in ("infogan ce", "infogan flow", "resnet") else [])
-    for kind in KINDS
-])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(
+            kind,
+            marks=[pytest.mark.long] if kind in ("infogan ce", "infogan flow", "resnet") else [],
+        )
+        for kind in KINDS
+    ],
+)
 def test_each_is_what_it_would_have_been_alone(kind):
     if "flow" in kind:
         pytest.importorskip("zuko")
     x = data(kind)
     plan = {**PLAN, "schedule": Cosine(), "weight_decay": 1e-3, "flip": x.ndim == 4}
     together = fit_together(built(kind), x, seeds=SEEDS, **plan)
-    # rounding alone moves weights without a gradient, such as biases before batch normalisation: costs are compared
+    # rounding alone moves weights without a gradient, such as biases before batch normalisation:
+    # costs are compared
     for seed, model, run in zip(SEEDS, built(kind), together, strict=True):
         alone = training.fit(model, x, seed=seed, **plan)
         assert run.settings == {**alone.settings, "together": 3}
         for name, values in alone.history.items():
             np.testing.assert_allclose(run.history[name], values, rtol=1e-6, err_msg=name)
         assert not run.model.training
-        np.testing.assert_allclose(run.model.reconstruct(x[:4]), model.reconstruct(x[:4]), atol=1e-3)
+        np.testing.assert_allclose(
+            run.model.reconstruct(x[:4]), model.reconstruct(x[:4]), atol=1e-3
+        )
     assert len({float(run.history["loss"][-1]) for run in together}) == 3
 
 
@@ -104,13 +121,20 @@ def test_second_stages_of_several_first_ones(own):
 
 
 @pytest.mark.parametrize(
-    ("kind", "step"), [("learned", 2), ("learned", 3), pytest.param("infogan", 3, marks=pytest.mark.long)]
+    ("kind", "step"),
+    [("learned", 2), ("learned", 3), pytest.param("infogan", 3, marks=pytest.mark.long)],
 )
 def test_an_interrupted_run_ends_in_the_same_bytes(kind, step, tmp_path, monkeypatch):
     def content(runs):
-        return [(_files.digest(run.model.state_dict()), run.history["loss"].tobytes()) for run in runs]
+        return [
+            (_files.digest(run.model.state_dict()), run.history["loss"].tobytes()) for run in runs
+        ]
 
-    expected, usual, count = content(fit_together(built(kind), data(kind), seeds=SEEDS, **PLAN)), loop._step, []
+    expected, usual, count = (
+        content(fit_together(built(kind), data(kind), seeds=SEEDS, **PLAN)),
+        loop._step,
+        [],
+    )
 
     def stop(state, x):
         usual(state, x)
@@ -123,14 +147,19 @@ def test_an_interrupted_run_ends_in_the_same_bytes(kind, step, tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt) as caught:
         fit_together(built(kind), data(kind), seeds=SEEDS, checkpoint=path, **PLAN)
     assert f"stopped after step {step}" in caught.value.__notes__[0]
-    assert content(fit_together(built(kind), data(kind), seeds=SEEDS, checkpoint=path, **PLAN)) == expected
+    assert (
+        content(fit_together(built(kind), data(kind), seeds=SEEDS, checkpoint=path, **PLAN))
+        == expected
+    )
     assert len(count) > step
     with pytest.raises(ValueError, match="belongs to another run"):
         fit_together(built(kind)[:2], data(kind), seeds=SEEDS[:2], checkpoint=path, **PLAN)
 
 
 def test_spectral_norms_are_those_of_torch():
-    """The power iterations of three layers at once leave the vectors that each layer's own would."""
+    """The power iterations of three layers at once leave the vectors that each layer's own
+    would.
+    """
     alone = built("infogan")
     together = ensemble.Ensemble(built("infogan"), SEEDS)
     for _ in range(3):
@@ -154,7 +183,9 @@ def test_compiled_they_train_as_plain_ones_do():
 
 def test_bfloat16_is_for_the_networks_alone():
     x = pictures().float()
-    runs = fit_together(built("infogan", torch.float32), x, seeds=SEEDS, **PLAN, precision="bfloat16")
+    runs = fit_together(
+        built("infogan", torch.float32), x, seeds=SEEDS, **PLAN, precision="bfloat16"
+    )
     for seed, model, run in zip(SEEDS, built("infogan", torch.float32), runs, strict=True):
         alone = training.fit(model, x, seed=seed, **PLAN, precision="bfloat16")
         np.testing.assert_allclose(run.history["loss"], alone.history["loss"], rtol=0.02)
@@ -164,13 +195,33 @@ def test_bfloat16_is_for_the_networks_alone():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"seeds": (1, 2)}, ValueError, r"expected one for each of 3 models \(at least one\), got 2"),
+        (
+            {"seeds": (1, 2)},
+            ValueError,
+            r"expected one for each of 3 models \(at least one\), got 2",
+        ),
         ({"seeds": (1, 2, -1)}, ValueError, "seed: expected a whole number"),
         ({"models": []}, ValueError, "seeds: expected one for each of 0 models"),
-        ({"data": [flat(), flat()]}, ValueError, "expected one set for all models or one for each of 3, got 2"),
-        ({"data": [flat(), flat(), flat()[:20]]}, ValueError, "as many rows for each model, got from 20 to 43"),
-        ({"models": [built("learned")[0]] * 3}, ValueError, "expected different ones, got one of them twice"),
-        ({"models": [*built("learned")[:2], built("learned", torch.float32)[2]]}, ValueError, "one precision and"),
+        (
+            {"data": [flat(), flat()]},
+            ValueError,
+            "expected one set for all models or one for each of 3, got 2",
+        ),
+        (
+            {"data": [flat(), flat(), flat()[:20]]},
+            ValueError,
+            "as many rows for each model, got from 20 to 43",
+        ),
+        (
+            {"models": [built("learned")[0]] * 3},
+            ValueError,
+            "expected different ones, got one of them twice",
+        ),
+        (
+            {"models": [*built("learned")[:2], built("learned", torch.float32)[2]]},
+            ValueError,
+            "one precision and",
+        ),
         ({"seed": 1}, TypeError, "seed: not for models trained together; expected seeds"),
         ({"keep_every": 1}, TypeError, "keep_every: not for models trained together"),
         ({"epochs": 0}, ValueError, "epochs: expected"),
@@ -184,9 +235,13 @@ def test_bad_calls_are_answered(change, error, message):
 
 
 def test_models_of_several_kinds_and_models_made_by_hand_are_refused():
-    with pytest.raises(ValueError, match=r"expected all of one kind, but 0 is .* and 2 is .*'gamma': 0\.1"):
+    with pytest.raises(
+        ValueError, match=r"expected all of one kind, but 0 is .* and 2 is .*'gamma': 0\.1"
+    ):
         fit_together([*built("learned")[:2], built("fixed")[0]], flat(), seeds=SEEDS, **PLAN)
-    nets = networks.Networks(torch.nn.Linear(5, 4), torch.nn.Linear(2, 5), (5,), 2, 4, torch.nn.Linear)
+    nets = networks.Networks(
+        torch.nn.Linear(5, 4), torch.nn.Linear(2, 5), (5,), 2, 4, torch.nn.Linear
+    )
     with pytest.raises(ValueError, match="those made by hand are trained one by one"):
         fit_together([Autoencoder(nets).double()], flat(), seeds=[0], **PLAN)
 
@@ -199,7 +254,9 @@ def test_several_processes_are_refused(monkeypatch):
 
 def test_one_that_diverges_stops_all():
     far = [flat(), flat() * 1e200, flat()]
-    with pytest.raises(training.TrainingDiverged, match=r"of model 1 \(seed 0\) is no longer finite at step 1 "):
+    with pytest.raises(
+        training.TrainingDiverged, match=r"of model 1 \(seed 0\) is no longer finite at step 1 "
+    ):
         fit_together(built("learned"), far, seeds=SEEDS, **PLAN)
 
 
@@ -208,9 +265,13 @@ def test_too_little_memory_says_how_many_might_fit(monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
 
     monkeypatch.setattr(ensemble.Ensemble, "loss_terms", short)
-    with pytest.raises(training.OutOfMemory, match=r"a batch of 10 for each of 3 models .* fewer of them .* as 1"):
+    with pytest.raises(
+        training.OutOfMemory, match=r"a batch of 10 for each of 3 models .* fewer of them .* as 1"
+    ):
         fit_together(built("learned"), flat(), seeds=SEEDS, **PLAN)
-    with pytest.raises(training.OutOfMemory, match=r"each of 1 models .* train with a smaller batch_size"):
+    with pytest.raises(
+        training.OutOfMemory, match=r"each of 1 models .* train with a smaller batch_size"
+    ):
         fit_together(built("learned")[:1], flat(), seeds=[0], **PLAN)
 
 
@@ -235,7 +296,9 @@ def test_frozen_weights_stay_as_they_are():
         model.decoder.requires_grad_(False)
     before = [model.decoder[1].weight.clone() for model in mine]
     fit_together(mine, flat(), seeds=SEEDS, **PLAN)
-    assert all(torch.equal(model.decoder[1].weight, was) for model, was in zip(mine, before, strict=True))
+    assert all(
+        torch.equal(model.decoder[1].weight, was) for model, was in zip(mine, before, strict=True)
+    )
     heads = [model.posterior.parameters_of_q.weight for model in (mine[0], built("learned")[0])]
     assert not torch.equal(*heads)
 
@@ -247,24 +310,36 @@ def test_everything_is_on_the_device_of_the_data(kind):
     def moved(module):
         for part in module.modules():
             for name, p in part._parameters.items():
-                part._parameters[name] = p if p is None else torch.nn.Parameter(torch.empty(p.shape, device="cuda"))
+                part._parameters[name] = (
+                    p if p is None else torch.nn.Parameter(torch.empty(p.shape, device="cuda"))
+                )
             for name, b in part._buffers.items():
-                part._buffers[name] = b if b is None else torch.empty(b.shape, dtype=b.dtype, device="cuda")
+                part._buffers[name] = (
+                    b if b is None else torch.empty(b.shape, dtype=b.dtype, device="cuda")
+                )
         return module
 
-    whole, spare = ensemble.Ensemble(built(kind, torch.float32), SEEDS), built(kind, torch.float32)[0]
+    whole, spare = (
+        ensemble.Ensemble(built(kind, torch.float32), SEEDS),
+        built(kind, torch.float32)[0],
+    )
     generators = ensemble.Seeds(torch.device("cpu"), SEEDS)
     generators.each = [None] * 3  # there are none of a GPU either
     with FakeTensorMode(allow_non_fake_inputs=True):
         moved(whole), moved(whole._one[0])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ensemble.copy, "deepcopy", lambda _: spare)  # a copy is on the CPU, and can be moved
+            patch.setattr(
+                ensemble.copy, "deepcopy", lambda _: spare
+            )  # a copy is on the CPU, and can be moved
             patch.setattr(Autoencoder, "to", lambda self, device: moved(self))
-            terms = whole.loss_terms(torch.empty(3, 4, *whole.image_shape, device="cuda"), generators)
+            terms = whole.loss_terms(
+                torch.empty(3, 4, *whole.image_shape, device="cuda"), generators
+            )
         assert terms.nll.shape == (3, 4) and terms.latent.device.type == "cuda"
 
 
-# ---- in a table ----------------------------------------------------------------------------------------------------
+# ---- in a table ----------------------------------------------------------------------------------
+# ------------------
 
 
 def test_a_table_of_trials_trained_together(tmp_path):
@@ -272,7 +347,9 @@ def test_a_table_of_trials_trained_together(tmp_path):
 
     alone = run(tmp_path / "alone", "ce", "learned", "two-stage", trials=3)
     said = []
-    outcomes = run(tmp_path / "both", "ce", "learned", "two-stage", trials=3, together=2, say=said.append)
+    outcomes = run(
+        tmp_path / "both", "ce", "learned", "two-stage", trials=3, together=2, say=said.append
+    )
     for one, other in zip(alone, outcomes, strict=True):
         a, b = one.told, other.told
         assert (a["cell"], a["settings"]) == (b["cell"], b["settings"])
@@ -292,7 +369,14 @@ def test_trials_together_go_on_where_they_were_killed(tmp_path, monkeypatch):
     monkeypatch.undo()
     run(tmp_path, "learned", trials=1)  # asked for alone: it too goes on from what is there
     outcomes = run(tmp_path, "learned", "two-stage", trials=3, together=3)
-    assert [o.told["seconds"]["resumed"] for o in outcomes] == [True, True, True, True, False, False]
+    assert [o.told["seconds"]["resumed"] for o in outcomes] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
     assert [o.told["arithmetic"]["together"] for o in outcomes] == [2, 2, 2, 2, 1, 1]
     assert not list((tmp_path / "runs").rglob("*"))
 
@@ -301,7 +385,12 @@ def test_the_folders_of_trials():
     from test_experiments import ONE, TINY, cells, cells_of, place
 
     cell, where = cells_of(ONE, TINY, ("digits",), ("fixed",), 1)[0], place(Path("there"))
-    for trials, name in (((0,), "0"), ((0, 1, 2, 5), "0..2+5"), ((3, 7), "3+7"), (tuple(range(200)), "0..199")):
+    for trials, name in (
+        ((0,), "0"),
+        ((0, 1, 2, 5), "0..2+5"),
+        ((3, 7), "3+7"),
+        (tuple(range(200)), "0..199"),
+    ):
         assert cells.folder_of(cell, where, trials).name == f"vae-1-{name}"
 
 
@@ -315,7 +404,11 @@ def test_folders_are_found_by_their_trials(tmp_path):
             folder = cells.folder_of(cell, place(tmp_path), trials)
             folder.mkdir(parents=True)
             (folder / "stage1.state.safetensors").touch()
-    assert set(cells.folders_of(learned, place(tmp_path))) == set(cells.folders_of(fixed, place(tmp_path))) == expected
+    assert (
+        set(cells.folders_of(learned, place(tmp_path)))
+        == set(cells.folders_of(fixed, place(tmp_path)))
+        == expected
+    )
 
 
 def test_a_trial_that_diverges_does_not_take_the_others_with_it(tmp_path, monkeypatch):
@@ -331,7 +424,12 @@ def test_a_trial_that_diverges_does_not_take_the_others_with_it(tmp_path, monkey
     monkeypatch.setattr(cells, "train_firsts", diverging)
     outcomes = run(tmp_path, "learned", trials=3, together=3)
     assert [bool(outcome.failed) for outcome in outcomes] == [False, True, False]
-    assert json.loads((tmp_path / "results" / outcomes[2].cell.path).read_text())["arithmetic"]["together"] == 1
+    assert (
+        json.loads((tmp_path / "results" / outcomes[2].cell.path).read_text())["arithmetic"][
+            "together"
+        ]
+        == 1
+    )
 
 
 def test_nor_does_one_that_diverges_in_its_second_stage(tmp_path, monkeypatch):

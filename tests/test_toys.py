@@ -1,4 +1,6 @@
-"""A stacked model is its members; measures are exact where a closed form exists; training reaches the theory."""
+"""A stacked model is its members; measures are exact where a closed form exists; training reaches
+the theory.
+"""
 
 import math
 
@@ -6,7 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from vaelab import claims, likelihoods, manifolds, models, networks, posteriors, theory, toys, training
+from vaelab import (
+    claims,
+    likelihoods,
+    manifolds,
+    models,
+    networks,
+    posteriors,
+    theory,
+    toys,
+    training,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -21,7 +33,8 @@ def graph(r, d, **options):
     return toys.standardised(manifolds.manifold("smooth_graph", r=r, d=d, **options))
 
 
-# ---- several models as one ------------------------------------------------------------------------------------------
+# ---- several models as one
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -48,22 +61,32 @@ def test_taken_apart_again_the_members_are_what_they_were():
 
 def test_a_member_learns_nothing_of_the_others():
     a, b, c = toys.members(plane(), 3, n_seeds=3, hidden=(8, 8))
-    x, settings = plane().sample(64, seed=0), {"epochs": 3, "batch_size": 16, "device": "cpu", "progress": False}
+    x, settings = (
+        plane().sample(64, seed=0),
+        {"epochs": 3, "batch_size": 16, "device": "cpu", "progress": False},
+    )
     trained = [toys.stack([a, other]) for other in (b, c)]
     for model in trained:
         training.fit(model, x, lr=0.01, **settings)
     (a_with_b, b_trained), (a_with_c, _) = map(toys.unstack, trained)
-    gap = max((p - q).abs().max() for p, q in zip(a_with_b.parameters(), a_with_c.parameters(), strict=True))
+    gap = max(
+        (p - q).abs().max()
+        for p, q in zip(a_with_b.parameters(), a_with_c.parameters(), strict=True)
+    )
     assert gap < 1e-5 and (b_trained.decoder[1].weight - b.decoder[1].weight).abs().max() > 1e-3
 
 
 def test_the_members_differ_in_their_seed_alone():
-    (one, two), (again,) = toys.members(plane(), 3, 2, (8,), seed=3), toys.members(plane(), 3, 1, (8,), seed=4)
+    (one, two), (again,) = (
+        toys.members(plane(), 3, 2, (8,), seed=3),
+        toys.members(plane(), 3, 1, (8,), seed=4),
+    )
     assert torch.equal(two.decoder[1].weight, again.decoder[1].weight)
     assert not torch.equal(one.decoder[1].weight, two.decoder[1].weight)
 
 
-# ---- scale ----------------------------------------------------------------------------------------------------------
+# ---- scale ---------------------------------------------------------------------------------------
+# -------------------
 
 
 @pytest.mark.parametrize("name", ["arc", "helix", "sphere"])
@@ -80,14 +103,19 @@ def test_a_standardised_manifold_has_mean_zero_and_unit_variance(name):
     assert abs(shift + truth.r * torch.tensor(scale).log().item()) < 1e-3
 
 
-# ---- what is measured, against the closed form ----------------------------------------------------------------------
+# ---- what is measured, against the closed form
+# ----------------------------------------------------------------------
 
 
 def optimal_linear_model(best, dtype=F64):
     """An affine VAE with the weights of probabilistic PCA, built of the catalogue's parts."""
     d, kappa = best.weights.shape
-    nets = networks.Networks(nn.Flatten(), nn.Linear(kappa, d), (d,), kappa, d, nn.Linear, "exp", {})
-    model = models.Autoencoder(nets, posteriors.DiagonalGaussian, likelihoods.Gaussian(best.gamma)).to(dtype)
+    nets = networks.Networks(
+        nn.Flatten(), nn.Linear(kappa, d), (d,), kappa, d, nn.Linear, "exp", {}
+    )
+    model = models.Autoencoder(
+        nets, posteriors.DiagonalGaussian, likelihoods.Gaussian(best.gamma)
+    ).to(dtype)
     with torch.no_grad():
         model.decoder.weight.copy_(best.weights), model.decoder.bias.zero_()
         head = model.posterior.parameters_of_q
@@ -103,7 +131,9 @@ def test_measured_on_the_linear_optimum_the_terms_are_those_of_the_closed_form(g
     found = toys.measure([optimal_linear_model(best)], truth, n=4096, draws=64)
     assert found.data_term.item() == pytest.approx(best.data_term, abs=0.05)
     assert found.kl_term.item() == pytest.approx(best.kl_term, abs=0.02)
-    assert found.gap.item() == pytest.approx(best.cost - theory.certified_optimum(truth, gamma), abs=0.03)
+    assert found.gap.item() == pytest.approx(
+        best.cost - theory.certified_optimum(truth, gamma), abs=0.03
+    )
     assert found.frobenius.item() < 1e-7 and found.kl_eq83.item() < 1e-7
     assert found.active[0].modal == 2 and found.active[0].fraction == 1
 
@@ -112,7 +142,9 @@ def test_a_wrong_covariance_is_seen_in_both_measures_of_eq_83():
     best = theory.linear_optimum(toys.covariance(plane()), 3, 1e-2)
     model = optimal_linear_model(best)
     with torch.no_grad():
-        model.posterior.parameters_of_q.bias[3:] *= 0.5  # the standard deviation where the variance belongs
+        model.posterior.parameters_of_q.bias[3:] *= (
+            0.5  # the standard deviation where the variance belongs
+        )
     found = toys.measure([model], plane())
     assert found.kl_eq83.item() > 1 and found.frobenius.item() > 0.05
 
@@ -122,24 +154,42 @@ def idle(found, r):
     return found.eigenvalues[:, :, r:].amin(2).median(1).values.min()
 
 
-# ---- training -------------------------------------------------------------------------------------------------------
+# ---- training ------------------------------------------------------------------------------------
+# -------------------
 
 
 def test_a_curve_is_learned_to_its_theory():
     truth, gammas = graph(1, 3), (1e-1, 1e-2, 1e-3)
-    found = [toys.measure(rung, truth) for rung in toys.train(truth, 3, gammas, steps=(400, 600, 600))]
+    found = [
+        toys.measure(rung, truth) for rung in toys.train(truth, 3, gammas, steps=(400, 600, 600))
+    ]
     for rung in found[1:]:
         assert rung.gap.min() > -0.02 and rung.gap.max() < 0.15
-        claims.check("D15", all(a.modal == 1 for a in rung.active), "a curve, five seeds: r_hat = r")
-        claims.check_above("D15", idle(rung, 1), 0.95, "and the others are above 0.95 at the typical point")
-        claims.check_below("D17", rung.frobenius, 0.01, "a curve, five seeds: Eq. 83 holds to 1 % (Frobenius)")
+        claims.check(
+            "D15", all(a.modal == 1 for a in rung.active), "a curve, five seeds: r_hat = r"
+        )
+        claims.check_above(
+            "D15", idle(rung, 1), 0.95, "and the others are above 0.95 at the typical point"
+        )
+        claims.check_below(
+            "D17", rung.frobenius, 0.01, "a curve, five seeds: Eq. 83 holds to 1 % (Frobenius)"
+        )
         claims.check_below("D17", rung.kl_eq83, 0.02, "and to 0.02 nats (KL)")
-    claims.check("D15", all(a.fraction >= 0.99 for a in found[-1].active), "at 99 % of the points at gamma = 1e-3")
+    claims.check(
+        "D15",
+        all(a.fraction >= 0.99 for a in found[-1].active),
+        "at 99 % of the points at gamma = 1e-3",
+    )
     for name, claim, slope in (("data_term", "D13", truth.d), ("kl_term", "D14", -1)):
-        slopes = [theory.slope_in_log_gamma(gammas, [getattr(m, name)[s] for m in found])[0] for s in range(5)]
+        slopes = [
+            theory.slope_in_log_gamma(gammas, [getattr(m, name)[s] for m in found])[0]
+            for s in range(5)
+        ]
         assert slopes == pytest.approx([slope] * 5, rel=0.02), claim
     falls = (found[1].eigenvalues[:, :, 0] / found[2].eigenvalues[:, :, 0]).log().median(1).values
-    claims.check_close("D16", falls / math.log(10), 1.0, rtol=0.05, says="a curve: lambda is proportional to gamma")
+    claims.check_close(
+        "D16", falls / math.log(10), 1.0, rtol=0.05, says="a curve: lambda is proportional to gamma"
+    )
 
 
 @pytest.mark.parametrize(("r", "d", "kappa"), [(2, 10, 5), (3, 20, 6)])
@@ -161,7 +211,9 @@ def test_nothing_overflows_at_a_tiny_gamma(dtype, full):
 
 
 def test_the_same_seed_gives_the_same_weights():
-    one, two = (toys.train(plane(), 2, steps=5, n_seeds=2, hidden=(8,), seed=1)[0][1] for _ in range(2))
+    one, two = (
+        toys.train(plane(), 2, steps=5, n_seeds=2, hidden=(8,), seed=1)[0][1] for _ in range(2)
+    )
     assert all(torch.equal(p, q) for p, q in zip(one.parameters(), two.parameters(), strict=True))
 
 
@@ -175,7 +227,11 @@ def test_the_same_seed_gives_the_same_weights():
         (lambda: toys.train(plane(), 2, (1e-2,), (5, 5)), ValueError, "argument"),
         (lambda: toys.train(plane(), 2, n_seeds=0), ValueError, "n_seeds"),
         (lambda: toys.stack([]), ValueError, "one specification"),
-        (lambda: toys.stack([*toys.members(plane(), 2, 1), *toys.members(plane(), 3, 1)]), ValueError, "differ"),
+        (
+            lambda: toys.stack([*toys.members(plane(), 2, 1), *toys.members(plane(), 3, 1)]),
+            ValueError,
+            "differ",
+        ),
         (lambda: toys.unstack(toys.members(plane(), 2, 1)[0]), ValueError, "made by stack"),
     ],
 )

@@ -1,4 +1,6 @@
-"""The loop is Adam on the mean of two terms, nothing else; it repeats, resumes and fails as it says."""
+"""The loop is Adam on the mean of two terms, nothing else; it repeats, resumes and fails as it
+says.
+"""
 
 import errno
 import math
@@ -28,7 +30,13 @@ def make(gamma="learned", seed=0, **arguments):
 
 
 def fit(model=None, x=None, **arguments):
-    settings = {"epochs": EPOCHS, "batch_size": BATCH, "device": "cpu", "progress": False, **arguments}
+    settings = {
+        "epochs": EPOCHS,
+        "batch_size": BATCH,
+        "device": "cpu",
+        "progress": False,
+        **arguments,
+    }
     return training.fit(make() if model is None else model, data() if x is None else x, **settings)
 
 
@@ -38,7 +46,8 @@ def content(run):
     return weights, {k: v.tobytes() for k, v in run.history.items()}
 
 
-# ---- the loop ------------------------------------------------------------------------------------------------------
+# ---- the loop ------------------------------------------------------------------------------------
+# ------------------
 
 
 def by_hand(gamma_lr=10.0, weight_decay=0.0):
@@ -82,7 +91,9 @@ def test_history_has_one_value_an_epoch():
     assert list(run.history) == ["nll", "latent", "loss", "gamma", "lr"]
     assert all(v.shape == (EPOCHS,) for v in run.history.values())
     np.testing.assert_allclose(run.history["loss"], run.history["nll"] + run.history["latent"])
-    assert run.history["gamma"][-1] == run.model.gamma and not run.model.training and run.seconds > 0
+    assert (
+        run.history["gamma"][-1] == run.model.gamma and not run.model.training and run.seconds > 0
+    )
     assert run.settings["n"] == N and run.settings["epochs"] == EPOCHS
 
 
@@ -118,7 +129,8 @@ def test_the_bar_can_be_shown(capsys):
     assert "a label" in capsys.readouterr().err
 
 
-# ---- seeds ---------------------------------------------------------------------------------------------------------
+# ---- seeds ---------------------------------------------------------------------------------------
+# ------------------
 
 
 def test_same_seed_same_bytes():
@@ -139,7 +151,8 @@ def test_the_callers_random_state_neither_matters_nor_moves():
     assert (np.random.get_state()[1] == before[1]).all() and random.getstate() == before[2]  # noqa: NPY002
 
 
-# ---- schedules -----------------------------------------------------------------------------------------------------
+# ---- schedules -----------------------------------------------------------------------------------
+# ------------------
 
 
 def test_halve_every():
@@ -153,13 +166,21 @@ def test_cosine():
 
 def test_anneal_and_hold():
     anneal = Anneal(1.0, 1e-4, over=0.5)
-    assert [anneal(p) for p in (0, 0.125, 0.25, 0.5, 1)] == pytest.approx([1, 0.1, 1e-2, 1e-4, 1e-4])
+    assert [anneal(p) for p in (0, 0.125, 0.25, 0.5, 1)] == pytest.approx(
+        [1, 0.1, 1e-2, 1e-4, 1e-4]
+    )
     assert [Hold(2.0, until=0.5)(p) for p in (0, 0.49, 0.5, 1)] == [2.0, 2.0, None, None]
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [lambda: HalveEvery(0), lambda: Anneal(0, 1), lambda: Anneal(1, -1), lambda: Anneal(1, 1, over=0), lambda: Hold(0)],
+    [
+        lambda: HalveEvery(0),
+        lambda: Anneal(0, 1),
+        lambda: Anneal(1, -1),
+        lambda: Anneal(1, 1, over=0),
+        lambda: Hold(0),
+    ],
 )
 def test_schedules_are_checked(wrong):
     with pytest.raises(ValueError, match=r"expected a (whole|finite) number"):
@@ -167,7 +188,9 @@ def test_schedules_are_checked(wrong):
 
 
 def test_the_step_size_follows_its_schedule():
-    assert fit(lr=0.01, schedule=HalveEvery(2)).history["lr"] == pytest.approx(np.repeat([0.01, 0.005, 0.0025], 2))
+    assert fit(lr=0.01, schedule=HalveEvery(2)).history["lr"] == pytest.approx(
+        np.repeat([0.01, 0.005, 0.0025], 2)
+    )
     assert (fit(lr=0.01).history["lr"] == 0.01).all()
 
 
@@ -175,12 +198,16 @@ def test_gamma_follows_its_schedule():
     gamma = fit(gamma_schedule=Anneal(1.0, 0.01, over=1.0)).history["gamma"]
     np.testing.assert_allclose(np.diff(np.log(gamma)), math.log(0.01) / EPOCHS, rtol=1e-5)
     held = fit(gamma_schedule=Hold(2.0)).history["gamma"]
-    assert held[: EPOCHS // 2] == pytest.approx(2.0, rel=1e-6) and held[-1] != pytest.approx(2.0, rel=0.05)
+    assert held[: EPOCHS // 2] == pytest.approx(2.0, rel=1e-6) and held[-1] != pytest.approx(
+        2.0, rel=0.05
+    )
 
 
 @pytest.mark.parametrize("gamma_lr", [1.0, 7.0])
 def test_log_gamma_has_a_step_size_of_its_own(gamma_lr):
-    run = fit(x=data()[:BATCH], epochs=1, lr=1e-3, gamma_lr=gamma_lr)  # Adam's first step is lr × the sign
+    run = fit(
+        x=data()[:BATCH], epochs=1, lr=1e-3, gamma_lr=gamma_lr
+    )  # Adam's first step is lr × the sign
     assert abs(run.model.likelihood.log_gamma.item()) == pytest.approx(1e-3 * gamma_lr, rel=1e-3)
 
 
@@ -193,14 +220,19 @@ def test_weight_decay_does_not_touch_gamma():
     model.likelihood.gamma = 1e-3  # log γ ≠ 0, which a decay would pull to 0
     settings = fit(epochs=1).settings | {"weight_decay": 0.5}
     groups = training.state._State(model, settings, None, None, torch.device("cpu"))
-    assert [(len(g["params"]), g["weight_decay"]) for g in groups.optimizer.param_groups][1] == (1, 0.0)
+    assert [(len(g["params"]), g["weight_decay"]) for g in groups.optimizer.param_groups][1] == (
+        1,
+        0.0,
+    )
 
 
 def test_an_adversary_has_a_step_size_of_its_own_and_no_weight_decay():
     with networks.seeded(0):
         model = models.wae_gan(networks.mlp(D, 2, (8,)), hidden=(6,), rate=0.25)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    fit(model, data()[:BATCH], epochs=1, lr=1e-3, weight_decay=1e3)  # Adam's first step is lr × the sign
+    fit(
+        model, data()[:BATCH], epochs=1, lr=1e-3, weight_decay=1e3
+    )  # Adam's first step is lr × the sign
     for name, value in model.named_parameters():
         moved = (value - before[name]).abs().max().item()
         assert moved == pytest.approx(2.5e-4 if "discriminator" in name else 1e-3, rel=1e-2), name
@@ -209,7 +241,10 @@ def test_an_adversary_has_a_step_size_of_its_own_and_no_weight_decay():
 def test_both_gammas_of_a_joint_pair_have_gammas_step_size():
     model, _ = VARIANTS["joint"]()
     run = fit(model, data()[:BATCH], epochs=1, lr=1e-3, gamma_lr=7.0)
-    for likelihood, start in ((run.model.likelihood, 0.0), (run.model.latent_term.second.likelihood, math.log(0.1))):
+    for likelihood, start in (
+        (run.model.likelihood, 0.0),
+        (run.model.latent_term.second.likelihood, math.log(0.1)),
+    ):
         assert abs(likelihood.log_gamma.item() - start) == pytest.approx(7e-3, rel=1e-3)
 
 
@@ -221,7 +256,9 @@ WASSERSTEIN = {
 
 @pytest.mark.parametrize("build", WASSERSTEIN.values(), ids=WASSERSTEIN)
 def test_wasserstein_autoencoders_bring_q_z_to_the_prior(build):
-    x = 3 + torch.randn(600, 3, generator=torch.Generator().manual_seed(0)) @ torch.diag(torch.tensor([2.0, 0.5, 0.1]))
+    x = 3 + torch.randn(600, 3, generator=torch.Generator().manual_seed(0)) @ torch.diag(
+        torch.tensor([2.0, 0.5, 0.1])
+    )
     with networks.seeded(0):
         model = build(networks.mlp(3, 2, (16,)))
     normal = torch.randn(600, 2, generator=torch.Generator().manual_seed(1))
@@ -231,7 +268,8 @@ def test_wasserstein_autoencoders_bring_q_z_to_the_prior(build):
     assert after < 0.1 * before and metrics.mean_squared_error(x, model.reconstruct(x)) < 0.2
 
 
-# ---- posteriors as data --------------------------------------------------------------------------------------------
+# ---- posteriors as data
+# --------------------------------------------------------------------------------------------
 
 
 def test_posteriors_are_drawn_afresh_at_every_step():
@@ -245,8 +283,8 @@ def test_posteriors_are_drawn_afresh_at_every_step():
     assert abs(every.mean()) < 5 / every.numel() ** 0.5 and every.std() == pytest.approx(1, abs=0.1)
 
 
-# ---- resuming ------------------------------------------------------------------------------------------------------
-
+# ---- resuming ------------------------------------------------------------------------------------
+# ------------------
 
 
 def catalogue(build):
@@ -258,7 +296,9 @@ VARIANTS = {
     "mmd": lambda: catalogue(models.wae_mmd),
     "adversary": lambda: catalogue(lambda nets: models.wae_gan(nets, hidden=(6, 6), rate=0.5)),
     "joint": lambda: catalogue(lambda nets: models.joint_vae(nets, hidden=(6,))),
-    "flow": lambda: catalogue(lambda nets: models.vae_flow(nets, transforms=2, hidden=(6,), n_context=3)),
+    "flow": lambda: catalogue(
+        lambda nets: models.vae_flow(nets, transforms=2, hidden=(6,), n_context=3)
+    ),
     "plain": lambda: (make(), {}),
     "cosine": lambda: (make(), {"schedule": Cosine()}),
     "optimal": lambda: (make("optimal"), {"weight_decay": 1e-3}),
@@ -293,11 +333,16 @@ def test_an_interrupted_run_ends_in_the_same_bytes(variant, step, tmp_path):
     interrupt_at(step, model)
     with pytest.raises(KeyboardInterrupt) as caught:
         fit(model, checkpoint=path, **settings)
-    assert f"stopped after step {step} of 36; step {step} is saved in {path}" in caught.value.__notes__[0]
+    assert (
+        f"stopped after step {step} of 36; step {step} is saved in {path}"
+        in caught.value.__notes__[0]
+    )
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     model, settings = VARIANTS[variant]()
     with torch.no_grad():
-        [p.add_(1) for p in model.parameters()]  # what it starts from does not matter: the checkpoint does
+        [
+            p.add_(1) for p in model.parameters()
+        ]  # what it starts from does not matter: the checkpoint does
     assert content(fit(model, checkpoint=path, **settings)) == expected
 
 
@@ -321,7 +366,9 @@ def test_an_interrupt_without_a_checkpoint_says_so():
     interrupt_at(4, model)
     with pytest.raises(KeyboardInterrupt) as caught:
         fit(model)
-    assert caught.value.__notes__ == ["stopped after step 4 of 36; nothing was saved (no checkpoint file was named)"]
+    assert caught.value.__notes__ == [
+        "stopped after step 4 of 36; nothing was saved (no checkpoint file was named)"
+    ]
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
@@ -335,7 +382,9 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
 
 def test_checkpoints_come_as_often_as_asked(tmp_path, monkeypatch):
     saved = []
-    monkeypatch.setattr(_files, "write_state", lambda path, tensors, told: saved.append(told["step"]))
+    monkeypatch.setattr(
+        _files, "write_state", lambda path, tensors, told: saved.append(told["step"])
+    )
     fit(checkpoint=tmp_path / "a", checkpoint_every=0)
     assert saved == [6, 12, 18, 24, 30, 36]
     fit(checkpoint=tmp_path / "a")
@@ -357,12 +406,16 @@ def test_checkpoints_come_as_often_as_asked(tmp_path, monkeypatch):
 def test_the_checkpoint_of_another_run_is_refused(other, named, tmp_path):
     fit(checkpoint=tmp_path / "a")
     before = (tmp_path / "a").read_bytes()
-    with pytest.raises(ValueError, match=f"belongs to another run .*{named}.*; use another folder, or delete the file"):
+    with pytest.raises(
+        ValueError,
+        match=f"belongs to another run .*{named}.*; use another folder, or delete the file",
+    ):
         fit(checkpoint=tmp_path / "a", **other)
     assert (tmp_path / "a").read_bytes() == before
 
 
-# ---- what can go wrong ---------------------------------------------------------------------------------------------
+# ---- what can go wrong
+# ---------------------------------------------------------------------------------------------
 
 
 class Breaking(likelihoods.Gaussian):
@@ -384,15 +437,21 @@ def breaking(at):
 
 def test_nan_names_the_step_and_the_last_good_checkpoint(tmp_path):
     path = tmp_path / "a"
-    with pytest.raises(TrainingDiverged, match=r"no longer finite at step 15 \(epoch 3\)") as caught:
+    with pytest.raises(
+        TrainingDiverged, match=r"no longer finite at step 15 \(epoch 3\)"
+    ) as caught:
         fit(breaking(15), checkpoint=path, checkpoint_every=0)
-    assert f"the last good checkpoint is {path}, of step 12" in str(caught.value) and "smaller lr" in str(caught.value)
+    assert f"the last good checkpoint is {path}, of step 12" in str(
+        caught.value
+    ) and "smaller lr" in str(caught.value)
     tensors, told = _files.read_state(path)
     assert told["step"] == 12 and all(torch.isfinite(v).all() for v in tensors.values())
 
 
 def test_nan_without_a_checkpoint():
-    with pytest.raises(TrainingDiverged, match=r"step 2 \(epoch 1\); no checkpoint was saved before it"):
+    with pytest.raises(
+        TrainingDiverged, match=r"step 2 \(epoch 1\); no checkpoint was saved before it"
+    ):
         fit(breaking(2))
 
 
@@ -401,7 +460,9 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     model.decoder[1].weight.register_hook(lambda g: g * (math.nan if len(seen) >= 12 else 1))
     usual, seen = model.loss_terms, []
     model.loss_terms = lambda x, generator: seen.append(0) or usual(x, generator)
-    with pytest.raises(TrainingDiverged, match=r"step 12.*of step 6"):  # its loss was finite, its weights are not
+    with pytest.raises(
+        TrainingDiverged, match=r"step 12.*of step 6"
+    ):  # its loss was finite, its weights are not
         fit(model, checkpoint=tmp_path / "a", checkpoint_every=0)
     assert _files.read_state(tmp_path / "a")[1]["step"] == 6
 
@@ -423,11 +484,17 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
 
     full.calls = 0
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="could not save the state of step 24: could not write") as caught:
+    with pytest.raises(
+        OSError, match="could not save the state of step 24: could not write"
+    ) as caught:
         fit(checkpoint=path, checkpoint_every=0)
     assert "No space left on device" in str(caught.value) and caught.value.errno == errno.ENOSPC
-    assert "the checkpoint of step 18 is intact. Make room or choose another folder" in str(caught.value)
-    assert [p.name for p in tmp_path.iterdir()] == ["a"] and _files.read_state(path)[1]["step"] == 18
+    assert "the checkpoint of step 18 is intact. Make room or choose another folder" in str(
+        caught.value
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["a"] and _files.read_state(path)[1][
+        "step"
+    ] == 18
     monkeypatch.undo()
     assert content(fit(checkpoint=path)) == content(fit())
 
@@ -445,17 +512,48 @@ NAN[7, 2], INF[3, 0] = math.nan, -math.inf
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (NAN, ValueError, "images: 1 of 50 hold NaN or infinite values, the first is number 7; remove or repair them"),
+        (
+            NAN,
+            ValueError,
+            (
+                "images: 1 of 50 hold NaN or infinite values, the first is number 7; remove or "
+                "repair them"
+            ),
+        ),
         (INF, ValueError, "images: 1 of 50 hold NaN or infinite values, the first is number 3"),
-        (data()[0], ValueError, r"images: expected shape \(n, \.\.\.\) with at least 2 axes, got \(4,\)"),
-        (data()[None], ValueError, r"expected shape \(n, 4\), as the network was built for, got \(1, 50, 4\)"),
-        (data()[:, :3], ValueError, r"expected shape \(n, 4\), as the network was built for, got \(50, 3\)"),
+        (
+            data()[0],
+            ValueError,
+            r"images: expected shape \(n, \.\.\.\) with at least 2 axes, got \(4,\)",
+        ),
+        (
+            data()[None],
+            ValueError,
+            r"expected shape \(n, 4\), as the network was built for, got \(1, 50, 4\)",
+        ),
+        (
+            data()[:, :3],
+            ValueError,
+            r"expected shape \(n, 4\), as the network was built for, got \(50, 3\)",
+        ),
         (data()[:0], ValueError, "images: expected at least 2 of them, got 0; pass more rows"),
         (data()[:1], ValueError, "images: expected at least 2 of them, got 1; pass more rows"),
-        (data().to(torch.uint8), TypeError, r"expected floating-point values, got torch\.uint8; .* pass x / 255"),
+        (
+            data().to(torch.uint8),
+            TypeError,
+            r"expected floating-point values, got torch\.uint8; .* pass x / 255",
+        ),
         (np.zeros((5, 4), int), TypeError, r"expected floating-point values, got torch\.int64"),
-        ([["a"] * 4] * 3, TypeError, "images: expected a tensor or an array of numbers, got list of"),
-        (None, TypeError, "images: expected a tensor or an array of numbers, got NoneType of object"),
+        (
+            [["a"] * 4] * 3,
+            TypeError,
+            "images: expected a tensor or an array of numbers, got list of",
+        ),
+        (
+            None,
+            TypeError,
+            "images: expected a tensor or an array of numbers, got NoneType of object",
+        ),
     ],
 )
 def test_bad_images_are_answered(x, error, message):
@@ -466,7 +564,10 @@ def test_bad_images_are_answered(x, error, message):
 def test_cross_entropy_needs_the_unit_interval():
     with networks.seeded(0):
         model = models.ce_vae(networks.mlp(D, 2, (8,), output="sigmoid"))
-    with pytest.raises(ValueError, match=r"expected values in \[0, 1\], as cross-entropy .* got \[-.*\]; rescale them"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected values in \[0, 1\], as cross-entropy .* got \[-.*\]; rescale them",
+    ):
         fit(model)
 
 
@@ -480,11 +581,23 @@ def test_cross_entropy_needs_the_unit_interval():
         ({"lr": math.nan}, ValueError, "lr: expected a finite number > 0, got nan"),
         ({"gamma_lr": -1}, ValueError, "gamma_lr: expected a finite number > 0, got -1"),
         ({"weight_decay": -1}, ValueError, "weight_decay: expected a number ≥ 0, got -1"),
-        ({"checkpoint_every": math.nan}, ValueError, "checkpoint_every: expected a number ≥ 0, got nan"),
+        (
+            {"checkpoint_every": math.nan},
+            ValueError,
+            "checkpoint_every: expected a number ≥ 0, got nan",
+        ),
         ({"seed": -1}, ValueError, "seed: expected a whole number from 0"),
-        ({"device": "cuba"}, ValueError, "device: expected one of .* got 'cuba'; did you mean 'cuda'"),
+        (
+            {"device": "cuba"},
+            ValueError,
+            "device: expected one of .* got 'cuba'; did you mean 'cuda'",
+        ),
         ({"device": 3}, ValueError, "device: expected one of .* got 3"),
-        ({"device": "cuda:x"}, ValueError, "device 'cuda:x' is not available here .*; use \"auto\""),
+        (
+            {"device": "cuda:x"},
+            ValueError,
+            "device 'cuda:x' is not available here .*; use \"auto\"",
+        ),
     ],
 )
 def test_bad_settings_are_answered(setting, error, message):
@@ -494,7 +607,9 @@ def test_bad_settings_are_answered(setting, error, message):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_a_missing_device_is_named():
-    with pytest.raises(ValueError, match=r"device 'cuda' is not available here \(.*\); use \"auto\""):
+    with pytest.raises(
+        ValueError, match=r"device 'cuda' is not available here \(.*\); use \"auto\""
+    ):
         fit(device="cuda")
 
 
@@ -503,7 +618,8 @@ def test_auto_leaves_float64_to_a_device_that_knows_it(monkeypatch):
     assert pick_device("auto").type == "mps" and pick_device("auto", torch.float64).type == "cpu"
 
 
-# ---- bytes, mirrors and faster arithmetic --------------------------------------------------------------------------
+# ---- bytes, mirrors and faster arithmetic
+# --------------------------------------------------------------------------
 
 
 def pictures(n=20, dtype=torch.float32):
@@ -567,7 +683,9 @@ def test_a_mirrored_run_resumes_to_the_same_bytes(tmp_path):
 
 
 def test_only_images_are_mirrored():
-    with pytest.raises(ValueError, match=r"flip: expected images of shape \(channels, height, width\), got \(4,\)"):
+    with pytest.raises(
+        ValueError, match=r"flip: expected images of shape \(channels, height, width\), got \(4,\)"
+    ):
         fit(flip=True)
     q = DiagonalNormal(torch.zeros(6, D), torch.ones(6, D), torch.zeros(6, D))
     with pytest.raises(ValueError, match="flip: codes cannot be mirrored"):
@@ -588,7 +706,9 @@ def test_bfloat16_is_for_the_networks_alone():
 
 
 def test_tf32_on_another_device_says_that_it_is_float32():
-    with pytest.warns(UserWarning, match="tf32 is arithmetic of NVIDIA's GPUs; on cpu this run is float32"):
+    with pytest.warns(
+        UserWarning, match="tf32 is arithmetic of NVIDIA's GPUs; on cpu this run is float32"
+    ):
         run = fit(epochs=2, precision="tf32")
     assert content(run) == content(fit(epochs=2))
     assert torch.get_float32_matmul_precision() == "highest"
@@ -596,16 +716,22 @@ def test_tf32_on_another_device_says_that_it_is_float32():
         fit(precision="bf16")
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own look at it
+@pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor that is not a leaf"
+)  # torch's own look at it
 def test_compiled_networks_train_as_plain_ones_do(monkeypatch):
     usual, asked = torch.compile, []
-    monkeypatch.setattr(torch, "compile", lambda f, mode: asked.append(mode) or usual(f, backend="eager"))
+    monkeypatch.setattr(
+        torch, "compile", lambda f, mode: asked.append(mode) or usual(f, backend="eager")
+    )
     compiled = fit(epochs=2, compile=True)
     assert asked == ["default"] * 2 and "forward" not in vars(compiled.model.encoder)
     plain = fit(epochs=2)
     np.testing.assert_allclose(compiled.history["loss"], plain.history["loss"], rtol=1e-5)
     for name, value in plain.model.state_dict().items():
-        torch.testing.assert_close(value, compiled.model.state_dict()[name], rtol=1e-3, atol=1e-5, msg=name)
+        torch.testing.assert_close(
+            value, compiled.model.state_dict()[name], rtol=1e-3, atol=1e-5, msg=name
+        )
 
 
 @pytest.mark.parametrize(
@@ -630,11 +756,14 @@ def test_what_cuda_would_be_given(build, monkeypatch):
         torch.testing.assert_close(again, terms, rtol=1e-4, atol=1e-3)
         sum(model.train().loss_terms(pictures())).mean().backward()
         torch.optim.Adam(model.parameters(), fused=True).step()
-    assert torch.get_float32_matmul_precision() == "highest" and "forward" not in vars(model.decoder)
+    assert torch.get_float32_matmul_precision() == "highest" and "forward" not in vars(
+        model.decoder
+    )
     assert np.isfinite(fit(model, pictures(), epochs=1).history["loss"]).all()
 
 
-# ---- too little memory ---------------------------------------------------------------------------------------------
+# ---- too little memory
+# ---------------------------------------------------------------------------------------------
 
 
 def short_of_memory(most, error=torch.OutOfMemoryError):
@@ -651,10 +780,15 @@ def short_of_memory(most, error=torch.OutOfMemoryError):
     return model
 
 
-@pytest.mark.parametrize(("batch_size", "most", "fits"), [(32, 31, 16), (40, 11, 10), (50, 3, 3), (50, 2, None)])
+@pytest.mark.parametrize(
+    ("batch_size", "most", "fits"), [(32, 31, 16), (40, 11, 10), (50, 3, 3), (50, 2, None)]
+)
 def test_too_little_memory_names_a_batch_that_fits(batch_size, most, fits):
     advice = f"batch_size={fits} fits" if fits else "not even two rows fit: choose smaller networks"
-    pattern = rf"cpu has too little memory for a batch of {batch_size} at step 1 \(CUDA out .* 2.00 GiB\); {advice}"
+    pattern = (
+        rf"cpu has too little memory for a batch of {batch_size} at step 1 \(CUDA out .* "
+        rf"2.00 GiB\); {advice}"
+    )
     with pytest.raises(training.OutOfMemory, match=pattern):
         fit(short_of_memory(most), batch_size=batch_size)
     if fits:
@@ -663,7 +797,9 @@ def test_too_little_memory_names_a_batch_that_fits(batch_size, most, fits):
 
 def test_memory_of_the_machine_is_meant_too_and_other_errors_are_not():
     def words(_):
-        return RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")
+        return RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"
+        )
 
     with pytest.raises(training.OutOfMemory, match="batch_size=25 fits"):
         fit(short_of_memory(30, words), batch_size=50)

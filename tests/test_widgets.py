@@ -70,7 +70,9 @@ def test_gamma_runs_between_two_positive_ends(ends):
 
 def test_a_number_drives_the_figure():
     seen = []
-    box = widgets.figure_explorer(lambda ax, t: seen.append((ax.plot([0, t])[0], t)), low=1.0, high=1e4, name="t")
+    box = widgets.figure_explorer(
+        lambda ax, t: seen.append((ax.plot([0, t])[0], t)), low=1.0, high=1e4, name="t"
+    )
     slider, image = box.children
     before = image.value
     slider.value = 100.0
@@ -85,7 +87,8 @@ def test_a_figure_runs_between_two_positive_ends(ends):
         widgets.figure_explorer(lambda ax, t: None, *ends)
 
 
-# ---- views of a model ----------------------------------------------------------------------------------------------
+# ---- views of a model
+# ----------------------------------------------------------------------------------------------
 
 
 def pixels(picture):
@@ -104,7 +107,11 @@ def digits():
 def trained(head="diagonal", latent_dim=5, **settings):
     with networks.seeded(0):
         nets = networks.mlp((1, 8, 8), latent_dim, (32,), output="sigmoid")
-        model = models.ae(nets) if head == "point" else models.vae(nets, gamma=0.02, full=head == "full")
+        model = (
+            models.ae(nets)
+            if head == "point"
+            else models.vae(nets, gamma=0.02, full=head == "full")
+        )
     x = load_images("digits").train[:600]
     training.fit(model, x, epochs=8, lr=3e-3, device="cpu", progress=False)
     return model
@@ -153,7 +160,9 @@ def test_a_slider_moves_its_own_direction_alone(traversal, vae, digits):
     assert torch.allclose(traversal.code, start, atol=1e-6)
     assert torch.allclose(traversal.eigenvalues, variances.sort().values)
     names = [each.description for each in traversal.sliders]
-    assert names[0].startswith(f"z{'₁₂₃₄₅'[order[0]]} ") and f"λ = {variances.min():.2g}" in names[0]
+    assert (
+        names[0].startswith(f"z{'₁₂₃₄₅'[order[0]]} ") and f"λ = {variances.min():.2g}" in names[0]
+    )
 
 
 def test_the_strip_is_the_whole_way_of_the_direction_last_touched(traversal, vae):
@@ -179,7 +188,9 @@ def test_eigenvectors_are_those_of_the_encoder_where_it_can_turn(full, digits):
     moved = view.code - start
     assert torch.allclose(sigma @ moved, view.eigenvalues[1] * moved, atol=1e-5)
     assert moved.norm().item() == pytest.approx(step, rel=1e-4)
-    assert torch.allclose(view.eigenvalues, full.codes(digits.test[3:4]).eigenvalues()[0], atol=1e-6)
+    assert torch.allclose(
+        view.eigenvalues, full.codes(digits.test[3:4]).eigenvalues()[0], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("head", ["diagonal", "point"])
@@ -194,7 +205,9 @@ def test_eigenvectors_are_those_of_equation_83_where_the_encoder_cannot_turn(hea
         expected = torch.linalg.inv(torch.eye(5) + J.T @ J / model.gamma)
     finally:
         model.float()
-    assert torch.allclose(view.eigenvalues.double(), torch.linalg.eigvalsh(expected), rtol=1e-3, atol=1e-5)
+    assert torch.allclose(
+        view.eigenvalues.double(), torch.linalg.eigvalsh(expected), rtol=1e-3, atol=1e-5
+    )
     assert len({each.description for each in view.sliders}) == 5
 
 
@@ -204,8 +217,12 @@ def test_cross_entropy_has_no_gamma_and_its_curvature_in_its_place(digits):
     view = widgets.LatentTraversal(model, digits.test[:10])
     view.directions.value = "eigenvectors"
     z = view.code[None]
-    x = model.images(z)  # where the image is the decoder's mean, the second derivative of x̂ drops out
-    curvature = torch.func.hessian(lambda row: model.likelihood.nll(x, model.decode(row[None]))[0])(z[0])
+    x = model.images(
+        z
+    )  # where the image is the decoder's mean, the second derivative of x̂ drops out
+    curvature = torch.func.hessian(lambda row: model.likelihood.nll(x, model.decode(row[None]))[0])(
+        z[0]
+    )
     expected = torch.linalg.inv(torch.eye(3) + curvature)
     assert torch.allclose(view.eigenvalues, torch.linalg.eigvalsh(expected).detach(), rtol=1e-6)
 
@@ -240,7 +257,9 @@ def test_a_second_stage_gives_sliders_in_u(vae, second, digits):
     assert all(each.description.startswith("u") for each in view.sliders)
     view.source.value = "SecondStage"
     view.draw.click()
-    assert torch.allclose(view.code, torch.randn(1, 5, generator=torch.Generator().manual_seed(0))[0], atol=1e-6)
+    assert torch.allclose(
+        view.code, torch.randn(1, 5, generator=torch.Generator().manual_seed(0))[0], atol=1e-6
+    )
 
 
 def test_codes_beyond_the_sliders_widen_them(vae, digits):
@@ -256,7 +275,9 @@ def test_codes_beyond_the_sliders_widen_them(vae, digits):
 
 def test_an_estimator_is_decoded_in_the_datas_own_units(digits):
     rows = digits.train[:300]
-    estimator = estimators.TwoStageVAE(3, hidden=(16,), epochs=3, second_hidden=(8,), second_epochs=2, random_state=0)
+    estimator = estimators.TwoStageVAE(
+        3, hidden=(16,), epochs=3, second_hidden=(8,), second_epochs=2, random_state=0
+    )
     estimator.fit(rows)
     view = widgets.LatentTraversal(estimator, digits.test[:10])
     assert view.space.options == ("z", "u")
@@ -284,7 +305,9 @@ def test_many_changes_are_one_frame_of_the_newest_values(traversal, vae):
                 each.value = value
         assert traversal.frames == drawn
     assert traversal.frames == drawn + 1
-    assert (pixels(traversal.image)[::28, ::28] == as_bytes(vae.images(traversal.code[None])[0, 0])).all()
+    assert (
+        pixels(traversal.image)[::28, ::28] == as_bytes(vae.images(traversal.code[None])[0, 0])
+    ).all()
     assert torch.allclose(traversal.code, torch.full((5,), 2.0))
     traversal.sliders[0].value = 1.0
     assert traversal.frames == drawn + 2  # drawn before the next event is read
@@ -292,7 +315,9 @@ def test_many_changes_are_one_frame_of_the_newest_values(traversal, vae):
 
 def test_every_frame_sent_while_dragging_is_that_of_the_newest_value(traversal, vae, monkeypatch):
     sent = []
-    monkeypatch.setattr(traversal.image, "_send", lambda message, buffers=None: sent.append(bytes(buffers[0])))
+    monkeypatch.setattr(
+        traversal.image, "_send", lambda message, buffers=None: sent.append(bytes(buffers[0]))
+    )
     codes = []
     for value in np.linspace(-2, 2, 41):
         traversal.sliders[2].set_state({"value": value})  # as it comes from a browser
@@ -318,7 +343,8 @@ def test_a_picked_image_draws_one_frame(traversal):
     assert traversal.frames == drawn + 1
 
 
-# ---- the interpolator ----------------------------------------------------------------------------------------------
+# ---- the interpolator
+# ----------------------------------------------------------------------------------------------
 
 
 def test_slerp_turns_at_a_constant_rate_and_keeps_the_length():
@@ -331,7 +357,9 @@ def test_slerp_turns_at_a_constant_rate_and_keeps_the_length():
     assert torch.allclose(steps, steps[:1].expand(6))
 
 
-@pytest.mark.parametrize(("a", "b"), [([1.0, 2.0], [2.0, 4.0]), ([1.0, 2.0], [-1.0, -2.0]), ([0.0, 0.0], [1.0, 0.0])])
+@pytest.mark.parametrize(
+    ("a", "b"), [([1.0, 2.0], [2.0, 4.0]), ([1.0, 2.0], [-1.0, -2.0]), ([0.0, 0.0], [1.0, 0.0])]
+)
 def test_where_there_is_no_arc_slerp_is_straight(a, b):
     a, b, t = torch.tensor(a), torch.tensor(b), torch.tensor([0.0, 0.25, 1.0])
     assert torch.equal(widgets.slerp(a, b, t), widgets.lerp(a, b, t))
@@ -352,7 +380,9 @@ def test_the_interpolator_decodes_every_way(vae, second, digits):
     assert shown.shape == (4 * side, side, 3)
     for k, image in enumerate(vae.images(codes)[:, 0]):
         inner = shown[k * side + 3 : (k + 1) * side - 3, 3:-3, 0]
-        assert (np.abs(inner[::7, ::7] - as_bytes(image)) <= 1).all()  # a batch of another size may round otherwise
+        assert (
+            np.abs(inner[::7, ::7] - as_bytes(image)) <= 1
+        ).all()  # a batch of another size may round otherwise
     strip = pixels(view.strip)
     ends = vae.images(z)[:, 0]
     for column, image in ((0, ends[0]), (3, ends[1])):
@@ -361,7 +391,8 @@ def test_the_interpolator_decodes_every_way(vae, second, digits):
     assert [k for k in range(4) if (strip[0, k * side] != 255).any()] == [1]
 
 
-# ---- the comparison ------------------------------------------------------------------------------------------------
+# ---- the comparison
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -384,7 +415,9 @@ def rows(comparison):
 def test_the_panels_show_q_the_density_and_the_prior(rows, vae, digits):
     row = rows["one"]
     assert [p.shape for p in row.points] == [(200, 2)] * 3
-    strongest = vae.codes(digits.train[:300]).covariance().diagonal(dim1=1, dim2=2).mean(0).argsort()
+    strongest = (
+        vae.codes(digits.train[:300]).covariance().diagonal(dim1=1, dim2=2).mean(0).argsort()
+    )
     prior = densities.StandardNormal().fit_codes(vae.codes(digits.train[:1])).sample(200, 1)
     assert np.allclose(row.points[2], prior[:, strongest[:2]])
     own = densities.draw(vae.codes(digits.train[:300]), 0)[:, strongest[:2]].numpy()
@@ -398,7 +431,8 @@ def test_the_panels_show_q_the_density_and_the_prior(rows, vae, digits):
 def test_the_distances_are_those_of_the_samples_shown(rows):
     row = rows["one"]
     assert row.distances["density"] == (
-        metrics.mmd2(row._q, row._drawn), metrics.sliced_wasserstein(row._q, row._drawn)
+        metrics.mmd2(row._q, row._drawn),
+        metrics.sliced_wasserstein(row._q, row._drawn),
     )
     before = row.distances["density"]
     row.density.value = "second"
@@ -409,7 +443,11 @@ def test_a_class_dims_the_others_in_every_panel_of_every_model(comparison, rows)
     comparison.classes.value = "3"
     for row in rows.values():
         bright = row.colors[0] >= 0
-        assert bright.any() and (comparison._classes[bright] == 3).all() and (comparison._classes[~bright] != 3).all()
+        assert (
+            bright.any()
+            and (comparison._classes[bright] == 3).all()
+            and (comparison._classes[~bright] != 3).all()
+        )
         for panel, codes in ((1, row._drawn), (2, row._normal)):
             nearest = np.array([int((row._q - z).square().sum(1).argmin()) for z in codes])
             assert ((row.colors[panel] >= 0) == bright[nearest]).all()
@@ -440,11 +478,15 @@ def test_the_cursor_decodes_its_place_in_the_plane(rows, vae):
     row = rows["one"]
     row.canvas.pointer = row._scatter.pixels(0, np.array([[0.7, -0.4]]))[0].tolist()
     first, other = (row._axes[row.x.value], row._axes[row.y.value])
-    assert row.code @ first == pytest.approx(0.7, abs=1e-5) and row.code @ other == pytest.approx(-0.4, abs=1e-5)
+    assert row.code @ first == pytest.approx(0.7, abs=1e-5) and row.code @ other == pytest.approx(
+        -0.4, abs=1e-5
+    )
     rest = torch.ones(5) - first - other
     assert torch.allclose(row.code * rest, row._mean * rest)
     assert (pixels(row.decoded)[::14, ::14] == as_bytes(vae.images(row.code[None])[0, 0])).all()
-    assert np.allclose(row.canvas.marks, [row._scatter.pixels(k, np.array([[0.7, -0.4]]))[0] for k in range(3)])
+    assert np.allclose(
+        row.canvas.marks, [row._scatter.pixels(k, np.array([[0.7, -0.4]]))[0] for k in range(3)]
+    )
     row.cursor_x.value = -1.0
     assert row.code @ first == pytest.approx(-1.0, abs=1e-5)
 
@@ -470,7 +512,8 @@ def test_the_cursor_lies_in_a_plane_of_components_too(rows):
     assert float(row.code @ row._axes["component 1"]) == pytest.approx(0.25, abs=1e-5)
 
 
-# ---- the path of gamma ---------------------------------------------------------------------------------------------
+# ---- the path of gamma
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -478,7 +521,9 @@ def path(digits):
     with networks.seeded(0):
         model = models.vae(networks.mlp((1, 8, 8), 4, (16,)), full=True)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    run = widgets.gamma_path(model, digits.train[:300], [0.1, 0.01], epochs=4, lr=3e-3, device="cpu", progress=False)
+    run = widgets.gamma_path(
+        model, digits.train[:300], [0.1, 0.01], epochs=4, lr=3e-3, device="cpu", progress=False
+    )
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     return run
 
@@ -488,9 +533,15 @@ def test_each_step_of_the_path_starts_from_the_one_before(path, digits):
     assert [model.gamma for _, model in path] == pytest.approx([0.1, 0.01])
     again = copy.deepcopy(path[0][1])
     training.fit(
-        again, digits.train[:300], epochs=4, lr=3e-3, seed=1, device="cpu", progress=False,
+        again,
+        digits.train[:300],
+        epochs=4,
+        lr=3e-3,
+        seed=1,
+        device="cpu",
+        progress=False,
         gamma_schedule=training.Hold(0.01, until=2.0),
-    )  # fmt: skip
+    )
     assert all(torch.equal(v, path[1][1].state_dict()[k]) for k, v in again.state_dict().items())
 
 
@@ -503,14 +554,21 @@ def test_the_path_shows_what_each_model_does(path, digits):
     shown = pixels(view.image)
     for row, images in enumerate((x[:3], model.reconstruct(x[:3]), model.images(u))):
         for k in range(3):
-            inner = shown[row * side + 3 : (row + 1) * side - 3, k * side + 3 : (k + 1) * side - 3, 0]
+            inner = shown[
+                row * side + 3 : (row + 1) * side - 3, k * side + 3 : (k + 1) * side - 3, 0
+            ]
             assert (inner[::8, ::8] == as_bytes(images[k, 0])).all()
     z = model.codes(x[:4])
     J = theory.decoder_jacobian(model.decode, z.mean).detach().double()
     assert np.allclose(view.predicted[1], theory.optimal_eigenvalues(J, 0.01).mean(0), rtol=1e-3)
-    assert np.allclose(view.eigenvalues[1], z.eigenvalues().mean(0), rtol=1e-5) and view.predicted_diagonal is None
+    assert (
+        np.allclose(view.eigenvalues[1], z.eigenvalues().mean(0), rtol=1e-5)
+        and view.predicted_diagonal is None
+    )
     with torch.no_grad():
-        nll, latent = (term.mean().item() for term in model.loss_terms(x, torch.Generator().manual_seed(0)))
+        nll, latent = (
+            term.mean().item() for term in model.loss_terms(x, torch.Generator().manual_seed(0))
+        )
     assert (view.nll[1], view.latent[1]) == pytest.approx((nll, latent), rel=1e-5)
     assert f"{nll + latent:.1f} nats" in view.said.value
     assert view.plot.value != view._frames[0][1]
@@ -519,8 +577,16 @@ def test_the_path_shows_what_each_model_does(path, digits):
 def test_a_training_run_is_a_path_of_what_it_kept(digits):
     with networks.seeded(0):
         model = models.vae(networks.mlp((1, 8, 8), 3, (8,)))
-    run = training.fit(model, digits.train[:200], epochs=5, batch_size=50, gamma_lr=50.0, device="cpu", keep_every=2,
-                       progress=False)  # fmt: skip
+    run = training.fit(
+        model,
+        digits.train[:200],
+        epochs=5,
+        batch_size=50,
+        gamma_lr=50.0,
+        device="cpu",
+        keep_every=2,
+        progress=False,
+    )
     view = widgets.GammaPath(run, digits.test[:6], n_points=2)
     assert view.gammas.tolist() == [run.history["gamma"][epoch] for epoch in (1, 3, 4)]
     assert view.gammas[0] > view.gammas[1] > view.gammas[2]
@@ -540,7 +606,8 @@ def test_a_diagonal_encoder_is_held_against_the_diagonal_nearest_to_equation_83(
     assert np.allclose(view.predicted_diagonal[0], expected, rtol=1e-3)
 
 
-# ---- the theorems --------------------------------------------------------------------------------------------------
+# ---- the theorems
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("density", ["skewed", "half_line"])
@@ -556,14 +623,20 @@ def test_theorem_one_shows_the_construction(density):
     expected = theory.kl_q_to_posterior(optimum, points, 300.0, 150)
     assert torch.allclose(view.values["kl"], expected, rtol=1e-3, atol=1e-7)
     assert torch.allclose(view.values["eigenvalues"][1:], torch.ones(2).double())
-    assert view.values["eigenvalues"][0].item() == pytest.approx(1 / 300 / optimum.jacobian(points[4:5]).item() ** 2)
+    assert view.values["eigenvalues"][0].item() == pytest.approx(
+        1 / 300 / optimum.jacobian(points[4:5]).item() ** 2
+    )
     view.region.value = (0.0, 1.5)
     region = manifolds.Box([0.0], [1.5])
-    assert view.values["mass"] == pytest.approx(theory.mass_of_set(optimum, region, 300.0), abs=1e-4)
+    assert view.values["mass"] == pytest.approx(
+        theory.mass_of_set(optimum, region, 300.0), abs=1e-4
+    )
     assert view.values["mass_limit"] == pytest.approx(optimum.truth.mass(region), abs=1e-9)
     before = view.image.value
     view.density.value = "gaussian"
-    assert view.image.value != before and view.values["mass_limit"] == pytest.approx(0.4331927987, abs=1e-8)
+    assert view.image.value != before and view.values["mass_limit"] == pytest.approx(
+        0.4331927987, abs=1e-8
+    )
 
 
 @pytest.mark.parametrize("chart", ["arc", "sine_curve"])
@@ -599,7 +672,8 @@ def test_a_theorem_view_is_the_same_whatever_the_default_type(make):
 
 
 @pytest.mark.parametrize(
-    ("settings", "word"), [({"density": "skwed"}, "skewed"), ({"t": 0.5}, "t = 0.5"), ({"latent_dim": 9}, "latent_dim")]
+    ("settings", "word"),
+    [({"density": "skwed"}, "skewed"), ({"t": 0.5}, "t = 0.5"), ({"latent_dim": 9}, "latent_dim")],
 )
 def test_a_theorem_view_names_a_bad_setting(settings, word):
     with pytest.raises(ValueError, match=word):
@@ -608,7 +682,8 @@ def test_a_theorem_view_names_a_bad_setting(settings, word):
         widgets.TheoremTwoView(**settings)
 
 
-# ---- bad input -----------------------------------------------------------------------------------------------------
+# ---- bad input -----------------------------------------------------------------------------------
+# ------------------
 
 
 def broken(model):
@@ -667,7 +742,8 @@ def test_other_bad_settings_are_named(vae, digits):
         widgets.GammaPath([(0.1, models.ce_vae(networks.mlp((1, 8, 8), 2, output="sigmoid")))], x)
 
 
-# ---- memory --------------------------------------------------------------------------------------------------------
+# ---- memory --------------------------------------------------------------------------------------
+# ------------------
 
 MEMORY = """
 import gc, psutil, torch, ipywidgets
@@ -702,7 +778,9 @@ print(after - before, still - alive)
 
 def test_a_hundred_views_made_and_closed_leave_nothing_behind():
     pytest.importorskip("psutil")
-    done = subprocess.run([sys.executable, "-c", MEMORY], check=True, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY], check=True, capture_output=True, text=True, timeout=300
+    )
     megabytes, widgets_left = map(float, done.stdout.split())
     assert widgets_left == 0
     assert megabytes < 20

@@ -25,9 +25,29 @@ _WHERE = {
     "save": "checkpoints",
 }
 _ROOMS = (
-    "checkpoints", "claims", "dashboards", "data", "densities", "estimators", "exercises", "experiments", "features",
-    "likelihoods", "manifolds", "metrics", "models", "networks", "notebooks", "page", "plots", "posteriors",
-    "regularizers", "theory", "toys", "training", "widgets",
+    "checkpoints",
+    "claims",
+    "dashboards",
+    "data",
+    "densities",
+    "estimators",
+    "exercises",
+    "experiments",
+    "features",
+    "likelihoods",
+    "manifolds",
+    "metrics",
+    "models",
+    "networks",
+    "notebooks",
+    "page",
+    "plots",
+    "posteriors",
+    "regularizers",
+    "theory",
+    "toys",
+    "training",
+    "widgets",
 )
 __all__ = sorted([*_WHERE, *_ROOMS])
 

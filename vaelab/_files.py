@@ -1,7 +1,8 @@
-"""Files that are whole or not there: every one is written beside its final name, flushed to the disk and then renamed.
+"""Files that are whole or not there: every one is written beside its final name, flushed to the
+disk and then renamed.
 
-A reader meets the old file or the new one, never a part of one. Tensors lie in safetensors files under a checksum, and
-nothing that is read is executed.
+A reader meets the old file or the new one, never a part of one. Tensors lie in safetensors files
+under a checksum, and nothing that is read is executed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class CheckpointError(ValueError):
 
 
 def digest(tensors: dict[str, Tensor], told: dict | None = None) -> str:
-    """SHA-256 of named tensors (names, types, shapes and bytes) and of the plain data told of them."""
+    """SHA-256 of named tensors (names, types, shapes and bytes) and of the plain data told of
+    them.
+    """
     sha = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
@@ -73,7 +76,9 @@ def check_writable(folder: Path) -> None:
         for stale in folder.glob(f".*{_PARTIAL}"):
             stale.unlink(missing_ok=True)
     except OSError as error:
-        raise OSError(error.errno, f"cannot write to {folder} ({error.strerror}); choose another folder") from error
+        raise OSError(
+            error.errno, f"cannot write to {folder} ({error.strerror}); choose another folder"
+        ) from error
 
 
 def write_state(path: Path, tensors: dict[str, Tensor], told: dict) -> None:
@@ -94,10 +99,17 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict]:
             header = json.loads((file.metadata() or {}).get("vaelab", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or no safetensors file ({error}); delete it to start anew") from error
+        raise CheckpointError(
+            f"{path} is damaged or no safetensors file ({error}); delete it to start anew"
+        ) from error
     if header.get("format") != STATE_FORMAT:
         found = header.get("format", "none of vaelab's")
-        raise CheckpointError(f"{path}: expected the format {STATE_FORMAT!r}, found {found!r}; delete it to start anew")
+        raise CheckpointError(
+            f"{path}: expected the format {STATE_FORMAT!r}, found {found!r}; delete it to "
+            "start anew"
+        )
     if digest(tensors, header.get("told")) != header.get("sha256"):
-        raise CheckpointError(f"{path} is damaged: its contents do not match its checksum; delete it to start anew")
+        raise CheckpointError(
+            f"{path} is damaged: its contents do not match its checksum; delete it to start anew"
+        )
     return tensors, header["told"]

@@ -16,7 +16,9 @@ from torch import Tensor
 def check_positive_int(name: str, value: Any) -> int:
     """Return `value` as an int, or raise unless it is a whole number ≥ 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: expected a whole number ≥ 1, got {value!r} ({type(value).__name__})")
+        raise TypeError(
+            f"{name}: expected a whole number ≥ 1, got {value!r} ({type(value).__name__})"
+        )
     if value < 1:
         raise ValueError(f"{name}: expected a whole number ≥ 1, got {value}")
     return int(value)
@@ -24,7 +26,9 @@ def check_positive_int(name: str, value: Any) -> int:
 
 def check_positive(name: str, value: float) -> None:
     """Raise unless `value` is a finite number > 0."""
-    if isinstance(value, bool) or not (isinstance(value, Real) and math.isfinite(value) and value > 0):
+    if isinstance(value, bool) or not (
+        isinstance(value, Real) and math.isfinite(value) and value > 0
+    ):
         raise ValueError(f"{name}: expected a finite number > 0, got {value!r}")
 
 
@@ -36,7 +40,11 @@ def check_weight(name: str, value: float) -> None:
 
 def check_seed(value: Any) -> None:
     """Raise unless `value` is a whole number that every random generator takes."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, np.integer))
+        or not 0 <= value < 2**32
+    ):
         raise ValueError(f"seed: expected a whole number from 0 to 2³² − 1, got {value!r}")
 
 
@@ -46,10 +54,14 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
     if value not in known:
         near = difflib.get_close_matches(str(value), known, 1, 0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}{hint}")
+        raise ValueError(
+            f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}{hint}"
+        )
 
 
-def check_images(x: Any, image_shape: tuple[int, ...] | None = None, unit: bool = False, minimum: int = 1) -> Tensor:
+def check_images(
+    x: Any, image_shape: tuple[int, ...] | None = None, unit: bool = False, minimum: int = 1
+) -> Tensor:
     """Return `x` as a floating-point tensor (n, *image_shape), or raise.
 
     Args:
@@ -60,27 +72,40 @@ def check_images(x: Any, image_shape: tuple[int, ...] | None = None, unit: bool 
 
     Raises:
         TypeError: not numbers, or integers (pixels 0..255 must be divided by 255 first).
-        ValueError: wrong rank or shape, too few rows, NaN or infinite values, values outside [0, 1].
+        ValueError: wrong rank or shape, too few rows, NaN or infinite values, values outside [0,
+            1].
     """
     x = x if isinstance(x, Tensor) else _as_tensor(x)
     if not x.is_floating_point():
-        raise TypeError(f"images: expected floating-point values, got {x.dtype}; if they are bytes, pass x / 255")
+        raise TypeError(
+            f"images: expected floating-point values, got {x.dtype}; if they are bytes, pass "
+            "x / 255"
+        )
     if x.ndim < 2:
-        raise ValueError(f"images: expected shape (n, ...) with at least 2 axes, got {tuple(x.shape)}")
+        raise ValueError(
+            f"images: expected shape (n, ...) with at least 2 axes, got {tuple(x.shape)}"
+        )
     if image_shape is not None and tuple(x.shape[1:]) != tuple(image_shape):
         expected = ", ".join(map(str, image_shape))
-        raise ValueError(f"images: expected shape (n, {expected}), as the network was built for, got {tuple(x.shape)}")
+        raise ValueError(
+            f"images: expected shape (n, {expected}), as the network was built for, got "
+            f"{tuple(x.shape)}"
+        )
     if len(x) < minimum:
-        raise ValueError(f"images: expected at least {minimum} of them, got {len(x)}; pass more rows")
+        raise ValueError(
+            f"images: expected at least {minimum} of them, got {len(x)}; pass more rows"
+        )
     if not torch.isfinite(x).all():
         bad = (~torch.isfinite(x)).flatten(1).any(1)
         raise ValueError(
-            f"images: {int(bad.sum())} of {len(x)} hold NaN or infinite values, the first is number "
+            f"images: {int(bad.sum())} of {len(x)} hold NaN or infinite values, the first is "
+            "number "
             f"{int(bad.int().argmax())}; remove or repair them"
         )
     if unit and len(x) and not (x.min() >= 0 and x.max() <= 1):
         raise ValueError(
-            f"images: expected values in [0, 1], as cross-entropy and decoders that end in a sigmoid need, "
+            "images: expected values in [0, 1], as cross-entropy and decoders that end in a "
+            "sigmoid need, "
             f"got [{x.min():.4g}, {x.max():.4g}]; rescale them"
         )
     return x
@@ -89,12 +114,18 @@ def check_images(x: Any, image_shape: tuple[int, ...] | None = None, unit: bool 
 def _as_tensor(x: Any) -> Tensor:
     array = np.asarray(x)
     if array.dtype == object or array.dtype.kind not in "fiub":
-        raise TypeError(f"images: expected a tensor or an array of numbers, got {type(x).__name__} of {array.dtype}")
+        raise TypeError(
+            f"images: expected a tensor or an array of numbers, got {type(x).__name__} of "
+            f"{array.dtype}"
+        )
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def pick_device(name: str | torch.device = "auto", dtype: torch.dtype = torch.float32) -> torch.device:
-    """The device to compute on: "auto" takes an accelerator that works and knows `dtype`, else the CPU.
+def pick_device(
+    name: str | torch.device = "auto", dtype: torch.dtype = torch.float32
+) -> torch.device:
+    """The device to compute on: "auto" takes an accelerator that works and knows `dtype`, else the
+    CPU.
 
     Raises:
         ValueError: an unknown device, or one this machine does not have.
@@ -112,5 +143,7 @@ def pick_device(name: str | torch.device = "auto", dtype: torch.dtype = torch.fl
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f'device {name!r} is not available here ({str(error).splitlines()[0]}); use "auto"') from error
+        raise ValueError(
+            f'device {name!r} is not available here ({str(error).splitlines()[0]}); use "auto"'
+        ) from error
     return device

@@ -1,8 +1,9 @@
-"""One process of several that train one model: its rows of every batch, its share of the noise, the mean over all.
+"""One process of several that train one model: its rows of every batch, its share of the noise, the
+mean over all.
 
-`torchrun` starts the processes, and `training.fit` finds that there are several. All of them are seeded alike and stay
-in step: each draws the noise of the whole batch and keeps that of its own rows. So several processes train on the
-batches and the noise of one.
+`torchrun` starts the processes, and `training.fit` finds that there are several. All of them are
+seeded alike and stay in step: each draws the noise of the whole batch and keeps that of its own
+rows. So several processes train on the batches and the noise of one.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from torch import distributed as dist
 
 
 class Share(torch.Generator):
-    """The generator of process `rank` of `processes`; for `draw`, and otherwise one like any other."""
+    """The generator of process `rank` of `processes`; for `draw`, and otherwise one like any
+    other.
+    """
 
     rank, processes = 0, 1
 
 
 class Noise:
-    """In place of a generator: gives `draw` noise that was drawn before, or notes in `asked` what would be drawn."""
+    """In place of a generator: gives `draw` noise that was drawn before, or notes in `asked` what
+    would be drawn.
+    """
 
     def __init__(self, drawn: Sequence[Tensor] | None = None) -> None:
         self.left = None if drawn is None else list(drawn)
@@ -39,13 +44,21 @@ class Noise:
 
 def place() -> tuple[int, int]:
     """Number of this process and how many there are: (0, 1) outside a process group."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+    return (
+        (dist.get_rank(), dist.get_world_size())
+        if dist.is_available() and dist.is_initialized()
+        else (0, 1)
+    )
 
 
 def draw(
-    sample: Callable[..., Tensor], shape: tuple[int, ...], generator: torch.Generator | Noise | None, like: Tensor
-) -> Tensor:  # fmt: skip
-    """Noise of a shape (batch, ...) from `torch.randn` or `torch.rand`, in the precision and on the device of `like`.
+    sample: Callable[..., Tensor],
+    shape: tuple[int, ...],
+    generator: torch.Generator | Noise | None,
+    like: Tensor,
+) -> Tensor:
+    """Noise of a shape (batch, ...) from `torch.randn` or `torch.rand`, in the precision and on the
+    device of `like`.
 
     >>> one, second = torch.Generator().manual_seed(0), Share().manual_seed(0)
     >>> second.rank, second.processes = 1, 2
@@ -55,9 +68,13 @@ def draw(
     """
     if isinstance(generator, Noise):
         return generator.next(sample, shape, like)
-    rank, processes = (generator.rank, generator.processes) if isinstance(generator, Share) else (0, 1)
+    rank, processes = (
+        (generator.rank, generator.processes) if isinstance(generator, Share) else (0, 1)
+    )
     n = shape[0]
-    noise = sample((processes * n, *shape[1:]), generator=generator, device=like.device, dtype=like.dtype)
+    noise = sample(
+        (processes * n, *shape[1:]), generator=generator, device=like.device, dtype=like.dtype
+    )
     return noise if processes == 1 else noise[rank * n : (rank + 1) * n]
 
 
@@ -74,7 +91,8 @@ def mean_of_all(x: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def process_group(device: str) -> Iterator[int]:
-    """Join the processes that `torchrun` started, each on a GPU of its own where there are GPUs; gives the rank.
+    """Join the processes that `torchrun` started, each on a GPU of its own where there are GPUs;
+    gives the rank.
 
     Nothing happens, and the rank is 0, in a process that was started without `torchrun`.
     """

@@ -1,4 +1,5 @@
-"""Saving and loading: a trained model is a folder with `model.safetensors` and `run.json`, never a pickle.
+"""Saving and loading: a trained model is a folder with `model.safetensors` and `run.json`, never a
+pickle.
 
 Each file is whole or not there, and both stand under one checksum.
 """
@@ -38,7 +39,9 @@ class Saved:
     run: dict
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
-        """Draw `n` images, shape (n, *image_shape): codes from the density, decoded without noise."""
+        """Draw `n` images, shape (n, *image_shape): codes from the density, decoded without
+        noise.
+        """
         return self.model.images(self.density.sample(n, seed))
 
 
@@ -53,7 +56,10 @@ def versions() -> dict[str, str]:
 
 
 def save(
-    folder: str | Path, model: models.Autoencoder, density: densities.StandardNormal, run: dict | None = None
+    folder: str | Path,
+    model: models.Autoencoder,
+    density: densities.StandardNormal,
+    run: dict | None = None,
 ) -> Path:
     """Write a trained model and its density to a folder that `load` reads.
 
@@ -73,9 +79,13 @@ def save(
     """
     folder = Path(folder)
     if not model.networks_spec:
-        raise ValueError("model: expected networks of vaelab.networks; others could not be rebuilt by `load`")
+        raise ValueError(
+            "model: expected networks of vaelab.networks; others could not be rebuilt by `load`"
+        )
     if (folder / "run.json").exists():
-        raise FileExistsError(f"{folder} already holds a saved model; choose another folder or delete it")
+        raise FileExistsError(
+            f"{folder} already holds a saved model; choose another folder or delete it"
+        )
     told = {
         "format": MODEL_FORMAT,
         "model": model.spec(),
@@ -90,7 +100,9 @@ def save(
     told = json.loads(json.dumps(told))
     told["sha256"] = digest(tensors, told)
     write_atomic(folder / "model.safetensors", safetensors.torch.save(tensors))
-    write_atomic(folder / "run.json", (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomic(
+        folder / "run.json", (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode()
+    )
     return folder
 
 
@@ -112,9 +124,13 @@ def load(folder: str | Path) -> Saved:
     try:
         tensors = safetensors.torch.load_file(folder / "model.safetensors")
     except (SafetensorError, FileNotFoundError) as error:
-        raise CheckpointError(f"{folder / 'model.safetensors'} is damaged or missing ({error})") from error
+        raise CheckpointError(
+            f"{folder / 'model.safetensors'} is damaged or missing ({error})"
+        ) from error
     if digest(tensors, {k: v for k, v in told.items() if k != "sha256"}) != told.get("sha256"):
-        raise CheckpointError(f"{folder}: model.safetensors and run.json do not match their checksum; one is damaged")
+        raise CheckpointError(
+            f"{folder}: model.safetensors and run.json do not match their checksum; one is damaged"
+        )
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "density": {}}
     for key, value in tensors.items():
         part, _, name = key.partition(".")
@@ -124,14 +140,18 @@ def load(folder: str | Path) -> Saved:
         model.load_state_dict(parts["model"])
         density = densities.from_spec(told["density"], parts["density"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{folder}: its parts do not fit this version of vaelab ({error})") from error
+        raise CheckpointError(
+            f"{folder}: its parts do not fit this version of vaelab ({error})"
+        ) from error
     return Saved(model.eval(), density, told)
 
 
 def _read_run(folder: Path) -> dict:
     path = folder / "run.json"
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; expected one that `vaelab train` or `vaelab.save` wrote")
+        raise FileNotFoundError(
+            f"{folder}: no such folder; expected one that `vaelab train` or `vaelab.save` wrote"
+        )
     if not path.exists():
         hint = "not a saved model"
         if any(folder.glob("*.state.safetensors")):

@@ -4,11 +4,12 @@ A notebook settles a claim with one line, which raises if the claim does not hol
 
     claims.check("D2", abs(elbo_gap) < 1e-6, "Eq. 1 = Eq. 2 for a linear model")
     claims.check_close("D13", slope, d, rtol=0.02, says="the data term falls as d log gamma")
-    claims.check_below("D26", error_learned, error_fixed, "learned gamma reconstructs better than gamma = 1")
+    claims.check_below("D26", error_learned, error_fixed, "learned gamma reconstructs better than
+    gamma = 1")
 
-and prints `ok  D2  ...`, or, for evidence against a claim, `no  D33  ...` by `refute`. What is printed must not vary
-between machines: `says` holds no measured number. The ledger itself is `claims.json`; a test holds it against the
-notebooks' stored outputs in both directions.
+and prints `ok  D2  ...`, or, for evidence against a claim, `no  D33  ...` by `refute`. What is
+printed must not vary between machines: `says` holds no measured number. The ledger itself is
+`claims.json`; a test holds it against the notebooks' stored outputs in both directions.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Claim:
         claim: what it says, with the place.
         check: how a computer checks it.
         status: one of `STATUSES`. "holds in part" has evidence both ways.
-        where: what settles it: "06_two_stages § The gap remains" or "tests/test_theory.py::test_eigenvalues".
+        where: what settles it: "06_two_stages § The gap remains" or
+            "tests/test_theory.py::test_eigenvalues".
         note: the conditions, or the evidence in a sentence.
     """
 
@@ -90,7 +92,8 @@ def check(claim_id: str, holds: bool, says: str) -> None:
     Args:
         claim_id: of the ledger, such as "D15".
         holds: whether what was found agrees with the claim: one truth value, not an array of them.
-        says: what was checked, with its conditions and without any number that varies between machines.
+        says: what was checked, with its conditions and without any number that varies between
+            machines.
 
     Raises:
         AssertionError: it does not hold. The message names the claim.
@@ -122,7 +125,8 @@ def refute(claim_id: str, fails: bool, says: str) -> None:
 def check_close(
     claim_id: str, measured: Any, expected: Any, *, rtol: float = 0.0, atol: float = 0.0, says: str
 ) -> None:
-    """`check` that |measured − expected| ≤ atol + rtol |expected| everywhere; a failure shows the worst pair.
+    """`check` that |measured − expected| ≤ atol + rtol |expected| everywhere; a failure shows the
+    worst pair.
 
     Args:
         claim_id: of the ledger.
@@ -149,17 +153,22 @@ def check_close(
 
 
 def check_below(claim_id: str, measured: Any, bound: Any, says: str) -> None:
-    """`check` that measured < bound everywhere; a failure shows the worst pair. Arguments as in `check_close`."""
+    """`check` that measured < bound everywhere; a failure shows the worst pair. Arguments as in
+    `check_close`.
+    """
     _check_order(claim_id, measured, bound, says, -1)
 
 
 def check_above(claim_id: str, measured: Any, bound: Any, says: str) -> None:
-    """`check` that measured > bound everywhere; a failure shows the worst pair. Arguments as in `check_close`."""
+    """`check` that measured > bound everywhere; a failure shows the worst pair. Arguments as in
+    `check_close`.
+    """
     _check_order(claim_id, measured, bound, says, 1)
 
 
 def render(as_json: bool = False, ids: Iterable[str] = ()) -> str:
-    """The ledger as text, at most 100 columns wide, grouped by paper, with a count at the end; or as JSON.
+    """The ledger as text, at most 100 columns wide, grouped by paper, with a count at the end; or
+    as JSON.
 
     Args:
         as_json: whether to give a JSON list of rows instead.
@@ -187,7 +196,11 @@ def _row(claim: Claim) -> list[str]:
     texts += [f"in: {'; '.join(claim.where)}"] if claim.where else []
     texts += [f"note: {claim.note}"] if claim.note else []
     left = 32
-    lines = [line for text in texts for line in textwrap.wrap(text, _WIDTH - left, subsequent_indent="  ")]
+    lines = [
+        line
+        for text in texts
+        for line in textwrap.wrap(text, _WIDTH - left, subsequent_indent="  ")
+    ]
     head = f"  {claim.id:<4} {claim.status}"
     return [f"{head:<{left}}{lines[0]}", *(" " * left + line for line in lines[1:])]
 
@@ -196,9 +209,13 @@ def _settle(claim_id: str, stands: bool, says: str, word: str, found: str) -> No
     claim = find(claim_id)
     if getattr(stands, "shape", ()) != () or np.asarray(stands).dtype != bool:
         kind = f"{type(stands).__name__} of shape {getattr(stands, 'shape', ())}"
-        raise TypeError(f"{claim_id}: expected True or False, got a {kind}; reduce it with bool(....all())")
+        raise TypeError(
+            f"{claim_id}: expected True or False, got a {kind}; reduce it with bool(....all())"
+        )
     if not stands:
-        raise AssertionError(f"{claim_id}: {found}.\n  claim: {claim.claim} ({claim.paper})\n  checked: {says}")
+        raise AssertionError(
+            f"{claim_id}: {found}.\n  claim: {claim.claim} ({claim.paper})\n  checked: {says}"
+        )
     print(f"{word}  {claim_id}  {says}")
 
 
@@ -214,7 +231,10 @@ def _check_order(claim_id: str, measured: Any, bound: Any, says: str, sign: int)
 def _pair(claim_id: str, measured: Any, expected: Any) -> tuple[np.ndarray, np.ndarray]:
     measured, expected = _float64(measured), _float64(expected)
     if expected.ndim and expected.shape != measured.shape:
-        raise ValueError(f"{claim_id}: measured has shape {measured.shape}, what it is compared with {expected.shape}")
+        raise ValueError(
+            f"{claim_id}: measured has shape {measured.shape}, what it is compared with "
+            f"{expected.shape}"
+        )
     if not measured.size:
         raise ValueError(f"{claim_id}: nothing was measured: an empty array proves nothing")
     return measured, np.broadcast_to(expected, measured.shape)

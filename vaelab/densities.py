@@ -1,10 +1,12 @@
-"""What stands in for q(z) once the autoencoder is trained: N(0, I), a Gaussian, a mixture of them, a second VAE.
+"""What stands in for q(z) once the autoencoder is trained: N(0, I), a Gaussian, a mixture of them,
+a second VAE.
 
-q(z) = E_x q(z given x) is the aggregated posterior, the distribution of codes that the decoder was trained on. A
-density is fitted to it afterwards, without touching the autoencoder ("ex-post", Ghosh et al. 2020, Section 4), and
-then `model.images(density.sample(n))` draws images.
+q(z) = E_x q(z given x) is the aggregated posterior, the distribution of codes that the decoder was
+trained on. A density is fitted to it afterwards, without touching the autoencoder ("ex-post", Ghosh
+et al. 2020, Section 4), and then `model.images(density.sample(n))` draws images.
 
-All densities share `fit(model, x, seed=)`, `sample(n, seed=)`, `log_prob(z)`, `state_dict()` and `spec()`.
+All densities share `fit(model, x, seed=)`, `sample(n, seed=)`, `log_prob(z)`, `state_dict()` and
+`spec()`.
 """
 
 from __future__ import annotations
@@ -73,7 +75,9 @@ class StandardNormal:
     def _check(self, n: int = 1) -> None:
         check_positive_int("n", n)
         if self.latent_dim is None:
-            raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit(model, images) first")
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet; call fit(model, images) first"
+            )
 
     def spec(self) -> dict:
         """What rebuilds this density, but for its tensors."""
@@ -108,7 +112,9 @@ class GaussianMixture(StandardNormal):
 
         least = max(2, self.n_components)
         if len(q) < least:
-            raise ValueError(f"{self.n_components} components: expected at least {least} images, got {len(q)}")
+            raise ValueError(
+                f"{self.n_components} components: expected at least {least} images, got {len(q)}"
+            )
         z = draw(q, seed).double().cpu().numpy()
         self.mixture = Mixture(self.n_components, max_iter=200, random_state=seed).fit(z)
         self.latent_dim = z.shape[1]
@@ -133,7 +139,10 @@ class GaussianMixture(StandardNormal):
 
     def state_dict(self) -> dict[str, Tensor]:
         names = ("weights_", "means_", "covariances_", "precisions_cholesky_")
-        return {name.strip("_"): torch.from_numpy(np.ascontiguousarray(getattr(self.mixture, name))) for name in names}
+        return {
+            name.strip("_"): torch.from_numpy(np.ascontiguousarray(getattr(self.mixture, name)))
+            for name in names
+        }
 
     def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
         from sklearn.mixture import GaussianMixture as Mixture
@@ -157,8 +166,9 @@ class Gaussian(GaussianMixture):
 class SecondStage(StandardNormal):
     """A second VAE, fitted to q(z): the enhancement of the Two-Stage VAE.
 
-    Its data are fresh draws z = μ + σε at every step, its latent space has the dimension of z (so r = d there and
-    Theorem 1 applies), its γ is learned, and a sample is z = ẑ(u) + √γ ε with u ~ N(0, I): noise on for z, off for x.
+    Its data are fresh draws z = μ + σε at every step, its latent space has the dimension of z (so r
+    = d there and Theorem 1 applies), its γ is learned, and a sample is z = ẑ(u) + √γ ε with u ~
+    N(0, I): noise on for z, off for x.
 
     Source: Dai & Wipf (2019), Section 4; network and noise as in the authors' code.
 
@@ -167,8 +177,8 @@ class SecondStage(StandardNormal):
         activation: of those layers.
         epochs, batch_size, lr, schedule, weight_decay, gamma_lr: as in `training.fit`.
         gamma: "learned" or "optimal" (see `likelihoods.Gaussian`).
-        gamma_schedule: as in `training.fit`; the default keeps γ at 1 for half of the training, which keeps it from
-            settling before the decoder has learned.
+        gamma_schedule: as in `training.fit`; the default keeps γ at 1 for half of the training,
+            which keeps it from settling before the decoder has learned.
         device, precision, compile: as in `training.fit`.
     """
 
@@ -191,8 +201,15 @@ class SecondStage(StandardNormal):
     ) -> None:
         self.hidden, self.activation, self.gamma_rule = tuple(hidden), activation, gamma
         self.training = {
-            "epochs": epochs, "batch_size": batch_size, "lr": lr, "schedule": schedule, "weight_decay": weight_decay,
-            "gamma_lr": gamma_lr, "gamma_schedule": gamma_schedule, "device": device, "precision": precision,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "lr": lr,
+            "schedule": schedule,
+            "weight_decay": weight_decay,
+            "gamma_lr": gamma_lr,
+            "gamma_schedule": gamma_schedule,
+            "device": device,
+            "precision": precision,
             "compile": compile,
         }
 
@@ -226,8 +243,14 @@ class SecondStage(StandardNormal):
         self.latent_dim = q.mean.shape[1]
         self.vae = self._new(seed)
         self.run = training.fit(
-            self.vae, q, **self.training, seed=seed, checkpoint=checkpoint, checkpoint_every=checkpoint_every,
-            progress=progress, label="second stage",
+            self.vae,
+            q,
+            **self.training,
+            seed=seed,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            progress=progress,
+            label="second stage",
         )
         return self
 
@@ -244,14 +267,17 @@ class SecondStage(StandardNormal):
         return self.vae.images(u) + math.sqrt(self.vae.gamma) * noise
 
     def codes(self, z: Tensor, seed: int = 0) -> Tensor:
-        """Draw one u from q(u given z) for each code z: shape (n, latent_dim). What Table 3 compares with N(0, I)."""
+        """Draw one u from q(u given z) for each code z: shape (n, latent_dim). What Table 3
+        compares with N(0, I).
+        """
         self._check()
         return draw(self.vae.codes(z), seed)
 
     def log_prob(self, z: Tensor, n_samples: int = 16, seed: int = 0) -> Tensor:
         """log p(z), estimated by importance sampling as in `log_prob_mc`, shape (n,).
 
-        The noise is never that which `log_prob_mc` draws z with: shared, it would make the estimate too high.
+        The noise is never that which `log_prob_mc` draws z with: shared, it would make the estimate
+        too high.
         """
         self._check()
         return log_prob_mc(self.vae, z, n_samples=n_samples, seed=seed + 2**31)
@@ -289,7 +315,8 @@ def fit_second_stages(
     """Fit several second stages of one kind at once, each to the posteriors of its own first stage.
 
     Args:
-        stages: unfitted, made alike; each ends as its own `fit_codes` would have left it, up to rounding.
+        stages: unfitted, made alike; each ends as its own `fit_codes` would have left it, up to
+            rounding.
         posteriors: one set a stage, equally many rows.
         seeds: one a stage.
         checkpoint, checkpoint_every, progress: as in `training.fit_together`.
@@ -299,7 +326,10 @@ def fit_second_stages(
     """
     if not stages or not len(stages) == len(posteriors) == len(seeds):
         got = f"{len(stages)} stages, {len(posteriors)} and {len(seeds)}"
-        raise ValueError(f"stages: expected one set of posteriors and one seed for each (at least one), got {got}")
+        raise ValueError(
+            "stages: expected one set of posteriors and one seed for each (at least one), "
+            f"got {got}"
+        )
     plain = [{k: repr(v) for k, v in stage.training.items()} for stage in stages]
     if any(each != plain[0] for each in plain):
         raise ValueError(f"stages: expected all to be trained alike, got {plain}")
@@ -307,21 +337,32 @@ def fit_second_stages(
         stage.latent_dim = q.mean.shape[1]
         stage.vae = stage._new(seed)
     runs = training.fit_together(
-        [stage.vae for stage in stages], list(posteriors), seeds=seeds, **stages[0].training, checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every, progress=progress, label="second stages",
-    )  # fmt: skip
+        [stage.vae for stage in stages],
+        list(posteriors),
+        seeds=seeds,
+        **stages[0].training,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        progress=progress,
+        label="second stages",
+    )
     for stage, run in zip(stages, runs, strict=True):
         stage.run = run
 
 
 @torch.no_grad()
 def log_prob_mc(
-    model: models.Autoencoder, x: Tensor, density: StandardNormal | None = None, n_samples: int = 16, seed: int = 0
+    model: models.Autoencoder,
+    x: Tensor,
+    density: StandardNormal | None = None,
+    n_samples: int = 16,
+    seed: int = 0,
 ) -> Tensor:
-    """log p(x) by importance sampling: log mean_k p(x given z_k) p(z_k) / q(z_k given x), z_k ~ q(z given x).
+    """log p(x) by importance sampling: log mean_k p(x given z_k) p(z_k) / q(z_k given x), z_k ~ q(z
+    given x).
 
-    A lower bound in expectation, tight as n_samples grows. The same noise serves every row, so that a row's value does
-    not depend on its neighbours.
+    A lower bound in expectation, tight as n_samples grows. The same noise serves every row, so that
+    a row's value does not depend on its neighbours.
 
     Source: Burda et al. (2016), Eq. 8.
 
@@ -339,7 +380,9 @@ def log_prob_mc(
     x = here.to(next(model.parameters()))
     q = model.codes(x)
     prior = StandardNormal().fit_codes(q) if density is None else density
-    eps = torch.randn(n_samples, model.latent_dim, generator=torch.Generator().manual_seed(seed)).to(q.mean)
+    eps = torch.randn(
+        n_samples, model.latent_dim, generator=torch.Generator().manual_seed(seed)
+    ).to(q.mean)
     weights = []
     with models.evaluating(model):
         for noise in eps:

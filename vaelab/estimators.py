@@ -1,6 +1,8 @@
-"""The scikit-learn face: `VAE` and `TwoStageVAE`, with fit, transform, inverse_transform, sample and score_samples.
+"""The scikit-learn face: `VAE` and `TwoStageVAE`, with fit, transform, inverse_transform, sample
+and score_samples.
 
-Arrays in, arrays out; tensors in, tensors out. Rows may be vectors (n, d) or images (n, channels, height, width).
+Arrays in, arrays out; tensors in, tensors out. Rows may be vectors (n, d) or images (n, channels,
+height, width).
 """
 
 from __future__ import annotations
@@ -9,7 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
@@ -24,14 +31,15 @@ _GAMMA_RULES = ("learned", "optimal")
 class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """A κ-simple Gaussian variational autoencoder (Dai & Wipf 2019, Definition 1).
 
-    With `network="mlp"` the rows are centred and divided by one scale, their overall standard deviation, before
-    training; with "infogan" they are taken as they are (its batch normalisation has momentum 0.05, for short runs). γ
-    is told and reported in the data's own units squared, as a variance.
+    With `network="mlp"` the rows are centred and divided by one scale, their overall standard
+    deviation, before training; with "infogan" they are taken as they are (its batch normalisation
+    has momentum 0.05, for short runs). γ is told and reported in the data's own units squared, as a
+    variance.
 
     Args:
         latent_dim: κ, the dimension of the codes.
-        gamma: the decoder variance: "learned", "optimal" (its closed-form optimum, followed as a running mean), or a
-            number > 0 in the data's units squared.
+        gamma: the decoder variance: "learned", "optimal" (its closed-form optimum, followed as a
+            running mean), or a number > 0 in the data's units squared.
         beta: weight of the KL term.
         network: "mlp", or "infogan" for images with values in [0, 1] and sides divisible by 4.
         hidden: widths of the mlp's hidden layers.
@@ -84,7 +92,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Train on rows `X`: (n, d) or (n, channels, height, width), n ≥ 2, floating point and finite.
+        """Train on rows `X`: (n, d) or (n, channels, height, width), n ≥ 2, floating point and
+        finite.
 
         Returns:
             The estimator itself.
@@ -99,8 +108,15 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
         model = self._new_model(seed).to(rows.dtype)
         x = self._scaled(rows)
         run = training.fit(
-            model, x, epochs=self.epochs, batch_size=self.batch_size, lr=self.lr, schedule=Cosine(), seed=seed,
-            device=self.device, progress=bool(self.verbose),
+            model,
+            x,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            schedule=Cosine(),
+            seed=seed,
+            device=self.device,
+            progress=bool(self.verbose),
         )
         self.model_ = model.cpu()
         self.history_, self.n_iter_ = run.history, self.epochs
@@ -127,8 +143,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
         rows = self._unscaled(self.model_.images(z.to(self._dtype)))
         return self._like(X, rows)
 
-    def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> Any:
-        """Draw new rows, in the shape and container (array or tensor) of the training data, cut to their range.
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> Any:
+        """Draw new rows, in the shape and container (array or tensor) of the training data, cut to
+        their range.
 
         Args:
             n_samples: how many.
@@ -137,7 +156,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
         check_is_fitted(self)
         check_positive_int("n_samples", n_samples)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
-        rows = self._unscaled(self.model_.images(self.density_.sample(n_samples, seed).to(self._dtype)))
+        rows = self._unscaled(
+            self.model_.images(self.density_.sample(n_samples, seed).to(self._dtype))
+        )
         rows = rows.clamp(self.range_[0], self.range_[1])
         return rows if self._fitted_on_tensor else rows.numpy()
 
@@ -164,11 +185,17 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
             check_positive("gamma", self.gamma)
 
     def _rows(self, X: Any, reset: bool = False) -> Tensor:
-        """Check rows as scikit-learn does; give them back as a tensor in the shape they were fitted in."""
+        """Check rows as scikit-learn does; give them back as a tensor in the shape they were fitted
+        in.
+        """
         array = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
-        shape = np.shape(array)[1:] if isinstance(array, np.ndarray) and np.ndim(array) == 4 else None
+        shape = (
+            np.shape(array)[1:] if isinstance(array, np.ndarray) and np.ndim(array) == 4 else None
+        )
         if shape is not None and not reset and shape != self.image_shape_:
-            raise ValueError(f"X: expected images of shape {self.image_shape_}, as in fit, got {shape}")
+            raise ValueError(
+                f"X: expected images of shape {self.image_shape_}, as in fit, got {shape}"
+            )
         if shape is not None:
             array = array.reshape(len(array), -1)
         minimum = {"ensure_min_samples": 2} if reset else {}
@@ -181,7 +208,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
     def _fit_scale(self, rows: Tensor) -> None:
         if self.network == "infogan":
             if len(self.image_shape_) != 3 or self.image_shape_[1] != self.image_shape_[2]:
-                raise ValueError(f"infogan: expected square images (n, c, s, s), got rows of shape {self.image_shape_}")
+                raise ValueError(
+                    "infogan: expected square images (n, c, s, s), got rows of shape "
+                    f"{self.image_shape_}"
+                )
             check_images(rows, unit=True)
             self.mean_, self.scale_ = torch.zeros(()), 1.0
         else:
@@ -201,7 +231,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
         if isinstance(X, Tensor):
             return out.to(X) if X.is_floating_point() else out.to(X.device)
         dtype = getattr(X, "dtype", None)
-        return out.numpy().astype(dtype if dtype in (np.float32, np.float64) else out.numpy().dtype, copy=False)
+        return out.numpy().astype(
+            dtype if dtype in (np.float32, np.float64) else out.numpy().dtype, copy=False
+        )
 
     def _new_model(self, seed: int) -> models.Autoencoder:
         with networks.seeded(seed):
@@ -220,18 +252,22 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
 class TwoStageVAE(VAE):
     """A VAE, and a second VAE fitted to its codes: the Two-Stage VAE (Dai & Wipf 2019, Section 4).
 
-    `sample` draws u ~ N(0, I), decodes it to a code z with noise, and decodes z to a row without noise.
+    `sample` draws u ~ N(0, I), decodes it to a code z with noise, and decodes z to a row without
+    noise.
 
     Args:
-        latent_dim, gamma, beta, network, hidden, epochs, batch_size, lr, device, random_state, verbose: as for `VAE`.
+        latent_dim, gamma, beta, network, hidden, epochs, batch_size, lr, device, random_state,
+            verbose: as for `VAE`.
         second_hidden: widths of the second stage's hidden layers.
         second_epochs: passes over the codes, of which every step draws afresh.
         second_lr: its step size.
 
     Attributes:
         density_: the fitted `vaelab.densities.SecondStage`.
-        second_gamma_: the second stage's decoder variance; it stays of order 0.1 to 1 (it models all of z).
-        model_, gamma_, eigenvalues_, active_dims_, history_, n_features_in_, n_iter_: of the first stage, as for `VAE`.
+        second_gamma_: the second stage's decoder variance; it stays of order 0.1 to 1 (it models
+            all of z).
+        model_, gamma_, eigenvalues_, active_dims_, history_, n_features_in_, n_iter_: of the first
+            stage, as for `VAE`.
 
     >>> rows = np.random.default_rng(0).normal(size=(50, 3))
     >>> TwoStageVAE(latent_dim=2, epochs=2, second_epochs=2, random_state=0).fit(rows).sample(5).shape
@@ -257,8 +293,17 @@ class TwoStageVAE(VAE):
         verbose: bool = False,
     ) -> None:
         super().__init__(
-            latent_dim, gamma=gamma, beta=beta, network=network, hidden=hidden, epochs=epochs, batch_size=batch_size,
-            lr=lr, device=device, random_state=random_state, verbose=verbose,
+            latent_dim,
+            gamma=gamma,
+            beta=beta,
+            network=network,
+            hidden=hidden,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
         )
         self.second_hidden = second_hidden
         self.second_epochs = second_epochs
@@ -266,8 +311,14 @@ class TwoStageVAE(VAE):
 
     def _fit_density(self, q: Any, seed: int) -> densities.StandardNormal:
         second = densities.SecondStage(
-            self.second_hidden, "silu", epochs=self.second_epochs, batch_size=self.batch_size, lr=self.second_lr,
-            schedule=Cosine(), gamma_schedule=Hold(1.0, 0.7), device=self.device,
+            self.second_hidden,
+            "silu",
+            epochs=self.second_epochs,
+            batch_size=self.batch_size,
+            lr=self.second_lr,
+            schedule=Cosine(),
+            gamma_schedule=Hold(1.0, 0.7),
+            device=self.device,
         )
         second.fit_codes(q, seed, progress=bool(self.verbose))
         second.vae.cpu()

@@ -1,6 +1,7 @@
 """Figures: one style, a colour-blind safe palette, one colour one meaning through the whole course.
 
-Functions draw on axes that they are given and return nothing; `image_grid` and `to_png` make pictures of arrays.
+Functions draw on axes that they are given and return nothing; `image_grid` and `to_png` make
+pictures of arrays.
 """
 
 from __future__ import annotations
@@ -31,9 +32,16 @@ def use_style() -> None:
     """Set the course's figure style for this session."""
     plt.rcParams.update(
         {
-            "figure.dpi": 100, "savefig.dpi": 100, "figure.constrained_layout.use": True, "font.size": 10,
-            "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11, "legend.frameon": False,
-            "image.cmap": "gray", "image.interpolation": "nearest",
+            "figure.dpi": 100,
+            "savefig.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "font.size": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 11,
+            "legend.frameon": False,
+            "image.cmap": "gray",
+            "image.interpolation": "nearest",
         }
     )
 
@@ -85,26 +93,39 @@ def show_images(ax: Axes, images: Any, title: str = "", columns: int | None = No
     ax.set_axis_off()
 
 
-def gamma_curve(ax: Axes, curves: Mapping[str, Sequence[float]], colors: Mapping[str, str] | None = None) -> None:
+def gamma_curve(
+    ax: Axes, curves: Mapping[str, Sequence[float]], colors: Mapping[str, str] | None = None
+) -> None:
     """γ against epochs, on a logarithmic axis, a line for each name."""
     for name, gamma in curves.items():
         style = {"linestyle": "--"} if len(set(gamma)) == 1 else {}
-        ax.semilogy(np.arange(1, len(gamma) + 1), gamma, label=name, color=(colors or {}).get(name), **style)
+        ax.semilogy(
+            np.arange(1, len(gamma) + 1), gamma, label=name, color=(colors or {}).get(name), **style
+        )
     ax.set(xlabel="epoch", ylabel="decoder variance γ")
     ax.legend()
 
 
-def eigenvalue_histogram(ax: Axes, eigenvalues: Any, color: str = COLORS["q"], label: str | None = None) -> None:
-    """How often each λ_j in [0, 1] occurs, over images and latent directions (Dai & Wipf 2019, Fig. 11)."""
+def eigenvalue_histogram(
+    ax: Axes, eigenvalues: Any, color: str = COLORS["q"], label: str | None = None
+) -> None:
+    """How often each λ_j in [0, 1] occurs, over images and latent directions (Dai & Wipf 2019, Fig.
+    11).
+    """
     values = np.asarray(eigenvalues, dtype=float).ravel()
     share = np.full(len(values), 1 / len(values))
-    ax.hist(values.clip(0, 1.2), bins=np.linspace(0, 1.2, 37), weights=share, color=color, label=label)
+    ax.hist(
+        values.clip(0, 1.2), bins=np.linspace(0, 1.2, 37), weights=share, color=color, label=label
+    )
     ax.axvline(0.5, color="0.5", linestyle=":")
     ax.set(xlabel="eigenvalue λ of Σ_z", ylabel="share of directions")
 
 
-def eigenvalue_split(ax: Axes, gammas: Sequence[float], eigenvalues: Any, color: str = COLORS["q"]) -> None:
-    """λ_j against γ, falling to the right: a point for each γ and index at the median over x, a bar from 5 % to 95 %.
+def eigenvalue_split(
+    ax: Axes, gammas: Sequence[float], eigenvalues: Any, color: str = COLORS["q"]
+) -> None:
+    """λ_j against γ, falling to the right: a point for each γ and index at the median over x, a bar
+    from 5 % to 95 %.
 
     Args:
         ax: where to draw.
@@ -115,7 +136,9 @@ def eigenvalue_split(ax: Axes, gammas: Sequence[float], eigenvalues: Any, color:
     for j in range(middle.shape[1]):
         bars = np.stack([middle[:, j] - low[:, j], high[:, j] - middle[:, j]])
         ax.errorbar(gammas, middle[:, j], bars, fmt="o", markersize=4, linewidth=1, color=color)
-    ax.set(xscale="log", xlabel="decoder variance γ", ylabel="eigenvalue λ of Σ_z", ylim=(-0.03, 1.1))
+    ax.set(
+        xscale="log", xlabel="decoder variance γ", ylabel="eigenvalue λ of Σ_z", ylim=(-0.03, 1.1)
+    )
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
 
@@ -137,21 +160,37 @@ def split_gif(gammas: Sequence[float], eigenvalues: Any, r: int, milliseconds: i
         figure = Figure(figsize=(4.2, 2.8), dpi=90, layout="constrained")
         ax = figure.subplots()
         for j in range(rows.shape[1]):
-            ax.plot(j + 1 + shift, rows[:, j], ".", markersize=3, color=COLORS["q"] if j < r else COLORS["prior"])
+            ax.plot(
+                j + 1 + shift,
+                rows[:, j],
+                ".",
+                markersize=3,
+                color=COLORS["q"] if j < r else COLORS["prior"],
+            )
         ax.axhline(0.5, color="0.6", linestyle=":")
-        ax.set(xlabel="index j", ylabel="eigenvalue λ of Σ_z", ylim=(-0.03, 1.1), xticks=range(1, rows.shape[1] + 1))
+        ax.set(
+            xlabel="index j",
+            ylabel="eigenvalue λ of Σ_z",
+            ylim=(-0.03, 1.1),
+            xticks=range(1, rows.shape[1] + 1),
+        )
         ax.set_title(f"γ = {gamma:.3g},  r = {r}", loc="left")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         frames.append(Image.open(buffer).convert("RGB").quantize(16))
     film = io.BytesIO()
     times = [milliseconds] * (len(frames) - 1) + [10 * milliseconds]
-    frames[0].save(film, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True)
+    frames[0].save(
+        film, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True
+    )
     return film.getvalue()
 
 
 def spectra(
-    ax: Axes, values: Mapping[str, Any], colors: Mapping[str, str] | None = None, n: int | None = None
+    ax: Axes,
+    values: Mapping[str, Any],
+    colors: Mapping[str, str] | None = None,
+    n: int | None = None,
 ) -> None:
     """Singular values of codes, descending, beside those of N(0, I) (Dai & Wipf 2019, Fig. 2).
 
@@ -159,15 +198,22 @@ def spectra(
         ax: where to draw.
         values: singular values over √n, by name.
         colors: by the same names.
-        n: how many codes they are of. Even n codes from N(0, I) spread, between 1 − √(κ/n) and 1 + √(κ/n) (Marchenko &
-            Pastur 1967); with n that band is drawn.
+        n: how many codes they are of. Even n codes from N(0, I) spread, between 1 − √(κ/n) and 1 +
+            √(κ/n) (Marchenko & Pastur 1967); with n that band is drawn.
     """
     for name, s in values.items():
         ax.plot(np.arange(1, len(s) + 1), s, ".-", label=name, color=(colors or {}).get(name))
     ax.axhline(1.0, color=COLORS["prior"], linestyle="--", label="N(0, I)")
     if n is not None:
         spread = math.sqrt(max(len(s) for s in values.values()) / n)
-        ax.axhspan(1 - spread, 1 + spread, color=COLORS["prior"], alpha=0.12, linewidth=0, label=f"{n} draws of it")
+        ax.axhspan(
+            1 - spread,
+            1 + spread,
+            color=COLORS["prior"],
+            alpha=0.12,
+            linewidth=0,
+            label=f"{n} draws of it",
+        )
     ax.set(xlabel="index", ylabel="singular value / √n", ylim=(0, None))
     ax.legend()
 
@@ -176,7 +222,11 @@ def report_curves(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the lower half of `report_figure` draws, read from the report of `experiments.demo`."""
     stages = {"stage 1": "stage 1 codes z", "stage 2": "stage 2 codes u"}
     second = {"second stage": report["second_gamma_curve"]}
-    curves = {"γ learned": report["gamma_curves"]["γ learned"], **second, "γ fixed": report["gamma_curves"]["γ fixed"]}
+    curves = {
+        "γ learned": report["gamma_curves"]["γ learned"],
+        **second,
+        "γ fixed": report["gamma_curves"]["γ fixed"],
+    }
     named = {stages[k]: v for k, v in report["spectra"].items()}
     same = {name: report[name] for name in ("eigenvalues", "n_codes")}
     return {"gamma_curves": curves, "spectra": named, **same}
@@ -186,7 +236,8 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
     """The one figure of a two-stage run: pictures above, what the theory speaks of below.
 
     Args:
-        report: "gamma_curves" and "spectra" by name, "eigenvalues" and "n_codes"; see `report_curves`.
+        report: "gamma_curves" and "spectra" by name, "eigenvalues" and "n_codes"; see
+            `report_curves`.
         pictures: from title to images (n, c, h, w); up to six.
     """
     names = list(pictures)
@@ -199,7 +250,11 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
     for ax, name in zip(axes.flat, names, strict=False):
         show_images(ax, pictures[name], name, columns=10)
     left, middle, right = bottom.subplots(1, 3)
-    colors = {"γ fixed": COLORS["fixed"], "γ learned": COLORS["q"], "second stage": COLORS["second"]}
+    colors = {
+        "γ fixed": COLORS["fixed"],
+        "γ learned": COLORS["q"],
+        "second stage": COLORS["second"],
+    }
     gamma_curve(left, report["gamma_curves"], colors)
     left.set_title("γ falls until it meets the error it can reach")
     eigenvalue_histogram(middle, report["eigenvalues"])
@@ -211,7 +266,8 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
 
 
 def table_figure(filled: Any) -> Figure:
-    """A table with its figures: a column of panels a data set, measured here above, published below.
+    """A table with its figures: a column of panels a data set, measured here above, published
+    below.
 
     Args:
         filled: from `experiments.fill`.
@@ -229,7 +285,9 @@ def table_figure(filled: Any) -> Figure:
         ax.set(title=f"{column}, here", xlabel=quantity)
     for ax, column in zip(axes[1] if printed else [], columns, strict=False):
         entries = [filled.entries[r, column] for r in labels]
-        _table_panel(ax, labels, [e.paper for e in entries], [e.paper_sd for e in entries], COLORS["data"])
+        _table_panel(
+            ax, labels, [e.paper for e in entries], [e.paper_sd for e in entries], COLORS["data"]
+        )
         ax.set_title(f"{column}, paper ({filled.table.published})")
         ax.set_visible(column in printed)
         ax.tick_params(labelleft=column == printed[0])
@@ -237,11 +295,20 @@ def table_figure(filled: Any) -> Figure:
 
 
 def _table_panel(
-    ax: Axes, labels: Sequence[str], values: Sequence[float | None], spread: Sequence[float | None], color: str
+    ax: Axes,
+    labels: Sequence[str],
+    values: Sequence[float | None],
+    spread: Sequence[float | None],
+    color: str,
 ) -> None:
     there = [i for i, value in enumerate(values) if value is not None]
     x, sd = [values[i] for i in there], [spread[i] or 0.0 for i in there]
     ax.errorbar(x, there, xerr=sd, fmt="o", color=color, capsize=3, markersize=5)
-    ax.set(yticks=range(len(labels)), yticklabels=labels, ylim=(len(labels) - 0.5, -0.5), xlim=(0, None))
+    ax.set(
+        yticks=range(len(labels)),
+        yticklabels=labels,
+        ylim=(len(labels) - 0.5, -0.5),
+        xlim=(0, None),
+    )
     ax.grid(axis="y", color="0.9")
     ax.tick_params(axis="y", length=0)

@@ -1,13 +1,16 @@
-"""Train toys to their theory: several seeds as one model, γ annealed down a ladder, the cost held to its optimum.
+"""Train toys to their theory: several seeds as one model, γ annealed down a ladder, the cost held
+to its optimum.
 
     from vaelab import manifolds, toys
 
     truth = toys.standardised(manifolds.manifold("smooth_graph", r=2, d=10))
-    (models,) = toys.train(truth, latent_dim=5, gammas=(1e-2,))       # five seeds, above the top eigenvalue down to γ
-    found = toys.measure(models, truth)
-    found.gap                                                         # nats above what no VAE can beat, one a seed
+    (models,) = toys.train(truth, latent_dim=5, gammas=(1e-2,))       # five seeds, above the top
+    eigenvalue down to γ found = toys.measure(models, truth)
+    found.gap                                                         # nats above what no VAE can
+    beat, one a seed
 
-The members of an ensemble are ordinary models: trained stacked, by the one loop of `training.fit`, then taken apart.
+The members of an ensemble are ordinary models: trained stacked, by the one loop of `training.fit`,
+then taken apart.
 """
 
 from __future__ import annotations
@@ -27,13 +30,21 @@ from vaelab._inputs import check_positive_int
 from vaelab.manifolds import Manifold
 from vaelab.models import Autoencoder
 
-BETAS = (0.9, 0.99)  # Adam's: gradients grow as γ falls, and a longer memory of their squares lets steps run away
-NEGLIGIBLE = 1e-5  # weight of a quadrature node beside the largest: no training run meets data so far out
-N_DATA = 2**17  # points drawn for a training run: each is met a few times by a member, as good as fresh ones
+BETAS = (
+    0.9,
+    0.99,
+)  # Adam's: gradients grow as γ falls, and a longer memory of their squares lets steps run away
+NEGLIGIBLE = (
+    1e-5  # weight of a quadrature node beside the largest: no training run meets data so far out
+)
+N_DATA = (
+    2**17
+)  # points drawn for a training run: each is met a few times by a member, as good as fresh ones
 
 
 class StackedLinear(nn.Module):
-    """The dense layers of S models as one batched product: the rows of a batch are S equal groups, one a model.
+    """The dense layers of S models as one batched product: the rows of a batch are S equal groups,
+    one a model.
 
     Args:
         layers: one `nn.Linear` of each model, all of one shape.
@@ -41,8 +52,12 @@ class StackedLinear(nn.Module):
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.stack([layer.weight.detach().T for layer in layers]))  # (S, n_in, n_out)
-        self.bias = nn.Parameter(torch.stack([layer.bias.detach()[None] for layer in layers]))  # (S, 1, n_out)
+        self.weight = nn.Parameter(
+            torch.stack([layer.weight.detach().T for layer in layers])
+        )  # (S, n_in, n_out)
+        self.bias = nn.Parameter(
+            torch.stack([layer.bias.detach()[None] for layer in layers])
+        )  # (S, 1, n_out)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Rows (S·b, n_in) to (S·b, n_out)."""
@@ -51,11 +66,13 @@ class StackedLinear(nn.Module):
 
 
 def stack(members: Sequence[Autoencoder]) -> Autoencoder:
-    """One model that is S models of one kind side by side, for batches of S equal groups of rows, one a member.
+    """One model that is S models of one kind side by side, for batches of S equal groups of rows,
+    one a member.
 
-    Everything works on rows, so the stacked model trains by `training.fit` like any other; Adam takes no notice of
-    another member's gradients. Five members cost about twice as much as one. For dense networks without batch norm and
-    one γ for all; `training.fit_together` takes every kind of `vaelab.models`, and gains on a GPU alone.
+    Everything works on rows, so the stacked model trains by `training.fit` like any other; Adam
+    takes no notice of another member's gradients. Five members cost about twice as much as one. For
+    dense networks without batch norm and one γ for all; `training.fit_together` takes every kind of
+    `vaelab.models`, and gains on a GPU alone.
 
     Args:
         members: models of one specification, with the same γ.
@@ -64,23 +81,33 @@ def stack(members: Sequence[Autoencoder]) -> Autoencoder:
         ValueError: no member, or members of different specifications.
     """
     if not members or any(member.spec() != members[0].spec() for member in members):
-        raise ValueError(f"stack: expected models of one specification, got {len(members)} that differ or none")
+        raise ValueError(
+            f"stack: expected models of one specification, got {len(members)} that differ or none"
+        )
     stacked = copy.deepcopy(members[0])
     for name, layer in list(stacked.named_modules()):
         if isinstance(layer, nn.Linear):
             parent, _, child = name.rpartition(".")
-            setattr(stacked.get_submodule(parent), child, StackedLinear([m.get_submodule(name) for m in members]))
+            setattr(
+                stacked.get_submodule(parent),
+                child,
+                StackedLinear([m.get_submodule(name) for m in members]),
+            )
     return stacked
 
 
 def unstack(stacked: Autoencoder) -> list[Autoencoder]:
     """The members of a stacked model, as ordinary models with its γ."""
-    layers = {name: layer for name, layer in stacked.named_modules() if isinstance(layer, StackedLinear)}
+    layers = {
+        name: layer for name, layer in stacked.named_modules() if isinstance(layer, StackedLinear)
+    }
     if not layers:
         raise ValueError("unstack: expected a model made by stack, got one without stacked layers")
     members = []
     for s in range(len(next(iter(layers.values())).weight)):
-        state = {k: v for k, v in stacked.state_dict().items() if k.rpartition(".")[0] not in layers}
+        state = {
+            k: v for k, v in stacked.state_dict().items() if k.rpartition(".")[0] not in layers
+        }
         for name, layer in layers.items():
             state |= {f"{name}.weight": layer.weight[s].T, f"{name}.bias": layer.bias[s, 0]}
         member = models.from_spec(stacked.spec()).to(next(stacked.parameters()).dtype)
@@ -90,7 +117,8 @@ def unstack(stacked: Autoencoder) -> list[Autoencoder]:
 
 
 def standardised(truth: Manifold, n_nodes: int = 2**14) -> Manifold:
-    """The same manifold moved to mean 0 and scaled to a variance of 1 on average over the d coordinates.
+    """The same manifold moved to mean 0 and scaled to a variance of 1 on average over the d
+    coordinates.
 
     γ then has a scale: 1 is the error of the mean, and the PCA eigenvalues add up to d.
 
@@ -105,27 +133,41 @@ def standardised(truth: Manifold, n_nodes: int = 2**14) -> Manifold:
     scale = (w @ (x - mean).square().mean(1)).sqrt()
     old = truth.chart
     chart = dataclasses.replace(
-        old, embed=lambda u: (old.embed(u) - mean) / scale, coordinates=lambda x: old.coordinates(x * scale + mean)
+        old,
+        embed=lambda u: (old.embed(u) - mean) / scale,
+        coordinates=lambda x: old.coordinates(x * scale + mean),
     )
     return Manifold(chart, truth.density)
 
 
 def covariance(truth: Manifold, n_nodes: int = 2**14) -> Tensor:
-    """Covariance of x ~ μ_gt by quadrature, shape (d, d); its eigenvalues say where γ has to start."""
+    """Covariance of x ~ μ_gt by quadrature, shape (d, d); its eigenvalues say where γ has to
+    start.
+    """
     u, w = truth.density.nodes(n_nodes)
     away = truth.embed(u) - w @ truth.embed(u)
     return away.T @ (w[:, None] * away)
 
 
 def members(
-    truth: Manifold, latent_dim: int, n_seeds: int = 5, hidden: Sequence[int] = (64, 64), full: bool = False,
-    gamma: float | str = 1.0, seed: int = 0, dtype: torch.dtype = torch.float32,
-) -> list[Autoencoder]:  # fmt: skip
-    """Untrained VAEs for a toy that differ in their initial weights alone; the last layers start at a tenth."""
+    truth: Manifold,
+    latent_dim: int,
+    n_seeds: int = 5,
+    hidden: Sequence[int] = (64, 64),
+    full: bool = False,
+    gamma: float | str = 1.0,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> list[Autoencoder]:
+    """Untrained VAEs for a toy that differ in their initial weights alone; the last layers start at
+    a tenth.
+    """
     out = []
     for s in range(n_seeds):
         with networks.seeded(seed + s):
-            model = models.vae(networks.mlp(truth.d, latent_dim, hidden), gamma, full=full).to(dtype)
+            model = models.vae(networks.mlp(truth.d, latent_dim, hidden), gamma, full=full).to(
+                dtype
+            )
         with torch.no_grad():
             model.decoder[1].weight.mul_(0.1), model.posterior.parameters_of_q.weight.mul_(0.1)
         out.append(model)
@@ -150,10 +192,11 @@ def train(
 ) -> list[list[Autoencoder]]:
     """Anneal γ down a ladder and settle on every rung; the models as they stand at the end of each.
 
-    On each rung γ falls geometrically over a share of the steps and is then held, while the step size falls along half
-    a cosine from lr · min(1, (100 γ)^¼). γ starts above the top PCA eigenvalue, where no direction is active (N6), so
-    that each λ_j leaves 1 in its turn: whoever starts far lower wakes a latent dimension for every PCA direction at
-    once, and may keep too many (N1).
+    On each rung γ falls geometrically over a share of the steps and is then held, while the step
+    size falls along half a cosine from lr · min(1, (100 γ)^¼). γ starts above the top PCA
+    eigenvalue, where no direction is active (N6), so that each λ_j leaves 1 in its turn: whoever
+    starts far lower wakes a latent dimension for every PCA direction at once, and may keep too many
+    (N1).
 
     Args:
         truth: what to learn; `standardised`, so that `lr` fits.
@@ -179,11 +222,17 @@ def train(
     """
     check_positive_int("n_seeds", n_seeds)
     if latent_dim < truth.r:
-        raise ValueError(f"latent_dim: expected κ ≥ r = {truth.r}, got {latent_dim}; no VAE can fill the manifold")
+        raise ValueError(
+            f"latent_dim: expected κ ≥ r = {truth.r}, got {latent_dim}; no VAE can fill the "
+            "manifold"
+        )
     start = 1.25 * float(theory.spectrum(covariance(truth))[0][0]) if start is None else start
     ladder = list(pairwise((start, *gammas)))
     if not ladder or any(not 0 < b <= a for a, b in ladder):
-        raise ValueError(f"gammas: expected values > 0 that fall from the start, {start:.3g}, got {tuple(gammas)}")
+        raise ValueError(
+            f"gammas: expected values > 0 that fall from the start, {start:.3g}, got "
+            f"{tuple(gammas)}"
+        )
     plan = [steps] * len(gammas) if isinstance(steps, int) else list(steps)
     model, rungs = stack(members(truth, latent_dim, n_seeds, hidden, full, start, seed, dtype)), []
     x = truth.sample(N_DATA, seed=seed)
@@ -195,20 +244,38 @@ def train(
 
 
 def _settle(
-    model: Autoencoder, x: Tensor, steps: int, rows: int, anneal: training.Anneal, lr: float, seed: int
-) -> None:  # fmt: skip
-    """`steps` steps of `rows` rows by the one training loop: as many epochs as it takes, over as many of the points."""
+    model: Autoencoder,
+    x: Tensor,
+    steps: int,
+    rows: int,
+    anneal: training.Anneal,
+    lr: float,
+    seed: int,
+) -> None:
+    """`steps` steps of `rows` rows by the one training loop: as many epochs as it takes, over as
+    many of the points.
+    """
     epochs = -(-steps * rows // len(x))
     some = x[: -(-steps // epochs) * rows]
     training.fit(
-        model, some, epochs=epochs, batch_size=rows, lr=lr, schedule=training.Cosine(), gamma_schedule=anneal,
-        betas=BETAS, seed=seed, device="cpu", progress=False,
-    )  # fmt: skip
+        model,
+        some,
+        epochs=epochs,
+        batch_size=rows,
+        lr=lr,
+        schedule=training.Cosine(),
+        gamma_schedule=anneal,
+        betas=BETAS,
+        seed=seed,
+        device="cpu",
+        progress=False,
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What trained models reach, beside what theory says they can. Every tensor has one row a member.
+    """What trained models reach, beside what theory says they can. Every tensor has one row a
+    member.
 
     Args:
         gamma: decoder variance.
@@ -220,7 +287,8 @@ class Measured:
         eigenvalues: λ_j at n draws of x, ascending, shape (S, n, κ).
         frobenius: mean relative error of Eq. 83, shape (S,).
         kl_eq83: mean KL from q to the Gaussian of Eq. 83's covariance in nats, shape (S,).
-        penalty: the part of it that no diagonal encoder can avoid, `theory.diagonal_penalty`, shape (S,).
+        penalty: the part of it that no diagonal encoder can avoid, `theory.diagonal_penalty`, shape
+            (S,).
     """
 
     gamma: float
@@ -246,8 +314,11 @@ class Measured:
 
 
 @torch.no_grad()
-def measure(members: Sequence[Autoencoder], truth: Manifold, n: int = 1024, draws: int = 8, seed: int = 0) -> Measured:
-    """Hold models of one γ against the theory, at about n quadrature nodes of μ_gt and 2 · `draws` draws of z at each.
+def measure(
+    members: Sequence[Autoencoder], truth: Manifold, n: int = 1024, draws: int = 8, seed: int = 0
+) -> Measured:
+    """Hold models of one γ against the theory, at about n quadrature nodes of μ_gt and 2 · `draws`
+    draws of z at each.
 
     The λ_j are those at n draws of x, so that a share of them is a share of the data.
 
@@ -262,22 +333,51 @@ def measure(members: Sequence[Autoencoder], truth: Manifold, n: int = 1024, draw
     u, w = u[w > NEGLIGIBLE * w.max()], w[w > NEGLIGIBLE * w.max()]
     dtype, gamma = next(members[0].parameters()).dtype, members[0].gamma
     x, w = truth.embed(u).to(dtype), w / w.sum()
-    eps = torch.randn(draws, *x.shape[:1], members[0].latent_dim, generator=torch.Generator().manual_seed(seed)).to(x)
+    eps = torch.randn(
+        draws, *x.shape[:1], members[0].latent_dim, generator=torch.Generator().manual_seed(seed)
+    ).to(x)
     rows = [_measure_one(model, x, w, torch.cat([eps, -eps]), gamma) for model in members]
-    error, error_at_mean, kl, frobenius, kl_eq83, penalty = torch.tensor(rows, dtype=torch.float64).T
+    error, error_at_mean, kl, frobenius, kl_eq83, penalty = torch.tensor(
+        rows, dtype=torch.float64
+    ).T
     data_term = truth.d * (error / gamma + math.log(2 * math.pi * gamma))
     gap = 0.5 * data_term + kl - theory.certified_optimum(truth, gamma)
     points = truth.sample(n, seed=seed).to(dtype)
     eigenvalues = torch.stack([model.codes(points).eigenvalues().double() for model in members])
-    return Measured(gamma, data_term, 2 * kl, gap, error, error_at_mean, eigenvalues, frobenius, kl_eq83, penalty)
+    return Measured(
+        gamma,
+        data_term,
+        2 * kl,
+        gap,
+        error,
+        error_at_mean,
+        eigenvalues,
+        frobenius,
+        kl_eq83,
+        penalty,
+    )
 
 
-def _measure_one(model: Autoencoder, x: Tensor, w: Tensor, eps: Tensor, gamma: float) -> list[float]:
+def _measure_one(
+    model: Autoencoder, x: Tensor, w: Tensor, eps: Tensor, gamma: float
+) -> list[float]:
     q = model.codes(x)
-    errors = torch.stack([(x - model.images(q.at(noise))).square().mean(1) for noise in eps]).mean(0)
+    errors = torch.stack([(x - model.images(q.at(noise))).square().mean(1) for noise in eps]).mean(
+        0
+    )
     at_mean = (x - model.images(q.mean)).square().mean(1)
     J = theory.decoder_jacobian(model.decode, q.mean).double()
     expected, sigma = theory.optimal_covariance(J, gamma), q.covariance().double()
-    frobenius, kl_eq83 = theory.relative_frobenius(sigma, expected), theory.kl_between_covariances(sigma, expected)
-    rows = (errors, at_mean, q.kl_to_standard_normal(), frobenius, kl_eq83, theory.diagonal_penalty(expected))
+    frobenius, kl_eq83 = (
+        theory.relative_frobenius(sigma, expected),
+        theory.kl_between_covariances(sigma, expected),
+    )
+    rows = (
+        errors,
+        at_mean,
+        q.kl_to_standard_normal(),
+        frobenius,
+        kl_eq83,
+        theory.diagonal_penalty(expected),
+    )
     return [float(w @ row.double()) for row in rows]

@@ -20,7 +20,19 @@ import matplotlib.pyplot as plt
 import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from vaelab import claims, data, exercises, likelihoods, metrics, models, networks, notebooks, plots, training, widgets
+from vaelab import (
+    claims,
+    data,
+    exercises,
+    likelihoods,
+    metrics,
+    models,
+    networks,
+    notebooks,
+    plots,
+    training,
+    widgets,
+)
 from vaelab.theory import linear_optimum
 
 plots.use_style()

@@ -1,11 +1,13 @@
-"""Pages without code: the views of `vaelab.widgets` in a browser, served by Voilà from this machine.
+"""Pages without code: the views of `vaelab.widgets` in a browser, served by Voilà from this
+machine.
 
-    python -m vaelab.dashboards                       # trains a small model on digits, then opens an index
-    python -m vaelab.dashboards runs/mnist-infogan    # a model that `vaelab train` wrote
+    python -m vaelab.dashboards                       # trains a small model on digits, then opens
+    an index python -m vaelab.dashboards runs/mnist-infogan    # a model that `vaelab train` wrote
 
-Three pages: a latent traversal, q(z) beside its stand-ins, and what falling γ does (always on digits, trained in
-seconds). Each visitor has a Python process of their own, which ends with the visit. Visitors move sliders and choose
-from lists; nothing they send is run. The server answers on 127.0.0.1 alone, and asks for a token unless told not to.
+Three pages: a latent traversal, q(z) beside its stand-ins, and what falling γ does (always on
+digits, trained in seconds). Each visitor has a Python process of their own, which ends with the
+visit. Visitors move sliders and choose from lists; nothing they send is run. The server answers on
+127.0.0.1 alone, and asks for a token unless told not to.
 """
 
 from __future__ import annotations
@@ -13,4 +15,13 @@ from __future__ import annotations
 from vaelab.dashboards.pages import PAGES, gamma_path, posteriors, traversal, write_pages
 from vaelab.dashboards.preparing import Opened, open_model, prepare
 
-__all__ = ["PAGES", "Opened", "gamma_path", "open_model", "posteriors", "prepare", "traversal", "write_pages"]
+__all__ = [
+    "PAGES",
+    "Opened",
+    "gamma_path",
+    "open_model",
+    "posteriors",
+    "prepare",
+    "traversal",
+    "write_pages",
+]

@@ -12,11 +12,17 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-EXTENSIONS = "@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "anywidget"
+EXTENSIONS = (
+    "@voila-dashboards/widgets-manager8",
+    "@jupyter-widgets/jupyterlab-manager",
+    "anywidget",
+)
 
 
 def command(pages: Path, port: int, token: bool, browser: bool) -> list[str]:
-    """Voilà's command line: on 127.0.0.1, with a token of its own making; idle kernels end after ten minutes."""
+    """Voilà's command line: on 127.0.0.1, with a token of its own making; idle kernels end after
+    ten minutes.
+    """
     options = [
         "--Voila.ip=127.0.0.1",
         f"--Voila.port={port}",
@@ -32,14 +38,31 @@ def command(pages: Path, port: int, token: bool, browser: bool) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until Ctrl-C. A problem that a user can mend is one line on standard error and exit status 2."""
-    p = argparse.ArgumentParser("python -m vaelab.dashboards", description="The course's views as pages without code.")
-    p.add_argument("folder", nargs="?", type=Path, help="one that `vaelab train` wrote (default: $VAELAB_MODEL, else "
-                   "a small model of digits, trained now in some ten seconds)")
-    p.add_argument("--images", metavar="DATA", help="data set or folder of pictures (default: what it was trained on)")
-    p.add_argument("--port", type=int, default=8866, help="default 8866, or one near it that is free")
+    """Serve until Ctrl-C. A problem that a user can mend is one line on standard error and exit
+    status 2.
+    """
+    p = argparse.ArgumentParser(
+        "python -m vaelab.dashboards", description="The course's views as pages without code."
+    )
+    p.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        help="one that `vaelab train` wrote (default: $VAELAB_MODEL, else "
+        "a small model of digits, trained now in some ten seconds)",
+    )
+    p.add_argument(
+        "--images",
+        metavar="DATA",
+        help="data set or folder of pictures (default: what it was trained on)",
+    )
+    p.add_argument(
+        "--port", type=int, default=8866, help="default 8866, or one near it that is free"
+    )
     p.add_argument("--no-token", action="store_true", help="let every user of this machine in")
-    p.add_argument("--no-browser", action="store_true", help="do not open a browser; print the address")
+    p.add_argument(
+        "--no-browser", action="store_true", help="do not open a browser; print the address"
+    )
     args = p.parse_args(argv)
     if not 1 <= args.port <= 65535:
         return _refuse(f"--port: expected 1 to 65535, got {args.port}")
@@ -47,25 +70,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse("this needs Voilà; install it with: pip install 'vaelab[course,app]'")
     from vaelab import dashboards
 
-    model = args.folder or (Path(os.environ["VAELAB_MODEL"]) if os.environ.get("VAELAB_MODEL") else None)
+    model = args.folder or (
+        Path(os.environ["VAELAB_MODEL"]) if os.environ.get("VAELAB_MODEL") else None
+    )
     with tempfile.TemporaryDirectory(prefix="vaelab-dashboards-") as root:
         try:
             if model is not None:
-                dashboards.open_model(model, args.images)  # what is wrong with it is said here, and not in the page
+                dashboards.open_model(
+                    model, args.images
+                )  # what is wrong with it is said here, and not in the page
             print("training the small models of digits, some ten seconds", flush=True)
             dashboards.prepare(root, second_stage=model is None, progress=sys.stderr.isatty())
         except (OSError, ValueError) as error:
             return _refuse(str(error))
         pages = Path(root) / "pages"
-        dashboards.write_pages(pages, model or Path(root) / "model", Path(root) / "path", args.images)
+        dashboards.write_pages(
+            pages, model or Path(root) / "model", Path(root) / "path", args.images
+        )
         print("three pages; stop with Ctrl-C", flush=True)
         environment = {"OMP_NUM_THREADS": "1", **os.environ}
-        server = subprocess.Popen(command(pages, args.port, not args.no_token, not args.no_browser), env=environment)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as with Ctrl-C: Voilà and its kernels go, too
+        server = subprocess.Popen(
+            command(pages, args.port, not args.no_token, not args.no_browser), env=environment
+        )
+        signal.signal(
+            signal.SIGTERM, signal.default_int_handler
+        )  # end as with Ctrl-C: Voilà and its kernels go, too
         try:
             return server.wait()
         except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave the folder behind
+            signal.signal(
+                signal.SIGINT, signal.SIG_IGN
+            )  # a second Ctrl-C would leave the folder behind
             return 0
         finally:
             server.terminate()

@@ -10,8 +10,9 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 class NoDelayConnection(ZMQChannelsWebsocketConnection):
     """The server's own connection to a kernel, with TCP_NODELAY set on its websocket.
 
-    Without it small messages wait for the other side's delayed acknowledgement, some 40 ms, and a slider that is
-    dragged shows about 20 frames a second; with it, up to 60. Used by `make dashboards` and `make lab`.
+    Without it small messages wait for the other side's delayed acknowledgement, some 40 ms, and a
+    slider that is dragged shows about 20 frames a second; with it, up to 60. Used by `make
+    dashboards` and `make lab`.
     """
 
     def connect(self) -> Any:

@@ -14,19 +14,26 @@ PAGES = {
     "1-latent-traversal": (
         "traversal",
         "Latent traversal",
-        "Pick an image, then drag its code along a direction. Directions are ordered by λ, their variance under the "
-        "encoder: near 0 the image depends on them, near 1 they carry noise. *draw* starts from a sample.",
+        "Pick an image, then drag its code along a direction. Directions are ordered by λ, their "
+        "variance under the "
+        "encoder: near 0 the image depends on them, near 1 they carry noise. *draw* starts from a "
+        "sample.",
     ),
     "2-aggregated-posterior": (
         "posteriors",
         "Where the codes are",
-        "The codes of all images, a density fitted to them, and N(0, I). Move over a panel to decode the place; drag a "
+        "The codes of all images, a density fitted to them, and N(0, I). Move over a panel to "
+        "decode the place; drag a "
         "rectangle to see the same images in every panel.",
     ),
     "3-gamma-path": (
         "gamma_path",
         "What falling γ does",
-        "One VAE at smaller and smaller decoder variance γ. Left, the split of the λ; right, both terms of the cost.",
+        (
+            "One VAE at smaller and smaller decoder variance γ. Left, the split of the λ; "
+            "right, both "
+            "terms of the cost."
+        ),
     ),
 }
 
@@ -35,25 +42,35 @@ def traversal(folder: str | Path, images: str | None = None) -> widgets.LatentTr
     """The first page's view, of a model folder; arguments as in `open_model`."""
     torch.set_num_threads(1)  # one visitor, one core
     opened = open_model(folder, images)
-    return widgets.LatentTraversal(opened.model, opened.x, density=opened.densities, labels=opened.labels)
+    return widgets.LatentTraversal(
+        opened.model, opened.x, density=opened.densities, labels=opened.labels
+    )
 
 
 def posteriors(folder: str | Path, images: str | None = None) -> widgets.PosteriorComparison:
     """The second page's view, of a model folder; arguments as in `open_model`."""
     torch.set_num_threads(1)
     opened = open_model(folder, images)
-    return widgets.PosteriorComparison({opened.name: (opened.model, opened.densities)}, opened.x, opened.labels)
+    return widgets.PosteriorComparison(
+        {opened.name: (opened.model, opened.densities)}, opened.x, opened.labels
+    )
 
 
 def gamma_path(folder: str | Path, images: str | None = None) -> widgets.GammaPath:
-    """The third page's view: of a folder with model folders 0, 1, … in the order to show, of the same images."""
+    """The third page's view: of a folder with model folders 0, 1, … in the order to show, of the
+    same images.
+    """
     torch.set_num_threads(1)
-    places = sorted((p for p in Path(folder).iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+    places = sorted(
+        (p for p in Path(folder).iterdir() if p.name.isdigit()), key=lambda p: int(p.name)
+    )
     run = [(saved.model.gamma, saved.model) for saved in map(checkpoints.load, places)]
     return widgets.GammaPath(run, open_model(places[-1], images).x[:400])
 
 
-def write_pages(folder: str | Path, model: str | Path, path: str | Path, images: str | None = None) -> list[Path]:
+def write_pages(
+    folder: str | Path, model: str | Path, path: str | Path, images: str | None = None
+) -> list[Path]:
     """Write the pages' notebooks; they are given to Voilà as they are, without outputs.
 
     Args:
@@ -70,13 +87,19 @@ def write_pages(folder: str | Path, model: str | Path, path: str | Path, images:
     written = []
     for name, (view, title, words) in PAGES.items():
         place, more = (path, None) if view == "gamma_path" else (model, images)
-        call = f"dashboards.{view}({str(Path(place).resolve())!r}" + (f", {more!r})" if more else ")")
+        call = f"dashboards.{view}({str(Path(place).resolve())!r}" + (
+            f", {more!r})" if more else ")"
+        )
         notebook = nbformat.v4.new_notebook(
             cells=[
-                nbformat.v4.new_markdown_cell(f"## {title}\n\n{words} [All pages](../../)", id="words"),
+                nbformat.v4.new_markdown_cell(
+                    f"## {title}\n\n{words} [All pages](../../)", id="words"
+                ),
                 nbformat.v4.new_code_cell(f"from vaelab import dashboards\n\n{call}", id="view"),
             ],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+            metadata={
+                "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+            },
         )
         written.append(folder / f"{name}.ipynb")
         nbformat.write(notebook, written[-1])

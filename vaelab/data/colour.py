@@ -26,7 +26,10 @@ def load_cifar10(root: Path, may_download: bool, side: int | None) -> Images:
     from torchvision.datasets import CIFAR10
 
     folder = root / CIFAR10.base_folder
-    files = [folder / name for name, _ in (*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], ""))]
+    files = [
+        folder / name
+        for name, _ in (*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], ""))
+    ]
     if (root / "cifar10" / "train").is_dir() and not folder.exists():
         return _cifar10_pictures(root / "cifar10", side)
     expected = [f"{file}" for file in files]
@@ -41,19 +44,29 @@ def load_cifar10(root: Path, may_download: bool, side: int | None) -> Images:
         raise ValueError(f"{folder} is damaged ({error}); delete it and load again") from error
     train, test = (resize(unit(s.data.transpose(0, 3, 1, 2)), side) for s in sets)
     labels = (torch.tensor(s.targets) for s in sets)
-    return Images("cifar10", train, test, *labels, tuple(sets[0].classes), "CIFAR-10 (Krizhevsky 2009).")
+    return Images(
+        "cifar10", train, test, *labels, tuple(sets[0].classes), "CIFAR-10 (Krizhevsky 2009)."
+    )
 
 
 def _cifar10_pictures(folder: Path, side: int | None) -> Images:
     if not (folder / "test").is_dir():
-        raise FileNotFoundError(f"{folder}: expected train/ and test/ with a folder for every class, got no test/; put "
-                                "it there, or move the folder away to have the official files downloaded")
+        raise FileNotFoundError(
+            f"{folder}: expected train/ and test/ with a folder for every class, got no test/; put "
+            "it there, or move the folder away to have the official files downloaded"
+        )
     images = load_folder(folder, side)
     if len(images.classes) != 10 or images.shape != (3, side or 32, side or 32):
-        raise ValueError(f"{folder}: expected CIFAR-10's pictures, 32×32 in ten class folders, got {images}; for other "
-                         "pictures give the folder's path as the data set")
+        raise ValueError(
+            f"{folder}: expected CIFAR-10's pictures, 32×32 in ten class folders, got {images}; "
+            "for other "
+            "pictures give the folder's path as the data set"
+        )
     kinds = {path.suffix.lower() for path in (folder / "train").rglob("*")}.intersection(SUFFIXES)
-    source = f"CIFAR-10 (Krizhevsky 2009), from pictures ({', '.join(sorted(kinds))}) in the data root's cifar10/."
+    source = (
+        f"CIFAR-10 (Krizhevsky 2009), from pictures ({', '.join(sorted(kinds))}) in the data "
+        "root's cifar10/."
+    )
     return replace(images, name="cifar10", source=source)
 
 
@@ -73,7 +86,8 @@ def load_celeba(root: Path, may_download: bool, side: int | None, crop: str | No
         raise FileNotFoundError(what_is_expected("celeba", folder, expected, problem))
     train, test = (_faces(pictures, names, side, crop) for names in _split(partition))
     source = (
-        f"CelebA (Liu, Luo, Wang & Tang 2015), official training and test split, crop {crop!r}; the validation "
+        f"CelebA (Liu, Luo, Wang & Tang 2015), official training and test split, crop {crop!r}; "
+        "the validation "
         "images are left out."
     )
     return Images("celeba", train, test, None, None, (), source)
@@ -81,12 +95,20 @@ def load_celeba(root: Path, may_download: bool, side: int | None, crop: str | No
 
 def _split(partition: Path) -> tuple[list[str], list[str]]:
     """The names of the training and of the test pictures, in the order of the list."""
-    lines = [line.split() for line in partition.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [
+        line.split() for line in partition.read_text(encoding="utf-8").splitlines() if line.strip()
+    ]
     if any(len(line) != 2 or line[1] not in ("0", "1", "2") for line in lines):
-        raise ValueError(f"{partition} is damaged: expected a name and 0, 1 or 2 a line; delete it and load again")
+        raise ValueError(
+            f"{partition} is damaged: expected a name and 0, 1 or 2 a line; delete it and "
+            "load again"
+        )
     train, test = ([name for name, part in lines if part == which] for which in ("0", "2"))
     if len(train) < 1 or len(test) < 1:
-        raise ValueError(f"{partition}: expected training (0) and test (2) pictures, got {len(train)} and {len(test)}")
+        raise ValueError(
+            f"{partition}: expected training (0) and test (2) pictures, got {len(train)} and "
+            f"{len(test)}"
+        )
     return train, test
 
 
@@ -96,10 +118,14 @@ def _faces(folder: Path, names: list[str], side: int | None, crop: str) -> torch
     paths = [folder / name for name in names]
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        raise FileNotFoundError(f"celeba: {len(missing)} of {len(paths)} pictures are missing, the first is "
-                                f"{missing[0]}; unpack img_align_celeba.zip again, in {folder.parent}")
+        raise FileNotFoundError(
+            f"celeba: {len(missing)} of {len(paths)} pictures are missing, the first is "
+            f"{missing[0]}; unpack img_align_celeba.zip again, in {folder.parent}"
+        )
     with Image.open(paths[0]) as picture:
         if picture.size != FACE:
-            raise ValueError(f"{paths[0]}: expected the aligned pictures of 178×218, got "
-                             f"{picture.width}×{picture.height}; img_align_celeba.zip holds them")
+            raise ValueError(
+                f"{paths[0]}: expected the aligned pictures of 178×218, got "
+                f"{picture.width}×{picture.height}; img_align_celeba.zip holds them"
+            )
     return unit(np.asarray(read_pictures(paths, side or FACE_SIDE, False, CROPS[crop])))

@@ -16,12 +16,26 @@ IDX_SETS = {
     "mnist": ("MNIST", tuple(map(str, range(10))), "MNIST (LeCun, Cortes & Burges 1998)."),
     "fashion": (
         "FashionMNIST",
-        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        (
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
         "Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, Zalando Research).",
     ),
 }
 IDX_FILES = (
-    "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte",
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
 )
 
 
@@ -40,10 +54,20 @@ def load_idx(name: str, root: Path, may_download: bool, side: int | None) -> Ima
     x, y, x_test, y_test = (_read_idx(raw / file) for file in IDX_FILES)
     for images, labels in ((x, y), (x_test, y_test)):
         if images.ndim != 3 or labels.shape != images.shape[:1]:
-            raise ValueError(f"{raw}: expected images (n, h, w) and labels (n,), got {images.shape} and "
-                             f"{labels.shape}; delete this folder and load again")
+            raise ValueError(
+                f"{raw}: expected images (n, h, w) and labels (n,), got {images.shape} and "
+                f"{labels.shape}; delete this folder and load again"
+            )
     train, test = (resize(unit(images[:, None]), side) for images in (x, x_test))
-    return Images(name, train, test, torch.from_numpy(y).long(), torch.from_numpy(y_test).long(), classes, source)
+    return Images(
+        name,
+        train,
+        test,
+        torch.from_numpy(y).long(),
+        torch.from_numpy(y_test).long(),
+        classes,
+        source,
+    )
 
 
 def _all_there(raw: Path) -> bool:
@@ -53,7 +77,11 @@ def _all_there(raw: Path) -> bool:
 def _read_idx(path: Path) -> np.ndarray:
     """The array of bytes in an idx file, or in the same file packed with gzip."""
     try:
-        data = path.read_bytes() if path.is_file() else gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
+        data = (
+            path.read_bytes()
+            if path.is_file()
+            else gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
+        )
         zero, kind, rank = struct.unpack(">HBB", data[:4])
         shape = struct.unpack(f">{rank}I", data[4 : 4 + 4 * rank])
         if (zero, kind) != (0, 8):

@@ -19,7 +19,8 @@ class Images:
         name: "digits", "mnist", "fashion", "cifar10", "celeba", or the name of the folder.
         train: training images, float32 in [0, 1], shape (n_train, channels, height, width).
         test: test images, shape (n_test, channels, height, width).
-        train_labels: class numbers, int64, shape (n_train,); None where the pictures have no classes.
+        train_labels: class numbers, int64, shape (n_train,); None where the pictures have no
+            classes.
         test_labels: the same for the test images, shape (n_test,).
         classes: the name of each class number; empty where there are none.
         source: a sentence on the origin of the images.
@@ -40,12 +41,17 @@ class Images:
         return channels, height, width
 
     def fingerprint(self) -> str:
-        """The SHA-256 of the training pixels' float32 bytes, 64 hexadecimal digits: equal pixels, equal print."""
+        """The SHA-256 of the training pixels' float32 bytes, 64 hexadecimal digits: equal pixels,
+        equal print.
+        """
         return hashlib.sha256(self.train.cpu().contiguous().numpy()).hexdigest()
 
     def __repr__(self) -> str:
         n_train, n_test, n_classes = len(self.train), len(self.test), len(self.classes)
-        return f"Images({self.name!r}: {n_train} train, {n_test} test, shape {self.shape}, {n_classes} classes)"
+        return (
+            f"Images({self.name!r}: {n_train} train, {n_test} test, shape {self.shape}, "
+            f"{n_classes} classes)"
+        )
 
 
 def unit(pixels: np.ndarray) -> Tensor:
@@ -54,7 +60,9 @@ def unit(pixels: np.ndarray) -> Tensor:
 
 
 def resize(x: Tensor, side: int | None) -> Tensor:
-    """Images (n, channels, h, w) to (n, channels, side, side), bilinear and antialiased; None leaves them alone."""
+    """Images (n, channels, h, w) to (n, channels, side, side), bilinear and antialiased; None
+    leaves them alone.
+    """
     if side is None or x.shape[-2:] == (side, side):
         return x
     return F.interpolate(x, (side, side), mode="bilinear", antialias=True).clamp_(0, 1)

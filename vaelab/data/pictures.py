@@ -27,55 +27,90 @@ def load_folder(folder: Path, side: int | None) -> Images:
     if split and (folder / "test").is_dir():
         test_paths, test_labels, test_classes = _list_pictures(folder / "test")
         if test_classes != classes:
-            raise ValueError(f"{folder}: expected the same class folders in train/ and test/, got {list(classes)} and "
-                             f"{list(test_classes)}; rename or remove the odd ones")
+            raise ValueError(
+                f"{folder}: expected the same class folders in train/ and test/, got "
+                f"{list(classes)} and "
+                f"{list(test_classes)}; rename or remove the odd ones"
+            )
         labels += test_labels
     paths = train_paths + test_paths
     if len(paths) < 2 or not train_paths:
-        raise ValueError(f"{folder}: expected at least 2 pictures, one to train on and one to test, got {len(paths)}")
+        raise ValueError(
+            f"{folder}: expected at least 2 pictures, one to train on and one to test, got "
+            f"{len(paths)}"
+        )
     pixels, y = read_pictures(paths, side), torch.tensor(labels)
-    train, test = np.split(np.arange(len(paths)), [len(train_paths)]) if test_paths else _hold_out(len(paths))
+    train, test = (
+        np.split(np.arange(len(paths)), [len(train_paths)]) if test_paths else _hold_out(len(paths))
+    )
     source = f"{len(paths)} pictures from the folder {folder.resolve()}."
-    return Images(folder.resolve().name, unit(pixels[train]), unit(pixels[test]),
-                  y[train] if classes else None, y[test] if classes else None, classes, source)
+    return Images(
+        folder.resolve().name,
+        unit(pixels[train]),
+        unit(pixels[test]),
+        y[train] if classes else None,
+        y[test] if classes else None,
+        classes,
+        source,
+    )
 
 
 def _hold_out(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers 0..n−1 in two ascending parts, the second a tenth of them drawn by numpy.random.default_rng(0)."""
+    """Numbers 0..n−1 in two ascending parts, the second a tenth of them drawn by
+    numpy.random.default_rng(0).
+    """
     order = np.random.default_rng(_SPLIT_SEED).permutation(n)
     n_test = max(1, round(n / 10))
     return np.sort(order[n_test:]), np.sort(order[:n_test])
 
 
 def _list_pictures(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
-    """The pictures of a folder in the order of their names, their class numbers, and the classes' names.
+    """The pictures of a folder in the order of their names, their class numbers, and the classes'
+    names.
 
-    Two or more sub-folders with pictures make classes; otherwise the class number is 0 and there are no names.
+    Two or more sub-folders with pictures make classes; otherwise the class number is 0 and there
+    are no names.
     """
     loose = _pictures(folder.iterdir())
-    inside = {sub.name: _pictures(sub.rglob("*")) for sub in sorted(folder.iterdir()) if sub.is_dir()}
+    inside = {
+        sub.name: _pictures(sub.rglob("*")) for sub in sorted(folder.iterdir()) if sub.is_dir()
+    }
     inside = {name: paths for name, paths in inside.items() if paths}
     if loose and inside:
-        raise ValueError(f"{folder}: expected pictures either directly in it or in class folders, got both "
-                         f"({loose[0].name} and {next(iter(inside))}/); move them to one place")
+        raise ValueError(
+            f"{folder}: expected pictures either directly in it or in class folders, got both "
+            f"({loose[0].name} and {next(iter(inside))}/); move them to one place"
+        )
     if not loose and not inside:
-        raise ValueError(f"{folder}: expected pictures ({', '.join(SUFFIXES)}), found none; check the path")
+        raise ValueError(
+            f"{folder}: expected pictures ({', '.join(SUFFIXES)}), found none; check the path"
+        )
     groups = list(inside.values()) or [loose]
     labels = [label for label, paths in enumerate(groups) for _ in paths]
-    return [path for paths in groups for path in paths], labels, tuple(inside) if len(inside) > 1 else ()
+    return (
+        [path for paths in groups for path in paths],
+        labels,
+        tuple(inside) if len(inside) > 1 else (),
+    )
 
 
 def _pictures(paths: Sequence[Path]) -> list[Path]:
-    kept = (p for p in paths if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+    kept = (
+        p
+        for p in paths
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )
     return sorted(kept, key=lambda path: path.as_posix())
 
 
 def read_pictures(
     paths: Sequence[Path], side: int | None, grey: bool = True, box: Box | None = None
-) -> np.ndarray:  # fmt: skip
-    """All pictures as bytes, shape (n, channels, height, width): grey if `grey` is true and all are, otherwise RGB.
+) -> np.ndarray:
+    """All pictures as bytes, shape (n, channels, height, width): grey if `grey` is true and all
+    are, otherwise RGB.
 
-    Decoded by a few threads, in blocks, straight into one array. The first coloured picture starts it over in RGB.
+    Decoded by a few threads, in blocks, straight into one array. The first coloured picture starts
+    it over in RGB.
 
     Args:
         paths: of the pictures, at least one.
@@ -101,7 +136,14 @@ def read_pictures(
 
     blocks = range(0, len(paths), _BLOCK)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        bar = tqdm(pool.map(read_block, blocks), "reading pictures", len(blocks), False, delay=2, unit_scale=_BLOCK)
+        bar = tqdm(
+            pool.map(read_block, blocks),
+            "reading pictures",
+            len(blocks),
+            False,
+            delay=2,
+            unit_scale=_BLOCK,
+        )
         all_fit = all(bar)
         bar.close()
         pool.shutdown(cancel_futures=True)
@@ -110,8 +152,11 @@ def read_pictures(
 
 def _check_size(path: Path, picture: np.ndarray, other_path: Path, other: np.ndarray) -> None:
     if picture.shape != other.shape:
-        raise ValueError(f"pictures of several sizes: {path} is {picture.shape[2]}×{picture.shape[1]}, {other_path} is "
-                         f"{other.shape[2]}×{other.shape[1]}; pass side= to crop and resize them all")
+        raise ValueError(
+            f"pictures of several sizes: {path} is {picture.shape[2]}×{picture.shape[1]}, "
+            f"{other_path} is "
+            f"{other.shape[2]}×{other.shape[1]}; pass side= to crop and resize them all"
+        )
 
 
 def _middle(size: tuple[int, int]) -> Box:
@@ -121,8 +166,12 @@ def _middle(size: tuple[int, int]) -> Box:
     return left, top, left + edge, top + edge
 
 
-def _read_picture(path: Path, side: int | None, grey: bool, box: Box | None = None) -> np.ndarray | None:
-    """One picture as bytes, shape (channels, height, width); None if grey is wanted and it is coloured."""
+def _read_picture(
+    path: Path, side: int | None, grey: bool, box: Box | None = None
+) -> np.ndarray | None:
+    """One picture as bytes, shape (channels, height, width); None if grey is wanted and it is
+    coloured.
+    """
     from PIL import Image, ImageOps
 
     try:
@@ -137,8 +186,19 @@ def _read_picture(path: Path, side: int | None, grey: bool, box: Box | None = No
             picture = picture.convert("L" if grey else "RGB")
             if side is not None:
                 picture = picture.crop(box or _middle(picture.size))
-                picture = picture.resize((side, side), Image.Resampling.BILINEAR)  # which antialiases
+                picture = picture.resize(
+                    (side, side), Image.Resampling.BILINEAR
+                )  # which antialiases
             return np.atleast_3d(np.asarray(picture)).transpose(2, 0, 1)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        struct.error,
+        Image.DecompressionBombError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} cannot be read as a picture ({reason}); repair or remove it") from error
+        raise ValueError(
+            f"{path} cannot be read as a picture ({reason}); repair or remove it"
+        ) from error

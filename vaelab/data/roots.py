@@ -13,7 +13,8 @@ _TIMEOUT = 30.0
 
 
 def data_root(root: str | Path | None = None) -> Path:
-    """The folder where downloaded data sets lie: `root`, else VAELAB_DATA, else the checkout's data/, else the cache.
+    """The folder where downloaded data sets lie: `root`, else VAELAB_DATA, else the checkout's
+    data/, else the cache.
 
     Raises:
         FileNotFoundError: `root` or VAELAB_DATA names a folder that does not exist.
@@ -23,8 +24,10 @@ def data_root(root: str | Path | None = None) -> Path:
         folder = Path(chosen).expanduser()
         if not folder.is_dir():
             origin = "root" if root is not None else "the environment variable VAELAB_DATA"
-            raise FileNotFoundError(f"{origin}: expected an existing folder, got {str(chosen)!r}; create it first "
-                                    f"(mkdir -p '{folder}') or correct its spelling")
+            raise FileNotFoundError(
+                f"{origin}: expected an existing folder, got {str(chosen)!r}; create it first "
+                f"(mkdir -p '{folder}') or correct its spelling"
+            )
         return folder
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / "pyproject.toml").is_file():
@@ -51,7 +54,10 @@ def download(name: str, folder: Path, expected: Sequence[str], fetch: Callable[[
     try:
         fetch()
     except (OSError, RuntimeError, HTTPException, EOFError, ImportError, ValueError) as error:
-        problem = f"not found, and the download failed ({' '.join(str(error).split()) or type(error).__name__})"
+        problem = (
+            "not found, and the download failed "
+            f"({' '.join(str(error).split()) or type(error).__name__})"
+        )
         raise FileNotFoundError(what_is_expected(name, folder, expected, problem)) from error
     finally:
         socket.setdefaulttimeout(timeout)
@@ -72,8 +78,10 @@ def what_is_expected(name: str, folder: Path, expected: Sequence[str], problem: 
     lines = "\n".join(f"  {line}" for line in expected)
     return (
         f"{name}: {problem}. Expected:\n{lines}\n"
-        f"With a network, this fetches them:  python -c \"import vaelab; vaelab.load_images('{name}', root='.')\"\n"
-        f"If you have them, point root= (or --data, or the environment variable VAELAB_DATA) to the folder that holds "
+        'With a network, this fetches them:  python -c "import vaelab; '
+        f"vaelab.load_images('{name}', root='.')\"\n"
+        "If you have them, point root= (or --data, or the environment variable VAELAB_DATA) to "
+        "the folder that holds "
         f"{_first_part(folder)}/. Without either, load_images('digits') needs no download."
     )
 

@@ -1,11 +1,13 @@
-"""The check under an exercise: says `ok`, names the slip, or prints `todo`, and never stops the notebook.
+"""The check under an exercise: says `ok`, names the slip, or prints `todo`, and never stops the
+notebook.
 
     def kl(mu, log_var):
         return ...                          # the stub
 
     exercises.check("01.1", kl)             # prints: todo  01.1
 
-An answer is compared in float64 with the right one and, if it differs, with every wrong one of `catalogue`.
+An answer is compared in float64 with the right one and, if it differs, with every wrong one of
+`catalogue`.
 """
 
 from __future__ import annotations
@@ -39,11 +41,13 @@ def find(exercise_id: str) -> Exercise:
 
 
 def check(exercise_id: str, answer: Callable[..., Any]) -> None:
-    """Print `todo  <id>`, `ok    <id>`, or `slip  <id>  <what is wrong>`. A wrong answer raises nothing.
+    """Print `todo  <id>`, `ok    <id>`, or `slip  <id>  <what is wrong>`. A wrong answer raises
+    nothing.
 
     Args:
         exercise_id: such as "01.1".
-        answer: the reader's function. One that returns `...`, as the stub does, or raises NotImplementedError is to do.
+        answer: the reader's function. One that returns `...`, as the stub does, or raises
+            NotImplementedError is to do.
 
     Raises:
         ValueError: no such exercise.
@@ -69,7 +73,10 @@ def verdict(exercise: Exercise, answer: Any) -> str:
     except NotImplementedError:
         return "todo"
     except Exception as error:
-        return f"your function raised {type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]}"
+        return (
+            f"your function raised {type(error).__name__}: "
+            f"{(str(error).splitlines() or [''])[0][:120]}"
+        )
     if any(result is ... for result in results):
         return "todo"
     if any(result is None for result in results):
@@ -98,7 +105,11 @@ def _describe(got: list[Tensor], right: list[Tensor]) -> str:
             return "the result holds NaN or infinite values"
     g, r = torch.cat([t.flatten() for t in got]), torch.cat([t.flatten() for t in right])
     for relation, values in (("times what it should be", g / r), ("too much, everywhere", g - r)):
-        if torch.isfinite(values).all() and values.numel() > 1 and values.std() < 1e-6 * values.abs().max():
+        if (
+            torch.isfinite(values).all()
+            and values.numel() > 1
+            and values.std() < 1e-6 * values.abs().max()
+        ):
             return f"the result is {values.mean():.4g} {relation}"
     worst = int((g - r).abs().argmax())
     return f"the result differs: for example {g[worst]:.4g} where {r[worst]:.4g} is right"
@@ -109,7 +120,9 @@ def _run(exercise: Exercise, function: Callable[..., Any]) -> list[Tensor]:
 
 
 def _agree(a: list[Tensor], b: list[Tensor]) -> bool:
-    return all(x.shape == y.shape and torch.allclose(x, y, RTOL, 1e-9) for x, y in zip(a, b, strict=True))
+    return all(
+        x.shape == y.shape and torch.allclose(x, y, RTOL, 1e-9) for x, y in zip(a, b, strict=True)
+    )
 
 
 def _float64(value: Any) -> Tensor:

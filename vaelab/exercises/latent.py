@@ -16,12 +16,17 @@ def _normal(generator: torch.Generator, *shape: int) -> Tensor:
 
 def _log_variances(generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], ...]:
     gammas = torch.tensor([0.04, 1.7], dtype=torch.float64)
-    return tuple((-_normal(generator, n).abs() - 0.1, gamma) for n, gamma in ((6, gammas[0]), (4, gammas[1])))
+    return tuple(
+        (-_normal(generator, n).abs() - 0.1, gamma) for n, gamma in ((6, gammas[0]), (4, gammas[1]))
+    )
 
 
 def _ends(generator: torch.Generator) -> tuple[tuple[Tensor, Tensor, Tensor], ...]:
     t = torch.tensor([0.3, 0.8], dtype=torch.float64)
-    return tuple((_normal(generator, k), 2 * _normal(generator, k), each) for k, each in zip((3, 8), t, strict=True))
+    return tuple(
+        (_normal(generator, k), 2 * _normal(generator, k), each)
+        for k, each in zip((3, 8), t, strict=True)
+    )
 
 
 def _arc(a: Tensor, b: Tensor, t: Tensor, omega: Tensor) -> Tensor:
@@ -38,7 +43,10 @@ def _on_sphere(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 
 def _posteriors(generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], ...]:
-    return tuple((_normal(generator, n, k) + 1, _normal(generator, n, k).square()) for n, k in ((7, 3), (5, 4)))
+    return tuple(
+        (_normal(generator, n, k) + 1, _normal(generator, n, k).square())
+        for n, k in ((7, 3), (5, 4))
+    )
 
 
 def _cov(mu: Tensor) -> Tensor:
@@ -54,7 +62,9 @@ def _w2(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _log_densities(generator: torch.Generator) -> tuple[tuple[Tensor], ...]:
-    return (3 * _normal(generator, 5, 7),), (_normal(generator, 3, 3) - 900,)  # the second underflows without care
+    return (3 * _normal(generator, 5, 7),), (
+        _normal(generator, 3, 3) - 900,
+    )  # the second underflows without care
 
 
 def _mixture(log_p: Tensor) -> Tensor:
@@ -64,19 +74,30 @@ def _mixture(log_p: Tensor) -> Tensor:
 _ALL: tuple[Exercise, ...] = (
     Exercise(
         "11.1",
-        "the change of the image along each axis, s² = γ (1/λ − 1), from log λ, (κ,), and γ: to (κ,)",
+        (
+            "the change of the image along each axis, s² = γ (1/λ − 1), from log λ, (κ,), and γ: "
+            "to (κ,)"
+        ),
         lambda log_var, gamma: gamma * (torch.exp(-log_var) - 1),
         {
             "this is 1/λ for λ: log λ comes in, and 1/λ is exp(−log λ)": lambda log_var, gamma: (
                 gamma * (torch.exp(log_var) - 1)
             ),
-            "log λ is used as λ: take the exponential": lambda log_var, gamma: gamma * (1 / log_var - 1),
+            "log λ is used as λ: take the exponential": lambda log_var, gamma: (
+                gamma * (1 / log_var - 1)
+            ),
             "log λ is taken for log σ: λ is a variance already": lambda log_var, gamma: (
                 gamma * (torch.exp(-2 * log_var) - 1)
             ),
-            "the −1 is missing: at λ = 1 the change is 0": lambda log_var, gamma: gamma * torch.exp(-log_var),
-            "the sign is wrong: a change is not negative": lambda log_var, gamma: gamma * (1 - torch.exp(-log_var)),
-            "divided by γ where it must be multiplied": lambda log_var, gamma: (torch.exp(-log_var) - 1) / gamma,
+            "the −1 is missing: at λ = 1 the change is 0": lambda log_var, gamma: (
+                gamma * torch.exp(-log_var)
+            ),
+            "the sign is wrong: a change is not negative": lambda log_var, gamma: (
+                gamma * (1 - torch.exp(-log_var))
+            ),
+            "divided by γ where it must be multiplied": lambda log_var, gamma: (
+                (torch.exp(-log_var) - 1) / gamma
+            ),
             "γ is the variance already: its root stands here": lambda log_var, gamma: (
                 gamma.sqrt() * (torch.exp(-log_var) - 1)
             ),
@@ -93,10 +114,16 @@ _ALL: tuple[Exercise, ...] = (
         lambda a, b, t: _arc(a, b, t, _angle(a, b)),
         {
             "this is the straight line": lambda a, b, t: (1 - t) * a + t * b,
-            "t and 1 − t are exchanged: at t = 0 you are at a": lambda a, b, t: _arc(a, b, 1 - t, _angle(a, b)),
+            "t and 1 − t are exchanged: at t = 0 you are at a": lambda a, b, t: _arc(
+                a, b, 1 - t, _angle(a, b)
+            ),
             "the codes are scaled to length 1: keep their own lengths": _on_sphere,
-            "divided by sin Ω is missing": lambda a, b, t: _arc(a, b, t, _angle(a, b)) * torch.sin(_angle(a, b)),
-            "this is the cosine where Ω, its arccos, belongs": lambda a, b, t: _arc(a, b, t, torch.cos(_angle(a, b))),
+            "divided by sin Ω is missing": lambda a, b, t: (
+                _arc(a, b, t, _angle(a, b)) * torch.sin(_angle(a, b))
+            ),
+            "this is the cosine where Ω, its arccos, belongs": lambda a, b, t: _arc(
+                a, b, t, torch.cos(_angle(a, b))
+            ),
         },
         _ends,
     ),
@@ -105,8 +132,12 @@ _ALL: tuple[Exercise, ...] = (
         "the covariance of q(z) from the encoder's means and variances, (n, κ) each: to (κ, κ)",
         lambda mu, var: _cov(mu) + torch.diag(var.mean(0)),
         {
-            "the encoder's noise is missing: this is the covariance of the means": lambda mu, var: _cov(mu),
-            "the spread of the means is missing: this is the noise alone": lambda mu, var: torch.diag(var.mean(0)),
+            "the encoder's noise is missing: this is the covariance of the means": lambda mu, var: (
+                _cov(mu)
+            ),
+            "the spread of the means is missing: this is the noise alone": lambda mu, var: (
+                torch.diag(var.mean(0))
+            ),
             "the mean of the means is not subtracted: these are second moments": lambda mu, var: (
                 mu.T @ mu / len(mu) + torch.diag(var.mean(0))
             ),
@@ -128,7 +159,10 @@ _ALL: tuple[Exercise, ...] = (
     ),
     Exercise(
         "12.2",
-        "the squared 2-Wasserstein distance of two samples of one dimension and size, (n,) and (n,) to one number",
+        (
+            "the squared 2-Wasserstein distance of two samples of one dimension and size, (n,) and "
+            "(n,) to one number"
+        ),
         _w2,
         {
             "not sorted: this pairs the samples as they came": lambda a, b: (a - b).square().mean(),
@@ -149,7 +183,9 @@ _ALL: tuple[Exercise, ...] = (
         "log q(z) of a mixture of n equal parts from the parts' log densities, (m, n) to (m,)",
         _mixture,
         {
-            "the mean of the logarithms is not the logarithm of the mean": lambda log_p: log_p.mean(1),
+            "the mean of the logarithms is not the logarithm of the mean": lambda log_p: log_p.mean(
+                1
+            ),
             "the weights 1/n are missing: subtract log n": lambda log_p: torch.logsumexp(log_p, 1),
             "log n is added where it must be subtracted": lambda log_p: (
                 torch.logsumexp(log_p, 1) + math.log(log_p.shape[1])
@@ -157,7 +193,9 @@ _ALL: tuple[Exercise, ...] = (
             "averaged over the codes: the parts are the columns": lambda log_p: (
                 torch.logsumexp(log_p, 0) - math.log(len(log_p))
             ),
-            "only the nearest part counts here": lambda log_p: log_p.max(1).values - math.log(log_p.shape[1]),
+            "only the nearest part counts here": lambda log_p: (
+                log_p.max(1).values - math.log(log_p.shape[1])
+            ),
         },
         _log_densities,
     ),

@@ -1,6 +1,8 @@
-"""Runs with a protocol: train a two-stage VAE on images, measure it, the demonstration on digits, the papers' tables.
+"""Runs with a protocol: train a two-stage VAE on images, measure it, the demonstration on digits,
+the papers' tables.
 
-What is measured is said with it: the features of a Fréchet distance, the number of samples, the seeds, the versions.
+What is measured is said with it: the features of a Fréchet distance, the number of samples, the
+seeds, the versions.
 """
 
 from vaelab.experiments.cells import Outcome, Place, read_cell, run_cells
@@ -27,7 +29,17 @@ from vaelab.experiments.settings import (
     train,
     train_firsts,
 )
-from vaelab.experiments.tables import PROFILES, TABLES, Cell, Profile, Row, Table, cells_of, published, settings_for
+from vaelab.experiments.tables import (
+    PROFILES,
+    TABLES,
+    Cell,
+    Profile,
+    Row,
+    Table,
+    cells_of,
+    published,
+    settings_for,
+)
 
 __all__ = [
     "DIGITS",

@@ -38,8 +38,16 @@ def demo(
     say(f"{images.source}\n1/3  a VAE with γ fixed at 1")
     fixed = build(images.shape, replace(settings, gamma=1.0))
     fixed_run = training.fit(
-        fixed, images.train, epochs=settings.epochs, batch_size=settings.batch_size, lr=settings.lr, schedule=Cosine(),
-        seed=seed, device="cpu", progress=progress, label="γ fixed",
+        fixed,
+        images.train,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        lr=settings.lr,
+        schedule=Cosine(),
+        seed=seed,
+        device="cpu",
+        progress=progress,
+        label="γ fixed",
     )
     say("2/3  the same with γ learned\n3/3  a second VAE on its codes")
     model, second, runs = train(images, settings, device="cpu", progress=progress)
@@ -47,12 +55,16 @@ def demo(
     fitted = fit_densities(model, second, images.train, seed)
     report = measure(images, model, second, space, seed, fitted)
     fixed_codes = fixed.codes(images.test)
-    fixed_samples = fixed.images(densities.StandardNormal().fit_codes(fixed_codes).sample(report["n_samples"], seed))
+    fixed_samples = fixed.images(
+        densities.StandardNormal().fit_codes(fixed_codes).sample(report["n_samples"], seed)
+    )
     report |= {
         "fixed": {
             "gamma": fixed.gamma,
             "active_dims": metrics.active_dims(fixed_codes.eigenvalues()),
-            "reconstruction_error": metrics.mean_squared_error(images.test, fixed.reconstruct(images.test)),
+            "reconstruction_error": metrics.mean_squared_error(
+                images.test, fixed.reconstruct(images.test)
+            ),
             "mmd2": _mmd_to_normal(fixed, images.train, seed),
             "frechet": metrics.frechet_distance(space(fixed_samples), space(images.test)),
         },

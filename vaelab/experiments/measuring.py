@@ -23,7 +23,9 @@ N_SAMPLES = 10_000  # images for a Fréchet distance, codes for an MMD
 def fit_densities(
     model: models.Autoencoder, second: densities.SecondStage, x: Tensor, seed: int = 0
 ) -> dict[str, densities.StandardNormal]:
-    """Every density of the tables, by name, fitted to the codes of images `x`; the second stage as it is."""
+    """Every density of the tables, by name, fitted to the codes of images `x`; the second stage as
+    it is.
+    """
     q = model.codes(x)
     components = min(10, len(q))
     return {
@@ -52,10 +54,10 @@ def measure(
         fitted: the densities to compare; `fit_densities` of the training images unless given.
 
     Returns:
-        Plain data: "gamma", "second_gamma", "active_dims", "reconstruction_error" (per pixel, test images),
-        "mmd2" of both stages' codes to N(0, I), "spectra" of both, "eigenvalues" (means over the test images),
-        "frechet" by density with "floor" (as many training images against the test images), "features", "n_samples"
-        and "n_codes".
+        Plain data: "gamma", "second_gamma", "active_dims", "reconstruction_error" (per pixel, test
+        images), "mmd2" of both stages' codes to N(0, I), "spectra" of both, "eigenvalues" (means
+        over the test images), "frechet" by density with "floor" (as many training images against
+        the test images), "features", "n_samples" and "n_codes".
     """
     space = features_for(images) if space is None else space
     x = images.train[:N_SAMPLES]
@@ -64,15 +66,26 @@ def measure(
     normal = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed + 2))
     fitted = fit_densities(model, second, images.train, seed) if fitted is None else fitted
     real = space(images.test)
-    n = len(x)  # as many samples as training images in the floor: the fewer rows, the larger a Fréchet distance
-    frechet = {k: metrics.frechet_distance(space(model.images(d.sample(n, seed))), real) for k, d in fitted.items()}
+    n = len(
+        x
+        # as many samples as training images in the floor: the fewer rows, the larger a Fréchet distance
+    )
+    frechet = {
+        k: metrics.frechet_distance(space(model.images(d.sample(n, seed))), real)
+        for k, d in fitted.items()
+    }
     return {
         "gamma": model.gamma,
         "second_gamma": second.gamma,
         "active_dims": metrics.active_dims(q_test.eigenvalues()),
-        "reconstruction_error": metrics.mean_squared_error(images.test, model.reconstruct(images.test)),
+        "reconstruction_error": metrics.mean_squared_error(
+            images.test, model.reconstruct(images.test)
+        ),
         "mmd2": {"stage 1": metrics.mmd2(z, normal), "stage 2": metrics.mmd2(u, normal)},
-        "spectra": {"stage 1": metrics.singular_values(z).tolist(), "stage 2": metrics.singular_values(u).tolist()},
+        "spectra": {
+            "stage 1": metrics.singular_values(z).tolist(),
+            "stage 2": metrics.singular_values(u).tolist(),
+        },
         "eigenvalues": q_test.eigenvalues().mean(0).tolist(),
         "frechet": {**frechet, "floor": metrics.frechet_distance(space(x), real)},
         "features": space.name,
@@ -99,10 +112,10 @@ def measure_stages(
         rebuilt: reconstructions of the test images, where they are at hand.
 
     Returns:
-        Plain data: "gamma", "active_dims", "reconstruction_error" (per pixel, test images), "mmd2" of each stage's
-        codes to N(0, I), "spectra" of each, "eigenvalues" (means over the test images), "histogram" (of λ_j, see
-        `metrics.eigenvalue_counts`), "noise" (see `noise_by_direction`) and "n_codes"; with a second stage
-        "second_gamma".
+        Plain data: "gamma", "active_dims", "reconstruction_error" (per pixel, test images), "mmd2"
+        of each stage's codes to N(0, I), "spectra" of each, "eigenvalues" (means over the test
+        images), "histogram" (of λ_j, see `metrics.eigenvalue_counts`), "noise" (see
+        `noise_by_direction`) and "n_codes"; with a second stage "second_gamma".
     """
     q_test, z = model.codes(images.test), densities.draw(model.codes(images.train[:n]), seed)
     rebuilt = model.images(q_test.mean) if rebuilt is None else rebuilt
@@ -138,17 +151,23 @@ def machine(device: str | torch.device = "cpu") -> dict[str, Any]:
     return {**told, "threads": torch.get_num_threads(), "device": device.type, "device_name": name}
 
 
-def noise_by_direction(model: models.Autoencoder, q: posteriors.Point, seed: int = 0) -> dict[str, Any]:
-    """What noise along each principal direction of the mean Σ_z does to the images of up to 16 codes.
+def noise_by_direction(
+    model: models.Autoencoder, q: posteriors.Point, seed: int = 0
+) -> dict[str, Any]:
+    """What noise along each principal direction of the mean Σ_z does to the images of up to 16
+    codes.
 
     Source: Dai & Wipf (2019), Figs. 1b and 10.
 
     Returns:
-        "eigenvalues" of the mean Σ_z, ascending, the images' "variance" for each (see `metrics.direction_variance`),
-        and their "rank_correlation": near −1 by the theory, None where all eigenvalues are equal.
+        "eigenvalues" of the mean Σ_z, ascending, the images' "variance" for each (see
+        `metrics.direction_variance`), and their "rank_correlation": near −1 by the theory, None
+        where all eigenvalues are equal.
     """
     values, vectors = torch.linalg.eigh(q.covariance().double().mean(0))
-    variance = metrics.direction_variance(model.images, q.mean[:16], vectors.T, n_draws=4, seed=seed)
+    variance = metrics.direction_variance(
+        model.images, q.mean[:16], vectors.T, n_draws=4, seed=seed
+    )
     equal = values.max() == values.min() or variance.max() == variance.min()
     rho = None if equal else metrics.rank_correlation(values, variance)
     return {"eigenvalues": values.tolist(), "variance": variance.tolist(), "rank_correlation": rho}
@@ -156,7 +175,8 @@ def noise_by_direction(model: models.Autoencoder, q: posteriors.Point, seed: int
 
 @lru_cache(maxsize=1)
 def commit() -> str | None:
-    """The commit of the checkout this package sits in, with a + where files differ from it; None without git.
+    """The commit of the checkout this package sits in, with a + where files differ from it; None
+    without git.
 
     Asked once: what a process has imported does not change when the checkout does.
     """
@@ -166,7 +186,9 @@ def commit() -> str | None:
     try:
         ask = {"cwd": here, "capture_output": True, "text": True, "timeout": 10, "check": True}
         head = subprocess.run(["git", "rev-parse", "HEAD"], **ask).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "--", "vaelab"], **ask).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", "vaelab"], **ask
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
     return head + ("+" if changed else "")

@@ -1,9 +1,12 @@
-"""Two ways to measure samples against images. A figure is only comparable with one of the same protocol.
+"""Two ways to measure samples against images. A figure is only comparable with one of the same
+protocol.
 
-- `clean`: samples are cut to [0, 1] and rounded to bytes, as if written to a file; nothing else is done.
-- `dai-wipf`: as the authors' code does, without the paper saying so: every sample is stretched by itself to the whole
-  range [0, 1] and not rounded, the real images are not; CIFAR-10's images, also those to train on, are written as JPEG
-  and read back.
+- `clean`: samples are cut to [0, 1] and rounded to bytes, as if written to a file; nothing else is
+done.
+- `dai-wipf`: as the authors' code does, without the paper saying so: every sample is stretched by
+itself to the whole
+  range [0, 1] and not rounded, the real images are not; CIFAR-10's images, also those to train on,
+  are written as JPEG and read back.
 
 Both compare with the test images.
 """
@@ -33,7 +36,8 @@ def prepare(images: Images, protocol: str) -> Images:
 
 
 def samples(x: Tensor, protocol: str) -> Tensor:
-    """Generated images (n, channels, height, width) as the protocol compares them, values in [0, 1].
+    """Generated images (n, channels, height, width) as the protocol compares them, values in [0,
+    1].
 
     >>> samples(torch.tensor([[[[0.2, 0.3]]], [[[-0.1, 0.9]]]]), "dai-wipf").flatten().tolist()
     [0.0, 1.0, 0.0, 1.0]

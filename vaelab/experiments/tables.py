@@ -1,4 +1,6 @@
-"""The papers' tables as data: rows, columns, what a row trains, and the profiles that say at what size."""
+"""The papers' tables as data: rows, columns, what a row trains, and the profiles that say at what
+size.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ PAPER = {
     "celeba": Settings(epochs=120, second_epochs=300, halve_every=48, second_halve_every=120),
 }
 
-# Of WAE-MMD beside a sum of squared errors, in the code of Ghosh et al. (2020); Dai & Wipf do not say theirs.
+# Of WAE-MMD beside a sum of squared errors, in the code of Ghosh et al. (2020); Dai & Wipf do not
+# say theirs.
 _MMD_WEIGHTS = {"mnist": 30.7, "fashion": 30.7, "cifar10": 18.4, "celeba": 2000.0}
 
 
@@ -83,7 +86,9 @@ class Table:
 
     def row(self, key: str) -> Row:
         """The row of that key, or the first that reads the cells of that name."""
-        models = {row.cell: row for row in reversed(self.rows)} | {row.key: row for row in self.rows}
+        models = {row.cell: row for row in reversed(self.rows)} | {
+            row.key: row for row in self.rows
+        }
         check_choice("model", key, list(models))
         return models[key]
 
@@ -109,17 +114,32 @@ _STAGES = tuple(
     for stage in ("stage 1", "stage 2")
 )
 _WAE_SETTINGS = {
-    "network": "wae", "epochs": 70, "second_epochs": 70, "halve_every": 30, "second_halve_every": 30,
+    "network": "wae",
+    "epochs": 70,
+    "second_epochs": 70,
+    "halve_every": 30,
+    "second_halve_every": 30,
 }  # the authors' README
 
 TABLES = {
     table.name: table
     for table in (
         Table("dai-wipf-1", "Dai & Wipf (2019), Table 1, VAE-type models", _ROWS, "FID"),
-        Table("dai-wipf-2", "Dai & Wipf (2019), Table 2, the WAE's networks", _WAE_ROWS, "FID", ("celeba",),
-              settings=_WAE_SETTINGS),
-        Table("dai-wipf-3", "Dai & Wipf (2019), Table 3, codes against N(0, I)", _STAGES, "MMD, kernel unknown",
-              cells="dai-wipf-1"),
+        Table(
+            "dai-wipf-2",
+            "Dai & Wipf (2019), Table 2, the WAE's networks",
+            _WAE_ROWS,
+            "FID",
+            ("celeba",),
+            settings=_WAE_SETTINGS,
+        ),
+        Table(
+            "dai-wipf-3",
+            "Dai & Wipf (2019), Table 3, codes against N(0, I)",
+            _STAGES,
+            "MMD, kernel unknown",
+            cells="dai-wipf-1",
+        ),
     )
 }
 
@@ -151,13 +171,22 @@ class Profile:
 
 
 _QUICK = {
-    "epochs": 4, "second_epochs": 40, "lr": 1e-3, "second_lr": 1e-3, "halve_every": 0, "second_halve_every": 0,
-    "bn_momentum": 0.05, "second_hidden": 512, "gamma_lr": 50.0,
+    "epochs": 4,
+    "second_epochs": 40,
+    "lr": 1e-3,
+    "second_lr": 1e-3,
+    "halve_every": 0,
+    "second_halve_every": 0,
+    "bn_momentum": 0.05,
+    "second_hidden": 512,
+    "gamma_lr": 50.0,
 }  # few steps: log γ moves by lr · gamma_lr in each, and must come down by some 5 nats
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("quick", 3, "classifier", ("digits", "mnist", "fashion"), n_train=10_000, images=_QUICK),
+        Profile(
+            "quick", 3, "classifier", ("digits", "mnist", "fashion"), n_train=10_000, images=_QUICK
+        ),
         Profile("full", 3, "classifier", share=0.25),
         Profile("paper", 10, "inception"),
     )
@@ -179,16 +208,24 @@ def settings_for(table: Table, row: Row, data_set: str, profile: Profile, trial:
 
 
 def published(name: str) -> dict[tuple[str, str], tuple[float, float | None]]:
-    """The printed figures of a table: from (row, data set) to value and standard deviation, None where unknown.
+    """The printed figures of a table: from (row, data set) to value and standard deviation, None
+    where unknown.
 
     >>> published("dai-wipf-1")["two-stage", "mnist"]
     (12.6, 1.5)
     """
     check_choice("table", name, TABLES)
     packed = resources.files("vaelab") / "published" / f"{name}.csv"  # of a wheel
-    path = packed if packed.is_file() else Path(__file__).parents[2] / "data" / "published" / f"{name}.csv"
+    path = (
+        packed
+        if packed.is_file()
+        else Path(__file__).parents[2] / "data" / "published" / f"{name}.csv"
+    )
     rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
-    return {(r["row"], r["data_set"]): (float(r["value"]), float(r["sd"]) if r["sd"] else None) for r in rows}
+    return {
+        (r["row"], r["data_set"]): (float(r["value"]), float(r["sd"]) if r["sd"] else None)
+        for r in rows
+    }
 
 
 @dataclass(frozen=True)
@@ -239,15 +276,21 @@ def cells_of(
     trials: int | None = None,
     protocol: str = "clean",
 ) -> list[Cell]:
-    """The cells of a table: trial by trial, so that a run that is stopped has whole rows; all unless told which."""
+    """The cells of a table: trial by trial, so that a run that is stopped has whole rows; all
+    unless told which.
+    """
     trials = profile.trials if trials is None else check_positive_int("trials", trials)
     if not data_sets:
         known = (*table.columns, "digits")
         data_sets = tuple(d for d in profile.columns or table.columns if d in known)
-    names = dict.fromkeys(table.row(key).cell for key in (models or tuple(row.key for row in table.rows)))
+    names = dict.fromkeys(
+        table.row(key).cell for key in (models or tuple(row.key for row in table.rows))
+    )
     for data_set in data_sets:
         check_choice("data set", data_set, DATA_SETS)
     return [
         Cell(table, data_set, name, trial, profile, protocol)
-        for trial in range(trials) for data_set in data_sets for name in names
+        for trial in range(trials)
+        for data_set in data_sets
+        for name in names
     ]

@@ -17,8 +17,9 @@ _LARGEST_SIDE = 32
 class Classifier(nn.Module):
     """A small image classifier whose last hidden layer serves as features.
 
-    Up to 64 pixels: a perceptron, pixels-128-32-classes. Above: three convolutions of stride 2 (24, 48 and 64 channels,
-    with batch normalisation), then 64 features; images larger than 32×32 are first averaged down to that.
+    Up to 64 pixels: a perceptron, pixels-128-32-classes. Above: three convolutions of stride 2 (24,
+    48 and 64 channels, with batch normalisation), then 64 features; images larger than 32×32 are
+    first averaged down to that.
 
     Args:
         image_shape: (channels, height, width) of an image.
@@ -38,11 +39,15 @@ class Classifier(nn.Module):
         self.n_features = 32 if self.kind == "perceptron" else 64
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            self.body = (_perceptron if self.kind == "perceptron" else _convolutional)(*self.image_shape)
+            self.body = (_perceptron if self.kind == "perceptron" else _convolutional)(
+                *self.image_shape
+            )
             self.head = nn.Linear(self.n_features, n_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """The last hidden layer for images (n, *image_shape), after its ReLU: shape (n, n_features)."""
+        """The last hidden layer for images (n, *image_shape), after its ReLU: shape (n,
+        n_features).
+        """
         return self.body(shrink(x))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,7 +63,13 @@ class Classifier(nn.Module):
 
 
 def _perceptron(*image_shape: int) -> nn.Sequential:
-    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(image_shape), 128), nn.ReLU(), nn.Linear(128, 32), nn.ReLU())
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(math.prod(image_shape), 128),
+        nn.ReLU(),
+        nn.Linear(128, 32),
+        nn.ReLU(),
+    )
 
 
 def _convolutional(channels: int, height: int, width: int) -> nn.Sequential:
@@ -68,8 +79,12 @@ def _convolutional(channels: int, height: int, width: int) -> nn.Sequential:
 
     rows, columns = (math.ceil(min(n, _LARGEST_SIDE) / 8) for n in (height, width))
     return nn.Sequential(
-        *block(channels, 24, 5), *block(24, 48, 3), *block(48, 64, 3),
-        nn.Flatten(), nn.Linear(64 * rows * columns, 64), nn.ReLU(),
+        *block(channels, 24, 5),
+        *block(24, 48, 3),
+        *block(48, 64, 3),
+        nn.Flatten(),
+        nn.Linear(64 * rows * columns, 64),
+        nn.ReLU(),
     )
 
 
@@ -79,7 +94,8 @@ def shrink(x: Tensor) -> Tensor:
     return x if x.shape[-2:] == (height, width) else F.adaptive_avg_pool2d(x, (height, width))
 
 
-# ---- training ------------------------------------------------------------------------------------------------------
+# ---- training ------------------------------------------------------------------------------------
+# ------------------
 
 
 def train_classifier(
@@ -95,13 +111,15 @@ def train_classifier(
 ) -> Classifier:
     """Train a classifier on the training images, on the CPU.
 
-    AdamW with a one-cycle schedule. Shifts and noise keep it from learning the training images by heart, which would
-    set their features apart from those of test images. Labels are not smoothed: that pulls each class into a point, and
-    the distance could no longer tell whether samples vary within a class.
+    AdamW with a one-cycle schedule. Shifts and noise keep it from learning the training images by
+    heart, which would set their features apart from those of test images. Labels are not smoothed:
+    that pulls each class into a point, and the distance could no longer tell whether samples vary
+    within a class.
 
     Args:
         images: labelled images.
-        seed: of first weights, order, shifts and noise; the same seed gives the same classifier on the same machine.
+        seed: of first weights, order, shifts and noise; the same seed gives the same classifier on
+            the same machine.
         epochs: passes over the training images, ≥ 1.
         n_images: how many training images to use, drawn at random; None for all.
         batch_size: images a step.
@@ -120,8 +138,11 @@ def train_classifier(
 
     check_positive_int("epochs", epochs)
     if images.train_labels is None:
-        raise ValueError(f"{images.name}: expected labelled images to train a classifier on, got none with labels; put "
-                         "the pictures in one sub-folder for each class, or use features_for")
+        raise ValueError(
+            f"{images.name}: expected labelled images to train a classifier on, got none with "
+            "labels; put "
+            "the pictures in one sub-folder for each class, or use features_for"
+        )
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(images.train), generator=generator)[:n_images]
     x, y = images.train[chosen], images.train_labels[chosen]
@@ -142,13 +163,17 @@ def train_classifier(
 
 
 def _vary(x: Tensor, shift: int, noise: float, generator: torch.Generator) -> Tensor:
-    """Images (n, c, h, w), each moved by up to `shift` pixels and with Gaussian noise added; same shape."""
+    """Images (n, c, h, w), each moved by up to `shift` pixels and with Gaussian noise added; same
+    shape.
+    """
     if shift:
         n, _, height, width = x.shape
         down, right = torch.randint(0, 2 * shift + 1, (2, n, 1), generator=generator)
         rows, columns = down + torch.arange(height), right + torch.arange(width)
         padded = F.pad(x, [shift] * 4)
-        x = padded[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        x = padded[
+            torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]
+        ].permute(0, 3, 1, 2)
     return x + noise * torch.randn(x.shape, generator=generator) if noise else x
 
 

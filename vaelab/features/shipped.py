@@ -24,7 +24,8 @@ RECIPES = {
 
 
 def ship_classifier(name: str, folder: Path, root: str | None = None, seed: int = 0) -> dict:
-    """Train the classifier of a named data set and write it as `folder`/`name`.safetensors and .json.
+    """Train the classifier of a named data set and write it as `folder`/`name`.safetensors and
+    .json.
 
     Args:
         name: "digits", "mnist", "fashion" or "cifar10".
@@ -52,7 +53,9 @@ def ship_classifier(name: str, folder: Path, root: str | None = None, seed: int 
         "made_by": f"python -m vaelab.features {name} --seed {seed}",
     }
     (folder / f"{name}.safetensors").write_bytes(safetensors.torch.save(classifier.state_dict()))
-    (folder / f"{name}.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text(
+        json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return told
 
 
@@ -78,4 +81,6 @@ def load_classifier(name: str) -> Classifier:
 def told_of(name: str) -> dict:
     """What the .json beside a shipped classifier's weights says."""
     check_choice("name", name, SHIPPED)
-    return json.loads((resources.files("vaelab") / "weights" / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads(
+        (resources.files("vaelab") / "weights" / f"{name}.json").read_text(encoding="utf-8")
+    )

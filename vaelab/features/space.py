@@ -1,4 +1,6 @@
-"""The space in which distances are measured: a classifier's features, or principal components of the pixels."""
+"""The space in which distances are measured: a classifier's features, or principal components of
+the pixels.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ _N_COMPONENTS = 64
 
 
 class PrincipalComponents(nn.Module):
-    """The leading principal components of the pixels of up to 5,000 images, larger ones averaged down to 32×32 first.
+    """The leading principal components of the pixels of up to 5,000 images, larger ones averaged
+    down to 32×32 first.
 
-    The distance between two Gaussians does not change when the axes are turned, so signs and order are of no account.
+    The distance between two Gaussians does not change when the axes are turned, so signs and order
+    are of no account.
 
     Args:
         x: images (n, *image_shape), n ≥ 2.
@@ -45,7 +49,8 @@ class PrincipalComponents(nn.Module):
 
 @dataclass(frozen=True)
 class FeatureSpace:
-    """A named map from images to features, in which `vaelab.metrics.frechet_distance` compares samples with data.
+    """A named map from images to features, in which `vaelab.metrics.frechet_distance` compares
+    samples with data.
 
     Args:
         name: what stands beside every figure measured in it.
@@ -69,7 +74,8 @@ class FeatureSpace:
 
     @torch.no_grad()
     def __call__(self, x: Tensor, batch_size: int = 1000) -> Tensor:
-        """The features of images (n, *image_shape): float32, shape (n, n_features), on the images' device.
+        """The features of images (n, *image_shape): float32, shape (n, n_features), on the images'
+        device.
 
         Raises:
             TypeError: integers. ValueError: another shape, NaN or infinite values.
@@ -79,21 +85,27 @@ class FeatureSpace:
         return torch.cat([network.features(part.float()) for part in x.split(batch_size)])
 
     def over(self, x: Tensor, device: str | torch.device = "cpu", batch_size: int = 1000) -> Tensor:
-        """The features of images, computed on a device piece by piece: on the images' own device."""
+        """The features of images, computed on a device piece by piece: on the images' own
+        device.
+        """
         where = pick_device(device)
-        return torch.cat([self(part.to(where), batch_size).to(x.device) for part in x.split(batch_size)])
+        return torch.cat(
+            [self(part.to(where), batch_size).to(x.device) for part in x.split(batch_size)]
+        )
 
     def scores(self, fake: Tensor, real: Tensor, seed: int = 0) -> dict[str, float]:
-        """What else is said of features beside their Fréchet distance: nothing here; KID and IS of Inception's."""
+        """What else is said of features beside their Fréchet distance: nothing here; KID and IS of
+        Inception's.
+        """
         return {}
 
 
 def features_for(images: Images, seed: int = 0) -> FeatureSpace:
     """The feature space for a set of images.
 
-    For digits, MNIST, Fashion-MNIST and CIFAR-10 the classifier that ships with the package. For any other labelled
-    pictures a classifier trained on up to 5,000 of them, which takes seconds. For pictures without labels the 64
-    leading principal components of their pixels.
+    For digits, MNIST, Fashion-MNIST and CIFAR-10 the classifier that ships with the package. For
+    any other labelled pictures a classifier trained on up to 5,000 of them, which takes seconds.
+    For pictures without labels the 64 leading principal components of their pixels.
 
     Args:
         images: from `load_images`.
@@ -111,9 +123,14 @@ def features_for(images: Images, seed: int = 0) -> FeatureSpace:
             return FeatureSpace(name, load_classifier(images.name), images.shape)
     if images.train_labels is None:
         components = PrincipalComponents(images.train, seed=seed)
-        return FeatureSpace(f"{components.n_features} principal components of the pixels", components, images.shape)
+        return FeatureSpace(
+            f"{components.n_features} principal components of the pixels", components, images.shape
+        )
     n = min(len(images.train), _ON_THE_SPOT["n_images"])
     classifier = train_classifier(images, seed, **_ON_THE_SPOT)
     score = accuracy(classifier, images.test, images.test_labels)
-    name = f"classifier trained on {n} of {images.name} ({classifier.description}, test accuracy {100 * score:.1f} %)"
+    name = (
+        f"classifier trained on {n} of {images.name} ({classifier.description}, test accuracy "
+        f"{100 * score:.1f} %)"
+    )
     return FeatureSpace(name, classifier, images.shape)

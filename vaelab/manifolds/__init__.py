@@ -1,4 +1,5 @@
-"""Toy data with everything known: r, d, a chart and its inverse, a density, exact masses, a sampler.
+"""Toy data with everything known: r, d, a chart and its inverse, a density, exact masses, a
+sampler.
 
     from vaelab import manifolds
 
@@ -7,8 +8,9 @@
     truth.log_density(x)                               # with respect to length along the helix
     truth.mass(manifolds.Ball([0.0, 0.0, 0.0], 0.8))   # exact
 
-Densities on ℝ^r: `named.density`. Manifolds with one global chart: flat, sine_curve, arc, helix, graph_surface,
-swiss_roll, smooth_graph(r, d). Without one, as counter-examples: circle, sphere, torus, clifford_torus, moebius_band.
+Densities on ℝ^r: `named.density`. Manifolds with one global chart: flat, sine_curve, arc, helix,
+graph_surface, swiss_roll, smooth_graph(r, d). Without one, as counter-examples: circle, sphere,
+torus, clifford_torus, moebius_band.
 """
 
 from __future__ import annotations
@@ -43,8 +45,39 @@ CLOSED = ("circle", "sphere", "torus", "clifford_torus", "moebius_band")
 CHARTS = {name: getattr(charts, name) for name in SIMPLE + CLOSED}
 
 __all__ = [
-    "CHARTS", "CLOSED", "SIMPLE", "Ball", "Box", "Chart", "Density", "HalfSpace", "Manifold", "Mixture", "Product",
-    "Region", "StudentT", "Transformed", "banana", "bimodal", "cauchy", "charts", "density", "gaussian",
-    "generator_from", "half_line", "manifold", "modes", "narrow", "normal_lattice", "open_square", "row_hessian",
-    "row_jacobian", "skewed", "student_t", "two_moons", "uniform", "unit_lattice", "valley",
-]  # fmt: skip
+    "CHARTS",
+    "CLOSED",
+    "SIMPLE",
+    "Ball",
+    "Box",
+    "Chart",
+    "Density",
+    "HalfSpace",
+    "Manifold",
+    "Mixture",
+    "Product",
+    "Region",
+    "StudentT",
+    "Transformed",
+    "banana",
+    "bimodal",
+    "cauchy",
+    "charts",
+    "density",
+    "gaussian",
+    "generator_from",
+    "half_line",
+    "manifold",
+    "modes",
+    "narrow",
+    "normal_lattice",
+    "open_square",
+    "row_hessian",
+    "row_jacobian",
+    "skewed",
+    "student_t",
+    "two_moons",
+    "uniform",
+    "unit_lattice",
+    "valley",
+]

@@ -24,7 +24,9 @@ def row_jacobian(f: Callable[[Tensor], Tensor], x: Tensor, keep_graph: bool = Fa
 def _gradient(column: Tensor, x: Tensor, keep_graph: bool) -> Tensor:
     if not column.requires_grad:
         return torch.zeros_like(x)
-    (g,) = torch.autograd.grad(column, x, create_graph=keep_graph, retain_graph=True, allow_unused=True)
+    (g,) = torch.autograd.grad(
+        column, x, create_graph=keep_graph, retain_graph=True, allow_unused=True
+    )
     return torch.zeros_like(x) if g is None else g
 
 

@@ -1,8 +1,9 @@
 """Maps ψ = φ⁻¹ from coordinates u to points x, and the charts φ back.
 
-Each function returns a `Chart`: r, d, ψ and φ. Those with one global chart are *simple* in the sense of Dai & Wipf
-(2019), Section 2: φ is a diffeomorphism between the manifold and ℝ^r. Circle, sphere, torus, Clifford torus and Möbius
-band are not; their φ picks one of several coordinates, `preimages` lists them all.
+Each function returns a `Chart`: r, d, ψ and φ. Those with one global chart are *simple* in the
+sense of Dai & Wipf (2019), Section 2: φ is a diffeomorphism between the manifold and ℝ^r. Circle,
+sphere, torus, Clifford torus and Möbius band are not; their φ picks one of several coordinates,
+`preimages` lists them all.
 """
 
 from __future__ import annotations
@@ -32,9 +33,12 @@ class Chart:
         embed: ψ, coordinates (n, r) to points (n, d).
         coordinates: φ, points (n, d) to coordinates (n, r).
         simple: whether φ is a global chart onto ℝ^r.
-        isometric: whether ψ is a rotation of ℝ^r itself (r = d), under which N(0, γ I) keeps its form.
-        preimages: every u' with ψ(u') = ψ(u) near enough to matter, (n, r) to (m, n, r); for closed manifolds.
-        cell: corners of one cell of coordinates, for closed manifolds, on which the uniform density stands by default.
+        isometric: whether ψ is a rotation of ℝ^r itself (r = d), under which N(0, γ I) keeps its
+            form.
+        preimages: every u' with ψ(u') = ψ(u) near enough to matter, (n, r) to (m, n, r); for closed
+            manifolds.
+        cell: corners of one cell of coordinates, for closed manifolds, on which the uniform density
+            stands by default.
     """
 
     name: str
@@ -63,10 +67,15 @@ def sine_curve(frequency: float = 2.0, height: float = 1.0) -> Chart:
 
 
 def arc(radius: float = 1.0, opening: float = 1.5 * math.pi) -> Chart:
-    """An open arc of a circle, as long as `opening` radians: angle = ½ opening · u / √(1 + u²); r = 1, d = 2."""
+    """An open arc of a circle, as long as `opening` radians: angle = ½ opening · u / √(1 + u²); r =
+    1, d = 2.
+    """
     check_positive("radius", radius)
     if not 0 < opening < 2 * math.pi:
-        raise ValueError(f"opening: expected an angle in (0, 2π), got {opening}; a whole circle has no global chart")
+        raise ValueError(
+            f"opening: expected an angle in (0, 2π), got {opening}; a whole circle has no "
+            "global chart"
+        )
 
     def embed(u: Tensor) -> Tensor:
         angle = 0.5 * opening * u / (1 + u.square()).sqrt()
@@ -90,7 +99,9 @@ def helix(pitch: float = 0.4, turns: float = 1.5) -> Chart:
 
 
 def graph_surface(bend: float = 0.5) -> Chart:
-    """A saddle with ripples, x = (u₁, u₂, bend (u₁² − u₂²)/2 + bend sin 2u₁ cos u₂): r = 2, d = 3."""
+    """A saddle with ripples, x = (u₁, u₂, bend (u₁² − u₂²)/2 + bend sin 2u₁ cos u₂): r = 2, d =
+    3.
+    """
 
     def embed(u: Tensor) -> Tensor:
         a, b = u[:, :1], u[:, 1:]
@@ -101,10 +112,11 @@ def graph_surface(bend: float = 0.5) -> Chart:
 
 
 def swiss_roll(tightness: float = 0.12, inner: float = 0.3) -> Chart:
-    """A rolled-up sheet: angle θ = 1.5π + 3u₁/√(1 + (u₁/4)²), radius inner + tightness θ, height u₂; r = 2, d = 3.
+    """A rolled-up sheet: angle θ = 1.5π + 3u₁/√(1 + (u₁/4)²), radius inner + tightness θ, height
+    u₂; r = 2, d = 3.
 
-    The angle stays in an interval where the radius is positive, so that every (u₁, u₂) in ℝ² has its own point. The
-    chart reads θ off the radius.
+    The angle stays in an interval where the radius is positive, so that every (u₁, u₂) in ℝ² has
+    its own point. The chart reads θ off the radius.
     """
     check_positive("tightness", tightness)
     middle, reach = 4.5 * math.pi, 12.0
@@ -118,13 +130,16 @@ def swiss_roll(tightness: float = 0.12, inner: float = 0.3) -> Chart:
     def coordinates(x: Tensor) -> Tensor:
         theta = (x[:, ::2].norm(dim=1, keepdim=True) - inner) / tightness
         s = (theta - middle) / reach
-        return torch.cat([reach / 3 * s / ((1 - s) * (1 + s)).clamp_min(1e-300).sqrt(), x[:, 1:2]], 1)
+        return torch.cat(
+            [reach / 3 * s / ((1 - s) * (1 + s)).clamp_min(1e-300).sqrt(), x[:, 1:2]], 1
+        )
 
     return Chart("Swiss roll", 2, 3, embed, coordinates)
 
 
 def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: float = 1.0) -> Chart:
-    """A random smooth r-dimensional graph in ℝ^d: x = A u + B sin(W u + b), AᵀA = I, and B made orthogonal to A.
+    """A random smooth r-dimensional graph in ℝ^d: x = A u + B sin(W u + b), AᵀA = I, and B made
+    orthogonal to A.
 
     Because AᵀB = 0, u = Aᵀx: the map is an embedding whatever the draw.
 
@@ -133,7 +148,8 @@ def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: fl
         d: dimension of the space, ≥ r.
         seed: of A, B, W and b.
         bend: how steep the waves are beside the plane A u, root mean square, at frequency 1.
-        frequency: radians of a wave to a unit of length, root mean square. Both mean the same for every r and d.
+        frequency: radians of a wave to a unit of length, root mean square. Both mean the same for
+            every r and d.
 
     Raises:
         ValueError: d < r.
@@ -146,7 +162,10 @@ def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: fl
     check_positive_int("r", r)
     check_positive_int("d", d)
     if d < r:
-        raise ValueError(f"smooth_graph: expected d ≥ r, got r = {r}, d = {d}; no manifold is larger than its space")
+        raise ValueError(
+            f"smooth_graph: expected d ≥ r, got r = {r}, d = {d}; no manifold is larger than "
+            "its space"
+        )
     generator, waves = generator_from(seed), 2 * r + 2
 
     def randn(*shape: int) -> Tensor:
@@ -157,12 +176,22 @@ def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: fl
     B = bend * math.sqrt(2 * r / (waves * max(d - r, 1))) * (B - A @ (A.T @ B))
     W = frequency / math.sqrt(r) * randn(waves, r)
     b = 2 * math.pi * torch.rand(waves, dtype=torch.float64, generator=generator)
-    return Chart(f"smooth graph r={r} d={d}", r, d, lambda u: u @ A.T + torch.sin(u @ W.T + b) @ B.T, lambda x: x @ A)
+    return Chart(
+        f"smooth graph r={r} d={d}",
+        r,
+        d,
+        lambda u: u @ A.T + torch.sin(u @ W.T + b) @ B.T,
+        lambda x: x @ A,
+    )
 
 
 def _turns(u: Tensor, angular: tuple[bool, ...], flip: bool = False) -> Tensor:
-    """u with 2πk added to its angular coordinates, k = −3..3; with `flip`, odd k changes the sign of the other one."""
-    ks = torch.cartesian_prod(*[torch.arange(-3, 4) if a else torch.zeros(1, dtype=torch.long) for a in angular])
+    """u with 2πk added to its angular coordinates, k = −3..3; with `flip`, odd k changes the sign
+    of the other one.
+    """
+    ks = torch.cartesian_prod(
+        *[torch.arange(-3, 4) if a else torch.zeros(1, dtype=torch.long) for a in angular]
+    )
     ks = ks.reshape(-1, 1, len(angular)).to(u)
     out = u + 2 * math.pi * ks
     if flip:
@@ -175,10 +204,18 @@ def _angle(y: Tensor, x: Tensor) -> Tensor:
 
 
 def _closed(
-    name: str, d: int, embed: _Map, coordinates: _Map, preimages: _Map, low: tuple[float, ...], high: tuple[float, ...]
+    name: str,
+    d: int,
+    embed: _Map,
+    coordinates: _Map,
+    preimages: _Map,
+    low: tuple[float, ...],
+    high: tuple[float, ...],
 ) -> Chart:
     """A manifold without a global chart, its coordinates in one cell between `low` and `high`."""
-    return Chart(name, len(low), d, embed, coordinates, simple=False, preimages=preimages, cell=(low, high))
+    return Chart(
+        name, len(low), d, embed, coordinates, simple=False, preimages=preimages, cell=(low, high)
+    )
 
 
 def circle(radius: float = 1.0) -> Chart:
@@ -209,14 +246,24 @@ def sphere(radius: float = 1.0) -> Chart:
     def coordinates(x: Tensor) -> Tensor:
         return torch.cat([_angle(x[:, 1:2], x[:, :1]), x[:, 2:] / radius], 1)
 
-    return _closed("sphere", 3, embed, coordinates, lambda u: _turns(u, (True, False)), (0.0, -1.0), (TURN, 1.0))
+    return _closed(
+        "sphere",
+        3,
+        embed,
+        coordinates,
+        lambda u: _turns(u, (True, False)),
+        (0.0, -1.0),
+        (TURN, 1.0),
+    )
 
 
 def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
     """A doughnut in ℝ³, u = (a, b) two angles: r = 2, d = 3."""
     check_positive("minor", minor)
     if not major > minor:
-        raise ValueError(f"torus: expected major > minor, got {major} and {minor}; otherwise it meets itself")
+        raise ValueError(
+            f"torus: expected major > minor, got {major} and {minor}; otherwise it meets itself"
+        )
 
     def embed(u: Tensor) -> Tensor:
         a, b = u[:, :1], u[:, 1:]
@@ -227,7 +274,9 @@ def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
         rho = x[:, :2].norm(dim=1, keepdim=True)
         return torch.cat([_angle(x[:, 1:2], x[:, :1]), _angle(x[:, 2:], rho - major)], 1)
 
-    return _closed("torus", 3, embed, coordinates, lambda u: _turns(u, (True, True)), (0.0, 0.0), (TURN, TURN))
+    return _closed(
+        "torus", 3, embed, coordinates, lambda u: _turns(u, (True, True)), (0.0, 0.0), (TURN, TURN)
+    )
 
 
 def clifford_torus() -> Chart:
@@ -246,9 +295,13 @@ def clifford_torus() -> Chart:
 
 
 def moebius_band(half_width: float = 0.4) -> Chart:
-    """((1 + w cos ½a) cos a, (1 + w cos ½a) sin a, w sin ½a), |w| < half_width < 1; u = (a, w): r = 2, d = 3."""
+    """((1 + w cos ½a) cos a, (1 + w cos ½a) sin a, w sin ½a), |w| < half_width < 1; u = (a, w): r =
+    2, d = 3.
+    """
     if not 0 < half_width < 1:
-        raise ValueError(f"half_width: expected a number in (0, 1), got {half_width}; a wider band meets itself")
+        raise ValueError(
+            f"half_width: expected a number in (0, 1), got {half_width}; a wider band meets itself"
+        )
 
     def embed(u: Tensor) -> Tensor:
         a, w = u[:, :1], u[:, 1:]
@@ -263,4 +316,6 @@ def moebius_band(half_width: float = 0.4) -> Chart:
     def preimages(u: Tensor) -> Tensor:
         return _turns(u, (True, False), flip=True)
 
-    return _closed("Möbius band", 3, embed, coordinates, preimages, (0.0, -half_width), (TURN, half_width))
+    return _closed(
+        "Möbius band", 3, embed, coordinates, preimages, (0.0, -half_width), (TURN, half_width)
+    )

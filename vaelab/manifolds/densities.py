@@ -1,4 +1,6 @@
-"""Densities that are not mixtures: heavy tails, independent coordinates, and triangular maps of another density."""
+"""Densities that are not mixtures: heavy tails, independent coordinates, and triangular maps of
+another density.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,12 @@ class _StudentLogCdf(torch.autograd.Function):
         ctx.save_for_backward(t)
         ctx.df = df
         square = t.detach().numpy() ** 2
-        far = special.betainc(0.5 * df, 0.5, df / (df + square))  # 2 (1 − F(|t|)), exact in the tail
-        near = 1 - special.betainc(0.5, 0.5 * df, square / (df + square))  # the same, exact at the centre
+        far = special.betainc(
+            0.5 * df, 0.5, df / (df + square)
+        )  # 2 (1 − F(|t|)), exact in the tail
+        near = 1 - special.betainc(
+            0.5, 0.5 * df, square / (df + square)
+        )  # the same, exact at the centre
         tail = 0.5 * torch.from_numpy(np.where(square < df, near, far))
         return torch.where(t < 0, tail.log(), torch.log1p(-tail))
 
@@ -72,10 +78,16 @@ class StudentT(Density):
         t = torch.from_numpy(special.stdtrit(self.df, special.ndtr(lower.numpy())))
         for _ in range(2):  # Newton on log F polishes the last digits
             log_f = _StudentLogCdf.apply(t, self.df)
-            t = t - (log_f - torch.special.log_ndtr(lower)) * (log_f - _student_log_prob(t, self.df)).exp()
+            t = (
+                t
+                - (log_f - torch.special.log_ndtr(lower))
+                * (log_f - _student_log_prob(t, self.df)).exp()
+            )
         return self.loc - self.scale * torch.where(z > 0, t, -t)
 
-    def sample(self, n: int, seed: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self, n: int, seed: int | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         check_positive_int("n", n)
         z = torch.randn(n, dtype=torch.float64, generator=generator_from(seed, generator))
         return self.quantile(z, z.new_empty(n, 0))[:, None]
@@ -98,7 +110,9 @@ class Product(Density):
     def __post_init__(self) -> None:
         wrong = [part.dim for part in self.parts if part.dim != 1]
         if wrong or not self.parts:
-            raise ValueError(f"parts: expected one or more densities on ℝ (dim 1), got dims {wrong or 'none'}")
+            raise ValueError(
+                f"parts: expected one or more densities on ℝ (dim 1), got dims {wrong or 'none'}"
+            )
 
     @property
     def dim(self) -> int:
@@ -112,21 +126,28 @@ class Product(Density):
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
         return self.parts[before.shape[1]].quantile(z, before[:, :0])
 
-    def sample(self, n: int, seed: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self, n: int, seed: int | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         generator = generator_from(seed, generator)
         return torch.cat([part.sample(n, generator=generator) for part in self.parts], 1)
 
     def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
         z, w = normal_lattice(n, self.dim, smooth)
-        return torch.stack([part.quantile(z[:, i], z[:, :0]) for i, part in enumerate(self.parts)], 1), w
+        return torch.stack(
+            [part.quantile(z[:, i], z[:, :0]) for i, part in enumerate(self.parts)], 1
+        ), w
 
     def contains(self, u: Tensor) -> Tensor:
-        return torch.stack([self.parts[i].contains(u[:, i : i + 1]) for i in range(u.shape[1])]).all(0)
+        return torch.stack(
+            [self.parts[i].contains(u[:, i : i + 1]) for i in range(u.shape[1])]
+        ).all(0)
 
 
 @dataclass(frozen=True)
 class Transformed(Density):
-    """The density of T(v), v from `base`, for T triangular and increasing: T_i depends on v_1..v_i and rises in v_i.
+    """The density of T(v), v from `base`, for T triangular and increasing: T_i depends on v_1..v_i
+    and rises in v_i.
 
     Such maps keep the Rosenblatt map simple: log F_i(u) is the base's at T⁻¹(u).
 
@@ -167,7 +188,9 @@ class Transformed(Density):
         v = self.inverse(before) if before.shape[1] else before
         return self.forward(torch.cat([v, self.base.quantile(z, v)[:, None]], 1))[:, -1]
 
-    def sample(self, n: int, seed: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self, n: int, seed: int | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         return self.forward(self.base.sample(n, seed, generator))
 
     def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:

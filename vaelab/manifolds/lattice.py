@@ -8,7 +8,9 @@ from torch import Tensor
 from vaelab._inputs import check_positive_int
 
 
-def generator_from(seed: int | None = None, generator: torch.Generator | None = None) -> torch.Generator:
+def generator_from(
+    seed: int | None = None, generator: torch.Generator | None = None
+) -> torch.Generator:
     """The generator itself, or a new one with this seed; with neither, seed 0.
 
     Raises:
@@ -22,8 +24,8 @@ def generator_from(seed: int | None = None, generator: torch.Generator | None = 
 def unit_lattice(n: int, dim: int) -> Tensor:
     """n evenly spread points of the unit cube (0, 1)^dim, shape (n, dim).
 
-    The midpoint rule for dim = 1. Otherwise the Kronecker sequence frac(i α), α_j = ρ^(−j), where ρ > 1 solves
-    ρ^(dim+1) = ρ + 1 (the golden ratio for dim 1, the plastic number for dim 2).
+    The midpoint rule for dim = 1. Otherwise the Kronecker sequence frac(i α), α_j = ρ^(−j), where ρ
+    > 1 solves ρ^(dim+1) = ρ + 1 (the golden ratio for dim 1, the plastic number for dim 2).
 
     >>> unit_lattice(2, 1).flatten().tolist()
     [0.25, 0.75]
@@ -40,11 +42,12 @@ def unit_lattice(n: int, dim: int) -> Tensor:
 
 
 def normal_lattice(n: int, dim: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
-    """About n points z, shape (m, dim), with weights, shape (m,): Σ w g(z) ≈ E g(z) for z ~ N(0, I).
+    """About n points z, shape (m, dim), with weights, shape (m,): Σ w g(z) ≈ E g(z) for z ~ N(0,
+    I).
 
-    For dim = 1, or with `smooth`, the trapezoidal rule on [−9, 9] in each coordinate, exact to rounding for any g that
-    is smooth on the scale of a few steps. Else the lattice pushed through Φ⁻¹: its error for sets with smooth boundary
-    falls about as n^(−3/4).
+    For dim = 1, or with `smooth`, the trapezoidal rule on [−9, 9] in each coordinate, exact to
+    rounding for any g that is smooth on the scale of a few steps. Else the lattice pushed through
+    Φ⁻¹: its error for sets with smooth boundary falls about as n^(−3/4).
     """
     if dim == 1 or smooth:
         axis = 18 * unit_lattice(max(8, round(n ** (1 / dim))), 1)[:, 0] - 9

@@ -20,7 +20,8 @@ from vaelab.manifolds.sets import Region
 
 @dataclass(frozen=True, eq=False)
 class Manifold:
-    """x = ψ(u) with u drawn from a density on ℝ^r: a probability measure μ_gt on an r-dimensional χ in ℝ^d.
+    """x = ψ(u) with u drawn from a density on ℝ^r: a probability measure μ_gt on an r-dimensional χ
+    in ℝ^d.
 
     Args:
         chart: ψ and φ.
@@ -52,7 +53,9 @@ class Manifold:
         """φ: points on the manifold, shape (n, d), to coordinates, shape (n, r)."""
         return self.chart.coordinates(x)
 
-    def sample(self, n: int, seed: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self, n: int, seed: int | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Draw n points x ~ μ_gt, shape (n, d), float64."""
         return self.embed(self.density.sample(n, seed, generator))
 
@@ -61,15 +64,19 @@ class Manifold:
         return row_jacobian(self.embed, u)
 
     def log_volume(self, u: Tensor) -> Tensor:
-        """½ log det JᵀJ, the log of the r-dimensional volume that a unit of u covers; shape (n,)."""
+        """½ log det JᵀJ, the log of the r-dimensional volume that a unit of u covers; shape
+        (n,).
+        """
         if self.r == self.d:
             return torch.linalg.slogdet(self.jacobian(u)).logabsdet
         return torch.linalg.svdvals(self.jacobian(u)).log().sum(-1)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """log p̃_gt(x), the density of μ_gt with respect to r-dimensional volume at points x of the manifold; (n,).
+        """log p̃_gt(x), the density of μ_gt with respect to r-dimensional volume at points x of the
+        manifold; (n,).
 
-        p̃_gt(x) = Σ p(u') / √det JᵀJ, over the coordinates u' of x (one of them where the manifold is simple).
+        p̃_gt(x) = Σ p(u') / √det JᵀJ, over the coordinates u' of x (one of them where the manifold
+        is simple).
 
         Source: Dai & Wipf (2019), Appendix F, the density behind μ_gt in Eq. 43.
         """
@@ -83,18 +90,24 @@ class Manifold:
         return (w * g(self.embed(u))).sum()
 
     def entropy(self, n_nodes: int = 2**14) -> float:
-        """H(μ_gt) = −∫ log p̃_gt dμ_gt in nats, with respect to r-dimensional volume, by quadrature."""
+        """H(μ_gt) = −∫ log p̃_gt dμ_gt in nats, with respect to r-dimensional volume, by
+        quadrature.
+        """
         u, w = self.density.nodes(n_nodes, smooth=True)
-        inside = self.density.contains(u)  # the outermost nodes may round onto the border of an open set
+        inside = self.density.contains(
+            u
+        )  # the outermost nodes may round onto the border of an open set
         u, w = u[inside], w[inside] / w[inside].sum()
         if self.chart.simple:
             return float((w * (self.log_volume(u) - self.density.log_prob(u))).sum())
         return float(-(w * self.log_density(self.embed(u))).sum())
 
     def mass(self, region: Region, n_nodes: int = 2**18) -> float:
-        """μ_gt(A), for r = 1 to about 12 digits, from the points where the curve crosses the boundary of A.
+        """μ_gt(A), for r = 1 to about 12 digits, from the points where the curve crosses the
+        boundary of A.
 
-        For r ≥ 2 by quadrature, whose error falls about as n_nodes^(−3/4): some 1e-5 to 5e-5 at the default.
+        For r ≥ 2 by quadrature, whose error falls about as n_nodes^(−3/4): some 1e-5 to 5e-5 at the
+        default.
         """
         if self.r == 1:
             return _mass_on_curve(self, region)
@@ -105,14 +118,24 @@ class Manifold:
         return Manifold(self.chart, named_density(density, self.r))
 
     def rotated(self, seed: int = 0, rotation: Tensor | None = None) -> Manifold:
-        """Turned by a rotation of ℝ^d, random unless given, so that no axis agrees with the manifold by luck.
+        """Turned by a rotation of ℝ^d, random unless given, so that no axis agrees with the
+        manifold by luck.
 
         Raises:
             ValueError: `rotation` not an orthogonal d×d matrix.
         """
-        Q = _random_rotation(self.d, seed) if rotation is None else torch.as_tensor(rotation, dtype=torch.float64)
-        if Q.shape != (self.d, self.d) or not torch.allclose(Q @ Q.T, torch.eye(self.d, dtype=Q.dtype), atol=1e-10):
-            raise ValueError(f"rotation: expected an orthogonal matrix ({self.d}, {self.d}), got {tuple(Q.shape)}")
+        Q = (
+            _random_rotation(self.d, seed)
+            if rotation is None
+            else torch.as_tensor(rotation, dtype=torch.float64)
+        )
+        if Q.shape != (self.d, self.d) or not torch.allclose(
+            Q @ Q.T, torch.eye(self.d, dtype=Q.dtype), atol=1e-10
+        ):
+            raise ValueError(
+                f"rotation: expected an orthogonal matrix ({self.d}, {self.d}), got "
+                f"{tuple(Q.shape)}"
+            )
         old = self.chart
         chart = dataclasses.replace(
             old,
@@ -132,7 +155,9 @@ def _random_rotation(d: int, seed: int) -> Tensor:
 
 
 def _mass_on_curve(curve: Manifold, region: Region, n_scan: int = 20_000) -> float:
-    """Σ of Φ(z) differences between the places, found by bisection in z, where the curve enters and leaves."""
+    """Σ of Φ(z) differences between the places, found by bisection in z, where the curve enters and
+    leaves.
+    """
     edges = torch.linspace(-9, 9, n_scan, dtype=torch.float64)
     none = edges[:, None][:, :0]
 
@@ -146,18 +171,22 @@ def _mass_on_curve(curve: Manifold, region: Region, n_scan: int = 20_000) -> flo
         middle = 0.5 * (low + high)
         same = inside(middle) == flags[at]
         low, high = torch.where(same, middle, low), torch.where(same, high, middle)
-    borders = torch.special.ndtr(torch.cat([-edges.new_full((1,), torch.inf), low, edges.new_full((1,), torch.inf)]))
+    borders = torch.special.ndtr(
+        torch.cat([-edges.new_full((1,), torch.inf), low, edges.new_full((1,), torch.inf)])
+    )
     state = torch.cat([flags[:1], flags[at + 1]])
     return float((borders.diff() * state).sum())
 
 
-def manifold(chart: Chart | str, density: str | Density | None = None, **options: float) -> Manifold:
+def manifold(
+    chart: Chart | str, density: str | Density | None = None, **options: float
+) -> Manifold:
     """A manifold by name, with a density by name: `manifold("helix", "bimodal")`.
 
     Args:
         chart: a `Chart`, or the name of a function of `vaelab.manifolds.charts`.
-        density: a `Density` or a name known to `named.density`; by default `modes` on a simple manifold and the uniform
-            density on the coordinates of a closed one.
+        density: a `Density` or a name known to `named.density`; by default `modes` on a simple
+            manifold and the uniform density on the coordinates of a closed one.
         options: the chart's own arguments, such as `r=2, d=10, seed=3` for "smooth_graph".
 
     Raises:

@@ -1,7 +1,8 @@
 """Densities on ℝ^r whose conditionals are known in closed form, tails included.
 
-Every density here speaks the language of the Rosenblatt map: for each coordinate, given the coordinates before it, the
-log-density, log F and log (1 − F), and the quantile. Tails stay exact because nothing leaves the log scale.
+Every density here speaks the language of the Rosenblatt map: for each coordinate, given the
+coordinates before it, the log-density, log F and log (1 − F), and the quantile. Tails stay exact
+because nothing leaves the log scale.
 
 Source: Dai & Wipf (2019), Appendix E, define F from these conditionals (Eq. 14–15).
 """
@@ -21,12 +22,15 @@ LOG_2_PI = math.log(2 * math.pi)
 
 
 class Density:
-    """A probability density on ℝ^r, or on an open subset of it. Subclasses fill in the five methods below."""
+    """A probability density on ℝ^r, or on an open subset of it. Subclasses fill in the five methods
+    below.
+    """
 
     dim: int
 
     def conditionals(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """For u, shape (n, i) with i ≤ r: log p, log F and log (1 − F) of each coordinate given those before it.
+        """For u, shape (n, i) with i ≤ r: log p, log F and log (1 − F) of each coordinate given
+        those before it.
 
         Returns:
             three tensors of shape (n, i).
@@ -34,22 +38,29 @@ class Density:
         raise NotImplementedError
 
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
-        """The next coordinate u_i with F_i(u_i given `before`) = Φ(z). Shapes (n,), (n, i) to (n,)."""
+        """The next coordinate u_i with F_i(u_i given `before`) = Φ(z). Shapes (n,), (n, i) to
+        (n,).
+        """
         raise NotImplementedError
 
-    def sample(self, n: int, seed: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self, n: int, seed: int | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Draw n points, shape (n, r)."""
         raise NotImplementedError
 
     def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
         """About n points, shape (m, r), and weights that sum to 1, shape (m,), with E g(u) ≈ Σ w g.
 
-        Spread for the indicator of a set, or with `smooth` for smooth g, where the error is far smaller.
+        Spread for the indicator of a set, or with `smooth` for smooth g, where the error is far
+        smaller.
         """
         raise NotImplementedError
 
     def contains(self, u: Tensor) -> Tensor:
-        """Whether each row of u, shape (n, i), lies where the density is positive; bool, shape (n,)."""
+        """Whether each row of u, shape (n, i), lies where the density is positive; bool, shape
+        (n,).
+        """
         return torch.ones(len(u), dtype=torch.bool)
 
     def log_prob(self, u: Tensor) -> Tensor:
@@ -69,8 +80,9 @@ class Density:
 class Mixture(Density):
     """A Gaussian mixture Σ_k π_k N(m_k, L_k L_kᵀ), the density most of the theory is run on.
 
-    Its conditionals are mixtures again: with y = L_k⁻¹(u − m_k), coordinate i given those before it has the component
-    densities φ(y_i) / L_k,ii and the weights π_k Π_{j<i} φ(y_j) / L_k,jj, normalised.
+    Its conditionals are mixtures again: with y = L_k⁻¹(u − m_k), coordinate i given those before it
+    has the component densities φ(y_i) / L_k,ii and the weights π_k Π_{j<i} φ(y_j) / L_k,jj,
+    normalised.
 
     Args:
         weights: π, positive, shape (k,); scaled to sum to 1.
@@ -78,7 +90,8 @@ class Mixture(Density):
         scale_trils: L_k, lower triangular with positive diagonal, shape (k, r, r).
 
     Raises:
-        ValueError: shapes that do not fit, a weight ≤ 0, a diagonal entry ≤ 0, or entries above the diagonal.
+        ValueError: shapes that do not fit, a weight ≤ 0, a diagonal entry ≤ 0, or entries above the
+            diagonal.
 
     >>> p = Mixture([1.0, 1.0], [[-1.0], [1.0]], [[[0.5]], [[0.5]]])
     >>> p.log_prob(torch.zeros(1, 1, dtype=torch.float64)).exp().item()   # φ(2) / 0.5
@@ -91,7 +104,9 @@ class Mixture(Density):
 
     def __post_init__(self) -> None:
         for name in ("weights", "means", "scale_trils"):
-            object.__setattr__(self, name, torch.as_tensor(getattr(self, name), dtype=torch.float64))
+            object.__setattr__(
+                self, name, torch.as_tensor(getattr(self, name), dtype=torch.float64)
+            )
         _check_mixture(self.weights, self.means, self.scale_trils)
         object.__setattr__(self, "weights", self.weights / self.weights.sum())
         object.__setattr__(self, "_whiten", torch.linalg.inv(self.scale_trils).tril())
@@ -103,7 +118,8 @@ class Mixture(Density):
         factor, failed = torch.linalg.cholesky_ex(covariances)
         if failed.any():
             raise ValueError(
-                f"covariances: expected symmetric positive-definite matrices, got one that is not (number "
+                "covariances: expected symmetric positive-definite matrices, got one that is not "
+                "(number "
                 f"{int(failed.bool().int().argmax())}); add a small multiple of the identity"
             )
         return cls(weights, means, factor)
@@ -118,7 +134,9 @@ class Mixture(Density):
         return self.scale_trils @ self.scale_trils.mT
 
     def _before(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """y, log component densities and log weights given the coordinates before, each (n, k, i)."""
+        """y, log component densities and log weights given the coordinates before, each (n, k,
+        i).
+        """
         i = u.shape[1]
         y = torch.einsum("kij,nkj->nki", self._whiten[:, :i, :i], u[:, None] - self.means[:, :i])
         log_d = self.scale_trils.diagonal(dim1=-2, dim2=-1)[:, :i].log()
@@ -144,7 +162,9 @@ class Mixture(Density):
         mean = self.means[:, i] + torch.einsum("kj,nkj->nk", self.scale_trils[:, i, :i], y)
         return _mixture_quantile(z, log_w, mean, self.scale_trils[:, i, i].expand_as(mean))
 
-    def sample(self, n: int, seed: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self, n: int, seed: int | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         check_positive_int("n", n)
         generator = generator_from(seed, generator)
         k = torch.multinomial(self.weights, n, replacement=True, generator=generator)
@@ -169,21 +189,31 @@ class Mixture(Density):
         """Mean, shape (r,), and covariance, shape (r, r)."""
         mean = self.weights @ self.means
         away = self.means - mean
-        return mean, torch.einsum("k,kij->ij", self.weights, self.covariances() + away[:, :, None] * away[:, None])
+        return mean, torch.einsum(
+            "k,kij->ij", self.weights, self.covariances() + away[:, :, None] * away[:, None]
+        )
 
 
 def _check_mixture(weights: Tensor, means: Tensor, factors: Tensor) -> None:
     k, r = means.shape if means.ndim == 2 else (0, 0)
     if k == 0 or weights.shape != (k,) or factors.shape != (k, r, r):
         raise ValueError(
-            f"mixture: expected weights (k,), means (k, r), scale_trils (k, r, r), got {tuple(weights.shape)}, "
+            "mixture: expected weights (k,), means (k, r), scale_trils (k, r, r), got "
+            f"{tuple(weights.shape)}, "
             f"{tuple(means.shape)}, {tuple(factors.shape)}"
         )
     if not (weights > 0).all() or not torch.isfinite(weights).all():
-        raise ValueError(f"weights: expected finite numbers > 0, got {weights.tolist()}; drop empty components")
-    if not (factors.diagonal(dim1=-2, dim2=-1) > 0).all() or factors.triu(1).any() or not torch.isfinite(means).all():
         raise ValueError(
-            "scale_trils: expected lower triangular matrices with positive diagonal and finite means, got others; "
+            f"weights: expected finite numbers > 0, got {weights.tolist()}; drop empty components"
+        )
+    if (
+        not (factors.diagonal(dim1=-2, dim2=-1) > 0).all()
+        or factors.triu(1).any()
+        or not torch.isfinite(means).all()
+    ):
+        raise ValueError(
+            "scale_trils: expected lower triangular matrices with positive diagonal and finite "
+            "means, got others; "
             "for covariances use Mixture.from_covariances"
         )
 
@@ -191,8 +221,9 @@ def _check_mixture(weights: Tensor, means: Tensor, factors: Tensor) -> None:
 def _mixture_quantile(z: Tensor, log_w: Tensor, mean: Tensor, sd: Tensor) -> Tensor:
     """Solve Σ_k w_k Φ((x − mean_k) / sd_k) = Φ(z) row by row, by Newton's method inside a bracket.
 
-    The root lies between the smallest and the largest component quantile. The equation is solved for log F where z ≤ 0
-    and for log (1 − F) where z > 0, so that tails keep their digits. Shapes (n,), (n, k) three times, to (n,).
+    The root lies between the smallest and the largest component quantile. The equation is solved
+    for log F where z ≤ 0 and for log (1 − F) where z > 0, so that tails keep their digits. Shapes
+    (n,), (n, k) three times, to (n,).
     """
     sign = torch.where(z > 0, -1.0, 1.0).to(z)
     target = torch.special.log_ndtr(sign * z)
@@ -214,7 +245,9 @@ def _mixture_quantile(z: Tensor, log_w: Tensor, mean: Tensor, sd: Tensor) -> Ten
 def _newton_step(
     x: Tensor, rows: Tensor, problem: tuple[Tensor, ...], low: Tensor, high: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The next step of the rows still open, by Newton, or bisection where that leaves the bracket; and their misses."""
+    """The next step of the rows still open, by Newton, or bisection where that leaves the bracket;
+    and their misses.
+    """
     sign, target, log_w, mean, sd = (part[rows] for part in problem)
     at = x[rows]
     y = (at[:, None] - mean) / sd

@@ -1,4 +1,6 @@
-"""Densities by name: Gaussian or not, with light or heavy tails, on ℝ^r or on an open part of it."""
+"""Densities by name: Gaussian or not, with light or heavy tails, on ℝ^r or on an open part of
+it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def gaussian(dim: int = 1, mean: Tensor | None = None, covariance: Tensor | None
     check_positive_int("dim", dim)
     mean = torch.zeros(dim) if mean is None else mean
     covariance = torch.eye(dim) if covariance is None else covariance
-    return Mixture.from_covariances([1.0], torch.as_tensor(mean)[None], torch.as_tensor(covariance)[None])
+    return Mixture.from_covariances(
+        [1.0], torch.as_tensor(mean)[None], torch.as_tensor(covariance)[None]
+    )
 
 
 def skewed(dim: int = 1) -> Mixture:
@@ -43,7 +47,9 @@ def bimodal() -> Mixture:
 
 
 def valley() -> Mixture:
-    """Two modes on ℝ so far apart that almost nothing lies between them: the hard case for small t."""
+    """Two modes on ℝ so far apart that almost nothing lies between them: the hard case for small
+    t.
+    """
     return _line([0.5, 0.5], [-2.4, 2.4], [0.56, 0.56])
 
 
@@ -56,18 +62,30 @@ def two_moons(n_components: int = 10, width: float = 0.25) -> Mixture:
     """Two interleaved half circles in ℝ², smoothed: `n_components` round bumps along them."""
     check_positive_int("n_components", n_components)
     check_positive("width", width)
-    half = math.pi * (torch.arange((n_components + 1) // 2, dtype=torch.float64) + 0.5) / ((n_components + 1) // 2)
+    half = (
+        math.pi
+        * (torch.arange((n_components + 1) // 2, dtype=torch.float64) + 0.5)
+        / ((n_components + 1) // 2)
+    )
     upper = torch.stack([half.cos() - 0.5, half.sin() - 0.25], 1)
     means = torch.cat([upper, -upper])[:n_components] * 1.2
-    return Mixture(torch.ones(n_components), means, width * 1.2 * torch.eye(2).expand(n_components, 2, 2))
+    return Mixture(
+        torch.ones(n_components), means, width * 1.2 * torch.eye(2).expand(n_components, 2, 2)
+    )
 
 
-def modes(dim: int, n_modes: int = 4, width: float = 0.5, spread: float = 1.0, seed: int = 0) -> Mixture:
-    """`n_modes` round bumps of standard deviation `width` at random centres of variance `spread`², on ℝ^dim."""
+def modes(
+    dim: int, n_modes: int = 4, width: float = 0.5, spread: float = 1.0, seed: int = 0
+) -> Mixture:
+    """`n_modes` round bumps of standard deviation `width` at random centres of variance `spread`²,
+    on ℝ^dim.
+    """
     for name, value in (("dim", dim), ("n_modes", n_modes)):
         check_positive_int(name, value)
     check_positive("width", width)
-    centres = spread * torch.randn(n_modes, dim, generator=generator_from(seed), dtype=torch.float64)
+    centres = spread * torch.randn(
+        n_modes, dim, generator=generator_from(seed), dtype=torch.float64
+    )
     return Mixture(torch.ones(n_modes), centres, width * torch.eye(dim).expand(n_modes, dim, dim))
 
 
@@ -94,19 +112,32 @@ def cauchy(dim: int = 1) -> Density:
 
 def half_line(base: Density | None = None) -> Transformed:
     """A density on (0, ∞): exp of a draw from `base` (default: `skewed()`), zero on (−∞, 0]."""
-    return Transformed(skewed() if base is None else base, torch.exp, torch.log, lambda v: v, low=0.0)
+    return Transformed(
+        skewed() if base is None else base, torch.exp, torch.log, lambda v: v, low=0.0
+    )
 
 
 def open_square(base: Density | None = None) -> Transformed:
-    """A density on (0, 1)^r: Φ of a draw from `base` in each coordinate (default: a correlated Gaussian on ℝ²)."""
+    """A density on (0, 1)^r: Φ of a draw from `base` in each coordinate (default: a correlated
+    Gaussian on ℝ²).
+    """
     if base is None:
         base = gaussian(2, covariance=torch.tensor([[0.5, 0.2], [0.2, 0.4]], dtype=torch.float64))
     edge = torch.finfo(torch.float64)
 
     def forward(v: Tensor) -> Tensor:
-        return torch.special.ndtr(v).clamp(edge.tiny, 1 - edge.eps)  # rounding must not leave the open square
+        return torch.special.ndtr(v).clamp(
+            edge.tiny, 1 - edge.eps
+        )  # rounding must not leave the open square
 
-    return Transformed(base, forward, torch.special.ndtri, lambda v: -0.5 * (v.square() + LOG_2_PI), low=0.0, high=1.0)
+    return Transformed(
+        base,
+        forward,
+        torch.special.ndtri,
+        lambda v: -0.5 * (v.square() + LOG_2_PI),
+        low=0.0,
+        high=1.0,
+    )
 
 
 def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
@@ -117,11 +148,15 @@ def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
     """
     low, high = (torch.tensor(side, dtype=torch.float64) for side in (lows, highs))
     if low.shape != high.shape or not (low < high).all():
-        raise ValueError(f"uniform: expected low < high in every coordinate, got {lows} and {highs}")
+        raise ValueError(
+            f"uniform: expected low < high in every coordinate, got {lows} and {highs}"
+        )
 
     def forward(v: Tensor) -> Tensor:
         i = v.shape[1]
-        share = torch.special.ndtr(v).clamp(1e-15, 1 - 1e-15)  # rounding must not leave the open box
+        share = torch.special.ndtr(v).clamp(
+            1e-15, 1 - 1e-15
+        )  # rounding must not leave the open box
         return low[:i] + (high - low)[:i] * share
 
     def inverse(u: Tensor) -> Tensor:
@@ -146,16 +181,32 @@ class _Boxed(Transformed):
         return self.low + (self.high - self.low) * u, torch.full((n,), 1 / n, dtype=torch.float64)
 
 
-_LINE = {"skewed": skewed, "bimodal": bimodal, "valley": valley, "narrow": narrow, "half_line": half_line}
-_PLANE = {"skewed": lambda: skewed(2), "two_moons": two_moons, "banana": banana, "open_square": open_square}
-_ANY = {"gaussian": gaussian, "modes": modes, "cauchy": cauchy, "student_t": lambda dim: student_t(3.0, dim)}
+_LINE = {
+    "skewed": skewed,
+    "bimodal": bimodal,
+    "valley": valley,
+    "narrow": narrow,
+    "half_line": half_line,
+}
+_PLANE = {
+    "skewed": lambda: skewed(2),
+    "two_moons": two_moons,
+    "banana": banana,
+    "open_square": open_square,
+}
+_ANY = {
+    "gaussian": gaussian,
+    "modes": modes,
+    "cauchy": cauchy,
+    "student_t": lambda dim: student_t(3.0, dim),
+}
 
 
 def density(name: str | Density, dim: int) -> Density:
     """The density called `name` on ℝ^dim; a `Density` is checked and passed through.
 
-    Any dim: gaussian, modes, cauchy, student_t. dim 1: skewed, bimodal, valley, narrow, half_line. dim 2: skewed,
-    two_moons, banana, open_square.
+    Any dim: gaussian, modes, cauchy, student_t. dim 1: skewed, bimodal, valley, narrow, half_line.
+    dim 2: skewed, two_moons, banana, open_square.
 
     Raises:
         ValueError: an unknown name for this dim, or a density of another dim.
@@ -166,7 +217,10 @@ def density(name: str | Density, dim: int) -> Density:
     check_positive_int("dim", dim)
     if isinstance(name, Density):
         if name.dim != dim:
-            raise ValueError(f"density: expected one on ℝ^{dim}, got one on ℝ^{name.dim}; match it to the manifold's r")
+            raise ValueError(
+                f"density: expected one on ℝ^{dim}, got one on ℝ^{name.dim}; match it to the "
+                "manifold's r"
+            )
         return name
     own = {1: _LINE, 2: _PLANE}.get(dim, {})
     check_choice("density", name, (*_ANY, *own))

@@ -1,7 +1,7 @@
 """Sets A of ℝ^d, and the exact mass N(x, γ I) gives them.
 
-A set answers three questions: `level(x)` ≤ 0 exactly inside, `contains(x)`, and `gaussian_mass(x, gamma)`, the
-probability that x + N(0, γ I) lies in it.
+A set answers three questions: `level(x)` ≤ 0 exactly inside, `contains(x)`, and `gaussian_mass(x,
+gamma)`, the probability that x + N(0, γ I) lies in it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class HalfSpace(Region):
     def __post_init__(self) -> None:
         object.__setattr__(self, "normal", torch.as_tensor(self.normal, dtype=torch.float64))
         if not self.normal.norm() > 0:
-            raise ValueError(f"normal: expected a vector that is not zero, got {self.normal.tolist()}")
+            raise ValueError(
+                f"normal: expected a vector that is not zero, got {self.normal.tolist()}"
+            )
 
     def level(self, x: Tensor) -> Tensor:
         return (x @ self.normal - self.offset) / self.normal.norm()
@@ -75,9 +77,14 @@ class Box(Region):
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            object.__setattr__(self, name, torch.as_tensor(getattr(self, name), dtype=torch.float64))
+            object.__setattr__(
+                self, name, torch.as_tensor(getattr(self, name), dtype=torch.float64)
+            )
         if self.low.shape != self.high.shape or not (self.low < self.high).all():
-            raise ValueError(f"box: expected low < high everywhere, got {self.low.tolist()} and {self.high.tolist()}")
+            raise ValueError(
+                f"box: expected low < high everywhere, got {self.low.tolist()} and "
+                f"{self.high.tolist()}"
+            )
 
     def level(self, x: Tensor) -> Tensor:
         return torch.maximum(self.low - x, x - self.high).amax(1)
@@ -91,10 +98,12 @@ class Box(Region):
 
 @dataclass(frozen=True, eq=False)
 class Ball(Region):
-    """{x : ‖x − centre‖ ≤ radius}; P is the distribution function of a non-central χ² with d degrees of freedom.
+    """{x : ‖x − centre‖ ≤ radius}; P is the distribution function of a non-central χ² with d
+    degrees of freedom.
 
-    With D = ‖x − centre‖ and v the length of the noise across that direction (χ with d − 1 degrees of freedom),
-    P = E_v[Φ((c − D)/√γ) − Φ((−c − D)/√γ)], c = √(radius² − γ v²), which stays exact where γ is tiny.
+    With D = ‖x − centre‖ and v the length of the noise across that direction (χ with d − 1 degrees
+    of freedom), P = E_v[Φ((c − D)/√γ) − Φ((−c − D)/√γ)], c = √(radius² − γ v²), which stays exact
+    where γ is tiny.
 
     Args:
         centre: shape (d,).
@@ -113,7 +122,9 @@ class Ball(Region):
 
     def gaussian_mass(self, x: Tensor, gamma: float) -> Tensor:
         away, scale, d = (x - self.centre).norm(dim=1), math.sqrt(gamma), x.shape[1]
-        near = (away - self.radius).abs() < scale * (math.sqrt(d) + 9)  # elsewhere the noise never reaches the border
+        near = (away - self.radius).abs() < scale * (
+            math.sqrt(d) + 9
+        )  # elsewhere the noise never reaches the border
         out = (away <= self.radius).double()
         c, w = _across(self.radius / scale, d)
         D = away[near, None] / scale
@@ -122,9 +133,11 @@ class Ball(Region):
 
 
 def _across(radius: float, d: int, n_nodes: int = 64) -> tuple[Tensor, Tensor]:
-    """c = √(radius² − v²) and weights for expectations over v ~ χ with d − 1 degrees of freedom, v ≤ radius.
+    """c = √(radius² − v²) and weights for expectations over v ~ χ with d − 1 degrees of freedom, v
+    ≤ radius.
 
-    Gauss–Legendre in the angle with v = radius · sin(angle), c = radius · cos(angle), where nothing is singular.
+    Gauss–Legendre in the angle with v = radius · sin(angle), c = radius · cos(angle), where nothing
+    is singular.
     """
     if d == 1:
         return torch.tensor([radius], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
@@ -132,5 +145,10 @@ def _across(radius: float, d: int, n_nodes: int = 64) -> tuple[Tensor, Tensor]:
     node, weight = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(n_nodes))
     angle = 0.5 * reach * (node + 1)
     v, c = radius * angle.sin(), radius * angle.cos()
-    log_chi = (d - 2) * v.log() - 0.5 * v.square() - 0.5 * (d - 3) * math.log(2) - math.lgamma(0.5 * (d - 1))
+    log_chi = (
+        (d - 2) * v.log()
+        - 0.5 * v.square()
+        - 0.5 * (d - 3) * math.log(2)
+        - math.lgamma(0.5 * (d - 1))
+    )
     return c, 0.5 * reach * weight * c * log_chi.exp()

@@ -1,4 +1,5 @@
-"""Measures of codes and samples: MMD, sliced Wasserstein, spectra, active dimensions, Fréchet and energy distance.
+"""Measures of codes and samples: MMD, sliced Wasserstein, spectra, active dimensions, Fréchet and
+energy distance.
 
 All compute in float64 and give plain numbers or tensors; arrays and tensors are both welcome.
 """
@@ -11,7 +12,14 @@ from vaelab.metrics.codes import (
     rank_correlation,
     singular_values,
 )
-from vaelab.metrics.distances import Kernel, energy_distance, frechet_distance, imq, mmd2, sliced_wasserstein
+from vaelab.metrics.distances import (
+    Kernel,
+    energy_distance,
+    frechet_distance,
+    imq,
+    mmd2,
+    sliced_wasserstein,
+)
 from vaelab.metrics.quality import inception_score, kernel_distance
 
 __all__ = [

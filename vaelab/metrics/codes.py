@@ -13,7 +13,8 @@ from vaelab.metrics.samples import as_rows
 
 
 def singular_values(z: Any) -> Tensor:
-    """Singular values of the sample matrix over √n, descending, shape (κ,): all near 1 for codes from N(0, I).
+    """Singular values of the sample matrix over √n, descending, shape (κ,): all near 1 for codes
+    from N(0, I).
 
     Source: Dai & Wipf (2019), Fig. 2.
     """
@@ -24,7 +25,8 @@ def singular_values(z: Any) -> Tensor:
 def active_dims(eigenvalues: Any, threshold: float = 0.5) -> float:
     """r̂: how many eigenvalues λ_j of Σ_z lie below the threshold, the median over the images.
 
-    The theory has them at 0 (the direction carries the image) or 1 (it carries noise); the threshold is the middle.
+    The theory has them at 0 (the direction carries the image) or 1 (it carries noise); the
+    threshold is the middle.
 
     Source: Dai & Wipf (2019), Section 3.
 
@@ -39,7 +41,8 @@ def active_dims(eigenvalues: Any, threshold: float = 0.5) -> float:
 
 
 def eigenvalue_counts(eigenvalues: Any, bins: int = 20) -> Tensor:
-    """How many λ_j of Σ_z lie in each of equal parts of [0, 1], over images and directions: shape (bins,), sum 1.
+    """How many λ_j of Σ_z lie in each of equal parts of [0, 1], over images and directions: shape
+    (bins,), sum 1.
 
     Values above 1 count in the last part.
 
@@ -51,24 +54,33 @@ def eigenvalue_counts(eigenvalues: Any, bins: int = 20) -> Tensor:
     check_positive_int("bins", bins)
     values = torch.as_tensor(eigenvalues).detach().double().flatten()
     if not (len(values) and (values >= 0).all()):
-        raise ValueError("eigenvalues: expected at least one, all ≥ 0; got none, a negative one or NaN")
+        raise ValueError(
+            "eigenvalues: expected at least one, all ≥ 0; got none, a negative one or NaN"
+        )
     return torch.bincount((values * bins).long().clamp(max=bins - 1), minlength=bins) / len(values)
 
 
 @torch.no_grad()
 def direction_variance(
-    decode: Callable[[Tensor], Tensor], z: Any, directions: Any = None, n_draws: int = 16, seed: int = 0
+    decode: Callable[[Tensor], Tensor],
+    z: Any,
+    directions: Any = None,
+    n_draws: int = 16,
+    seed: int = 0,
 ) -> Tensor:
-    """How much an image varies when noise of variance 1 is added to its code along one direction at a time.
+    """How much an image varies when noise of variance 1 is added to its code along one direction at
+    a time.
 
-    The theory has it fall with λ_j: noise where λ_j is near 0 changes the image, noise where it is near 1 does not.
+    The theory has it fall with λ_j: noise where λ_j is near 0 changes the image, noise where it is
+    near 1 does not.
 
     Source: Dai & Wipf (2019), Figs. 1b and 10.
 
     Args:
         decode: from codes (n, κ) to images (n, ...), as `model.images`.
         z: codes (n, κ), such as the posteriors' means.
-        directions: unit vectors as rows, (m, κ); the axes unless given, which are the eigenvectors of a diagonal Σ_z.
+        directions: unit vectors as rows, (m, κ); the axes unless given, which are the eigenvectors
+            of a diagonal Σ_z.
         n_draws: noises a code and direction, ≥ 2; the same for all.
         seed: of the noise.
 
@@ -83,7 +95,9 @@ def direction_variance(
         raise ValueError("n_draws: expected at least 2, one has no variance")
     axes = torch.eye(z.shape[1]) if directions is None else torch.as_tensor(directions).detach()
     if axes.ndim != 2 or axes.shape[1] != z.shape[1]:
-        raise ValueError(f"directions: expected rows of {z.shape[1]} numbers, got shape {tuple(axes.shape)}")
+        raise ValueError(
+            f"directions: expected rows of {z.shape[1]} numbers, got shape {tuple(axes.shape)}"
+        )
     noise = torch.randn(n_draws, generator=torch.Generator().manual_seed(seed)).to(z)
     out = []
     for axis in axes.to(z):
@@ -102,9 +116,14 @@ def rank_correlation(x: Any, y: Any) -> float:
 
     x, y = (torch.as_tensor(a).detach().double().cpu() for a in (x, y))
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
-        raise ValueError(f"expected two lists of equal length ≥ 2, got shapes {tuple(x.shape)} and {tuple(y.shape)}")
+        raise ValueError(
+            f"expected two lists of equal length ≥ 2, got shapes {tuple(x.shape)} and "
+            f"{tuple(y.shape)}"
+        )
     if x.min() == x.max() or y.min() == y.max():
-        raise ValueError("expected values that differ: the rank correlation of a constant is not defined")
+        raise ValueError(
+            "expected values that differ: the rank correlation of a constant is not defined"
+        )
     return float(spearmanr(x.numpy(), y.numpy()).statistic)
 
 
@@ -112,5 +131,7 @@ def mean_squared_error(x: Any, x_hat: Any) -> float:
     """The mean of (x − x_hat)² over images and pixels: the optimal γ of a Gaussian decoder."""
     x, x_hat = (torch.as_tensor(a).detach().double() for a in (x, x_hat))
     if x.shape != x_hat.shape:
-        raise ValueError(f"expected two samples of one shape, got {tuple(x.shape)} and {tuple(x_hat.shape)}")
+        raise ValueError(
+            f"expected two samples of one shape, got {tuple(x.shape)} and {tuple(x_hat.shape)}"
+        )
     return (x - x_hat).square().mean().item()

@@ -18,7 +18,8 @@ Kernel = Callable[[Tensor, int], Tensor]
 
 
 def imq(scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)) -> Kernel:
-    """The inverse multiquadratic kernel of WAE, summed over scales: k = Σ_s C_s / (C_s + ‖x − y‖²), C_s = 2κ s.
+    """The inverse multiquadratic kernel of WAE, summed over scales: k = Σ_s C_s / (C_s + ‖x − y‖²),
+    C_s = 2κ s.
 
     Source: Tolstikhin et al. (2018), Section 4; the seven scales are their code's.
 
@@ -37,13 +38,19 @@ def imq(scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)) -> Kerne
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    squared = torch.addmm(x.square().sum(1, keepdim=True) + y.square().sum(1), x, y.T, alpha=-2).clamp_(min=0)
+    squared = torch.addmm(
+        x.square().sum(1, keepdim=True) + y.square().sum(1), x, y.T, alpha=-2
+    ).clamp_(min=0)
     return squared.fill_diagonal_(0) if x is y else squared
 
 
 def _mean_across(x: Tensor, y: Tensor, function: Callable[[Tensor], Tensor]) -> float:
     """The mean of a function of ‖x_i − y_j‖² over all pairs, block by block."""
-    total = sum(function(_squared_distances(a, b)).sum().item() for a in x.split(BLOCK) for b in y.split(BLOCK))
+    total = sum(
+        function(_squared_distances(a, b)).sum().item()
+        for a in x.split(BLOCK)
+        for b in y.split(BLOCK)
+    )
     return total / (len(x) * len(y))
 
 
@@ -58,10 +65,11 @@ def _mean_within(x: Tensor, function: Callable[[Tensor], Tensor]) -> float:
 
 
 def mmd2(x: Any, y: Any, kernel: Kernel | None = None) -> float:
-    """The squared maximum mean discrepancy, unbiased: near 0, or below, for samples of one distribution.
+    """The squared maximum mean discrepancy, unbiased: near 0, or below, for samples of one
+    distribution.
 
-    mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) − 2 mean_{i,j} k(x_i, y_j), block by block, so that memory does not
-    grow with the samples.
+    mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) − 2 mean_{i,j} k(x_i, y_j), block by block, so
+    that memory does not grow with the samples.
 
     Source: Gretton et al. (2012), Eq. 3.
 
@@ -75,16 +83,25 @@ def mmd2(x: Any, y: Any, kernel: Kernel | None = None) -> float:
 
 
 def energy_distance(x: Any, y: Any) -> float:
-    """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖, unbiased: near 0, or below, for one distribution (Székely & Rizzo 2013)."""
+    """2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖, unbiased: near 0, or below, for one distribution (Székely
+    & Rizzo 2013).
+    """
     x, y = as_rows(x, y)
-    return 2 * _mean_across(x, y, torch.sqrt) - _mean_within(x, torch.sqrt) - _mean_within(y, torch.sqrt)
+    return (
+        2 * _mean_across(x, y, torch.sqrt)
+        - _mean_within(x, torch.sqrt)
+        - _mean_within(y, torch.sqrt)
+    )
 
 
-def sliced_wasserstein(x: Any, y: Any, n_projections: int = 200, p: int = 2, seed: int = 0) -> float:
-    """The sliced p-Wasserstein distance (E_θ W_p(θᵀx, θᵀy)^p)^(1/p), θ uniform on the sphere, by random directions.
+def sliced_wasserstein(
+    x: Any, y: Any, n_projections: int = 200, p: int = 2, seed: int = 0
+) -> float:
+    """The sliced p-Wasserstein distance (E_θ W_p(θᵀx, θᵀy)^p)^(1/p), θ uniform on the sphere, by
+    random directions.
 
-    On a line W_p^p = ∫₀¹ |F⁻¹(s) − G⁻¹(s)|^p ds, exact for two samples. Its square root makes it biased upwards for
-    small samples: compare samples of the same sizes.
+    On a line W_p^p = ∫₀¹ |F⁻¹(s) − G⁻¹(s)|^p ds, exact for two samples. Its square root makes it
+    biased upwards for small samples: compare samples of the same sizes.
 
     Source: Bonneel et al. (2015), Eq. 8.
 
@@ -103,33 +120,50 @@ def sliced_wasserstein(x: Any, y: Any, n_projections: int = 200, p: int = 2, see
     check_seed(seed)
     if p not in (1, 2):
         raise ValueError(f"p: expected 1 or 2, got {p!r}")
-    theta = torch.randn(x.shape[1], n_projections, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    theta = torch.randn(
+        x.shape[1],
+        n_projections,
+        dtype=torch.float64,
+        generator=torch.Generator().manual_seed(seed),
+    )
     theta = (theta / theta.norm(dim=0)).to(x.device)
-    levels = torch.cat([torch.arange(1, len(s) + 1, dtype=torch.float64) / len(s) for s in (x, y)]).sort().values
+    levels = (
+        torch.cat([torch.arange(1, len(s) + 1, dtype=torch.float64) / len(s) for s in (x, y)])
+        .sort()
+        .values
+    )
     widths = levels.diff(prepend=levels.new_zeros(1))
     middle = levels - 0.5 * widths  # of each stretch on which both quantile functions are constant
-    F, G = (((s @ theta).sort(0).values)[(middle * len(s)).long().clamp(max=len(s) - 1)] for s in (x, y))
+    F, G = (
+        ((s @ theta).sort(0).values)[(middle * len(s)).long().clamp(max=len(s) - 1)] for s in (x, y)
+    )
     return float((widths.to(x.device) @ (F - G).abs().pow(p)).mean() ** (1 / p))
 
 
 def frechet_distance(x: Any, y: Any) -> float:
     """The squared 2-Wasserstein distance of two Gaussians with the samples' means and covariances.
 
-    ‖m_x − m_y‖² + tr C_x + tr C_y − 2 tr (C_x C_y)^½. In the features of an Inception network it is the FID
-    (Heusel et al. 2017, Eq. 6); here the features are the caller's.
+    ‖m_x − m_y‖² + tr C_x + tr C_y − 2 tr (C_x C_y)^½. In the features of an Inception network it is
+    the FID (Heusel et al. 2017, Eq. 6); here the features are the caller's.
 
     Args:
         x, y: features (n, κ) and (m, κ).
     """
     x, y = as_rows(x, y)
-    (mean_x, cov_x), (mean_y, cov_y) = ((s.mean(0), s.T.cov().reshape(s.shape[1], -1)) for s in (x, y))
+    (mean_x, cov_x), (mean_y, cov_y) = (
+        (s.mean(0), s.T.cov().reshape(s.shape[1], -1)) for s in (x, y)
+    )
     root = _factor(cov_x)  # R Rᵀ = C_x, and Rᵀ C_y R has the eigenvalues of C_x C_y
     cross = torch.linalg.eigvalsh(root.T @ cov_y @ root).clamp(min=0).sqrt().sum()
-    return max(0.0, float((mean_x - mean_y).square().sum() + cov_x.trace() + cov_y.trace() - 2 * cross))
+    return max(
+        0.0, float((mean_x - mean_y).square().sum() + cov_x.trace() + cov_y.trace() - 2 * cross)
+    )
 
 
 def _factor(matrix: Tensor) -> Tensor:
-    """R with R Rᵀ = `matrix`: Cholesky's, or where it is singular its symmetric root, which takes longer."""
+    """R with R Rᵀ = `matrix`: Cholesky's, or where it is singular its symmetric root, which takes
+    longer.
+    """
     lower, failed = torch.linalg.cholesky_ex(matrix)
     if not failed:
         return lower

@@ -1,4 +1,6 @@
-"""What torchmetrics measures for us in given features: kernel distance (KID) and Inception score."""
+"""What torchmetrics measures for us in given features: kernel distance (KID) and Inception
+score.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from vaelab.metrics.samples import as_rows
 def kernel_distance(
     x: Any, y: Any, n_subsets: int = 100, subset_size: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """The squared MMD of features with the kernel (1 + ⟨a, b⟩/κ)³, over random subsets: KID in Inception's features.
+    """The squared MMD of features with the kernel (1 + ⟨a, b⟩/κ)³, over random subsets: KID in
+    Inception's features.
 
     Computed by torchmetrics (extra `metrics`).
 
@@ -43,9 +46,11 @@ def kernel_distance(
 
 
 def inception_score(logits: Any, n_splits: int = 10, seed: int = 0) -> tuple[float, float]:
-    """exp of the mean KL from p(class given image) to its mean over images: ≥ 1, at most the number of classes.
+    """exp of the mean KL from p(class given image) to its mean over images: ≥ 1, at most the number
+    of classes.
 
-    Computed by torchmetrics (extra `metrics`); with the logits of Inception it is the Inception score.
+    Computed by torchmetrics (extra `metrics`); with the logits of Inception it is the Inception
+    score.
 
     Source: Salimans et al. (2016), Section 4.
 
@@ -59,7 +64,9 @@ def inception_score(logits: Any, n_splits: int = 10, seed: int = 0) -> tuple[flo
     """
     (logits,) = as_rows(logits)
     if not 2 <= check_positive_int("n_splits", n_splits) <= len(logits):
-        raise ValueError(f"n_splits: expected at least 2 and at most {len(logits)} rows, got {n_splits}")
+        raise ValueError(
+            f"n_splits: expected at least 2 and at most {len(logits)} rows, got {n_splits}"
+        )
     make = _torchmetrics("inception").InceptionScore
     with _quietly():
         metric = make(_Given(logits.shape[1]), splits=n_splits)
@@ -79,7 +86,9 @@ def _torchmetrics(name: str) -> Any:
     try:
         return importlib.import_module(f"torchmetrics.image.{name}")
     except ImportError as error:
-        raise ImportError(f"this measure needs torchmetrics ({error}); pip install 'vaelab[metrics]'") from error
+        raise ImportError(
+            f"this measure needs torchmetrics ({error}); pip install 'vaelab[metrics]'"
+        ) from error
 
 
 @contextlib.contextmanager

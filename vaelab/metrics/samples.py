@@ -18,9 +18,13 @@ def as_rows(*samples: Any) -> list[Tensor]:
     out = [x.flatten(1) if x.ndim > 2 else x for x in out]
     for x in out:
         if x.ndim != 2 or len(x) < 2:
-            raise ValueError(f"expected a sample (n, κ) of at least 2 rows, got shape {tuple(x.shape)}")
+            raise ValueError(
+                f"expected a sample (n, κ) of at least 2 rows, got shape {tuple(x.shape)}"
+            )
         if not torch.isfinite(x).all():
             raise ValueError("a sample holds NaN or infinite values; expected finite rows")
     if len({x.shape[1] for x in out}) > 1:
-        raise ValueError(f"expected samples of one dimension, got {' and '.join(str(x.shape[1]) for x in out)}")
+        raise ValueError(
+            f"expected samples of one dimension, got {' and '.join(str(x.shape[1]) for x in out)}"
+        )
     return out

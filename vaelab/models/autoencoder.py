@@ -16,7 +16,8 @@ from vaelab.networks import Networks
 
 
 class Terms(NamedTuple):
-    """The two terms of the objective, one value a row, in nats; their sum is the cost of Dai & Wipf's Eq. 2.
+    """The two terms of the objective, one value a row, in nats; their sum is the cost of Dai &
+    Wipf's Eq. 2.
 
     Args:
         nll: −log p(x given z) at one draw of z, shape (batch,).
@@ -56,7 +57,9 @@ class Autoencoder(nn.Module):
         self.likelihood = likelihood if likelihood is not None else likelihoods.Gaussian()
         self.latent_term = latent_term if latent_term is not None else regularizers.KL()
         self.networks_spec = networks.spec
-        self.autocast: torch.dtype | None = None  # precision of the two networks alone, while `training.fit` sets it
+        self.autocast: torch.dtype | None = (
+            None  # precision of the two networks alone, while `training.fit` sets it
+        )
 
     def encode(self, x: Tensor) -> posteriors.Point:
         """q(z given x) of images (batch, *image_shape), one row each."""
@@ -73,7 +76,9 @@ class Autoencoder(nn.Module):
             return network(x).to(x.dtype)
 
     def loss_terms(self, x: Tensor, generator: torch.Generator | None = None) -> Terms:
-        """Both terms of the objective at one draw of z for each image, each of shape (batch,), in nats."""
+        """Both terms of the objective at one draw of z for each image, each of shape (batch,), in
+        nats.
+        """
         q = self.encode(x)
         z = q.rsample(generator)
         return Terms(self.likelihood.nll(x, self.decode(z)), self.latent_term(q, z, generator))
@@ -87,27 +92,37 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def codes(self, x: Tensor, batch_size: int = 1000) -> posteriors.Point:
-        """q(z given x) of any number of images, in evaluation mode, without gradients, on the images' device."""
+        """q(z given x) of any number of images, in evaluation mode, without gradients, on the
+        images' device.
+        """
         x = check_images(x, self.image_shape)
         first = next(self.parameters())
         with evaluating(self):
-            return posteriors.cat([self.encode(part.to(first)).to(x.device) for part in x.split(batch_size)])
+            return posteriors.cat(
+                [self.encode(part.to(first)).to(x.device) for part in x.split(batch_size)]
+            )
 
     @torch.no_grad()
     def images(self, z: Tensor, batch_size: int = 1000) -> Tensor:
-        """Decode any number of codes, in evaluation mode, without gradients, on the codes' device."""
+        """Decode any number of codes, in evaluation mode, without gradients, on the codes'
+        device.
+        """
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"codes: expected shape (n, {self.latent_dim}), got {tuple(z.shape)}")
         first = next(self.parameters())
         with evaluating(self):
-            return torch.cat([self.decode(part.to(first)).to(z.device) for part in z.split(batch_size)])
+            return torch.cat(
+                [self.decode(part.to(first)).to(z.device) for part in z.split(batch_size)]
+            )
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Decode the mean code of every image: shape of `x`."""
         return self.images(self.codes(x).mean)
 
     def __reduce__(self) -> tuple:
-        """Pickle and copy as parts and weights, since spectrally normalised layers cannot be pickled as they are."""
+        """Pickle and copy as parts and weights, since spectrally normalised layers cannot be
+        pickled as they are.
+        """
         dtype = next(self.parameters()).dtype
         return _rebuild, (self.spec(), self.state_dict(), dtype, self.training)
 
@@ -122,10 +137,12 @@ class Autoencoder(nn.Module):
 
 
 class Joint(nn.Module):
-    """KL[q(z given x) ‖ N(0, I)] plus the cost of a second VAE of z: both stages' objectives in one sum.
+    """KL[q(z given x) ‖ N(0, I)] plus the cost of a second VAE of z: both stages' objectives in one
+    sum.
 
-    Both are minimised together, and the codes learn from both: the ablation that asks whether the stages must be
-    trained apart. `second` is an ordinary autoencoder; to sample as two stages do, hand its weights to one:
+    Both are minimised together, and the codes learn from both: the ablation that asks whether the
+    stages must be trained apart. `second` is an ordinary autoencoder; to sample as two stages do,
+    hand its weights to one:
     `densities.SecondStage(hidden).load_state(model.latent_term.second.state_dict(), latent_dim)`.
 
     Source: Dai & Wipf (2019), Section 4.
@@ -148,14 +165,20 @@ class Joint(nn.Module):
         nets = networks_module.mlp(latent_dim, latent_dim, hidden, activation)
         self.second = Autoencoder(nets, likelihood=likelihoods.Gaussian("learned", init))
 
-    def forward(self, q: posteriors.Point, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(
+        self, q: posteriors.Point, z: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         """The term for posteriors `q` and codes `z` drawn from them, in nats, shape (batch,)."""
         return q.kl_at(z) + sum(self.second.loss_terms(z, generator))
 
     def spec(self) -> dict:
         """What rebuilds this term."""
         nets = self.second.networks_spec
-        told = {"hidden": nets["hidden"], "activation": nets["activation"], "init": self.second.likelihood.init}
+        told = {
+            "hidden": nets["hidden"],
+            "activation": nets["activation"],
+            "init": self.second.likelihood.init,
+        }
         return {"name": "Joint", "latent_dim": self.second.latent_dim, **told}
 
 
@@ -170,7 +193,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-def _rebuild(spec: dict, state: dict[str, Tensor], dtype: torch.dtype, training: bool) -> Autoencoder:
+def _rebuild(
+    spec: dict, state: dict[str, Tensor], dtype: torch.dtype, training: bool
+) -> Autoencoder:
     model = from_spec(spec).to(dtype)
     model.load_state_dict(state)
     return model.train(training)
@@ -183,7 +208,10 @@ def from_spec(spec: dict) -> Autoencoder:
         ValueError: a part that this version does not know, or networks made by hand.
     """
     if not spec["networks"]:
-        raise ValueError("the networks were made by hand: expected those of vaelab.networks, which can be rebuilt")
+        raise ValueError(
+            "the networks were made by hand: expected those of vaelab.networks, which can be "
+            "rebuilt"
+        )
     with networks_module.seeded(0):
         return _from_parts(spec)
 

@@ -40,10 +40,11 @@ def mlp(
     activation: str = "silu",
     output: str = "identity",
 ) -> Networks:
-    """Fully connected encoder and decoder, each with its input concatenated to its last hidden layer.
+    """Fully connected encoder and decoder, each with its input concatenated to its last hidden
+    layer.
 
-    The linear path from input to output lets the pair start as probabilistic PCA does. With `hidden=(1024, 1024, 1024)`
-    and `activation="relu"` it is the second stage's network.
+    The linear path from input to output lets the pair start as probabilistic PCA does. With
+    `hidden=(1024, 1024, 1024)` and `activation="relu"` it is the second stage's network.
 
     | encoder                                        | decoder                                    |
     | ---                                            | ---                                        |
@@ -54,7 +55,8 @@ def mlp(
 
     Glorot-uniform weights, biases zero.
 
-    Source: Dai & Wipf (2019), Appendix D; the concatenation stands in the authors' code, not in the text.
+    Source: Dai & Wipf (2019), Appendix D; the concatenation stands in the authors' code, not in the
+    text.
 
     Args:
         image_shape: shape of one example, or its length.
@@ -91,18 +93,20 @@ def mlp(
     return Networks(encoder, decoder, shape, latent_dim, hidden[-1] + d, dense, "exp", spec)
 
 
-def fused(networks: Networks, hidden: Sequence[int] = (1024, 1024, 1024), activation: str = "relu") -> Networks:
+def fused(
+    networks: Networks, hidden: Sequence[int] = (1024, 1024, 1024), activation: str = "relu"
+) -> Networks:
     """Both stages' networks in one pair: x → z → u and back, with no posterior and no penalty at z.
 
-    | encoder                                                  | decoder                                    |
-    | ---                                                      | ---                                        |
-    | the encoder of `networks`, then dense to z, κ            | u, κ                                       |
-    | dense + activation, once for each of `hidden`            | dense + activation, once for each          |
-    | concatenate z                                            | concatenate u                              |
-    | (head: dense to the parameters of q(u given x))          | dense to z, the decoder of `networks`      |
+    | encoder | decoder |
+    | --- | --- |
+    | the encoder of `networks`, then dense to z, κ | u, κ |
+    | dense + activation, once for each of `hidden` | dense + activation, once for each |
+    | concatenate z | concatenate u |
+    | (head: dense to the parameters of q(u given x)) | dense to z, the decoder of `networks` |
 
-    A VAE on this pair has the parameters of two stages and the objective of one: the ablation that asks whether the
-    second stage's gain is but its depth.
+    A VAE on this pair has the parameters of two stages and the objective of one: the ablation that
+    asks whether the second stage's gain is but its depth.
 
     Source: Dai & Wipf (2019), Section 4, on why the stages are trained apart.
 

@@ -1,4 +1,6 @@
-"""What every pair of networks is made of: the pair itself, seeds, first weights, and TensorFlow's SAME padding."""
+"""What every pair of networks is made of: the pair itself, seeds, first weights, and TensorFlow's
+SAME padding.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from vaelab._inputs import check_positive_int, check_seed
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Build networks inside: their weights follow from `seed`, and the caller's random state is left as it was.
+    """Build networks inside: their weights follow from `seed`, and the caller's random state is
+    left as it was.
 
     >>> with seeded(0):
     ...     layer = dense(3, 2)
@@ -63,7 +66,8 @@ def dense(n_in: int, n_out: int) -> nn.Module:
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after, as in TensorFlow's SAME: a convolution turns `size` pixels into ceil(size / stride).
+    """Zeros before and after, as in TensorFlow's SAME: a convolution turns `size` pixels into
+    ceil(size / stride).
 
     >>> same_padding(28, 4, 2), same_padding(28, 3, 2), same_padding(7, 3, 2)
     ((1, 1), (0, 1), (1, 1))
@@ -73,25 +77,31 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 def same_conv(n_in: int, n_out: int, kernel: int, stride: int, side: int) -> nn.Module:
-    """A convolution (batch, n_in, side, side) → (batch, n_out, s, s), s = ceil(side / stride), with SAME padding.
+    """A convolution (batch, n_in, side, side) → (batch, n_out, s, s), s = ceil(side / stride), with
+    SAME padding.
 
-    Where SAME puts an odd zero after the image, which `nn.Conv2d` cannot, the padding is a layer of its own.
-    Glorot-uniform weights, bias zero.
+    Where SAME puts an odd zero after the image, which `nn.Conv2d` cannot, the padding is a layer of
+    its own. Glorot-uniform weights, bias zero.
     """
     before, after = same_padding(side, kernel, stride)
     if before == after:
         return glorot(nn.Conv2d(n_in, n_out, kernel, stride, before))
-    return nn.Sequential(nn.ZeroPad2d((before, after) * 2), glorot(nn.Conv2d(n_in, n_out, kernel, stride)))
+    return nn.Sequential(
+        nn.ZeroPad2d((before, after) * 2), glorot(nn.Conv2d(n_in, n_out, kernel, stride))
+    )
 
 
 def same_deconv(n_in: int, n_out: int, kernel: int, stride: int, side: int) -> nn.Module:
-    """The transpose of `same_conv` for images of that side: (batch, n_in, s, s) → (batch, n_out, side, side).
+    """The transpose of `same_conv` for images of that side: (batch, n_in, s, s) → (batch, n_out,
+    side, side).
 
     Glorot-uniform weights, bias zero.
     """
     before, after = same_padding(side, kernel, stride)
     layer = glorot(nn.ConvTranspose2d(n_in, n_out, kernel, stride, before))
-    return layer if before == after else nn.Sequential(layer, nn.ZeroPad2d((0, before - after) * 2))  # which crops
+    return (
+        layer if before == after else nn.Sequential(layer, nn.ZeroPad2d((0, before - after) * 2))
+    )  # which crops
 
 
 def check_momentum(bn_momentum: float) -> dict[str, float]:

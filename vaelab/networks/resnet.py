@@ -7,7 +7,14 @@ import itertools
 from torch import Tensor, nn
 
 from vaelab._inputs import check_positive_int
-from vaelab.networks.parts import Networks, check_momentum, check_sizes, dense, same_conv, same_deconv
+from vaelab.networks.parts import (
+    Networks,
+    check_momentum,
+    check_sizes,
+    dense,
+    same_conv,
+    same_deconv,
+)
 
 WIDEST = 1024  # channels of the decoder at most
 DENSE = 512  # width of the encoder's fully connected scale block
@@ -31,7 +38,9 @@ def _scale_block(width: int, side: int, blocks: int, bn: dict[str, float]) -> nn
         return same_conv(width, width, 3, 1, side)
 
     def body() -> nn.Sequential:
-        return nn.Sequential(*(m for _ in range(2) for m in (nn.BatchNorm2d(width, **bn), nn.ReLU(), conv())))
+        return nn.Sequential(
+            *(m for _ in range(2) for m in (nn.BatchNorm2d(width, **bn), nn.ReLU(), conv()))
+        )
 
     return nn.Sequential(*(Residual(body(), conv()) for _ in range(blocks)))
 
@@ -39,10 +48,15 @@ def _scale_block(width: int, side: int, blocks: int, bn: dict[str, float]) -> nn
 def _dense_block(n_in: int, blocks: int) -> nn.Sequential:
     """The same with dense layers of 512 for convolutions, and no batch normalisation."""
     widths = [n_in] + [DENSE] * blocks
-    return nn.Sequential(*(
-        Residual(nn.Sequential(nn.ReLU(), dense(n, DENSE), nn.ReLU(), dense(DENSE, DENSE)), dense(n, DENSE))
-        for n in widths[:-1]
-    ))  # fmt: skip
+    return nn.Sequential(
+        *(
+            Residual(
+                nn.Sequential(nn.ReLU(), dense(n, DENSE), nn.ReLU(), dense(DENSE, DENSE)),
+                dense(n, DENSE),
+            )
+            for n in widths[:-1]
+        )
+    )
 
 
 def resnet(
@@ -57,28 +71,30 @@ def resnet(
 ) -> Networks:
     """The residual pair of the paper's Fig. 12, for square images of any side s, c channels.
 
-    | encoder                                                   | decoder                                            |
-    | ---                                                       | ---                                                |
-    | conv 3×3, c → base                                        | dense κ → 2·2·w, shaped w × 2 × 2                  |
+    | encoder | decoder |
+    | --- | --- |
+    | conv 3×3, c → base | dense κ → 2·2·w, shaped w × 2 × 2 |
     | n_scales times: scale block; then, but for the last time, | until s: deconv 3×3, stride 2, w → w/2; scale block |
-    | conv 3×3, stride 2, channels doubled                      | conv 3×3, base → c                                 |
-    | flatten (or, with `pool`, average over the image)         | sigmoid                                            |
-    | dense scale block of width 512                            |                                                    |
-    | (head: dense → 2κ, log σ² read off it)                    |                                                    |
+    | conv 3×3, stride 2, channels doubled | conv 3×3, base → c |
+    | flatten (or, with `pool`, average over the image) | sigmoid |
+    | dense scale block of width 512 | |
+    | (head: dense → 2κ, log σ² read off it) | |
 
-    A scale block is `blocks` residual blocks: twice [BN, ReLU, conv 3×3], plus a conv 3×3 of the input. The dense one
-    has [ReLU, dense 512] twice, plus a dense layer of its input. The decoder's sides are s halved, rounded up, down to
-    2: 64, 32, 16, 8, 4, 2 or 28, 14, 7, 4, 2, and its width w doubles at each from `base`, to 1024 at most: its first
-    layer has 4096 units at s = 64 and 2048 at 28 and 32, as in the text. Glorot-uniform weights, biases zero.
+    A scale block is `blocks` residual blocks: twice [BN, ReLU, conv 3×3], plus a conv 3×3 of the
+    input. The dense one has [ReLU, dense 512] twice, plus a dense layer of its input. The decoder's
+    sides are s halved, rounded up, down to 2: 64, 32, 16, 8, 4, 2 or 28, 14, 7, 4, 2, and its width
+    w doubles at each from `base`, to 1024 at most: its first layer has 4096 units at s = 64 and
+    2048 at 28 and 32, as in the text. Glorot-uniform weights, biases zero.
 
-    Source: Dai & Wipf (2019), Appendix D and Fig. 12. The authors' code differs: `base=16`, `blocks=1`, `pool=True`,
-    n_scales = 4 for all data, and images of 28×28 impossible.
+    Source: Dai & Wipf (2019), Appendix D and Fig. 12. The authors' code differs: `base=16`,
+    `blocks=1`, `pool=True`, n_scales = 4 for all data, and images of 28×28 impossible.
 
     Args:
         channels: of the images, c.
         side: height and width, s ≥ 2.
         latent_dim: κ ≥ 1.
-        n_scales: scale blocks of the encoder; 4 for s ≥ 64 and 3 below unless given, as in the text.
+        n_scales: scale blocks of the encoder; 4 for s ≥ 64 and 3 below unless given, as in the
+            text.
         base: channels at full size.
         blocks: residual blocks in a scale block.
         pool: whether the encoder averages over the image instead of flattening it.
@@ -92,26 +108,45 @@ def resnet(
     """
     channels, side, latent_dim = check_sizes(channels=channels, side=side, latent_dim=latent_dim)
     base, blocks = check_sizes(base=base, blocks=blocks)
-    n_scales = check_positive_int("n_scales", n_scales) if n_scales is not None else (4 if side >= 64 else 3)
+    n_scales = (
+        check_positive_int("n_scales", n_scales)
+        if n_scales is not None
+        else (4 if side >= 64 else 3)
+    )
     sides = [side]
     while sides[-1] > 2:
         sides.append(-(-sides[-1] // 2))
     if side < 2 or n_scales > len(sides):
-        raise ValueError(f"side: a resnet of {n_scales} scales wants images of at least {2 ** (n_scales - 1) + 1} "
-                         f"pixels a side, got {side}; pass fewer n_scales or larger images")
+        raise ValueError(
+            f"side: a resnet of {n_scales} scales wants images of at least "
+            f"{2 ** (n_scales - 1) + 1} "
+            f"pixels a side, got {side}; pass fewer n_scales or larger images"
+        )
     bn = check_momentum(bn_momentum)
     spec = {
-        "name": "resnet", "channels": channels, "side": side, "latent_dim": latent_dim, "n_scales": n_scales,
-        "base": base, "blocks": blocks, "pool": pool, "bn_momentum": bn_momentum,
-    }  # fmt: skip
+        "name": "resnet",
+        "channels": channels,
+        "side": side,
+        "latent_dim": latent_dim,
+        "n_scales": n_scales,
+        "base": base,
+        "blocks": blocks,
+        "pool": pool,
+        "bn_momentum": bn_momentum,
+    }
     encoder = _encoder(channels, sides[:n_scales], base, blocks, pool, bn)
     decoder = _decoder(channels, sides, latent_dim, base, blocks, bn)
     return Networks(encoder, decoder, (channels, side, side), latent_dim, DENSE, dense, "exp", spec)
 
 
-def _encoder(channels: int, sides: list[int], base: int, blocks: int, pool: bool, bn: dict[str, float]) -> nn.Module:
+def _encoder(
+    channels: int, sides: list[int], base: int, blocks: int, pool: bool, bn: dict[str, float]
+) -> nn.Module:
     widths = [base * 2**i for i in range(len(sides))]
-    layers: list[nn.Module] = [same_conv(channels, base, 3, 1, sides[0]), _scale_block(base, sides[0], blocks, bn)]
+    layers: list[nn.Module] = [
+        same_conv(channels, base, 3, 1, sides[0]),
+        _scale_block(base, sides[0], blocks, bn),
+    ]
     for (narrow, side), (wide, half) in itertools.pairwise(zip(widths, sides, strict=True)):
         layers += [same_conv(narrow, wide, 3, 2, side), _scale_block(wide, half, blocks, bn)]
     if pool:
@@ -122,9 +157,12 @@ def _encoder(channels: int, sides: list[int], base: int, blocks: int, pool: bool
 
 def _decoder(
     channels: int, sides: list[int], latent_dim: int, base: int, blocks: int, bn: dict[str, float]
-) -> nn.Module:  # fmt: skip
+) -> nn.Module:
     widths = [min(base * 2**i, max(WIDEST, base)) for i in range(len(sides))]
-    layers: list[nn.Module] = [dense(latent_dim, 4 * widths[-1]), nn.Unflatten(1, (widths[-1], 2, 2))]
+    layers: list[nn.Module] = [
+        dense(latent_dim, 4 * widths[-1]),
+        nn.Unflatten(1, (widths[-1], 2, 2)),
+    ]
     for i in reversed(range(len(sides) - 1)):
         layers.append(same_deconv(widths[i + 1], widths[i], 3, 2, sides[i]))
         layers.append(_scale_block(widths[i], sides[i], blocks, bn))

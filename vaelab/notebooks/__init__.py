@@ -1,13 +1,14 @@
 """The course's notebooks: built from one source each, executed, and held to the template.
 
-The source of truth is `notebooks/src/NN_slug.py` in jupytext's percent format. `build` makes two copies of it, both
-executed with their outputs stored:
+The source of truth is `notebooks/src/NN_slug.py` in jupytext's percent format. `build` makes two
+copies of it, both executed with their outputs stored:
 
     notebooks/NN_slug.ipynb             what a student opens: without the cells tagged "solution"
     notebooks/solutions/NN_slug.ipynb   without the cells tagged "stub"
 
-A cell that draws carries its alternative text in its header, `# %% alt="Samples of both stages"`; the builder puts it
-beside the stored image. Cells tagged "widget" are run and stored without output. `rules` is the template as a linter.
+A cell that draws carries its alternative text in its header, `# %% alt="Samples of both stages"`;
+the builder puts it beside the stored image. Cells tagged "widget" are run and stored without
+output. `rules` is the template as a linter.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ T = TypeVar("T")
 
 
 def profile() -> str:
-    """ "quick" (two CPU cores, no network) or "full" (a GPU, the real data), from the variable VAELAB_PROFILE.
+    """ "quick" (two CPU cores, no network) or "full" (a GPU, the real data), from the variable
+    VAELAB_PROFILE.
 
     Raises:
         ValueError: the variable holds another word.
@@ -46,7 +48,9 @@ def choose(quick: T, full: T) -> T:
 
 
 def present() -> set[str]:
-    """Numbers of the notebooks that stand in or above the working directory, built or as sources."""
+    """Numbers of the notebooks that stand in or above the working directory, built or as
+    sources.
+    """
     roots = (Path.cwd(), Path.cwd().parent)
     patterns = ("src/[0-9][0-9]_*.py", "[0-9][0-9]_*.ipynb")
     return {path.name[:2] for root in roots for pattern in patterns for path in root.glob(pattern)}

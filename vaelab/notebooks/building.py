@@ -46,7 +46,8 @@ def build(
         echo: told of each copy.
 
     Returns:
-        What is wrong, one line each; an empty list if nothing is. A notebook that fails to run is left as it was.
+        What is wrong, one line each; an empty list if nothing is. A notebook that fails to run is
+        left as it was.
 
     Raises:
         NotebookError: no source there, or a package that building needs is not installed.
@@ -54,7 +55,9 @@ def build(
     """
     sources = _sources(Path(folder), names)
     if check:
-        return [line for source in sources for line in drift(source)] + ([] if names else _strays(Path(folder)))
+        return [line for source in sources for line in drift(source)] + (
+            [] if names else _strays(Path(folder))
+        )
     problems = []
     for source in sources:
         for target, fresh in copies(source):
@@ -70,7 +73,9 @@ def build(
 
 
 def drift(source: Path) -> list[str]:
-    """How the two copies of a source differ from what it says, one line each, without executing anything."""
+    """How the two copies of a source differ from what it says, one line each, without executing
+    anything.
+    """
     return [line for target, fresh in copies(source) for line in compare(fresh, target)]
 
 
@@ -92,7 +97,9 @@ def read(source: Path) -> list[Any]:
     """
     cells = _module("jupytext").reads(source.read_text("utf-8"), fmt="py:percent").cells
     if not cells:
-        raise NotebookError(f"{source}: no cell found; expected percent format, cells that begin with # %%")
+        raise NotebookError(
+            f"{source}: no cell found; expected percent format, cells that begin with # %%"
+        )
     return cells
 
 
@@ -102,7 +109,9 @@ def tags(cell: Any) -> list[str]:
 
 
 def compare(fresh: Any, target: Path) -> list[str]:
-    """What differs between a notebook from its source and the stored one at `target`, one line each."""
+    """What differs between a notebook from its source and the stored one at `target`, one line
+    each.
+    """
     if not target.exists():
         return [f"{target}: missing; build it"]
     try:
@@ -134,12 +143,20 @@ def _cell_changes(fresh: Sequence[Any], stored: Sequence[Any]) -> Iterator[str]:
     def key(cell: Any) -> str:
         return repr((cell.get("id"), cell.cell_type, cell.source, sorted(cell.metadata.items())))
 
-    matcher = difflib.SequenceMatcher(None, [key(c) for c in fresh], [key(c) for c in stored], autojunk=False)
+    matcher = difflib.SequenceMatcher(
+        None, [key(c) for c in fresh], [key(c) for c in stored], autojunk=False
+    )
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind == "equal":
             continue
-        yield from (f"cell {i + 1} ({_first_line(fresh[i])}) stands in the source only" for i in range(a + d - c, b))
-        yield from (f"cell {j + 1} ({_first_line(stored[j])}) stands in the copy only" for j in range(c + b - a, d))
+        yield from (
+            f"cell {i + 1} ({_first_line(fresh[i])}) stands in the source only"
+            for i in range(a + d - c, b)
+        )
+        yield from (
+            f"cell {j + 1} ({_first_line(stored[j])}) stands in the copy only"
+            for j in range(c + b - a, d)
+        )
         for i, j in zip(range(a, b), range(c, d), strict=False):
             what = _difference(fresh[i], stored[j])
             yield f"cell {j + 1} ({_first_line(fresh[i])}) differs from the source in its {what}"
@@ -176,7 +193,9 @@ def _make(fresh: Any, target: Path, timeout: int) -> float:
     _clean(fresh)
     nbformat = _module("nbformat")
     nbformat.validate(fresh)
-    with tempfile.NamedTemporaryFile("w", dir=target.parent, suffix=".part", delete=False, encoding="utf-8") as part:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=target.parent, suffix=".part", delete=False, encoding="utf-8"
+    ) as part:
         try:
             nbformat.write(fresh, part)
             part.close()
@@ -203,7 +222,9 @@ def _execute(notebook: Any, target: Path, timeout: int) -> None:
         client.execute(env={**os.environ, "VAELAB_PROFILE": "quick"})
     except nbclient.exceptions.CellExecutionError as error:
         number = next(i for i, cell in enumerate(notebook.cells, 1) if _failed(cell))
-        raise NotebookError(f"{target}: cell {number} raised {error.ename}: {error.evalue}") from error
+        raise NotebookError(
+            f"{target}: cell {number} raised {error.ename}: {error.evalue}"
+        ) from error
     except nbclient.exceptions.CellTimeoutError as error:
         raise NotebookError(f"{target}: a cell took longer than {timeout} s") from error
     except nbclient.exceptions.DeadKernelError as error:
@@ -216,11 +237,17 @@ def _failed(cell: Any) -> bool:
 
 
 def _clean(notebook: Any) -> None:
-    """Take out what varies between machines or says nothing to a reader, and add the alternative texts."""
+    """Take out what varies between machines or says nothing to a reader, and add the alternative
+    texts.
+    """
     notebook.metadata = _module("nbformat").from_dict(METADATA)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code, 1):
-        kept = [] if "widget" in tags(cell) else [out for out in cell.outputs if out.get("name") != "stderr"]
+        kept = (
+            []
+            if "widget" in tags(cell)
+            else [out for out in cell.outputs if out.get("name") != "stderr"]
+        )
         cell.execution_count, cell.outputs = count, kept
         for output in kept:
             _clean_output(output, count, cell.metadata.get("alt"))
@@ -240,9 +267,13 @@ def _clean_output(output: Any, count: int, alt: str | None) -> None:
 
 
 def _smaller(png: str) -> str:
-    """The same figure, base64 in and out, with 256 colours: a third of the bytes, and no difference to the eye."""
+    """The same figure, base64 in and out, with 256 colours: a third of the bytes, and no difference
+    to the eye.
+    """
     picture = Image.open(io.BytesIO(base64.b64decode(png)))
-    on_white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA")).convert("RGB")
+    on_white = Image.alpha_composite(
+        Image.new("RGBA", picture.size, "white"), picture.convert("RGBA")
+    ).convert("RGB")
     buffer = io.BytesIO()
     on_white.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
@@ -251,13 +282,19 @@ def _smaller(png: str) -> str:
 def _sources(folder: Path, names: Sequence[str] | None) -> list[Path]:
     found = {path.stem: path for path in sorted((folder / "src").glob("[0-9][0-9]_*.py"))}
     if not found:
-        raise NotebookError(f"no notebook source in {folder / 'src'}; expected files like 01_slug.py")
+        raise NotebookError(
+            f"no notebook source in {folder / 'src'}; expected files like 01_slug.py"
+        )
     return [found[_name(name, found)] for name in names] if names else list(found.values())
 
 
 def _name(name: str, found: Iterable[str]) -> str:
     stem = Path(name).stem
-    matches = [known for known in found if known == stem or (stem.isdigit() and known.startswith(f"{stem}_"))]
+    matches = [
+        known
+        for known in found
+        if known == stem or (stem.isdigit() and known.startswith(f"{stem}_"))
+    ]
     if not matches:
         near = difflib.get_close_matches(stem, found, 1, 0.3)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -268,11 +305,15 @@ def _name(name: str, found: Iterable[str]) -> str:
 def _strays(folder: Path) -> list[str]:
     known = {path.stem for path in (folder / "src").glob("*.py")}
     built = sorted([*folder.glob("*.ipynb"), *folder.glob("solutions/*.ipynb")])
-    return [f"{path}: has no source in {folder / 'src'}" for path in built if path.stem not in known]
+    return [
+        f"{path}: has no source in {folder / 'src'}" for path in built if path.stem not in known
+    ]
 
 
 def _module(name: str) -> Any:
     try:
         return __import__(name)
     except ModuleNotFoundError as error:
-        raise NotebookError(f"{name} is not installed; notebooks need the extra: pip install vaelab[course]") from error
+        raise NotebookError(
+            f"{name} is not installed; notebooks need the extra: pip install vaelab[course]"
+        ) from error

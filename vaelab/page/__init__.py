@@ -1,7 +1,8 @@
-"""A page for whoever has nothing installed: a trained decoder in one HTML file, which runs in the browser.
+"""A page for whoever has nothing installed: a trained decoder in one HTML file, which runs in the
+browser.
 
-The file holds weights, codes and program. It asks for nothing from anywhere, and forbids itself to; it opens from the
-disk as from any web server, on a phone as on a desk.
+The file holds weights, codes and program. It asks for nothing from anywhere, and forbids itself to;
+it opens from the disk as from any web server, on a phone as on a desk.
 """
 
 from __future__ import annotations
@@ -45,13 +46,15 @@ class Page:
         return len(self.html.encode())
 
 
-def build(saved: Saved, images: Images | None = None, title: str | None = None, seed: int = 0) -> Page:
+def build(
+    saved: Saved, images: Images | None = None, title: str | None = None, seed: int = 0
+) -> Page:
     """Make the page of a trained model.
 
     Args:
         saved: the model, from `vaelab.load`.
-        images: what it was trained on: the sliders' order, λ, the codes and the images to start from are read off
-            them. None leaves these out.
+        images: what it was trained on: the sliders' order, λ, the codes and the images to start
+            from are read off them. None leaves these out.
         title: at the top of the page.
         seed: of every draw, those in the page included.
 
@@ -65,14 +68,20 @@ def build(saved: Saved, images: Images | None = None, title: str | None = None, 
     check_seed(seed)
     contents = Contents(saved, images, seed)
     data = contents.read() | {"seed": seed}
-    data = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    data = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
+        "<", "\\u003c"
+    )
     css, js = _read("page.css"), "\n".join(map(_read, SCRIPTS))
     policy = (
         f"default-src 'none'; img-src data:; script-src {_hash(js)}; style-src {_hash(css)}; "
         "base-uri 'none'; form-action 'none'"
     )
     parts = {
-        "title": html.escape(title or _title(saved, images)), "policy": policy, "css": css, "js": js, "data": data,
+        "title": html.escape(title or _title(saved, images)),
+        "policy": policy,
+        "css": css,
+        "js": js,
+        "data": data,
         "weights": contents.blob.base64(),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read("page.html"))

@@ -1,7 +1,8 @@
 """A decoder as a list of plain steps, which the page's few lines of JavaScript can run.
 
-A decoder is traced with torch.fx, so that any module made of known layers is understood, however it is nested; batch
-normalisation is folded into the layer before it. One code is decoded at a time, so a flatten or a view is no step.
+A decoder is traced with torch.fx, so that any module made of known layers is understood, however it
+is nested; batch normalisation is folded into the layer before it. One code is decoded at a time, so
+a flatten or a view is no step.
 """
 
 from __future__ import annotations
@@ -18,14 +19,34 @@ from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F
 
 Step = dict[str, Any]
-SAME_WHEN_FLAT = {"flatten", "unflatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "dropout"}
+SAME_WHEN_FLAT = {
+    "flatten",
+    "unflatten",
+    "view",
+    "reshape",
+    "contiguous",
+    "squeeze",
+    "unsqueeze",
+    "dropout",
+}
 IDENTITIES = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout)
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    "relu": F.relu, "silu": F.silu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "leaky_relu": F.leaky_relu,
+    "relu": F.relu,
+    "silu": F.silu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "leaky_relu": F.leaky_relu,
 }
-ACTIVATIONS = {nn.ReLU: "relu", nn.SiLU: "silu", nn.Tanh: "tanh", nn.Sigmoid: "sigmoid", nn.LeakyReLU: "leaky_relu"}
+ACTIVATIONS = {
+    nn.ReLU: "relu",
+    nn.SiLU: "silu",
+    nn.Tanh: "tanh",
+    nn.Sigmoid: "sigmoid",
+    nn.LeakyReLU: "leaky_relu",
+}
 KNOWN = (
-    "dense, conv, transposed conv, batch norm, relu, leaky relu, silu, tanh, sigmoid, zero padding, nearest "
+    "dense, conv, transposed conv, batch norm, relu, leaky relu, silu, tanh, sigmoid, zero "
+    "padding, nearest "
     "upsampling, cat, +"
 )
 
@@ -39,8 +60,8 @@ class Plan:
     """What the page runs: value 0 is the code, and step i makes value i + 1.
 
     Args:
-        steps: each with "op", "in" (numbers of values), "shape" (of its own value) and what the operation needs;
-            "weight" and "bias" are numbers of tensors.
+        steps: each with "op", "in" (numbers of values), "shape" (of its own value) and what the
+            operation needs; "weight" and "bias" are numbers of tensors.
         tensors: the weights, float32.
         out: the number of the value that is the result.
         shape: of the result.
@@ -52,16 +73,22 @@ class Plan:
     shape: tuple[int, ...]
 
     def rounded(self) -> Plan:
-        """The same with every matrix and kernel rounded to int16 (see `to_int16`); biases stay float32."""
-        short = [(q.float() * scales.view(-1, *[1] * (q.ndim - 1))) if q is not None else t
-                 for t, (q, scales) in zip(self.tensors, map(to_int16, self.tensors), strict=True)]
+        """The same with every matrix and kernel rounded to int16 (see `to_int16`); biases stay
+        float32.
+        """
+        short = [
+            (q.float() * scales.view(-1, *[1] * (q.ndim - 1))) if q is not None else t
+            for t, (q, scales) in zip(self.tensors, map(to_int16, self.tensors), strict=True)
+        ]
         return replace(self, tensors=short)
 
 
 def to_int16(weight: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """A matrix or kernel as whole numbers up to ±32767, and a factor for each row; None twice for a vector.
+    """A matrix or kernel as whole numbers up to ±32767, and a factor for each row; None twice for a
+    vector.
 
-    As small as float16, with an eighth of its error or less: a row's numbers share one exponent, and keep 15 bits.
+    As small as float16, with an eighth of its error or less: a row's numbers share one exponent,
+    and keep 15 bits.
 
     >>> q, scales = to_int16(torch.tensor([[0.5, -1.0], [0.0, 0.0]]))
     >>> q.tolist(), (q * scales[:, None])[0, 1].item()
@@ -76,7 +103,15 @@ def to_int16(weight: Tensor) -> tuple[Tensor | None, Tensor | None]:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = (*IDENTITIES, *ACTIVATIONS, nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Upsample, nn.ZeroPad2d)
+        known = (
+            *IDENTITIES,
+            *ACTIVATIONS,
+            nn.Linear,
+            nn.Conv2d,
+            nn.ConvTranspose2d,
+            nn.Upsample,
+            nn.ZeroPad2d,
+        )
         return isinstance(m, known) or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -89,7 +124,8 @@ def plan(module: nn.Module, n_in: int) -> Plan:
         n_in: length of a code.
 
     Raises:
-        UnknownLayerError: a layer the page cannot run, named; or a forward that torch.fx cannot follow.
+        UnknownLayerError: a layer the page cannot run, named; or a forward that torch.fx cannot
+            follow.
 
     >>> decoder = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Unflatten(1, (1, 1, 3))).eval()
     >>> [step["op"] for step in plan(decoder, 2).steps]
@@ -98,7 +134,9 @@ def plan(module: nn.Module, n_in: int) -> Plan:
     try:
         graph = fx.GraphModule(module, _Tracer().trace(module))
     except (fx.proxy.TraceError, TypeError) as error:
-        raise UnknownLayerError(f"{type(module).__name__}: its forward cannot be followed ({error})") from error
+        raise UnknownLayerError(
+            f"{type(module).__name__}: its forward cannot be followed ({error})"
+        ) from error
     ShapeProp(graph).propagate(next(module.parameters()).new_zeros(1, n_in))
     return _Reader(graph).read()
 
@@ -114,7 +152,9 @@ class _Reader:
         for node in self.graph.graph.nodes:
             if node.op == "placeholder":
                 self.values[node] = 0
-            elif node.op != "output" and "tensor_meta" in node.meta:  # others compute shapes, which are known here
+            elif (
+                node.op != "output" and "tensor_meta" in node.meta
+            ):  # others compute shapes, which are known here
                 self.values[node] = self._value(node)
         (last,) = next(n for n in self.graph.graph.nodes if n.op == "output").args
         return Plan(self.steps, self.tensors, self.values[last], _shape(last))
@@ -124,7 +164,11 @@ class _Reader:
         if node.op == "call_module":
             layer = self.graph.get_submodule(str(node.target))
             return self._layer(layer, f"{node.target} ({type(layer).__name__})")
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+        name = (
+            node.target
+            if isinstance(node.target, str)
+            else getattr(node.target, "__name__", str(node.target))
+        )
         return self._function(name.removesuffix("_"), f"{node.name} ({name})")
 
     def _layer(self, layer: nn.Module, called: str) -> int:
@@ -143,7 +187,9 @@ class _Reader:
             return self._add("window", top=-top, left=-left)
         for kind, op in ACTIVATIONS.items():
             if isinstance(layer, kind):
-                return self._add(op, **({"slope": layer.negative_slope} if op == "leaky_relu" else {}))
+                return self._add(
+                    op, **({"slope": layer.negative_slope} if op == "leaky_relu" else {})
+                )
         raise self._unknown(called)
 
     def _function(self, name: str, called: str) -> int:
@@ -154,15 +200,25 @@ class _Reader:
             along = args[1] if len(args) > 1 else kwargs.get("dim", 0)
             if along % (1 + len(_shape(self.node))) == 1:
                 return self._add("cat", [self.values[n] for n in args[0]])
-        if name in ("add", "iadd") and not kwargs and len({_shape(a) if a in self.values else None for a in args}) == 1:
+        if (
+            name in ("add", "iadd")
+            and not kwargs
+            and len({_shape(a) if a in self.values else None for a in args}) == 1
+        ):
             return self._add("add", [self.values[a] for a in args])
         if name == "leaky_relu":
-            return self._add(name, slope=args[1] if len(args) > 1 else kwargs.get("negative_slope", 0.01))
+            return self._add(
+                name, slope=args[1] if len(args) > 1 else kwargs.get("negative_slope", 0.01)
+            )
         if name in FUNCTIONS:
             return self._add(name)
         if name == "interpolate" and kwargs.get("mode", "nearest") == "nearest":
             return self._add("upsample")
-        if name == "pad" and kwargs.get("mode", "constant") == "constant" and not kwargs.get("value"):
+        if (
+            name == "pad"
+            and kwargs.get("mode", "constant") == "constant"
+            and not kwargs.get("value")
+        ):
             left, _, top, _ = args[1] if len(args) > 1 else kwargs["pad"]
             return self._add("window", top=-top, left=-left)
         if self.node.target is operator.getitem and _is_crop(args[1]):
@@ -171,7 +227,9 @@ class _Reader:
         raise self._unknown(called)
 
     def _unknown(self, called: str) -> UnknownLayerError:
-        return UnknownLayerError(f"the page cannot run the decoder's layer {called}; expected layers of: {KNOWN}")
+        return UnknownLayerError(
+            f"the page cannot run the decoder's layer {called}; expected layers of: {KNOWN}"
+        )
 
     def _input(self) -> int:
         return self.values[self.node.args[0]]
@@ -184,7 +242,9 @@ class _Reader:
             before, after = more["before"][-2:], shape[-2:]
             more["by"] = after[0] // before[0]
             if [more["by"] * size for size in before] != after:
-                raise self._unknown(f"{self.node.name} (upsampling of {before} to {after}, no whole factor)")
+                raise self._unknown(
+                    f"{self.node.name} (upsampling of {before} to {after}, no whole factor)"
+                )
         self.steps.append({"op": op, "in": inputs, "shape": shape, **more})
         return len(self.steps)
 
@@ -207,11 +267,15 @@ class _Reader:
         return self._add("deconv" if transposed else "conv", **told)
 
     def _batch_norm(self, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> int:
-        """y = scale · x + shift by channel: into the weights of the layer before, if nothing else reads that layer."""
+        """y = scale · x + shift by channel: into the weights of the layer before, if nothing else
+        reads that layer.
+        """
         scale = (layer.running_var.double() + layer.eps).rsqrt()
         if layer.weight is not None:
             scale = scale * layer.weight.double()
-        shift = -layer.running_mean.double() * scale + (0 if layer.bias is None else layer.bias.double())
+        shift = -layer.running_mean.double() * scale + (
+            0 if layer.bias is None else layer.bias.double()
+        )
         number = self._input()
         step = self.steps[number - 1] if number else {}
         shared = any(len(n.users) > 1 for n, value in self.values.items() if value == number)
@@ -232,17 +296,24 @@ def _shape(node: fx.Node) -> tuple[int, ...]:
 
 
 def _is_crop(index: Any) -> bool:
-    """Whether an index cuts a rectangle out of images: slices of step 1, and the whole of the first two axes."""
-    if not isinstance(index, tuple) or not all(s is Ellipsis or isinstance(s, slice) for s in index):
+    """Whether an index cuts a rectangle out of images: slices of step 1, and the whole of the first
+    two axes.
+    """
+    if not isinstance(index, tuple) or not all(
+        s is Ellipsis or isinstance(s, slice) for s in index
+    ):
         return False
     whole = index[:-2] in ((Ellipsis,), (slice(None), slice(None)))
-    return whole and all(isinstance(s.start, int | None) and (s.start or 0) >= 0 and s.step in (1, None)
-                         for s in index[-2:])
+    return whole and all(
+        isinstance(s.start, int | None) and (s.start or 0) >= 0 and s.step in (1, None)
+        for s in index[-2:]
+    )
 
 
 @torch.no_grad()
 def run(plan: Plan, z: Tensor) -> Tensor:
-    """What the page computes, here: codes (n, n_in) to values (n, *shape). The twin of decoder.js, for whole batches.
+    """What the page computes, here: codes (n, n_in) to values (n, *shape). The twin of decoder.js,
+    for whole batches.
 
     >>> decoder = nn.Sequential(nn.Linear(2, 3), nn.SiLU())
     >>> z = torch.ones(1, 2)
@@ -301,6 +372,8 @@ def n_products(plan: Plan) -> int:
     """How many multiplications one code costs: every weight once a pixel it meets."""
     total = 0
     for step in plan.steps:
-        pixels = {"conv": step["shape"][1:], "deconv": step.get("before", [])[1:]}.get(step["op"], [])
+        pixels = {"conv": step["shape"][1:], "deconv": step.get("before", [])[1:]}.get(
+            step["op"], []
+        )
         total += plan.tensors[step["weight"]].numel() * math.prod(pixels) if "weight" in step else 0
     return total

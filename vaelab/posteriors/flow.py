@@ -1,4 +1,6 @@
-"""A normalizing flow on top of a diagonal Gaussian: what the encoder says about z need not be Gaussian."""
+"""A normalizing flow on top of a diagonal Gaussian: what the encoder says about z need not be
+Gaussian.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,11 @@ from vaelab.posteriors.normal import LOG_2_PI, DiagonalNormal, Point
 
 @dataclass(frozen=True)
 class FlowNormal(DiagonalNormal):
-    """The distribution of z = T(w; c), w ~ N(base_mean, diag σ²), T an invertible map that depends on the image by c.
+    """The distribution of z = T(w; c), w ~ N(base_mean, diag σ²), T an invertible map that depends
+    on the image by c.
 
-    log q(z given x) = log N(w; base_mean, diag σ²) − log|det ∂T/∂w| at w = T⁻¹(z; c). Source: Rezende & Mohamed (2015),
-    Eq. 13.
+    log q(z given x) = log N(w; base_mean, diag σ²) − log|det ∂T/∂w| at w = T⁻¹(z; c). Source:
+    Rezende & Mohamed (2015), Eq. 13.
 
     Args:
         mean: T(base_mean), the code of the base's mean, shape (batch, latent_dim).
@@ -44,11 +47,17 @@ class FlowNormal(DiagonalNormal):
         return self._map()(w.to(next(self.flow.parameters()))).to(w)
 
     def kl_to_standard_normal(self) -> Tensor:
-        """KL[q(z given x) ‖ N(0, I)]: a flow has no closed form, so it raises; `kl_at` estimates it."""
-        raise TypeError("a flow has no KL in closed form: expected kl_at(z) with codes drawn from it")
+        """KL[q(z given x) ‖ N(0, I)]: a flow has no closed form, so it raises; `kl_at` estimates
+        it.
+        """
+        raise TypeError(
+            "a flow has no KL in closed form: expected kl_at(z) with codes drawn from it"
+        )
 
     def kl_at(self, z: Tensor) -> Tensor:
-        """log q(z given x) − log N(z; 0, I), an unbiased estimate of the KL for z ~ q, in nats, shape (batch,)."""
+        """log q(z given x) − log N(z; 0, I), an unbiased estimate of the KL for z ~ q, in nats,
+        shape (batch,).
+        """
         return self.log_prob(z) + 0.5 * (z.square().sum(-1) + z.shape[-1] * LOG_2_PI)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -63,11 +72,16 @@ class FlowNormal(DiagonalNormal):
         with torch.enable_grad():
             w = self.base_mean.detach().to(next(self.flow.parameters())).requires_grad_()
             z = self._map()(w)
-            rows = [torch.autograd.grad(z[:, i].sum(), w, retain_graph=True)[0] for i in range(z.shape[1])]
+            rows = [
+                torch.autograd.grad(z[:, i].sum(), w, retain_graph=True)[0]
+                for i in range(z.shape[1])
+            ]
         return torch.stack(rows, 1).to(self.sigma) * self.sigma.detach().unsqueeze(1)
 
     def covariance(self) -> Tensor:
-        """Σ_z of every row where T is replaced by its tangent at the base's mean, shape (batch, κ, κ)."""
+        """Σ_z of every row where T is replaced by its tangent at the base's mean, shape (batch, κ,
+        κ).
+        """
         scale = self._scale()
         return scale @ scale.mT
 
@@ -79,7 +93,8 @@ class FlowNormal(DiagonalNormal):
 class FlowGaussian(DiagonalGaussian):
     """The encoder's features become N(μ, diag σ²) and what a flow of affine couplings makes of it.
 
-    The couplings are zuko's masked autoregressive transforms with two passes; both their directions are cheap.
+    The couplings are zuko's masked autoregressive transforms with two passes; both their directions
+    are cheap.
 
     Args:
         networks: as for `DiagonalGaussian`.
@@ -92,26 +107,39 @@ class FlowGaussian(DiagonalGaussian):
     """
 
     def __init__(
-        self, networks: Any, transforms: int = 4, hidden: Sequence[int] = (128, 128), n_context: int = 64
-    ) -> None:  # fmt: skip
+        self,
+        networks: Any,
+        transforms: int = 4,
+        hidden: Sequence[int] = (128, 128),
+        n_context: int = 64,
+    ) -> None:
         super().__init__(networks)
         try:
             from zuko.flows import MAF
         except ModuleNotFoundError as error:
-            problem = "a flow posterior needs the package zuko: pip install 'vaelab[flows]', or pip install zuko"
+            problem = (
+                "a flow posterior needs the package zuko: pip install 'vaelab[flows]', or "
+                "pip install zuko"
+            )
             raise ModuleNotFoundError(problem) from error
         self.transforms = check_positive_int("transforms", transforms)
         self.n_context = check_positive_int("n_context", n_context)
         self.hidden = tuple(check_positive_int("hidden", width) for width in hidden)
         self.context = networks.dense(networks.n_features, self.n_context)
         self.flow = MAF(
-            networks.latent_dim, self.n_context, self.transforms, passes=2, hidden_features=self.hidden
-        ).transform  # fmt: skip
+            networks.latent_dim,
+            self.n_context,
+            self.transforms,
+            passes=2,
+            hidden_features=self.hidden,
+        ).transform
 
     def forward(self, features: Tensor) -> FlowNormal:
         base, context = super().forward(features), self.context(features)
         mean = self.flow(context)(base.mean)
-        return FlowNormal(mean, base.sigma, base.log_var, base_mean=base.mean, context=context, flow=self.flow)
+        return FlowNormal(
+            mean, base.sigma, base.log_var, base_mean=base.mean, context=context, flow=self.flow
+        )
 
     def spec(self) -> dict:
         told = {"transforms": self.transforms, "hidden": self.hidden, "n_context": self.n_context}

@@ -36,8 +36,9 @@ class DiagonalGaussian(PointHead):
     """The encoder's features become N(μ, diag σ²).
 
     Args:
-        networks: gives `n_features`, `latent_dim`, `dense` and `scale`: "exp" for log σ² read off a linear layer, or
-            "softplus" for σ = 1e-6 + softplus(linear), as the paper's InfoGAN encoder does.
+        networks: gives `n_features`, `latent_dim`, `dense` and `scale`: "exp" for log σ² read off a
+            linear layer, or "softplus" for σ = 1e-6 + softplus(linear), as the paper's InfoGAN
+            encoder does.
     """
 
     def __init__(self, networks: Any) -> None:
@@ -78,7 +79,8 @@ class ConstantGaussian(PointHead):
 
 
 class FullGaussian(PointHead):
-    """The encoder's features become N(μ, S Sᵀ), S = D (I + L): D diagonal and positive, L strictly lower triangular.
+    """The encoder's features become N(μ, S Sᵀ), S = D (I + L): D diagonal and positive, L strictly
+    lower triangular.
 
     Args:
         networks: as for `PointHead`.

@@ -1,4 +1,6 @@
-"""What q(z given x) can be in closed form: a point, or a Gaussian with diagonal or full covariance."""
+"""What q(z given x) can be in closed form: a point, or a Gaussian with diagonal or full
+covariance.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,14 @@ class Point:
 
     def kl_to_standard_normal(self) -> Tensor:
         """KL[q(z given x) ‖ N(0, I)]: infinite for a point, so it raises."""
-        raise TypeError("a point code is infinitely far from N(0, I): expected a Gaussian head, or SquaredNorm")
+        raise TypeError(
+            "a point code is infinitely far from N(0, I): expected a Gaussian head, or SquaredNorm"
+        )
 
     def kl_at(self, z: Tensor) -> Tensor:
-        """KL[q(z given x) ‖ N(0, I)], where need be from the codes `z` drawn from it alone; in nats, shape (batch,)."""
+        """KL[q(z given x) ‖ N(0, I)], where need be from the codes `z` drawn from it alone; in
+        nats, shape (batch,).
+        """
         return self.kl_to_standard_normal()
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -74,7 +80,8 @@ class DiagonalNormal(Point):
     Args:
         mean: μ_z, shape (batch, latent_dim).
         sigma: the standard deviations σ, same shape.
-        log_var: log σ², same shape. Kept beside σ because the KL needs it and its head often has it for free.
+        log_var: log σ², same shape. Kept beside σ because the KL needs it and its head often has it
+            for free.
     """
 
     sigma: Tensor
@@ -88,7 +95,9 @@ class DiagonalNormal(Point):
         return torch.addcmul(self.mean, self.sigma, eps)
 
     def kl_to_standard_normal(self) -> Tensor:
-        """KL[q(z given x) ‖ N(0, I)] in nats, shape (batch,): ½ Σ_j (μ_j² + σ_j² − 1 − log σ_j²)."""
+        """KL[q(z given x) ‖ N(0, I)] in nats, shape (batch,): ½ Σ_j (μ_j² + σ_j² − 1 − log
+        σ_j²).
+        """
         terms = self.mean.square() + self.sigma.square() - self.log_var
         return 0.5 * (terms.sum(-1) - self.mean.shape[-1])
 
@@ -110,7 +119,8 @@ class FullNormal(Point):
 
     Args:
         mean: μ_z, shape (batch, latent_dim).
-        scale_tril: S_z, lower triangular with positive diagonal, shape (batch, latent_dim, latent_dim).
+        scale_tril: S_z, lower triangular with positive diagonal, shape (batch, latent_dim,
+            latent_dim).
     """
 
     scale_tril: Tensor
@@ -128,8 +138,12 @@ class FullNormal(Point):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z given x) in nats, shape (batch,)."""
-        white = torch.linalg.solve_triangular(self.scale_tril, (z - self.mean).unsqueeze(-1), upper=False)
-        return -0.5 * (white.square().sum((-2, -1)) + self._log_det() + self.mean.shape[-1] * LOG_2_PI)
+        white = torch.linalg.solve_triangular(
+            self.scale_tril, (z - self.mean).unsqueeze(-1), upper=False
+        )
+        return -0.5 * (
+            white.square().sum((-2, -1)) + self._log_det() + self.mean.shape[-1] * LOG_2_PI
+        )
 
     def covariance(self) -> Tensor:
         return self.scale_tril @ self.scale_tril.mT
@@ -141,4 +155,7 @@ class FullNormal(Point):
 def cat(parts: list[Point]) -> Point:
     """Join distributions of one kind along the batch."""
     first = parts[0]
-    return replace(first, **{name: torch.cat([getattr(part, name) for part in parts]) for name in first.tensors()})
+    return replace(
+        first,
+        **{name: torch.cat([getattr(part, name) for part in parts]) for name in first.tensors()},
+    )

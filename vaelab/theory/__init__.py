@@ -1,4 +1,5 @@
-"""The theorems of Dai & Wipf (2019) as functions: explicit constructions, quadrature and closed forms, no training.
+"""The theorems of Dai & Wipf (2019) as functions: explicit constructions, quadrature and closed
+forms, no training.
 
     from vaelab import manifolds, theory
 
@@ -32,7 +33,13 @@ from vaelab.theory.knothe import (
     to_noise_jacobian,
 )
 from vaelab.theory.linear import LinearOptimum, linear_cost, linear_optimum, optimal_gamma, spectrum
-from vaelab.theory.masses import empty_set_mass, kl_between_measures, mass_of_set, mass_under_graph, wrong_measure
+from vaelab.theory.masses import (
+    empty_set_mass,
+    kl_between_measures,
+    mass_of_set,
+    mass_under_graph,
+    wrong_measure,
+)
 from vaelab.theory.optimum import (
     OptimalVAE,
     cost_terms,
@@ -70,13 +77,51 @@ from vaelab.theory.split import (
 )
 
 __all__ = [
-    "ActiveDimensions", "LinearOptimum", "OptimalVAE", "active_dimensions", "certified_optimum", "cost_terms",
-    "decoder_jacobian", "diagonal_penalty", "empty_set_mass", "from_noise", "hermite", "inverse_root",
-    "kl_between_covariances", "kl_between_measures", "kl_q_to_posterior", "kl_rate_exact", "l1_distance",
-    "l1_rate_exact", "laplacian", "linear_cost", "linear_optimum", "log_p_theta", "log_p_theta_decoder",
-    "log_p_theta_lattice", "loss", "mass_of_set", "mass_under_graph", "nll_limit", "normal_score",
-    "optimal_covariance", "optimal_eigenvalues", "optimal_gamma", "optimal_vae", "reconstruction_error",
-    "relative_frobenius", "rosenblatt", "slope_in_log_gamma", "spectrum", "squared_error", "sup_distance",
-    "sup_rate_exact", "tails", "to_noise", "to_noise_hessian", "to_noise_jacobian", "wilson_interval",
+    "ActiveDimensions",
+    "LinearOptimum",
+    "OptimalVAE",
+    "active_dimensions",
+    "certified_optimum",
+    "cost_terms",
+    "decoder_jacobian",
+    "diagonal_penalty",
+    "empty_set_mass",
+    "from_noise",
+    "hermite",
+    "inverse_root",
+    "kl_between_covariances",
+    "kl_between_measures",
+    "kl_q_to_posterior",
+    "kl_rate_exact",
+    "l1_distance",
+    "l1_rate_exact",
+    "laplacian",
+    "linear_cost",
+    "linear_optimum",
+    "log_p_theta",
+    "log_p_theta_decoder",
+    "log_p_theta_lattice",
+    "loss",
+    "mass_of_set",
+    "mass_under_graph",
+    "nll_limit",
+    "normal_score",
+    "optimal_covariance",
+    "optimal_eigenvalues",
+    "optimal_gamma",
+    "optimal_vae",
+    "reconstruction_error",
+    "relative_frobenius",
+    "rosenblatt",
+    "slope_in_log_gamma",
+    "spectrum",
+    "squared_error",
+    "sup_distance",
+    "sup_rate_exact",
+    "tails",
+    "to_noise",
+    "to_noise_hessian",
+    "to_noise_jacobian",
+    "wilson_interval",
     "wrong_measure",
-]  # fmt: skip
+]

@@ -1,10 +1,11 @@
-"""The Knothe–Rosenblatt map: it turns a density into uniform noise, and with G⁻¹ behind it into Gaussian noise.
+"""The Knothe–Rosenblatt map: it turns a density into uniform noise, and with G⁻¹ behind it into
+Gaussian noise.
 
     F_i(u) = P[U_i ≤ u_i given U_1..U_{i−1} = u_1..u_{i−1}]        (Eq. 14–15)
     G(z)   = (Φ(z_1), …, Φ(z_r))                                    (Eq. 16)
 
-so that h = G⁻¹∘F sends p_gt to N(0, I), and f = h⁻¹ = F⁻¹∘G sends N(0, I) to p_gt. F itself rounds to 0 or 1 in the
-tails; h and f never leave the log scale and do not.
+so that h = G⁻¹∘F sends p_gt to N(0, I), and f = h⁻¹ = F⁻¹∘G sends N(0, I) to p_gt. F itself rounds
+to 0 or 1 in the tails; h and f never leave the log scale and do not.
 
 Source: Dai & Wipf (2019), Appendix E.1.
 """
@@ -23,7 +24,9 @@ LOG_2_PI = math.log(2 * math.pi)
 
 
 class _NormalScore(torch.autograd.Function):
-    """z with log Φ(z) = y, for y ≤ log ½, differentiable as often as wanted: dz/dy = exp(y) / φ(z)."""
+    """z with log Φ(z) = y, for y ≤ log ½, differentiable as often as wanted: dz/dy = exp(y) /
+    φ(z).
+    """
 
     @staticmethod
     def forward(ctx: object, y: Tensor) -> Tensor:
@@ -39,7 +42,8 @@ class _NormalScore(torch.autograd.Function):
 
 
 def normal_score(log_cdf: Tensor, log_sf: Tensor) -> Tensor:
-    """Φ⁻¹(F) from log F and log (1 − F), any shape: whichever of the two tails is smaller is inverted.
+    """Φ⁻¹(F) from log F and log (1 − F), any shape: whichever of the two tails is smaller is
+    inverted.
 
     >>> half = torch.tensor([math.log(0.5)], dtype=torch.float64)
     >>> abs(normal_score(half, half).item()) < 1e-15
@@ -81,7 +85,8 @@ def to_noise(density: Density, u: Tensor) -> Tensor:
 
 
 def from_noise(density: Density, z: Tensor) -> Tensor:
-    """f(z) = F⁻¹∘G(z): N(0, I) becomes the density. Shape (n, r) to (n, r); to the last digit, not differentiable.
+    """f(z) = F⁻¹∘G(z): N(0, I) becomes the density. Shape (n, r) to (n, r); to the last digit, not
+    differentiable.
 
     Source: Dai & Wipf (2019), Eq. 19.
 
@@ -113,7 +118,8 @@ def to_noise_hessian(density: Density, u: Tensor) -> Tensor:
 def _check_shape(density: Density, u: Tensor) -> None:
     if u.ndim != 2 or u.shape[1] != density.dim or u.dtype != torch.float64:
         raise ValueError(
-            f"Rosenblatt map: expected float64 of shape (n, {density.dim}), got {u.dtype} of {tuple(u.shape)}; "
+            f"Rosenblatt map: expected float64 of shape (n, {density.dim}), got {u.dtype} of "
+            f"{tuple(u.shape)}; "
             f"use .double() and one row a point"
         )
 
@@ -124,6 +130,7 @@ def _check_support(density: Density, u: Tensor) -> None:
     if not inside.all():
         first = int((~inside).int().argmax())
         raise ValueError(
-            f"Rosenblatt map: expected points where the density is positive, got {u[first].tolist()} (row {first}) "
+            "Rosenblatt map: expected points where the density is positive, got "
+            f"{u[first].tolist()} (row {first}) "
             f"where it is zero; the map is a diffeomorphism on the support only"
         )

@@ -1,10 +1,12 @@
 """The linear VAE in closed form: probabilistic PCA, the exact twin of every trained check.
 
-For data with covariance C (eigenvalues ℓ_1 ≥ … ≥ ℓ_d, eigenvectors e_j), decoder W z + mean and variance γ, the optimum
-at this γ is W = [√(ℓ_j − γ)₊ e_j], j ≤ κ, up to a rotation of z, and a Gaussian encoder makes the bound exact:
+For data with covariance C (eigenvalues ℓ_1 ≥ … ≥ ℓ_d, eigenvectors e_j), decoder W z + mean and
+variance γ, the optimum at this γ is W = [√(ℓ_j − γ)₊ e_j], j ≤ κ, up to a rotation of z, and a
+Gaussian encoder makes the bound exact:
 
-    λ_j  = γ / ℓ_j where ℓ_j > γ, else 1                               (eigenvalues of Σ_z; a mode is active if ℓ_j > γ)
-    cost = ½ [ d log 2πγ + Σ_active (log ℓ_j/γ + 1) + Σ_others ℓ_j/γ ]    nats an example
+    λ_j  = γ / ℓ_j where ℓ_j > γ, else 1                               (eigenvalues of Σ_z; a mode
+    is active if ℓ_j > γ) cost = ½ [ d log 2πγ + Σ_active (log ℓ_j/γ + 1) + Σ_others ℓ_j/γ ]    nats
+    an example
 
 Source: Tipping & Bishop (1999); Dai & Wipf (2019), Section 3, and Theorem 3 with its footnote 3.
 """
@@ -42,7 +44,9 @@ class LinearOptimum:
 
     @property
     def cost(self) -> float:
-        """The VAE cost in nats an example, half the sum of the two terms; equal to −E log p_θ(x) here."""
+        """The VAE cost in nats an example, half the sum of the two terms; equal to −E log p_θ(x)
+        here.
+        """
         return 0.5 * (self.data_term + self.kl_term)
 
     @property
@@ -52,7 +56,8 @@ class LinearOptimum:
 
 
 def linear_optimum(covariance: Tensor, latent_dim: int, gamma: float) -> LinearOptimum:
-    """The optimal affine encoder and decoder for Gaussian data N(0, C) (or any data: only C matters) at a fixed γ.
+    """The optimal affine encoder and decoder for Gaussian data N(0, C) (or any data: only C
+    matters) at a fixed γ.
 
     Args:
         covariance: C, symmetric, positive semi-definite, shape (d, d).
@@ -71,7 +76,10 @@ def linear_optimum(covariance: Tensor, latent_dim: int, gamma: float) -> LinearO
     check_positive("gamma", gamma)
     values, vectors = spectrum(covariance)
     d, q = len(values), min(latent_dim, len(values))
-    kept, rest = values[:q].clamp_min(gamma), values[q:].sum() + (values[:q] - gamma).clamp_max(0).sum()
+    kept, rest = (
+        values[:q].clamp_min(gamma),
+        values[q:].sum() + (values[:q] - gamma).clamp_max(0).sum(),
+    )
     w, active = (kept - gamma).sqrt(), kept > gamma
     weights = torch.zeros(d, latent_dim, dtype=torch.float64)
     weights[:, :q] = vectors[:, :q] * w
@@ -80,21 +88,29 @@ def linear_optimum(covariance: Tensor, latent_dim: int, gamma: float) -> LinearO
     encoder = sigma[:, None] * weights.T / gamma
     idle = q - int(active.sum())
     data_term = d * math.log(2 * math.pi * gamma) + int(active.sum()) + float(rest) / gamma + idle
-    return LinearOptimum(gamma, weights, encoder, sigma.diag(), data_term, float((kept / gamma).log().sum()))
+    return LinearOptimum(
+        gamma, weights, encoder, sigma.diag(), data_term, float((kept / gamma).log().sum())
+    )
 
 
 def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues of C, largest first, shape (d,), rounding below zero removed, and eigenvectors, (d, d), as columns.
+    """Eigenvalues of C, largest first, shape (d,), rounding below zero removed, and eigenvectors,
+    (d, d), as columns.
 
     Raises:
         ValueError: C not square, symmetric and positive semi-definite.
     """
     C = torch.as_tensor(covariance, dtype=torch.float64)
     if C.ndim != 2 or C.shape[0] != C.shape[1] or not torch.allclose(C, C.T, rtol=1e-9, atol=1e-12):
-        raise ValueError(f"covariance: expected a symmetric matrix of shape (d, d), got {tuple(C.shape)}")
+        raise ValueError(
+            f"covariance: expected a symmetric matrix of shape (d, d), got {tuple(C.shape)}"
+        )
     values, vectors = torch.linalg.eigh(0.5 * (C + C.T))
     if values[0] < -1e-10 * values[-1].abs() or not values[-1] > 0:
-        raise ValueError(f"covariance: expected eigenvalues ≥ 0, not all zero, got {values[0]:.3g} … {values[-1]:.3g}")
+        raise ValueError(
+            f"covariance: expected eigenvalues ≥ 0, not all zero, got {values[0]:.3g} … "
+            f"{values[-1]:.3g}"
+        )
     floor = len(values) * torch.finfo(C.dtype).eps * values[-1]
     return torch.where(values > floor, values, 0.0).flip(0), vectors.flip(1)
 
@@ -102,8 +118,9 @@ def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
 def optimal_gamma(covariance: Tensor, latent_dim: int) -> float:
     """The best γ of the linear VAE: the mean of the eigenvalues that κ dimensions leave out.
 
-    0 when κ ≥ rank C and rank C < d: the cost has no minimum and falls to −∞ (Theorem 3). For κ ≥ d = rank C every
-    γ ≤ ℓ_d is optimal, none lower than the other (footnote 3, the exception); the largest, ℓ_d, is returned.
+    0 when κ ≥ rank C and rank C < d: the cost has no minimum and falls to −∞ (Theorem 3). For κ ≥ d
+    = rank C every γ ≤ ℓ_d is optimal, none lower than the other (footnote 3, the exception); the
+    largest, ℓ_d, is returned.
 
     >>> optimal_gamma(torch.diag(torch.tensor([4.0, 1.0, 0.0])), latent_dim=2)
     0.0

@@ -20,8 +20,9 @@ from vaelab.theory.optimum import OptimalVAE, check_t
 def mass_of_set(vae: OptimalVAE, region: Region, t: float, n_nodes: int | None = None) -> float:
     """p_θt(A) for a half-space, box or ball A, by quadrature over the coordinates.
 
-    The noise N(0, γ I) is integrated in closed form. For r = 1 exact to rounding while 18 / n_nodes times |f'| stays
-    below √γ; for r ≥ 2 to some 1e-5, on the nodes of `Manifold.mass`, so that p_θt(A) − μ_gt(A) is sharper still.
+    The noise N(0, γ I) is integrated in closed form. For r = 1 exact to rounding while 18 / n_nodes
+    times |f'| stays below √γ; for r ≥ 2 to some 1e-5, on the nodes of `Manifold.mass`, so that
+    p_θt(A) − μ_gt(A) is sharper still.
 
     Args:
         vae: the optimum of Theorem 1 or 2.
@@ -39,14 +40,19 @@ def mass_of_set(vae: OptimalVAE, region: Region, t: float, n_nodes: int | None =
     n_nodes = n_nodes or 2 ** (17 if vae.r == 1 else 18)
     u, w = vae.truth.density.nodes(n_nodes)
     chunks = zip(u.split(2**16), w.split(2**16), strict=True)
-    return float(sum((b * region.gaussian_mass(vae.truth.embed(a), gamma)).sum() for a, b in chunks))
+    return float(
+        sum((b * region.gaussian_mass(vae.truth.embed(a), gamma)).sum() for a, b in chunks)
+    )
 
 
-def mass_under_graph(curve: Manifold, t: float, thicken: float = 0.0, n_nodes: int = 2**14) -> float:
-    """p_θt(A) for A = {x : x₂ ≤ g(x₁) + thicken}, where the curve χ = {x₂ = g(x₁)} is the boundary of A itself.
+def mass_under_graph(
+    curve: Manifold, t: float, thicken: float = 0.0, n_nodes: int = 2**14
+) -> float:
+    """p_θt(A) for A = {x : x₂ ≤ g(x₁) + thicken}, where the curve χ = {x₂ = g(x₁)} is the boundary
+    of A itself.
 
-    μ_gt(A) = 1, but for `thicken` = 0 the limit of p_θt(A) is ½: half of the noise falls on the other side. Theorem 2
-    (ii) asks that the boundary carry no mass, and here it carries all of it.
+    μ_gt(A) = 1, but for `thicken` = 0 the limit of p_θt(A) is ½: half of the noise falls on the
+    other side. Theorem 2 (ii) asks that the boundary carry no mass, and here it carries all of it.
 
     Args:
         curve: a graph in the plane such as "sine_curve": u is x₁.
@@ -60,7 +66,9 @@ def mass_under_graph(curve: Manifold, t: float, thicken: float = 0.0, n_nodes: i
     gamma = 1 / check_t(t)
     u, w = curve.density.nodes(n_nodes)
     if (curve.r, curve.d) != (1, 2) or not torch.allclose(curve.embed(u)[:, :1], u):
-        raise ValueError(f"curve: expected the graph of a function in the plane, got the {curve.chart.name}")
+        raise ValueError(
+            f"curve: expected the graph of a function in the plane, got the {curve.chart.name}"
+        )
     eps, p = hermite(1, 40)
     height = curve.embed(u)[:, 1]
     moved = (u + math.sqrt(gamma) * eps[:, 0]).reshape(-1, 1)
@@ -71,8 +79,9 @@ def mass_under_graph(curve: Manifold, t: float, thicken: float = 0.0, n_nodes: i
 def kl_between_measures(p: Density, q: Density, n_nodes: int = 2**14) -> float:
     """KL[p ‖ q] in nats between two densities of the coordinates, by quadrature.
 
-    On one manifold it is KL[μ_p ‖ μ_q], the constant by which a model with the wrong measure q costs more than the
-    optimum (claim D9): both costs fall as ½ (d − r) log γ, so falling to −∞ does not certify the measure.
+    On one manifold it is KL[μ_p ‖ μ_q], the constant by which a model with the wrong measure q
+    costs more than the optimum (claim D9): both costs fall as ½ (d − r) log γ, so falling to −∞
+    does not certify the measure.
 
     >>> from vaelab import manifolds
     >>> p, q = manifolds.gaussian(1), manifolds.gaussian(1, mean=torch.ones(1))
@@ -85,8 +94,8 @@ def kl_between_measures(p: Density, q: Density, n_nodes: int = 2**14) -> float:
 
 
 def wrong_measure(truth: Manifold) -> Manifold:
-    """The same manifold with a Gaussian of the same mean and covariance in place of the density: an affine map instead
-    of Knothe's.
+    """The same manifold with a Gaussian of the same mean and covariance in place of the density: an
+    affine map instead of Knothe's.
 
     Raises:
         ValueError: the density has no moments in closed form (not a mixture).
@@ -95,7 +104,10 @@ def wrong_measure(truth: Manifold) -> Manifold:
 
     if not isinstance(truth.density, Mixture):
         kind = type(truth.density).__name__
-        raise ValueError(f"density: expected a Mixture, got {kind}; choose the wrong one with truth.with_density(...)")
+        raise ValueError(
+            f"density: expected a Mixture, got {kind}; choose the wrong one with "
+            "truth.with_density(...)"
+        )
     mean, covariance = truth.density.moments()
     return Manifold(truth.chart, gaussian(truth.r, mean, covariance))
 

@@ -1,14 +1,17 @@
-"""The optimal encoder and decoder of Theorems 1 and 2, written down instead of trained, as functions of t = 1/γ.
+"""The optimal encoder and decoder of Theorems 1 and 2, written down instead of trained, as
+functions of t = 1/γ.
 
-With f = F⁻¹∘G the Rosenblatt decoder onto the coordinates, ψ the embedding and U any κ×r matrix with UᵀU = I:
+With f = F⁻¹∘G the Rosenblatt decoder onto the coordinates, ψ the embedding and U any κ×r matrix
+with UᵀU = I:
 
-    decoder   f(z) = ψ(F⁻¹∘G(Uᵀz)),   γ = 1/t                               (Eq. 19; 31 for κ > r; 41 for r < d)
-    encoder   μ_z = U G⁻¹∘F(φ(x)),    S_z = [U √γ (JᵀJ)^(−1/2), N]          (Eq. 23, 24; 33, 34; 52, 53)
+    decoder   f(z) = ψ(F⁻¹∘G(Uᵀz)),   γ = 1/t                               (Eq. 19; 31 for κ > r;
+    41 for r < d) encoder   μ_z = U G⁻¹∘F(φ(x)),    S_z = [U √γ (JᵀJ)^(−1/2), N]          (Eq. 23,
+    24; 33, 34; 52, 53)
 
 J the Jacobian of the decoder on the r coordinates that matter and N a basis of the κ − r others.
 
-Source: Dai & Wipf (2019), Appendices E and F. Eq. 24 gives an r×r matrix where Eq. 34 expects r×κ: the columns of N are
-what has to be filled in.
+Source: Dai & Wipf (2019), Appendices E and F. Eq. 24 gives an r×r matrix where Eq. 34 expects r×κ:
+the columns of N are what has to be filled in.
 """
 
 from __future__ import annotations
@@ -30,8 +33,8 @@ class OptimalVAE:
     """θ*_t and φ*_t for every t at once.
 
     Args:
-        truth: a simple manifold with the density the model shall have. Give it another density than the data's, and the
-            model has the right manifold with the wrong measure (claim D9).
+        truth: a simple manifold with the density the model shall have. Give it another density than
+            the data's, and the model has the right manifold with the wrong measure (claim D9).
         basis: orthogonal κ×κ matrix [U, N].
     """
 
@@ -58,7 +61,9 @@ class OptimalVAE:
         return self.truth.embed(from_noise(self.truth.density, z @ self.basis[:, : self.r]))
 
     def encode(self, x: Tensor) -> Tensor:
-        """μ_z(x) for x on the manifold, shape (n, d) to (n, κ); the same for every t (Eq. 23, 33, 52)."""
+        """μ_z(x) for x on the manifold, shape (n, d) to (n, κ); the same for every t (Eq. 23, 33,
+        52).
+        """
         return to_noise(self.truth.density, self._coordinates(x)) @ self.basis[:, : self.r].T
 
     def jacobian(self, x: Tensor) -> Tensor:
@@ -73,7 +78,9 @@ class OptimalVAE:
         return J
 
     def hessian(self, x: Tensor) -> Tensor:
-        """∂²f/∂(Uᵀz)² at the code of x, shape (n, d, r, r): ψ''[Ka, Kb] − ψ' K h''[Ka, Kb], K = (h')⁻¹."""
+        """∂²f/∂(Uᵀz)² at the code of x, shape (n, d, r, r): ψ''[Ka, Kb] − ψ' K h''[Ka, Kb], K =
+        (h')⁻¹.
+        """
         u, density = self._coordinates(x), self.truth.density
         K = torch.linalg.inv(to_noise_jacobian(density, u))
         bend = row_hessian(self.truth.embed, u) - torch.einsum(
@@ -93,7 +100,9 @@ class OptimalVAE:
         S = self.scale(x, t)
         return S @ S.mT
 
-    def sample(self, n: int, t: float, seed: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(
+        self, n: int, t: float, seed: int | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Draw x ~ p_θt: decode N(0, I) and add N(0, γ I). Shape (n, d)."""
         generator = generator_from(seed, generator)
         z = torch.randn(n, self.latent_dim, dtype=torch.float64, generator=generator)
@@ -102,11 +111,15 @@ class OptimalVAE:
 
     def _coordinates(self, x: Tensor) -> Tensor:
         if x.ndim != 2 or x.shape[1] != self.d or x.dtype != torch.float64:
-            raise ValueError(f"x: expected float64 of shape (n, {self.d}), got {x.dtype} of {tuple(x.shape)}")
+            raise ValueError(
+                f"x: expected float64 of shape (n, {self.d}), got {x.dtype} of {tuple(x.shape)}"
+            )
         return self.truth.coordinates(x)
 
 
-def optimal_vae(truth: Manifold, latent_dim: int | None = None, seed: int | None = None) -> OptimalVAE:
+def optimal_vae(
+    truth: Manifold, latent_dim: int | None = None, seed: int | None = None
+) -> OptimalVAE:
     """The optimum for this ground truth with κ latent dimensions.
 
     Args:
@@ -125,12 +138,16 @@ def optimal_vae(truth: Manifold, latent_dim: int | None = None, seed: int | None
     kappa = truth.r if latent_dim is None else latent_dim
     check_positive_int("latent_dim", kappa)
     if kappa < truth.r:
-        raise ValueError(f"latent_dim: expected κ ≥ r = {truth.r}, got {kappa}; fewer codes cannot reach all of χ")
+        raise ValueError(
+            f"latent_dim: expected κ ≥ r = {truth.r}, got {kappa}; fewer codes cannot reach "
+            "all of χ"
+        )
     if truth.d < truth.r:
         raise ValueError(f"manifold: expected d ≥ r, got r = {truth.r}, d = {truth.d}")
     if not truth.chart.simple:
         raise ValueError(
-            f"manifold: expected one with a global chart, got the {truth.chart.name}; the construction needs φ"
+            f"manifold: expected one with a global chart, got the {truth.chart.name}; the "
+            "construction needs φ"
         )
     noise = torch.randn(kappa, kappa, dtype=torch.float64, generator=generator_from(seed))
     basis = torch.eye(kappa, dtype=torch.float64) if seed is None else torch.linalg.qr(noise).Q
@@ -145,7 +162,8 @@ def check_t(t: float) -> float:
 
 
 def inverse_root(J: Tensor) -> Tensor:
-    """(JᵀJ)^(−1/2), the symmetric root, from the singular values of J; shape (n, d, r) to (n, r, r).
+    """(JᵀJ)^(−1/2), the symmetric root, from the singular values of J; shape (n, d, r) to (n, r,
+    r).
 
     >>> inverse_root(torch.tensor([[[2.0], [0.0]]])).item()
     0.5
@@ -161,7 +179,8 @@ def _check_full_rank(J: Tensor) -> None:
     if J.shape[1] < J.shape[2] or flat.any():
         worst = s[int(flat.int().argmax())].tolist()
         raise ValueError(
-            f"decoder Jacobian: expected full rank {J.shape[2]}, got singular values {worst} in row "
+            f"decoder Jacobian: expected full rank {J.shape[2]}, got singular values {worst} "
+            "in row "
             f"{int(flat.int().argmax())}; the map is no immersion there, so S_z does not exist"
         )
 
@@ -180,14 +199,19 @@ def squared_error(vae: OptimalVAE, x: Tensor, z: Tensor) -> Tensor:
 
 
 def _log_ratio(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None) -> tuple[Tensor, Tensor]:
-    """ℓ = log p(x given z) p(z) / q(z given x) at the nodes of q, shape (n, m), and the weights, shape (m,)."""
+    """ℓ = log p(x given z) p(z) / q(z given x) at the nodes of q, shape (n, m), and the weights,
+    shape (m,).
+    """
     w, weights, z, log_det = _nodes_of_q(vae, x, t, n_nodes)
     log_p_x_given_z = -0.5 * (t * squared_error(vae, x, z) + vae.d * math.log(2 * math.pi / t))
-    return log_p_x_given_z - 0.5 * (z.square().sum(-1) - w.square().sum(-1)) + log_det[:, None], weights
+    return log_p_x_given_z - 0.5 * (z.square().sum(-1) - w.square().sum(-1)) + log_det[
+        :, None
+    ], weights
 
 
 def loss(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
-    """The VAE cost −log p_θ(x) + KL[q ‖ p_θ(z given x)] = −E_q ℓ of each x on the manifold, in nats; shape (n,).
+    """The VAE cost −log p_θ(x) + KL[q ‖ p_θ(z given x)] = −E_q ℓ of each x on the manifold, in
+    nats; shape (n,).
 
     Source: Dai & Wipf (2019), Eq. 1 and 2 (which call the sum over x the cost).
     """
@@ -198,8 +222,8 @@ def loss(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Te
 def log_p_theta(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
     """log p_θt(x) in nats, shape (n,).
 
-    For r = d and a Gaussian mixture p_gt, p_θt = p_gt * N(0, γ I) in closed form (Eq. 21), at any x. Otherwise through
-    the decoder, `log_p_theta_decoder`, at x on the manifold.
+    For r = d and a Gaussian mixture p_gt, p_θt = p_gt * N(0, γ I) in closed form (Eq. 21), at any
+    x. Otherwise through the decoder, `log_p_theta_decoder`, at x on the manifold.
     """
     if vae.truth.chart.isometric and isinstance(vae.truth.density, Mixture):
         return vae.truth.density.convolve(1 / check_t(t)).log_prob(vae.truth.coordinates(x))
@@ -207,39 +231,45 @@ def log_p_theta(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None
 
 
 def log_p_theta_decoder(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
-    """log ∫ N(x; f(z), γ I) N(z; 0, I) dz (Eq. 19) for x on the manifold, shape (n,), by quadrature around its code.
+    """log ∫ N(x; f(z), γ I) N(z; 0, I) dz (Eq. 19) for x on the manifold, shape (n,), by quadrature
+    around its code.
 
-    Gauss–Hermite with nodes from N(μ_z, [I + JᵀJ/γ]⁻¹), the Laplace approximation of the posterior, on r coordinates:
-    the other κ − r integrate to one.
+    Gauss–Hermite with nodes from N(μ_z, [I + JᵀJ/γ]⁻¹), the Laplace approximation of the posterior,
+    on r coordinates: the other κ − r integrate to one.
     """
     gamma, small = 1 / check_t(t), OptimalVAE(vae.truth, torch.eye(vae.r, dtype=torch.float64))
     w, weights = hermite(vae.r, n_nodes)
     _, s, Vt = torch.linalg.svd(vae.jacobian(x), full_matrices=False)
     sd = (gamma / (gamma + s.square())).sqrt()
     z = small.encode(x)[:, None] + torch.einsum("nji,nj,mj->nmi", Vt, sd, w)
-    log_joint = -0.5 * (t * squared_error(small, x, z) + vae.d * math.log(2 * math.pi * gamma) + z.square().sum(-1))
+    log_joint = -0.5 * (
+        t * squared_error(small, x, z) + vae.d * math.log(2 * math.pi * gamma) + z.square().sum(-1)
+    )
     log_ratio = log_joint + 0.5 * w.square().sum(-1) + sd.log().sum(-1)[:, None]
     return (log_ratio + weights.log()).logsumexp(1)
 
 
 def log_p_theta_lattice(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int = 2**14) -> Tensor:
-    """The same integral (Eq. 19) by brute force over all z, for any x on or off the manifold; shape (n, d) to (n,).
+    """The same integral (Eq. 19) by brute force over all z, for any x on or off the manifold; shape
+    (n, d) to (n,).
 
-    For r = 1 exact to rounding as long as neighbouring nodes decode to points closer than about √γ; for r ≥ 2 the
-    lattice gives some 3 digits where √γ is not small against the manifold.
+    For r = 1 exact to rounding as long as neighbouring nodes decode to points closer than about √γ;
+    for r ≥ 2 the lattice gives some 3 digits where √γ is not small against the manifold.
     """
     truth, gamma = vae.truth, 1 / check_t(t)
     u, w = truth.density.nodes(n_nodes)
     mean, log_w = truth.embed(u), w.log()
     rows = [
-        (log_w - 0.5 * t * (row - mean).square().sum(1)).logsumexp(0) - 0.5 * vae.d * math.log(2 * math.pi * gamma)
+        (log_w - 0.5 * t * (row - mean).square().sum(1)).logsumexp(0)
+        - 0.5 * vae.d * math.log(2 * math.pi * gamma)
         for row in x
     ]
     return torch.stack(rows)
 
 
 def kl_q_to_posterior(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
-    """KL[q(z given x) ‖ p_θ(z given x)] = log p_θ(x) − E_q ℓ of each x on the manifold, in nats; shape (n,).
+    """KL[q(z given x) ‖ p_θ(z given x)] = log p_θ(x) − E_q ℓ of each x on the manifold, in nats;
+    shape (n,).
 
     Source: Dai & Wipf (2019), Eq. 1, the term Theorem 1 (ii) sends to 0.
 
@@ -252,19 +282,26 @@ def kl_q_to_posterior(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None 
     return log_p_theta(vae, x, t, n_nodes) + loss(vae, x, t, n_nodes)
 
 
-def cost_terms(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> tuple[Tensor, Tensor]:
-    """−2 E_q log p(x given z) and 2 KL[q ‖ N(0, I)], twice the two halves of the cost, as in Eq. 8 and 9; (n,), (n,).
+def cost_terms(
+    vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """−2 E_q log p(x given z) and 2 KL[q ‖ N(0, I)], twice the two halves of the cost, as in Eq. 8
+    and 9; (n,), (n,).
 
     Against log γ their slopes tend to d and −r̂.
     """
     _, weights, z, log_det = _nodes_of_q(vae, x, t, n_nodes)
     error = (squared_error(vae, x, z) * weights).sum(1)
     S = vae.scale(x, t)
-    divergence = S.square().sum((1, 2)) + vae.encode(x).square().sum(1) - vae.latent_dim - 2 * log_det
+    divergence = (
+        S.square().sum((1, 2)) + vae.encode(x).square().sum(1) - vae.latent_dim - 2 * log_det
+    )
     return t * error + vae.d * math.log(2 * math.pi / t), divergence
 
 
 def reconstruction_error(vae: OptimalVAE, x: Tensor, t: float, eps: Tensor) -> Tensor:
-    """‖x − f(μ_z + S_z ε)‖² for one noise row ε a point, shape (n, κ); shape (n,). Theorem 4: → 0 whatever ε."""
+    """‖x − f(μ_z + S_z ε)‖² for one noise row ε a point, shape (n, κ); shape (n,). Theorem 4: → 0
+    whatever ε.
+    """
     z = vae.encode(x) + torch.einsum("nij,nj->ni", vae.scale(x, t), eps)
     return squared_error(vae, x, z[:, None])[:, 0]

@@ -1,11 +1,12 @@
 """How fast Theorems 1 and 2 converge: the constants in front of γ, in closed form.
 
-With z = μ_z + √γ S₁ w, S₁ = (JᵀJ)^(−1/2), w ~ N(0, I), the log ratio ℓ of the joint to q is c − √γ δ₁(w) + O(γ),
+With z = μ_z + √γ S₁ w, S₁ = (JᵀJ)^(−1/2), w ~ N(0, I), the log ratio ℓ of the joint to q is c − √γ
+δ₁(w) + O(γ),
 
     δ₁ = μ_z · S₁w + ½ (J S₁ w) · f''[S₁w, S₁w]
 
-and KL = log E e^ℓ − E ℓ = ½ γ Var δ₁ + O(γ²), the term of order γ^(3/2) being odd in w. The paper proves the limits;
-the constants are worked out here.
+and KL = log E e^ℓ − E ℓ = ½ γ Var δ₁ + O(γ²), the term of order γ^(3/2) being odd in w. The paper
+proves the limits; the constants are worked out here.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from vaelab.theory.optimum import OptimalVAE, check_t, inverse_root
 def kl_rate_exact(vae: OptimalVAE, x: Tensor) -> Tensor:
     """lim KL[q ‖ p_θ(z given x)] / γ = ½ Var δ₁ for each x on the manifold, in nats; shape (n,).
 
-    For a linear term a·w and a symmetric cubic ½ T[w, w, w], Var = ‖a‖² + 3 a·τ + ¼ (6 ‖T‖² + 9 ‖τ‖²), τ_i = Σ_j T_ijj.
-    For r = 1: ½ (z²/a² + 3 z b/a³ + 15 b²/(4 a⁴)), a = f', b = f''.
+    For a linear term a·w and a symmetric cubic ½ T[w, w, w], Var = ‖a‖² + 3 a·τ + ¼ (6 ‖T‖² + 9
+    ‖τ‖²), τ_i = Σ_j T_ijj. For r = 1: ½ (z²/a² + 3 z b/a³ + 15 b²/(4 a⁴)), a = f', b = f''.
 
     >>> from vaelab import manifolds
     >>> from vaelab.theory import optimal_vae
@@ -34,7 +35,9 @@ def kl_rate_exact(vae: OptimalVAE, x: Tensor) -> Tensor:
     J = vae.jacobian(x)
     S = inverse_root(J)
     a = torch.einsum("nij,ni->nj", S, vae.encode(x) @ vae.basis[:, : vae.r])
-    T = torch.einsum("ndi,ndjk->nijk", J @ S, torch.einsum("ndkl,nki,nlj->ndij", vae.hessian(x), S, S))
+    T = torch.einsum(
+        "ndi,ndjk->nijk", J @ S, torch.einsum("ndkl,nki,nlj->ndij", vae.hessian(x), S, S)
+    )
     T = (T + T.permute(0, 2, 1, 3) + T.permute(0, 3, 2, 1)) / 3
     tau = torch.einsum("nijj->ni", T)
     cubic = 6 * T.square().sum((1, 2, 3)) + 9 * tau.square().sum(1)
@@ -43,17 +46,21 @@ def kl_rate_exact(vae: OptimalVAE, x: Tensor) -> Tensor:
 
 def laplacian(density: Density, x: Tensor) -> Tensor:
     """Δp = p (Δ log p + ‖∇ log p‖²), shape (n,)."""
+
     def log_p(v: Tensor) -> Tensor:
         return density.log_prob(v)[:, None]
 
     slope, bend = row_jacobian(log_p, x)[:, 0], row_hessian(log_p, x)[:, 0]
-    return density.log_prob(x).exp() * (bend.diagonal(dim1=1, dim2=2).sum(1) + slope.square().sum(1))
+    return density.log_prob(x).exp() * (
+        bend.diagonal(dim1=1, dim2=2).sum(1) + slope.square().sum(1)
+    )
 
 
 def l1_distance(density: Mixture, t: float, n_nodes: int = 2**15) -> float:
     """∫ |p_θt − p_gt| dx for r = d, the distance Theorem 1 (i) sends to 0.
 
-    As E[2 |p_θt − p_gt| / (p_θt + p_gt)] under the even mixture of the two densities: the integrand lies in [0, 2].
+    As E[2 |p_θt − p_gt| / (p_θt + p_gt)] under the even mixture of the two densities: the integrand
+    lies in [0, 2].
     """
     blurred = density.convolve(1 / check_t(t))
     total = 0.0
@@ -65,7 +72,9 @@ def l1_distance(density: Mixture, t: float, n_nodes: int = 2**15) -> float:
 
 
 def l1_rate_exact(density: Density, n_nodes: int = 2**15) -> float:
-    """lim ∫ |p_θt − p_gt| dx / γ = ½ ∫ |Δp_gt| dx, since p_θt = p_gt + ½ γ Δp_gt + O(γ²) (heat equation)."""
+    """lim ∫ |p_θt − p_gt| dx / γ = ½ ∫ |Δp_gt| dx, since p_θt = p_gt + ½ γ Δp_gt + O(γ²) (heat
+    equation).
+    """
     x, w = density.nodes(n_nodes)
     return 0.5 * float((w * (laplacian(density, x) / density.log_prob(x).exp()).abs()).sum())
 
@@ -82,14 +91,18 @@ def sup_rate_exact(density: Density, x: Tensor) -> float:
 
 
 def nll_limit(truth: Manifold, x: Tensor, t: float) -> Tensor:
-    """−log p_θt(x) up to O(γ): ½ (d − r) log(2πγ) − log p̃_gt(x), for x on the manifold, in nats; shape (n,)."""
+    """−log p_θt(x) up to O(γ): ½ (d − r) log(2πγ) − log p̃_gt(x), for x on the manifold, in nats;
+    shape (n,).
+    """
     return 0.5 * (truth.d - truth.r) * math.log(2 * math.pi / check_t(t)) - truth.log_density(x)
 
 
 def certified_optimum(truth: Manifold, gamma: float) -> float:
-    """½ (d − r) log(2πγ) + H(μ_gt): what the best VAE costs at this γ up to O(γ), in nats an example.
+    """½ (d − r) log(2πγ) + H(μ_gt): what the best VAE costs at this γ up to O(γ), in nats an
+    example.
 
-    The yardstick for trained models: a cost above it is a gap, a cost below it is an error (or a γ too large).
+    The yardstick for trained models: a cost above it is a gap, a cost below it is an error (or a γ
+    too large).
 
     Source: the limit behind Dai & Wipf (2019), Theorem 2 (i).
 
@@ -100,7 +113,9 @@ def certified_optimum(truth: Manifold, gamma: float) -> float:
     return 0.5 * (truth.d - truth.r) * math.log(2 * math.pi * gamma) + truth.entropy()
 
 
-def slope_in_log_gamma(gammas: list[float] | Tensor, values: list[float] | Tensor) -> tuple[float, float]:
+def slope_in_log_gamma(
+    gammas: list[float] | Tensor, values: list[float] | Tensor
+) -> tuple[float, float]:
     """Least-squares slope of `values` against log γ, and its standard error (0 for two points).
 
     >>> round(slope_in_log_gamma([1e-1, 1e-2, 1e-3], [2 * math.log(g) for g in (1e-1, 1e-2, 1e-3)])[0], 9)
@@ -109,7 +124,10 @@ def slope_in_log_gamma(gammas: list[float] | Tensor, values: list[float] | Tenso
     log_gamma = torch.as_tensor(gammas, dtype=torch.float64).log()
     y = torch.as_tensor(values, dtype=torch.float64)
     if len(y) < 2 or len(y) != len(log_gamma) or not torch.isfinite(log_gamma).all():
-        raise ValueError(f"slope: expected 2 or more values, one for each γ > 0, got {len(y)} for {len(log_gamma)}")
+        raise ValueError(
+            f"slope: expected 2 or more values, one for each γ > 0, got {len(y)} for "
+            f"{len(log_gamma)}"
+        )
     away = log_gamma - log_gamma.mean()
     slope = float((away * y).sum() / away.square().sum())
     left = y - y.mean() - slope * away

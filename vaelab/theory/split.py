@@ -1,7 +1,7 @@
 """The split of Σ_z's eigenvalues into clean dimensions and noise, and Eq. 83 for any decoder.
 
-Near γ = 0 the optimal encoder covariance is Σ_z = [I + JᵀJ/γ]⁻¹: r eigenvalues λ_j of order γ along the directions in
-which the decoder moves, and κ − r of 1 along those it ignores.
+Near γ = 0 the optimal encoder covariance is Σ_z = [I + JᵀJ/γ]⁻¹: r eigenvalues λ_j of order γ along
+the directions in which the decoder moves, and κ − r of 1 along those it ignores.
 
 Source: Dai & Wipf (2019), Section 3, Theorem 4 and Appendix I, Eq. 83.
 """
@@ -31,7 +31,8 @@ def decoder_jacobian(decoder: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
 
 
 def optimal_covariance(J: Tensor, gamma: float) -> Tensor:
-    """Σ_z = [I + JᵀJ/γ]⁻¹ (Eq. 83), from the singular values s of J: λ = γ / (γ + s²). Shape (n, d, κ) to (n, κ, κ).
+    """Σ_z = [I + JᵀJ/γ]⁻¹ (Eq. 83), from the singular values s of J: λ = γ / (γ + s²). Shape (n, d,
+    κ) to (n, κ, κ).
 
     Exact for tiny γ, where forming and inverting the matrix is not.
 
@@ -43,7 +44,9 @@ def optimal_covariance(J: Tensor, gamma: float) -> Tensor:
     """
     check_positive("gamma", gamma)
     if J.ndim != 3 or not torch.isfinite(J).all():
-        raise ValueError(f"J: expected a finite Jacobian of shape (n, d, latent_dim), got {tuple(J.shape)}")
+        raise ValueError(
+            f"J: expected a finite Jacobian of shape (n, d, latent_dim), got {tuple(J.shape)}"
+        )
     _, s, Vt = torch.linalg.svd(J, full_matrices=J.shape[1] < J.shape[2])
     s = torch.nn.functional.pad(s, (0, Vt.shape[-1] - s.shape[-1]))
     return Vt.mT @ ((gamma / (gamma + s.square()))[..., None] * Vt)
@@ -58,12 +61,15 @@ def optimal_eigenvalues(J: Tensor, gamma: float) -> Tensor:
 
 
 def relative_frobenius(sigma: Tensor, expected: Tensor) -> Tensor:
-    """‖Σ − Σ'‖ / ‖Σ'‖ in the Frobenius norm, shape (n, κ, κ) twice to (n,). With κ > r the ones dominate it."""
+    """‖Σ − Σ'‖ / ‖Σ'‖ in the Frobenius norm, shape (n, κ, κ) twice to (n,). With κ > r the ones
+    dominate it.
+    """
     return (sigma - expected).norm(dim=(1, 2)) / expected.norm(dim=(1, 2))
 
 
 def kl_between_covariances(sigma: Tensor, expected: Tensor) -> Tensor:
-    """KL[N(0, Σ) ‖ N(0, Σ')] in nats, shape (n, κ, κ) twice to (n,): ½ (tr Σ'⁻¹Σ − κ − log det Σ'⁻¹Σ).
+    """KL[N(0, Σ) ‖ N(0, Σ')] in nats, shape (n, κ, κ) twice to (n,): ½ (tr Σ'⁻¹Σ − κ − log det
+    Σ'⁻¹Σ).
 
     The honest measure of Eq. 83: small eigenvalues count as much as the ones.
 
@@ -80,8 +86,8 @@ def diagonal_penalty(sigma: Tensor) -> Tensor:
     """What a diagonal encoder costs against the full Σ_z, in nats, shape (n, κ, κ) to (n,).
 
     The best diagonal covariance D has 1/D_jj = P_jj, P = Σ_z⁻¹, and KL[N(0, D) ‖ N(0, Σ_z)] =
-    ½ (Σ_j log P_jj − log det P) is ≥ 0 (Hadamard) and 0 exactly where Σ_z is diagonal. For κ = r it tends to a constant
-    as γ → 0: turning the code would save it, waiting does not.
+    ½ (Σ_j log P_jj − log det P) is ≥ 0 (Hadamard) and 0 exactly where Σ_z is diagonal. For κ = r it
+    tends to a constant as γ → 0: turning the code would save it, waiting does not.
 
     >>> round(diagonal_penalty(torch.tensor([[[2.0, 0.0], [0.0, 0.5]]])).item(), 6)
     0.0
@@ -100,9 +106,10 @@ class ActiveDimensions:
         low: lower end of the 95 % Wilson interval of `fraction`.
         high: its upper end.
         mean: average number over the points.
-        soft: average of Σ_j (1 − λ_j), the number of well-determined dimensions, without any threshold.
-        gap: (a, b), the thresholds between which every point keeps its number: largest active, smallest idle λ. a > b
-            where no single threshold splits all points alike.
+        soft: average of Σ_j (1 − λ_j), the number of well-determined dimensions, without any
+            threshold.
+        gap: (a, b), the thresholds between which every point keeps its number: largest active,
+            smallest idle λ. a > b where no single threshold splits all points alike.
     """
 
     modal: int
@@ -120,11 +127,13 @@ class ActiveDimensions:
 def active_dimensions(eigenvalues: Tensor, threshold: float = 0.5) -> ActiveDimensions:
     """r̂ = #{j : λ_j < threshold} over a set of points.
 
-    ½ is the natural threshold: λ = 1 / (1 + s²/γ), so λ < ½ exactly where the decoder's signal s² along the direction
-    exceeds its noise γ, that is where the data say more about the code than the prior does.
+    ½ is the natural threshold: λ = 1 / (1 + s²/γ), so λ < ½ exactly where the decoder's signal s²
+    along the direction exceeds its noise γ, that is where the data say more about the code than the
+    prior does.
 
     Args:
-        eigenvalues: of Σ_z, shape (n, κ), any order, in (0, 1] (a little more is allowed for trained encoders).
+        eigenvalues: of Σ_z, shape (n, κ), any order, in (0, 1] (a little more is allowed for
+            trained encoders).
         threshold: in (0, 1).
 
     Raises:
@@ -136,7 +145,10 @@ def active_dimensions(eigenvalues: Tensor, threshold: float = 0.5) -> ActiveDime
     if not 0 < threshold < 1:
         raise ValueError(f"threshold: expected a number in (0, 1), got {threshold}")
     if eigenvalues.ndim != 2 or not len(eigenvalues) or not (eigenvalues > 0).all():
-        raise ValueError(f"eigenvalues: expected positive, of shape (n, latent_dim), got {tuple(eigenvalues.shape)}")
+        raise ValueError(
+            "eigenvalues: expected positive, of shape (n, latent_dim), got "
+            f"{tuple(eigenvalues.shape)}"
+        )
     active = eigenvalues < threshold
     counts = active.sum(1)
     modal = int(counts.bincount().argmax())
@@ -149,7 +161,9 @@ def active_dimensions(eigenvalues: Tensor, threshold: float = 0.5) -> ActiveDime
         largest = ordered[:, modal - 1].max().item() if modal else 0.0
         smallest = ordered[:, modal].min().item() if modal < ordered.shape[1] else math.inf
     soft = (1 - eigenvalues).sum(1).mean().item()
-    return ActiveDimensions(modal, hits / n, low, high, counts.double().mean().item(), soft, (largest, smallest))
+    return ActiveDimensions(
+        modal, hits / n, low, high, counts.double().mean().item(), soft, (largest, smallest)
+    )
 
 
 def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:

@@ -1,12 +1,14 @@
 """Where the printed proof of Theorem 1 has a gap: pointwise convergence does not control the tails.
 
-Appendix E.2 shows that q(z given x) / p_θ(z given x) → a constant at every z and concludes KL → 0. For
+Appendix E.2 shows that q(z given x) / p_θ(z given x) → a constant at every z and concludes KL → 0.
+For
 
     f(z) = z exp(exp(z²) − 1),
 
-a smooth diffeomorphism of ℝ (P[|X| > x] falls about as (log x)^(−½), slower than any power), E_q ‖x − f(z)‖² = ∞ for
-every γ: the Gaussian q meets an f that grows as a double exponential. So KL = ∞ for all t with the decoder F⁻¹∘G and
-the encoder of Eq. 24; the existence that the theorem claims needs another decoder, equal to f on [−R_t, R_t] only.
+a smooth diffeomorphism of ℝ (P[|X| > x] falls about as (log x)^(−½), slower than any power), E_q ‖x
+− f(z)‖² = ∞ for every γ: the Gaussian q meets an f that grows as a double exponential. So KL = ∞
+for all t with the decoder F⁻¹∘G and the encoder of Eq. 24; the existence that the theorem claims
+needs another decoder, equal to f on [−R_t, R_t] only.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ def log_double_exponential(z: Tensor) -> Tensor:
 
 
 def log_integrand(w: Tensor, t: float, z: float = 0.0) -> Tensor:
-    """log [φ(w) · ½ t f(z + S w)²] for x = f(z), S = √γ / f'(z): the tail of E_q[−log p(x given z)]; any shape.
+    """log [φ(w) · ½ t f(z + S w)²] for x = f(z), S = √γ / f'(z): the tail of E_q[−log p(x given
+    z)]; any shape.
 
     >>> w = torch.tensor([300.0, 400.0, 500.0], dtype=torch.float64)     # at γ = 1e-4, S = 0.01
     >>> (log_integrand(w, 1e4) > 0).tolist()
@@ -35,13 +38,19 @@ def log_integrand(w: Tensor, t: float, z: float = 0.0) -> Tensor:
     log_slope = math.expm1(z * z) + math.log1p(2 * z * z * math.exp(z * z))
     scale = math.exp(-0.5 * math.log(check_t(t)) - log_slope)
     log_half_t = math.log(0.5 * t)
-    return 2 * log_double_exponential(z + scale * w) - 0.5 * (w.square() + math.log(2 * math.pi)) + log_half_t
+    return (
+        2 * log_double_exponential(z + scale * w)
+        - 0.5 * (w.square() + math.log(2 * math.pi))
+        + log_half_t
+    )
 
 
 def divergence_starts(t: float, z: float = 0.0) -> float:
-    """The latent position z + S w past which the integrand exceeds 1 and grows without bound: the integral is ∞.
+    """The latent position z + S w past which the integrand exceeds 1 and grows without bound: the
+    integral is ∞.
 
-    exp(z²) outgrows w²/2 for every γ: the position moves out only as √log t. Found on a grid of 200 000 positions.
+    exp(z²) outgrows w²/2 for every γ: the position moves out only as √log t. Found on a grid of 200
+    000 positions.
     """
     log_slope = math.expm1(z * z) + math.log1p(2 * z * z * math.exp(z * z))
     scale = math.exp(-0.5 * math.log(check_t(t)) - log_slope)
@@ -54,8 +63,8 @@ def divergence_starts(t: float, z: float = 0.0) -> float:
 def truncated_error(t: float, cutoff: float, n_nodes: int = 20_001) -> float:
     """log of E_q[½ t f(z)²; |z| ≤ cutoff] for x = f(0) = 0, by the trapezoidal rule.
 
-    What a quadrature that stops early reports: log ½ as long as the cutoff lies before `divergence_starts`, anything
-    past it.
+    What a quadrature that stops early reports: log ½ as long as the cutoff lies before
+    `divergence_starts`, anything past it.
 
     Args:
         t: 1/γ.

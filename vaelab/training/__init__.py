@@ -1,4 +1,5 @@
-"""`fit`: the only training loop. Adam, schedules for step size and γ, checkpoints that resume to the same bytes.
+"""`fit`: the only training loop. Adam, schedules for step size and γ, checkpoints that resume to
+the same bytes.
 
 `fit_together` is the same loop for several models in one pass.
 """
@@ -9,6 +10,14 @@ from vaelab.training.schedules import Anneal, Cosine, HalveEvery, Hold
 from vaelab.training.together import fit_together
 
 __all__ = [
-    "PRECISIONS", "Anneal", "Cosine", "HalveEvery", "Hold", "OutOfMemory", "Run", "TrainingDiverged", "fit",
+    "PRECISIONS",
+    "Anneal",
+    "Cosine",
+    "HalveEvery",
+    "Hold",
+    "OutOfMemory",
+    "Run",
+    "TrainingDiverged",
+    "fit",
     "fit_together",
 ]

@@ -24,7 +24,10 @@ class Seeds:
     """One generator a model, as one object."""
 
     def __init__(self, device: torch.device, seeds: Sequence[int]) -> None:
-        self.device, self.each = device, [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        self.device, self.each = (
+            device,
+            [torch.Generator(device).manual_seed(seed) for seed in seeds],
+        )
 
     def get_state(self) -> Tensor:
         return torch.stack([g.get_state() for g in self.each])
@@ -44,7 +47,11 @@ class Ensemble(Autoencoder):
         super(Autoencoder, self).__init__()
         self.seeds, self._kind = tuple(seeds), models[0].spec()
         copied = copy.deepcopy(models[0])
-        self.image_shape, self.latent_dim, self.autocast = copied.image_shape, copied.latent_dim, None
+        self.image_shape, self.latent_dim, self.autocast = (
+            copied.image_shape,
+            copied.latent_dim,
+            None,
+        )
         for name in ("encoder", "decoder", "posterior", "likelihood", "latent_term"):
             setattr(self, name, getattr(copied, name))
         states = [model.state_dict() for model in models]
@@ -54,7 +61,9 @@ class Ensemble(Autoencoder):
             mine.requires_grad_(theirs.requires_grad)
         one = copy.deepcopy(models[0]).train()
         self._one = (one,)  # whose layers compute, with weights that are handed to them
-        self._spectral = {name: m.eval() for name, m in one.named_modules() if isinstance(m, _SpectralNorm)}
+        self._spectral = {
+            name: m.eval() for name, m in one.named_modules() if isinstance(m, _SpectralNorm)
+        }
         self._all = _pass(one)
         self._asked: list | None = None
 
@@ -85,7 +94,8 @@ class Ensemble(Autoencoder):
                 copy.deepcopy(one).to(x.device).loss_terms(x[0], asks)  # a copy is made on the CPU
             self._asked = asks.asked
         noise = [
-            torch.stack([draw(sample, shape, g, x) for g in generator.each]) for sample, shape in self._asked
+            torch.stack([draw(sample, shape, g, x) for g in generator.each])
+            for sample, shape in self._asked
         ]
         return Terms(*self._all(self._tensors, x, *noise))
 
@@ -97,16 +107,23 @@ class Ensemble(Autoencoder):
 
     @torch.no_grad()
     def _normalise_spectra(self) -> None:
-        """One step of each power iteration, as torch takes it in a layer's own pass, but for all models at once.
+        """One step of each power iteration, as torch takes it in a layer's own pass, but for all
+        models at once.
 
         The layers are in evaluation mode, in which a pass uses the vectors and leaves them alone.
         """
         for name, layer in self._spectral.items():
-            weight = self._tensors[f"{name.rpartition('.')[0]}.original"].movedim(layer.dim + 1, 1).flatten(2)
+            weight = (
+                self._tensors[f"{name.rpartition('.')[0]}.original"]
+                .movedim(layer.dim + 1, 1)
+                .flatten(2)
+            )
             u, v = self._tensors[f"{name}._u"], self._tensors[f"{name}._v"]
             for _ in range(layer.n_power_iterations):
                 u.copy_(F.normalize((weight @ v.unsqueeze(-1)).squeeze(-1), dim=1, eps=layer.eps))
-                v.copy_(F.normalize((weight.mT @ u.unsqueeze(-1)).squeeze(-1), dim=1, eps=layer.eps))
+                v.copy_(
+                    F.normalize((weight.mT @ u.unsqueeze(-1)).squeeze(-1), dim=1, eps=layer.eps)
+                )
 
     def member_states(self) -> Iterator[dict[str, Tensor]]:
         """The weights and statistics of each model."""
@@ -118,7 +135,9 @@ class Ensemble(Autoencoder):
 
 
 def _pass(one: Autoencoder) -> Callable[..., tuple]:
-    """The loss terms of all models from their stacked tensors; refers to one model, and so to no ensemble."""
+    """The loss terms of all models from their stacked tensors; refers to one model, and so to no
+    ensemble.
+    """
 
     def call(tensors: dict[str, Tensor], x: Tensor, *noise: Tensor) -> tuple:
         return tuple(functional_call(one, tensors, (x, Noise(noise))))
@@ -136,15 +155,23 @@ class Feeds:
         return len(self.each[0])
 
     def batch(self, rows: Tensor, generator: Seeds) -> Tensor:
-        """The rows of those numbers, (S, batch), each from its own feed: shape (S, batch, *image_shape)."""
-        return torch.stack([f.batch(r, g) for f, r, g in zip(self.each, rows, generator.each, strict=True)])
+        """The rows of those numbers, (S, batch), each from its own feed: shape (S, batch,
+        *image_shape).
+        """
+        return torch.stack(
+            [f.batch(r, g) for f, r, g in zip(self.each, rows, generator.each, strict=True)]
+        )
 
 
-def feeds(model: Ensemble, data: Sequence[Tensor | Point], device: torch.device, flip: bool) -> tuple[Feeds, str]:
+def feeds(
+    model: Ensemble, data: Sequence[Tensor | Point], device: torch.device, flip: bool
+) -> tuple[Feeds, str]:
     """One feed a model, of its own data or of the one set there is, and the digests of all."""
     made = [feed(model, each, device, flip) for each in data]
     lengths = sorted({len(f) for f, _ in made})
     if len(lengths) > 1:
-        raise ValueError(f"data: expected as many rows for each model, got from {lengths[0]} to {lengths[-1]}")
+        raise ValueError(
+            f"data: expected as many rows for each model, got from {lengths[0]} to {lengths[-1]}"
+        )
     each, digests = zip(*made, strict=True)
     return Feeds(each * (len(model.seeds) // len(each))), "+".join(digests)

@@ -1,4 +1,6 @@
-"""The data on the device, a batch at a time: bytes where they came from bytes, scaled and mirrored as they are met."""
+"""The data on the device, a batch at a time: bytes where they came from bytes, scaled and mirrored
+as they are met.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ BLOCK = 4096  # rows looked at together
 
 
 def to_bytes(x: Tensor) -> Tensor | None:
-    """The bytes b with x = b / 255 to the last bit, a quarter of float32's memory; None where there are none.
+    """The bytes b with x = b / 255 to the last bit, a quarter of float32's memory; None where there
+    are none.
 
     >>> to_bytes(torch.tensor([0, 128, 255]) / 255), to_bytes(torch.tensor([0.5]))
     (tensor([  0, 128, 255], dtype=torch.uint8), None)
@@ -34,10 +37,12 @@ def to_bytes(x: Tensor) -> Tensor | None:
 
 @dataclass(frozen=True)
 class Feed:
-    """Images, or posteriors that a code is drawn from afresh each time, on the device they are trained on.
+    """Images, or posteriors that a code is drawn from afresh each time, on the device they are
+    trained on.
 
     Args:
-        rows: images (n, *image_shape), as bytes where that loses nothing; or posteriors of n images.
+        rows: images (n, *image_shape), as bytes where that loses nothing; or posteriors of n
+            images.
         given: precision in which the bytes become b / 255, that of the images given.
         dtype: precision of a batch.
         flip: whether each image is mirrored with probability ½ each time it is met.
@@ -63,7 +68,9 @@ class Feed:
         return x
 
 
-def feed(model: Autoencoder, data: Any, device: torch.device, flip: bool = False) -> tuple[Feed, str]:
+def feed(
+    model: Autoencoder, data: Any, device: torch.device, flip: bool = False
+) -> tuple[Feed, str]:
     """Check the data, bring them to the device, and say their digest."""
     dtype = next(model.parameters()).dtype
     if isinstance(data, Point):
@@ -72,7 +79,9 @@ def feed(model: Autoencoder, data: Any, device: torch.device, flip: bool = False
         check_images(data.mean, model.image_shape, minimum=2)
         return Feed(data.to(device, dtype), dtype, dtype), _files.digest(data.to(dtype).tensors())
     if flip and len(model.image_shape) != 3:
-        raise ValueError(f"flip: expected images of shape (channels, height, width), got {model.image_shape}")
+        raise ValueError(
+            f"flip: expected images of shape (channels, height, width), got {model.image_shape}"
+        )
     x = check_images(data, model.image_shape, isinstance(model.likelihood, CrossEntropy), minimum=2)
     packed = to_bytes(x)
     rows = x.to(dtype) if packed is None else packed

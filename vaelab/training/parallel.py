@@ -1,4 +1,6 @@
-"""One model over several processes: torch's DistributedDataParallel, and what lets it compute what one would."""
+"""One model over several processes: torch's DistributedDataParallel, and what lets it compute what
+one would.
+"""
 
 from __future__ import annotations
 
@@ -21,25 +23,32 @@ def check_share(model: Autoencoder, batch_size: int, device: torch.device) -> in
     """Rows of a batch that each process takes.
 
     Raises:
-        ValueError: a batch, a latent term or a layer that cannot be shared among the processes there are.
+        ValueError: a batch, a latent term or a layer that cannot be shared among the processes
+            there are.
     """
     _, processes = _processes.place()
     if processes == 1:
         return batch_size
     if isinstance(model, Ensemble):
-        raise ValueError("models trained together: expected one process; let each of several train models of its own")
+        raise ValueError(
+            "models trained together: expected one process; let each of several train "
+            "models of "
+            "its own"
+        )
     if batch_size % processes:
         nearest = max(processes, batch_size // processes * processes)
         expected = f"expected a multiple of the number of processes, {processes}"
         raise ValueError(f"batch_size: {expected}, got {batch_size}; try {nearest}")
     if isinstance(model.latent_term, MMD | Adversary):
         raise ValueError(
-            f"{type(model.latent_term).__name__} compares the codes of a whole batch, which no process has: expected a "
+            f"{type(model.latent_term).__name__} compares the codes of a whole batch, which no "
+            "process has: expected a "
             "latent term of single rows (KL, SquaredNorm, Joint), or one process"
         )
     if device.type != "cuda" and any(isinstance(m, _BATCH_NORM) for m in model.modules()):
         raise ValueError(
-            f"batch normalisation over several processes works on CUDA alone, not on {device.type}: expected networks "
+            "batch normalisation over several processes works on CUDA alone, not on "
+            f"{device.type}: expected networks "
             "without it (mlp), a GPU for each process, or one process"
         )
     return batch_size // processes
@@ -47,17 +56,21 @@ def check_share(model: Autoencoder, batch_size: int, device: torch.device) -> in
 
 @contextlib.contextmanager
 def parallel(model: Autoencoder, device: torch.device) -> Iterator[Callable[..., Terms]]:
-    """What is to be called for the loss terms inside: the model, or the model as one of several processes has it.
+    """What is to be called for the loss terms inside: the model, or the model as one of several
+    processes has it.
 
-    Gradients are averaged over the processes, batch statistics taken over all rows; the model is the same in each, and
-    has its own layers again afterwards.
+    Gradients are averaged over the processes, batch statistics taken over all rows; the model is
+    the same in each, and has its own layers again afterwards.
     """
     if _processes.place()[1] == 1:
         yield model.loss_terms
         return
     own = {name: m for name, m in model.named_modules() if isinstance(m, _BATCH_NORM)}
     try:
-        for name, layer in own.items():  # the same parameters and statistics, in a layer that asks the others
+        for (
+            name,
+            layer,
+        ) in own.items():  # the same parameters and statistics, in a layer that asks the others
             _put(model, name, nn.SyncBatchNorm.convert_sync_batchnorm(layer))
         gpus = [torch.cuda.current_device()] if device.type == "cuda" else None
         yield DistributedDataParallel(model, device_ids=gpus)

@@ -1,4 +1,6 @@
-"""How the step size and γ go along a training run: small frozen functions, whose repr stands in every checkpoint."""
+"""How the step size and γ go along a training run: small frozen functions, whose repr stands in
+every checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,11 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Anneal:
-    """Let γ fall geometrically from `start` to `stop` over a share of the training, then hold it there.
+    """Let γ fall geometrically from `start` to `stop` over a share of the training, then hold it
+    there.
 
-    Start it above the top PCA eigenvalue of the data (no direction is active there, N6) and stop it well above the
-    decoder's error: then the eigenvalues of Σ_z split cleanly into 0 and 1.
+    Start it above the top PCA eigenvalue of the data (no direction is active there, N6) and stop it
+    well above the decoder's error: then the eigenvalues of Σ_z split cleanly into 0 and 1.
 
     >>> Anneal(1.0, 0.01, over=0.5)(0.25), Anneal(1.0, 0.01, over=0.5)(0.9)
     (0.1, 0.01)

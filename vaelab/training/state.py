@@ -19,7 +19,9 @@ from vaelab.training.ensemble import Seeds
 
 
 class _State:
-    """Everything that decides how training goes on: weights, moments, noise, place in the data, history."""
+    """Everything that decides how training goes on: weights, moments, noise, place in the data,
+    history.
+    """
 
     def __init__(
         self,
@@ -29,27 +31,50 @@ class _State:
         gamma_schedule: Callable[[float], float | None] | None,
         device: torch.device,
     ) -> None:
-        self.model, self.settings, self.schedule, self.gamma_schedule = model, settings, schedule, gamma_schedule
+        self.model, self.settings, self.schedule, self.gamma_schedule = (
+            model,
+            settings,
+            schedule,
+            gamma_schedule,
+        )
         self.generator = _generator(settings["seed"], device)
         self.steps_per_epoch = settings["n"] // settings["batch_size"]
         self.total = self.steps_per_epoch * settings["epochs"]
         self.step = 0
         self.terms: list[Tensor] = []  # (nll, latent) of each step of this epoch
-        self.loss_terms: Callable[..., tuple[Tensor, Tensor]] = model.loss_terms  # what computes them
-        self.history: dict[str, list[float]] = {"nll": [], "latent": [], "loss": [], "gamma": [], "lr": []}
-        self.keep_every, self.saved = 0, []  # epochs between two copies, and the copies with their γ
+        self.loss_terms: Callable[..., tuple[Tensor, Tensor]] = (
+            model.loss_terms
+        )  # what computes them
+        self.history: dict[str, list[float]] = {
+            "nll": [],
+            "latent": [],
+            "loss": [],
+            "gamma": [],
+            "lr": [],
+        }
+        self.keep_every, self.saved = (
+            0,
+            [],
+        )  # epochs between two copies, and the copies with their γ
         parts = _groups(model)
         lr, gamma_lr = settings["lr"], settings["lr"] * settings["gamma_lr"]
         groups = [
             {"params": parts["weights"], "weight_decay": settings["weight_decay"], "lr": lr},
             {"params": parts["gammas"], "weight_decay": 0.0, "lr": gamma_lr},
             {
-                "params": parts["adversary"], "weight_decay": 0.0, "lr": lr * getattr(model.latent_term, "rate", 1),
-                "betas": (0.5, 0.999),  # with the usual 0.9 the two players chase each other (Radford et al. 2016)
+                "params": parts["adversary"],
+                "weight_decay": 0.0,
+                "lr": lr * getattr(model.latent_term, "rate", 1),
+                "betas": (
+                    0.5,
+                    0.999,
+                ),  # with the usual 0.9 the two players chase each other (Radford et al. 2016)
             },
         ]
         groups = [{**group, "full_lr": group["lr"]} for group in groups if group["params"]]
-        fused = device.type in ("cpu", "cuda") and all(p.is_floating_point() for p in model.parameters())
+        fused = device.type in ("cpu", "cuda") and all(
+            p.is_floating_point() for p in model.parameters()
+        )
         self.optimizer = torch.optim.Adam(groups, betas=tuple(settings["betas"]), fused=fused)
 
     def set_rates(self) -> None:
@@ -62,24 +87,36 @@ class _State:
 
     def hold_gamma(self) -> None:
         """Set γ to what its schedule says for this step, if it says anything."""
-        gamma = self.gamma_schedule(self.step / self.total) if self.gamma_schedule is not None else None
+        gamma = (
+            self.gamma_schedule(self.step / self.total) if self.gamma_schedule is not None else None
+        )
         if gamma is not None:
             self.model.likelihood.gamma = gamma
 
     def order(self, n: int, device: torch.device) -> Tensor:
-        """The order in which this epoch visits the data, (n,) or (S, n): a function of seed and epoch alone."""
+        """The order in which this epoch visits the data, (n,) or (S, n): a function of seed and
+        epoch alone.
+        """
         epoch, seed = self.step // self.steps_per_epoch, self.settings["seed"]
 
         def shuffled(seed: int) -> Tensor:
-            return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+            return torch.randperm(
+                n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+            )
 
-        return (torch.stack([*map(shuffled, seed)]) if isinstance(seed, list) else shuffled(seed)).to(device)
+        return (
+            torch.stack([*map(shuffled, seed)]) if isinstance(seed, list) else shuffled(seed)
+        ).to(device)
 
     def end_epoch(self) -> None:
         """Move the steps of the epoch that ends into the history."""
         nll, latent = torch.stack(self.terms).double().mean(0)
         terms, gamma = torch.stack([nll, latent, nll + latent]).tolist(), self.model.gamma
-        values = (*terms, math.nan if gamma is None else gamma, self.optimizer.param_groups[0]["lr"])
+        values = (
+            *terms,
+            math.nan if gamma is None else gamma,
+            self.optimizer.param_groups[0]["lr"],
+        )
         for name, value in zip(self.history, values, strict=True):
             self.history[name].append(value)
         self.terms = []
@@ -103,7 +140,9 @@ class _State:
     def load(self, tensors: dict[str, Tensor], step: int, history: dict[str, list[float]]) -> None:
         """Take over a state that `tensors` gave."""
         device = self.generator.device
-        weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        weights = {
+            k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")
+        }
         self.model.load_state_dict(weights)
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
@@ -126,11 +165,18 @@ def _generator(seed: int | list[int], device: torch.device) -> Share | Seeds:
 
 
 def _groups(model: Autoencoder) -> dict[str, list[Tensor]]:
-    """The parameters by how they are stepped: every log γ, an adversary's discriminator, and the rest."""
+    """The parameters by how they are stepped: every log γ, an adversary's discriminator, and the
+    rest.
+    """
     groups: dict[str, list[Tensor]] = {"weights": [], "gammas": [], "adversary": []}
     for name, parameter in model.named_parameters():
-        is_gamma, is_adversary = name.endswith("likelihood.log_gamma"), name.startswith("latent_term.discriminator.")
-        groups["gammas" if is_gamma else "adversary" if is_adversary else "weights"].append(parameter)
+        is_gamma, is_adversary = (
+            name.endswith("likelihood.log_gamma"),
+            name.startswith("latent_term.discriminator."),
+        )
+        groups["gammas" if is_gamma else "adversary" if is_adversary else "weights"].append(
+            parameter
+        )
     return groups
 
 
@@ -148,10 +194,15 @@ class _Keeper:
             return
         tensors, told = _files.read_state(self.path)
         there, here = told["settings"], _plain(state.settings)
-        other = [f"{k}: {there.get(k)!r} there, {v!r} here" for k, v in here.items() if there.get(k) != v]
+        other = [
+            f"{k}: {there.get(k)!r} there, {v!r} here" for k, v in here.items() if there.get(k) != v
+        ]
         if other:
             said = "; ".join(other)
-            raise ValueError(f"{self.path} belongs to another run ({said}); use another folder, or delete the file")
+            raise ValueError(
+                f"{self.path} belongs to another run ({said}); use another folder, or delete "
+                "the file"
+            )
         state.load(tensors, told["step"], told["history"])
         self.saved_step = told["step"]
 
@@ -167,7 +218,11 @@ class _Keeper:
         try:
             _files.write_state(self.path, state.tensors(), told)
         except OSError as error:
-            kept = f"the checkpoint of step {self.saved_step} is intact" if self.saved_step else "none was saved before"
+            kept = (
+                f"the checkpoint of step {self.saved_step} is intact"
+                if self.saved_step
+                else "none was saved before"
+            )
             raise OSError(
                 error.errno,
                 f"could not save the state of step {state.step}: {error.strerror}; {kept}. "

@@ -1,4 +1,5 @@
-"""Interactive views: sliders that drive a picture. Each is one line in a notebook, and plain objects in a test.
+"""Interactive views: sliders that drive a picture. Each is one line in a notebook, and plain
+objects in a test.
 
     from vaelab import widgets
 
@@ -8,18 +9,20 @@
     view.image.value                                       # the PNG that the front end shows
     view.close()                                           # frees it
 
-Pictures are PNG bytes drawn in the kernel. Images need no matplotlib, and figures redraw only what moves, so that both
-follow a slider as it is dragged. The front end sends the next value of a slider only when the kernel has drawn the last
-one, and always the newest: no frame waits in a queue.
+Pictures are PNG bytes drawn in the kernel. Images need no matplotlib, and figures redraw only what
+moves, so that both follow a slider as it is dragged. The front end sends the next value of a slider
+only when the kernel has drawn the last one, and always the newest: no frame waits in a queue.
 
 - `latent_explorer`, `gamma_explorer`, `figure_explorer`: sliders for a function of your own.
 - `LatentTraversal`: one image's code, moved along the directions that carry the most.
 - `Interpolator`: the ways between two images' codes.
-- `PosteriorComparison`: q(z), what stands in for it, and N(0, I), for several models, brushed together.
+- `PosteriorComparison`: q(z), what stands in for it, and N(0, I), for several models, brushed
+together.
 - `gamma_path` and `GammaPath`: models trained at falling γ, and what falls with it.
 - `TheoremOneView`, `TheoremTwoView`: the optima of the theorems under a slider for t = 1/γ.
 
-Everything under a mouse is under the keyboard too: tab to a slider or a picture, then the arrow keys.
+Everything under a mouse is under the keyboard too: tab to a slider or a picture, then the arrow
+keys.
 """
 
 from __future__ import annotations
@@ -33,6 +36,18 @@ from vaelab.widgets.spaces import lerp, slerp
 from vaelab.widgets.theorems import TheoremOneView, TheoremTwoView
 
 __all__ = [
-    "GammaPath", "Interpolator", "LatentTraversal", "PosteriorComparison", "PosteriorRow", "TheoremOneView",
-    "TheoremTwoView", "View", "figure_explorer", "gamma_explorer", "gamma_path", "latent_explorer", "lerp", "slerp",
-]  # fmt: skip
+    "GammaPath",
+    "Interpolator",
+    "LatentTraversal",
+    "PosteriorComparison",
+    "PosteriorRow",
+    "TheoremOneView",
+    "TheoremTwoView",
+    "View",
+    "figure_explorer",
+    "gamma_explorer",
+    "gamma_path",
+    "latent_explorer",
+    "lerp",
+    "slerp",
+]

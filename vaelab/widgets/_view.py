@@ -1,4 +1,6 @@
-"""What every view shares: one frame a change, pictures as PNG, and a `close` that leaves nothing behind."""
+"""What every view shares: one frame a change, pictures as PNG, and a `close` that leaves nothing
+behind.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,18 @@ from PIL import Image as PILImage
 try:
     import ipywidgets
 except ImportError as error:
-    raise ImportError("vaelab.widgets needs ipywidgets; install the course: pip install 'vaelab[course]'") from error
+    raise ImportError(
+        "vaelab.widgets needs ipywidgets; install the course: pip install 'vaelab[course]'"
+    ) from error
 
 
 class View(ipywidgets.VBox):
-    """A box of controls and pictures. A subclass draws in `_draw`, from what its controls say at that moment.
+    """A box of controls and pictures. A subclass draws in `_draw`, from what its controls say at
+    that moment.
 
-    Every event is drawn before the next one is read, so the front end, which holds back all but the newest value while
-    the kernel is busy, never lets frames pile up; and several changes made inside `one_frame` are drawn once.
+    Every event is drawn before the next one is read, so the front end, which holds back all but the
+    newest value while the kernel is busy, never lets frames pile up; and several changes made
+    inside `one_frame` are drawn once.
 
     Attributes:
         frames: how many frames were drawn.
@@ -37,7 +43,9 @@ class View(ipywidgets.VBox):
     def _draw(self) -> None:
         raise NotImplementedError
 
-    def _listen(self, widget: ipywidgets.Widget, handler: Callable[[Any], None], name: str = "value") -> None:
+    def _listen(
+        self, widget: ipywidgets.Widget, handler: Callable[[Any], None], name: str = "value"
+    ) -> None:
         widget.observe(handler, names=name)
         self._heard.append((widget, handler, name))
 
@@ -51,7 +59,9 @@ class View(ipywidgets.VBox):
 
     @contextlib.contextmanager
     def one_frame(self) -> Iterator[None]:
-        """However many controls change inside, one frame is drawn at the end, from their newest values."""
+        """However many controls change inside, one frame is drawn at the end, from their newest
+        values.
+        """
         self._depth += 1
         try:
             yield
@@ -61,7 +71,9 @@ class View(ipywidgets.VBox):
             self.redraw()
 
     def close(self) -> None:
-        """Stop listening, and close every control and picture: nothing of the view stays in the kernel."""
+        """Stop listening, and close every control and picture: nothing of the view stays in the
+        kernel.
+        """
         if "_heard" not in vars(self):  # refused before it was built
             return super().close()
         for widget, handler, name in self._heard:
@@ -95,7 +107,9 @@ def _close_one(widget: ipywidgets.Widget, close: Callable[[], None]) -> None:
 
 def picture(**layout: str) -> ipywidgets.Image:
     """An empty picture; give it a PNG as its `value`."""
-    return ipywidgets.Image(format="png", layout={"align_self": "flex-start", "flex": "0 0 auto", **layout})
+    return ipywidgets.Image(
+        format="png", layout={"align_self": "flex-start", "flex": "0 0 auto", **layout}
+    )
 
 
 def captioned(widget: ipywidgets.Widget, caption: str) -> ipywidgets.VBox:
@@ -105,29 +119,50 @@ def captioned(widget: ipywidgets.Widget, caption: str) -> ipywidgets.VBox:
 
 def row_names(names: Sequence[str], height: int) -> ipywidgets.VBox:
     """Labels one below the other, as far apart as the rows of a strip are high."""
-    labels = [ipywidgets.Label(name, layout={"height": f"{height}px", "margin": "0px"}) for name in names]
+    labels = [
+        ipywidgets.Label(name, layout={"height": f"{height}px", "margin": "0px"}) for name in names
+    ]
     return ipywidgets.VBox(labels, layout={"flex": "0 0 auto", "margin": "0 8px 0 0"})
 
 
-def slider(name: str, value: float, low: float, high: float, step: float = 0.05, **more: Any) -> ipywidgets.FloatSlider:
+def slider(
+    name: str, value: float, low: float, high: float, step: float = 0.05, **more: Any
+) -> ipywidgets.FloatSlider:
     """A labelled slider for a number between `low` and `high`."""
     return ipywidgets.FloatSlider(
-        value, min=low, max=high, step=step, description=name, readout_format=".2f",
-        style={"description_width": "110px"}, layout={"width": "380px"}, **more,
+        value,
+        min=low,
+        max=high,
+        step=step,
+        description=name,
+        readout_format=".2f",
+        style={"description_width": "110px"},
+        layout={"width": "380px"},
+        **more,
     )
 
 
 def dropdown(name: str, options: Sequence[Any], width: str = "220px") -> ipywidgets.Dropdown:
     """A labelled choice; the first one is taken."""
     return ipywidgets.Dropdown(
-        options=options, description=name, style={"description_width": "initial"}, layout={"width": width}
+        options=options,
+        description=name,
+        style={"description_width": "initial"},
+        layout={"width": width},
     )
 
 
-def log_slider(name: str, value: float, low: float, high: float, step: float = 0.05) -> ipywidgets.FloatLogSlider:
+def log_slider(
+    name: str, value: float, low: float, high: float, step: float = 0.05
+) -> ipywidgets.FloatLogSlider:
     """A labelled slider for a positive number, on a logarithmic axis between `low` and `high`."""
     return ipywidgets.FloatLogSlider(
-        value=value, base=10, min=float(np.log10(low)), max=float(np.log10(high)), step=step, description=name,
+        value=value,
+        base=10,
+        min=float(np.log10(low)),
+        max=float(np.log10(high)),
+        step=step,
+        description=name,
         readout_format=".3g",
     )
 
@@ -140,7 +175,8 @@ def pixels_to_png(pixels: np.ndarray) -> bytes:
 
 
 class Plot:
-    """A matplotlib figure of which only the moving artists are drawn again: a frame costs milliseconds.
+    """A matplotlib figure of which only the moving artists are drawn again: a frame costs
+    milliseconds.
 
     Args:
         figure: outside pyplot, with everything on it.

@@ -1,4 +1,6 @@
-"""q(z), what stands in for it, and N(0, I), side by side for several models: `PosteriorComparison`."""
+"""q(z), what stands in for it, and N(0, I), side by side for several models:
+`PosteriorComparison`.
+"""
 
 from __future__ import annotations
 
@@ -28,26 +30,39 @@ N_COMPONENTS = 4  # principal components offered as axes, beside the latent dime
 class PosteriorRow(View):
     """One model of a `PosteriorComparison`: its three panels, spectra, distances and cursor.
 
-    The panels show draws from q(z), from the density chosen, and from N(0, I). A point of the last two is coloured, and
-    dimmed, as the image whose code in q(z) is nearest to it, in all κ dimensions.
+    The panels show draws from q(z), from the density chosen, and from N(0, I). A point of the last
+    two is coloured, and dimmed, as the image whose code in q(z) is nearest to it, in all κ
+    dimensions.
 
     Attributes:
-        density, x, y: `Dropdown`s: what stands in for q(z); the plane, latent dimensions by λ or principal components.
+        density, x, y: `Dropdown`s: what stands in for q(z); the plane, latent dimensions by λ or
+            principal components.
         canvas: the panels, a `Pointer`: moving over it moves the cursor, dragging sets the brush.
-        cursor_x, cursor_y: `FloatSlider`s, the cursor. The other coordinates of its code are those of the mean code.
-        range_x, range_y: `FloatRangeSlider`s, the brush; over their whole length they hold every point.
-        decoded, nearest: pictures of the code at the cursor, and of the point next to it (its image, or its draw
-            decoded).
+        cursor_x, cursor_y: `FloatSlider`s, the cursor. The other coordinates of its code are those
+            of the mean code.
+        range_x, range_y: `FloatRangeSlider`s, the brush; over their whole length they hold every
+            point.
+        decoded, nearest: pictures of the code at the cursor, and of the point next to it (its
+            image, or its draw decoded).
         figures, spectra: distances in an HTML table; singular values of the codes, a picture.
-        distances: from name to (MMD², sliced Wasserstein): "density", "N(0, I)", "same" (two draws of the density).
+        distances: from name to (MMD², sliced Wasserstein): "density", "N(0, I)", "same" (two draws
+            of the density).
         points: the panels' points in the plane, three arrays (n, 2).
         code: the code at the cursor, shape (κ,).
         n_codes: how many codes each panel shows and each distance is computed of.
     """
 
-    def __init__(self, name: str, made: Subject, rows: Tensor, classes: np.ndarray, seed: int) -> None:
+    def __init__(
+        self, name: str, made: Subject, rows: Tensor, classes: np.ndarray, seed: int
+    ) -> None:
         super().__init__()
-        self.subject, self.name, self._seed, self._rows, self._classes = made, name, seed, rows, classes
+        self.subject, self.name, self._seed, self._rows, self._classes = (
+            made,
+            name,
+            seed,
+            rows,
+            classes,
+        )
         space = made.spaces["z"]
         self.n_codes = len(rows)
         self._q = draw(space.q, seed)[rows]
@@ -61,16 +76,26 @@ class PosteriorRow(View):
             self._listen(each, self._chosen)
         for each in (self.cursor_x, self.cursor_y):
             self._listen(each, self._cursor_moved)
-        self._listen(self.canvas, self._pointed, "pointer"), self._listen(self.canvas, self._boxed, "box")
+        (
+            self._listen(self.canvas, self._pointed, "pointer"),
+            self._listen(self.canvas, self._boxed, "box"),
+        )
         self._panel, self._quiet = 0, False
         self._chosen()
 
     def _all_axes(self) -> dict[str, Tensor]:
-        """Directions (κ,) by name: the latent dimensions, smallest λ first, then the first principal components."""
+        """Directions (κ,) by name: the latent dimensions, smallest λ first, then the first
+        principal components.
+        """
         values, order = self.subject.spaces["z"].mean_variances().sort()
         eye = torch.eye(len(order)).to(self._q)
-        named = [(f"{subscript('z', j)}  λ = {values[k]:.2g}", eye[j]) for k, j in enumerate(order.tolist())]
-        components = torch.linalg.svd(self._q - self._q.mean(0), full_matrices=False).Vh[:N_COMPONENTS]
+        named = [
+            (f"{subscript('z', j)}  λ = {values[k]:.2g}", eye[j])
+            for k, j in enumerate(order.tolist())
+        ]
+        components = torch.linalg.svd(self._q - self._q.mean(0), full_matrices=False).Vh[
+            :N_COMPONENTS
+        ]
         return dict(named) | {f"component {k + 1}": v for k, v in enumerate(components)}
 
     def _build(self) -> None:
@@ -84,8 +109,14 @@ class PosteriorRow(View):
         self.cursor_x, self.cursor_y = (slider(f"cursor {n}", 0.0, -3.0, 3.0) for n in "xy")
         self.range_x, self.range_y = (
             ipywidgets.FloatRangeSlider(
-                value=(-3, 3), min=-3, max=3, step=0.05, description=f"brush {n}", readout_format=".1f",
-                style={"description_width": "60px"}, layout={"width": "330px"},
+                value=(-3, 3),
+                min=-3,
+                max=3,
+                step=0.05,
+                description=f"brush {n}",
+                readout_format=".1f",
+                style={"description_width": "60px"},
+                layout={"width": "330px"},
             )
             for n in "xy"
         )
@@ -95,13 +126,20 @@ class PosteriorRow(View):
         self.figures, self._said = ipywidgets.HTML(), ipywidgets.Label()
         title = ipywidgets.HTML(f'<b style="white-space: nowrap">{html.escape(self.name)}</b>')
         tops = ipywidgets.HBox([title, self.density, self.x, self.y])
-        pictures = ipywidgets.VBox([captioned(self.decoded, "cursor"), captioned(self.nearest, "nearest point")])
+        pictures = ipywidgets.VBox(
+            [captioned(self.decoded, "cursor"), captioned(self.nearest, "nearest point")]
+        )
         pairs = ((self.cursor_x, self.cursor_y), (self.range_x, self.range_y))
         sliders = [ipywidgets.HBox(pair) for pair in pairs]
         panels = ipywidgets.VBox([self.canvas, self._said, *sliders])
-        self.children = (tops, ipywidgets.HBox([panels, pictures]), ipywidgets.HBox([self.figures, self.spectra]))
+        self.children = (
+            tops,
+            ipywidgets.HBox([panels, pictures]),
+            ipywidgets.HBox([self.figures, self.spectra]),
+        )
 
-    # ---- the plane and the density ----------------------------------------------------------------------------------
+    # ---- the plane and the density
+    # ----------------------------------------------------------------------------------
 
     def _chosen(self, change: Any = None) -> None:
         """Another density or another plane: everything is computed again."""
@@ -110,7 +148,10 @@ class PosteriorRow(View):
             self._draw_density()
         self._codes = (self._q, self._drawn, self._normal)
         self.points = tuple((codes @ plane).double().numpy() for codes in self._codes)
-        low, high = np.min([p.min(0) for p in self.points], 0), np.max([p.max(0) for p in self.points], 0)
+        low, high = (
+            np.min([p.min(0) for p in self.points], 0),
+            np.max([p.max(0) for p in self.points], 0),
+        )
         low, high = np.floor(low * 2) / 2, np.ceil(high * 2) / 2
         names = [self.x.value.split("  ")[0], self.y.value.split("  ")[0]]
         limits = list(zip(low.tolist(), high.tolist(), strict=True))
@@ -120,7 +161,9 @@ class PosteriorRow(View):
                 each.min, each.max = min(a, each.min), max(b, each.max)
                 each.value = (a, b)
                 each.min, each.max = a, b
-            for each, (a, b), at in zip((self.cursor_x, self.cursor_y), limits, self._mean @ plane, strict=True):
+            for each, (a, b), at in zip(
+                (self.cursor_x, self.cursor_y), limits, self._mean @ plane, strict=True
+            ):
                 each.min, each.max = min(a, each.min), max(b, each.max)
                 each.value = at.item()
                 each.min, each.max = a, b
@@ -131,24 +174,38 @@ class PosteriorRow(View):
         chosen = self.subject.densities[self.density.value]
         self._drawn = chosen.sample(self.n_codes, self._seed + 2).to(self._q)
         again = chosen.sample(self.n_codes, self._seed + 3).to(self._q)
-        pairs = {"density": (self._q, self._drawn), PRIOR: (self._q, self._normal), "same": (self._drawn, again)}
-        self.distances = {
-            k: (metrics.mmd2(*v), metrics.sliced_wasserstein(*v, seed=self._seed)) for k, v in pairs.items()
+        pairs = {
+            "density": (self._q, self._drawn),
+            PRIOR: (self._q, self._normal),
+            "same": (self._drawn, again),
         }
-        said = {"density": f"q(z), {self.density.value}", PRIOR: f"q(z), {PRIOR}", "same": "two draws of the density"}
+        self.distances = {
+            k: (metrics.mmd2(*v), metrics.sliced_wasserstein(*v, seed=self._seed))
+            for k, v in pairs.items()
+        }
+        said = {
+            "density": f"q(z), {self.density.value}",
+            PRIOR: f"q(z), {PRIOR}",
+            "same": "two draws of the density",
+        }
         cells = "".join(
             f"<tr><td>{html.escape(said[k])}</td><td>{m:.2e}</td><td>{s:.3f}</td></tr>"
             for k, (m, s) in self.distances.items()
         )
         head = f"<tr><th>{self.n_codes} codes each</th><th>MMD²</th><th>sliced W₂</th></tr>"
         self.figures.value = f'<table style="border-spacing: 12px 0">{head}{cells}</table>'
-        self._nearest = [torch.cdist(codes, self._q).argmin(1).numpy() for codes in (self._drawn, self._normal)]
+        self._nearest = [
+            torch.cdist(codes, self._q).argmin(1).numpy() for codes in (self._drawn, self._normal)
+        ]
         self._draw_spectra()
 
     def _draw_spectra(self) -> None:
         figure = Figure(figsize=(3.8, 1.5), dpi=100, layout="constrained")
         ax = figure.subplots()
-        for codes, color, name in ((self._q, "q", "q(z)"), (self._drawn, "second", self.density.value)):
+        for codes, color, name in (
+            (self._q, "q", "q(z)"),
+            (self._drawn, "second", self.density.value),
+        ):
             s = metrics.singular_values(codes)
             ax.plot(np.arange(1, len(s) + 1), s, ".-", color=COLORS[color], label=name, linewidth=1)
         ax.axhline(1, color=COLORS["prior"], linestyle="--", linewidth=1, label=PRIOR)
@@ -159,7 +216,8 @@ class PosteriorRow(View):
         ax.legend(fontsize=7, frameon=False)
         self.spectra.value = Plot(figure).png()
 
-    # ---- the brush --------------------------------------------------------------------------------------------------
+    # ---- the brush -------------------------------------------------------------------------------
+    # -------------------
 
     def inside(self) -> np.ndarray:
         """Which images' codes lie in this row's brush; bool, one for each code shown."""
@@ -180,7 +238,9 @@ class PosteriorRow(View):
         self.canvas.value = self._scatter.png(self.points, self.colors)
         shares = [100 * np.mean(c >= 0) for c in self.colors]
         names = ("q(z)", self.density.value, PRIOR)
-        self._said.value = "bright: " + ", ".join(f"{s:.0f} % of {n}" for s, n in zip(shares, names, strict=True))
+        self._said.value = "bright: " + ", ".join(
+            f"{s:.0f} % of {n}" for s, n in zip(shares, names, strict=True)
+        )
 
     def _boxed(self, change: Any) -> None:
         full = [(each.min, each.max) for each in (self.range_x, self.range_y)]
@@ -192,7 +252,8 @@ class PosteriorRow(View):
             full = [tuple(sorted(pair)) for pair in zip(ends[0][1:], ends[1][1:], strict=True)]
         self.range_x.value, self.range_y.value = full
 
-    # ---- the cursor -------------------------------------------------------------------------------------------------
+    # ---- the cursor ------------------------------------------------------------------------------
+    # -------------------
 
     def _pointed(self, change: Any) -> None:
         found = self._scatter.locate(*change.new) if len(change.new) == 2 else None
@@ -210,9 +271,13 @@ class PosteriorRow(View):
 
     @property
     def code(self) -> Tensor:
-        """The code at the cursor: the mean code, moved within the plane to the cursor's coordinates; shape (κ,)."""
+        """The code at the cursor: the mean code, moved within the plane to the cursor's
+        coordinates; shape (κ,).
+        """
         at = torch.tensor([self.cursor_x.value, self.cursor_y.value]).to(self._mean)
-        return self._mean + torch.linalg.pinv(self._plane.T) @ (at - self._mean @ self._plane)  # one axis twice, too
+        return self._mean + torch.linalg.pinv(self._plane.T) @ (
+            at - self._mean @ self._plane
+        )  # one axis twice, too
 
     def _show_cursor(self) -> None:
         at = np.array([[self.cursor_x.value, self.cursor_y.value]])
@@ -230,16 +295,18 @@ class PosteriorRow(View):
 
 
 class PosteriorComparison(View):
-    """For each model its q(z), a density fitted to it and N(0, I), side by side and brushed together.
+    """For each model its q(z), a density fitted to it and N(0, I), side by side and brushed
+    together.
 
-    A brush (dragged in a panel, or set with its sliders) and the class picker choose images; the others are dimmed in
-    every panel of every model.
+    A brush (dragged in a panel, or set with its sliders) and the class picker choose images; the
+    others are dimmed in every panel of every model.
 
-    Source: Dai & Wipf (2019), Section 4 and Fig. 2: q(z) is far from N(0, I) where the second stage's codes are near.
+    Source: Dai & Wipf (2019), Section 4 and Fig. 2: q(z) is far from N(0, I) where the second
+    stage's codes are near.
 
     Args:
-        entries: from a name to (model, density), density a fitted density of `vaelab.densities` or a dict of them by
-            name; None takes N(0, I) alone, and what an estimator brings along.
+        entries: from a name to (model, density), density a fitted density of `vaelab.densities` or
+            a dict of them by name; None takes N(0, I) alone, and what an estimator brings along.
         images: (n, c, h, w) or (n, h, w), values in [0, 1], the same for all models.
         labels: the class of each image.
         n_codes: how many images are shown, at most; chosen at random.
@@ -265,12 +332,19 @@ class PosteriorComparison(View):
     ) -> None:
         check_positive_int("n_codes", n_codes), check_seed(seed)
         if not isinstance(entries, Mapping) or not entries:
-            raise ValueError('entries: expected a dict such as {"VAE": (model, density)} with at least one model')
+            raise ValueError(
+                'entries: expected a dict such as {"VAE": (model, density)} with at least one model'
+            )
         for name, entry in entries.items():
             if not isinstance(entry, tuple) or len(entry) != 2:
-                raise ValueError(f"entries[{name!r}]: expected (model, density), got {type(entry).__name__}")
+                raise ValueError(
+                    f"entries[{name!r}]: expected (model, density), got {type(entry).__name__}"
+                )
         images = check_images(images, minimum=2)
-        made = {name: subject(model, images, density, labels) for name, (model, density) in entries.items()}
+        made = {
+            name: subject(model, images, density, labels)
+            for name, (model, density) in entries.items()
+        }
         super().__init__()
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
         rows = order[:n_codes].sort().values
@@ -280,15 +354,22 @@ class PosteriorComparison(View):
             known, numbers = self._labels.unique(return_inverse=True)
         self._classes, self._known = numbers[rows].numpy(), [each.item() for each in known]
         self.classes = dropdown("class", ["all classes", *map(str, self._known)])
-        self.rows = {name: PosteriorRow(name, each, rows, self._classes, seed) for name, each in made.items()}
+        self.rows = {
+            name: PosteriorRow(name, each, rows, self._classes, seed) for name, each in made.items()
+        }
         for row in self.rows.values():
             self._listen(row.range_x, self.redraw), self._listen(row.range_y, self.redraw)
         swatches = "".join(
-            f'<span style="color:{CLASSES[i % len(CLASSES)]}; font-size: 150%">●</span> {html.escape(str(name))} &nbsp;'
+            (
+                f'<span style="color:{CLASSES[i % len(CLASSES)]}; font-size: 150%">●</span> '
+                f"{html.escape(str(name))} &nbsp;"
+            )
             for i, name in enumerate(self._known)
         )
         self.legend = ipywidgets.HTML(swatches)
-        tops = ipywidgets.HBox([self.classes, self.legend], layout={"display": "" if self._known else "none"})
+        tops = ipywidgets.HBox(
+            [self.classes, self.legend], layout={"display": "" if self._known else "none"}
+        )
         self.children = (tops, *self.rows.values())
         self._listen(self.classes, self.redraw)
         self.redraw()

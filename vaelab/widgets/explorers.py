@@ -1,4 +1,6 @@
-"""Sliders for a function of the caller's own: codes to images, or a positive number to images or to a figure."""
+"""Sliders for a function of the caller's own: codes to images, or a positive number to images or to
+a figure.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,15 @@ class _Explorer(View):
         self.image.value = self._render(*(each.value for each in self.sliders))
 
 
-def latent_explorer(decode: Callable[[Tensor], Tensor], latent_dim: int, scale: int = 24, limit: float = 3.0) -> View:
-    """One slider for each latent dimension, and the image that the decoder makes of the code they spell.
+def latent_explorer(
+    decode: Callable[[Tensor], Tensor], latent_dim: int, scale: int = 24, limit: float = 3.0
+) -> View:
+    """One slider for each latent dimension, and the image that the decoder makes of the code they
+    spell.
 
     Args:
-        decode: codes (n, latent_dim), float32, to images (n, channels, height, width) with values in [0, 1].
+        decode: codes (n, latent_dim), float32, to images (n, channels, height, width) with values
+            in [0, 1].
         latent_dim: κ; more than about ten sliders are hard to use.
         scale: how many screen pixels an image pixel is wide.
         limit: the sliders run from −limit to limit.
@@ -48,7 +54,8 @@ def latent_explorer(decode: Callable[[Tensor], Tensor], latent_dim: int, scale: 
     """
     check_positive_int("latent_dim", latent_dim)
     sliders = [
-        ipywidgets.FloatSlider(min=-limit, max=limit, step=0.1, description=f"z[{j}]") for j in range(latent_dim)
+        ipywidgets.FloatSlider(min=-limit, max=limit, step=0.1, description=f"z[{j}]")
+        for j in range(latent_dim)
     ]
 
     def render(*values: float) -> bytes:
@@ -58,7 +65,9 @@ def latent_explorer(decode: Callable[[Tensor], Tensor], latent_dim: int, scale: 
     return _Explorer(sliders, render)
 
 
-def gamma_explorer(draw: Callable[[float], Tensor], low: float = 1e-3, high: float = 1.0, scale: int = 8) -> View:
+def gamma_explorer(
+    draw: Callable[[float], Tensor], low: float = 1e-3, high: float = 1.0, scale: int = 8
+) -> View:
     """One slider for the decoder variance γ, on a logarithmic axis, and the images that go with it.
 
     Args:
@@ -80,7 +89,9 @@ def gamma_explorer(draw: Callable[[float], Tensor], low: float = 1e-3, high: flo
     return _number_explorer("gamma_explorer", render, low, high, high, "γ", step=0.02)
 
 
-def figure_explorer(draw: Callable[[Axes, float], None], low: float, high: float, name: str = "γ") -> View:
+def figure_explorer(
+    draw: Callable[[Axes, float], None], low: float, high: float, name: str = "γ"
+) -> View:
     """One slider for a positive number, on a logarithmic axis, and the figure that goes with it.
 
     Args:
@@ -96,7 +107,10 @@ def figure_explorer(draw: Callable[[Axes, float], None], low: float, high: float
     """
 
     def render(number: float) -> bytes:
-        figure, buffer = Figure(figsize=(6, 3)), io.BytesIO()  # outside pyplot: nothing to close, nothing shown twice
+        figure, buffer = (
+            Figure(figsize=(6, 3)),
+            io.BytesIO(),
+        )  # outside pyplot: nothing to close, nothing shown twice
         draw(figure.subplots(), number)
         figure.savefig(buffer, format="png")
         return buffer.getvalue()
@@ -105,7 +119,13 @@ def figure_explorer(draw: Callable[[Axes, float], None], low: float, high: float
 
 
 def _number_explorer(
-    caller: str, render: Callable[[float], bytes], low: float, high: float, start: float, name: str, step: float
+    caller: str,
+    render: Callable[[float], bytes],
+    low: float,
+    high: float,
+    start: float,
+    name: str,
+    step: float,
 ) -> View:
     if not 0 < low < high:
         raise ValueError(f"{caller}: expected 0 < low < high, got low={low} and high={high}")

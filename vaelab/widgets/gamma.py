@@ -61,8 +61,15 @@ def gamma_path(
     run, model = [], copy.deepcopy(model)
     for i, gamma in enumerate(gammas):
         training.fit(
-            model, images, epochs=(first_epochs or epochs) if i == 0 else epochs, batch_size=batch_size, lr=lr,
-            gamma_schedule=training.Hold(gamma, until=2.0), seed=seed + i, device=device, progress=progress,
+            model,
+            images,
+            epochs=(first_epochs or epochs) if i == 0 else epochs,
+            batch_size=batch_size,
+            lr=lr,
+            gamma_schedule=training.Hold(gamma, until=2.0),
+            seed=seed + i,
+            device=device,
+            progress=progress,
             label=f"γ = {gamma:.3g}",
         )
         run.append((float(gamma), copy.deepcopy(model).cpu()))
@@ -73,21 +80,25 @@ def _check_gamma(model: Any) -> None:
     if not isinstance(model, Autoencoder):
         raise TypeError(f"model: expected a vaelab Autoencoder, got {type(model).__name__}")
     if model.gamma is None:
-        raise ValueError("model: its likelihood has no γ; expected one with a Gaussian likelihood, such as models.vae")
+        raise ValueError(
+            "model: its likelihood has no γ; expected one with a Gaussian likelihood, such as "
+            "models.vae"
+        )
 
 
 class GammaPath(View):
-    """One model after another as γ falls: reconstructions, samples, the split of λ_j and the two terms of the cost.
+    """One model after another as γ falls: reconstructions, samples, the split of λ_j and the two
+    terms of the cost.
 
-    λ_j are the encoder's variances along its own axes or eigenvectors, ascending, averaged over the images. Beside them
-    stands what Eq. 83 makes of the decoder: the eigenvalues of [I + JᵀJ/γ]⁻¹, and, for an encoder that is diagonal,
-    the variances of the diagonal Gaussian nearest to it.
+    λ_j are the encoder's variances along its own axes or eigenvectors, ascending, averaged over the
+    images. Beside them stands what Eq. 83 makes of the decoder: the eigenvalues of [I + JᵀJ/γ]⁻¹,
+    and, for an encoder that is diagonal, the variances of the diagonal Gaussian nearest to it.
 
     Source: Dai & Wipf (2019), Eq. 2, Eq. 83 and Fig. 11.
 
     Args:
-        run: the training run, from `training.fit` with `keep_every`; or (γ, model) pairs in the order to show, as
-            `gamma_path` makes them for a grid of fixed γ.
+        run: the training run, from `training.fit` with `keep_every`; or (γ, model) pairs in the
+            order to show, as `gamma_path` makes them for a grid of fixed γ.
         images: (n, c, h, w) or (n, h, w), values in [0, 1].
         n_columns: how many images are reconstructed, and samples drawn, at most.
         n_points: at how many images' codes Eq. 83 is computed; each costs a Jacobian.
@@ -104,7 +115,8 @@ class GammaPath(View):
         nll, latent: (T,), the two terms of the cost at one draw, averaged over the images.
 
     Raises:
-        TypeError, ValueError: an empty run, a model without γ, images of another shape or outside [0, 1], NaN codes.
+        TypeError, ValueError: an empty run, a model without γ, images of another shape or outside
+            [0, 1], NaN codes.
     """
 
     def __init__(
@@ -116,7 +128,11 @@ class GammaPath(View):
         n_points: int = 8,
         seed: int = 0,
     ) -> None:
-        check_positive_int("n_columns", n_columns), check_positive_int("n_points", n_points), check_seed(seed)
+        (
+            check_positive_int("n_columns", n_columns),
+            check_positive_int("n_points", n_points),
+            check_seed(seed),
+        )
         if isinstance(run, training.Run):
             run = run.saved
         if not len(run):
@@ -133,13 +149,16 @@ class GammaPath(View):
         self.gammas = np.array([gamma for gamma, _ in run])
         self.samples, self.reconstructions, found = [], [], []
         self._originals = x[:n_columns].cpu()
-        u = torch.randn(len(self._originals), kappa.pop(), generator=torch.Generator().manual_seed(seed))
+        u = torch.randn(
+            len(self._originals), kappa.pop(), generator=torch.Generator().manual_seed(seed)
+        )
         for _, model in run:
             found.append(_measured(model, x, n_points, seed))
             self.reconstructions.append(model.images(model.codes(self._originals).mean))
             self.samples.append(model.images(u))
         self.eigenvalues, self.predicted, diagonal, self.nll, self.latent = (
-            np.array(column) if column[0] is not None else None for column in zip(*found, strict=True)
+            np.array(column) if column[0] is not None else None
+            for column in zip(*found, strict=True)
         )
         self.predicted_diagonal = diagonal
         self._scale = pixel_scale(x.shape[-2], 64)
@@ -151,7 +170,10 @@ class GammaPath(View):
     def _build(self) -> None:
         self.step = ipywidgets.IntSlider(0, 0, len(self.gammas) - 1, description="step")
         self.said, self.image, self.plot = ipywidgets.HTML(), picture(), picture()
-        names = row_names(("images", "reconstructions", "samples"), self._originals.shape[-2] * self._scale + 2 * PAD)
+        names = row_names(
+            ("images", "reconstructions", "samples"),
+            self._originals.shape[-2] * self._scale + 2 * PAD,
+        )
         tops = ipywidgets.HBox([self.step, self.said])
         self.children = (tops, ipywidgets.HBox([names, self.image]), self.plot)
         self._listen(self.step, self.redraw)
@@ -161,10 +183,14 @@ class GammaPath(View):
         left, right = figure.subplots(1, 2)
         j = np.arange(1, self.eigenvalues.shape[1] + 1)
         self._bars = left.bar(j, np.ones(len(j)), color=COLORS["q"], width=0.7, label="encoder")
-        self._marks = left.plot(j, j, "_", color=COLORS["exact"], markersize=10, mew=2, label="Eq. 83")[0]
+        self._marks = left.plot(
+            j, j, "_", color=COLORS["exact"], markersize=10, mew=2, label="Eq. 83"
+        )[0]
         moving = [*self._bars, self._marks]
         if self.predicted_diagonal is not None:
-            self._diagonals = left.plot(j, j, "x", color=COLORS["data"], markersize=4, label="its diagonal")[0]
+            self._diagonals = left.plot(
+                j, j, "x", color=COLORS["data"], markersize=4, label="its diagonal"
+            )[0]
             moving.append(self._diagonals)
         left.set(xlabel="index j", ylabel="λ of Σ_z", ylim=(0, 1.15))
         left.xaxis.get_major_locator().set_params(integer=True)
@@ -172,7 +198,9 @@ class GammaPath(View):
         left.legend(fontsize=8, frameon=False, loc="upper left", ncols=3)
         falling = len(self.gammas) > 1 and self.gammas[-1] < self.gammas[0]
         for values, color, name in (
-            (self.nll, "q", "−log p(x given z)"), (self.latent, "prior", "KL"), (self.nll + self.latent, "data", "sum")
+            (self.nll, "q", "−log p(x given z)"),
+            (self.latent, "prior", "KL"),
+            (self.nll + self.latent, "data", "sum"),
         ):
             right.semilogx(self.gammas, values, ".-", color=COLORS[color], label=name, linewidth=1)
         if falling:
@@ -185,7 +213,9 @@ class GammaPath(View):
     def _frame(self, t: int) -> tuple[bytes, bytes]:
         """The two pictures at a step."""
         rows = (self._originals, self.reconstructions[t], self.samples[t])
-        pixels = strip_pixels(torch.cat([row.to(self._originals) for row in rows]), self._scale, len(self._originals))
+        pixels = strip_pixels(
+            torch.cat([row.to(self._originals) for row in rows]), self._scale, len(self._originals)
+        )
         for bar, height in zip(self._bars, self.eigenvalues[t], strict=True):
             bar.set_height(height)
         self._marks.set_ydata(self.predicted[t])
@@ -198,7 +228,10 @@ class GammaPath(View):
         t = self.step.value
         self.image.value, self.plot.value = self._frames[t]
         nll, latent = self.nll[t], self.latent[t]
-        self.said.value = f"γ = {self.gammas[t]:.3g}: cost {nll + latent:.1f} nats = {nll:.1f} data + {latent:.1f} KL"
+        self.said.value = (
+            f"γ = {self.gammas[t]:.3g}: cost {nll + latent:.1f} nats = {nll:.1f} "
+            f"data + {latent:.1f} KL"
+        )
 
 
 @torch.no_grad()

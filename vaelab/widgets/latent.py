@@ -1,4 +1,6 @@
-"""One image's code, moved: along single directions (`LatentTraversal`), and towards another (`Interpolator`)."""
+"""One image's code, moved: along single directions (`LatentTraversal`), and towards another
+(`Interpolator`).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from torch import Tensor
 from vaelab._inputs import check_positive, check_positive_int, check_seed
 from vaelab.densities import SecondStage
 from vaelab.plots import COLORS, image_grid, to_png
-from vaelab.widgets._view import View, captioned, dropdown, picture, pixels_to_png, row_names, slider
+from vaelab.widgets._view import (
+    View,
+    captioned,
+    dropdown,
+    picture,
+    pixels_to_png,
+    row_names,
+    slider,
+)
 from vaelab.widgets.spaces import PRIOR, Space, Subject, lerp, slerp, subject
 
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -28,7 +38,13 @@ def subscript(name: str, j: int) -> str:
 def strip_pixels(images: Tensor, scale: int, columns: int | None = None) -> np.ndarray:
     """Images in rows, every pixel `scale` wide, `PAD` white pixels round each: bytes (H, W, 3)."""
     x = images if images.ndim == 4 else images[:, None]
-    x = (x.clamp(0, 1) * 255).round().to(torch.uint8).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    x = (
+        (x.clamp(0, 1) * 255)
+        .round()
+        .to(torch.uint8)
+        .repeat_interleave(scale, 2)
+        .repeat_interleave(scale, 3)
+    )
     rows = torch.nn.functional.pad(x, (PAD, PAD, PAD, PAD), value=255).split(columns or len(x))
     picture = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
     return picture.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
@@ -48,30 +64,34 @@ def pixel_scale(side: int, pixels: int) -> int:
 
 
 class LatentTraversal(View):
-    """An image's code, a slider for each of its strongest directions, and what the decoder makes of it.
+    """An image's code, a slider for each of its strongest directions, and what the decoder makes of
+    it.
 
-    Directions are ordered by λ_j, their variance under the encoder: near 0 the image depends on them, near 1 they carry
-    noise. *latent axes*: λ_j is the variance of z_j, averaged over the images. *eigenvectors*: those of Σ_z at the code
-    picked. A full encoder's Σ_z is its own. A diagonal encoder's Σ_z has the axes for eigenvectors, which says nothing
-    of the decoder; there, and at codes that no image has, it is the optimal Σ_z = [I + JᵀJ/γ]⁻¹ of Eq. 83.
+    Directions are ordered by λ_j, their variance under the encoder: near 0 the image depends on
+    them, near 1 they carry noise. *latent axes*: λ_j is the variance of z_j, averaged over the
+    images. *eigenvectors*: those of Σ_z at the code picked. A full encoder's Σ_z is its own. A
+    diagonal encoder's Σ_z has the axes for eigenvectors, which says nothing of the decoder; there,
+    and at codes that no image has, it is the optimal Σ_z = [I + JᵀJ/γ]⁻¹ of Eq. 83.
 
     Source: Dai & Wipf (2019), Section 3 and Eq. 83.
 
     Args:
         model: a `vaelab.models.Autoencoder`, or a fitted `VAE` or `TwoStageVAE`.
         images: (n, c, h, w) or (n, h, w), values in [0, 1]; some hundred are enough.
-        density: a fitted density or a dict of them, to draw codes from. With a second stage the sliders can be in its
-            u, with z = ẑ(u) (its decoder's mean).
+        density: a fitted density or a dict of them, to draw codes from. With a second stage the
+            sliders can be in its u, with z = ẑ(u) (its decoder's mean).
         labels: the class of each image.
         n_sliders: how many directions, the first by λ.
         n_strip: pictures in the strip, which shows the whole way of the direction last touched.
-        limit: the sliders run from −limit to limit; 3, or as far as the images' codes reach, unless told.
+        limit: the sliders run from −limit to limit; 3, or as far as the images' codes reach, unless
+            told.
         size: screen pixels of the live image's height, about.
         seed: of the draws; each press of `draw` takes the next one.
 
     Attributes:
         sliders: one `FloatSlider` a direction, by λ ascending.
-        image, original, strip: pictures (PNG bytes in `.value`): the code decoded, the image picked, the whole way.
+        image, original, strip: pictures (PNG bytes in `.value`): the code decoded, the image
+            picked, the whole way.
         index: `IntSlider`, the image picked.
         directions, space: `ToggleButtons` "latent axes" or "eigenvectors"; "z" or "u".
         source, draw: what to draw a code from, and the button that does.
@@ -97,7 +117,11 @@ class LatentTraversal(View):
         seed: int = 0,
     ) -> None:
         self.subject: Subject = subject(model, images, density, labels)
-        check_positive_int("n_sliders", n_sliders), check_positive_int("n_strip", n_strip), check_seed(seed)
+        (
+            check_positive_int("n_sliders", n_sliders),
+            check_positive_int("n_strip", n_strip),
+            check_seed(seed),
+        )
         if limit is not None:
             check_positive("limit", limit)
         super().__init__()
@@ -109,11 +133,17 @@ class LatentTraversal(View):
 
     def _build(self, n_sliders: int) -> None:
         self.index = ipywidgets.IntSlider(0, 0, len(self.subject.x) - 1, description="image")
-        self.directions = ipywidgets.ToggleButtons(options=["latent axes", "eigenvectors"], description="directions")
-        self.space = ipywidgets.ToggleButtons(options=list(self.subject.spaces), description="space")
+        self.directions = ipywidgets.ToggleButtons(
+            options=["latent axes", "eigenvectors"], description="directions"
+        )
+        self.space = ipywidgets.ToggleButtons(
+            options=list(self.subject.spaces), description="space"
+        )
         self.space.layout.display = "" if len(self.subject.spaces) > 1 else "none"
         self.source = dropdown("draw from", list(self.subject.densities))
-        self.draw, self.reset, self.mean = (ipywidgets.Button(description=n) for n in ("draw", "reset", "mean code"))
+        self.draw, self.reset, self.mean = (
+            ipywidgets.Button(description=n) for n in ("draw", "reset", "mean code")
+        )
         self.sliders = tuple(slider("", 0.0, -1.0, 1.0) for _ in range(n_sliders))
         self.image, self.original, self.strip = picture(), picture(), picture()
         self._caption, self._way = ipywidgets.Label(), ipywidgets.Label()
@@ -158,14 +188,24 @@ class LatentTraversal(View):
         self._start, self._picked, self._touched = code, picked, 0
         shown = "no image has this code"
         if picked is not None:
-            label = "" if self.subject.labels is None else f", class {self.subject.labels[picked].item()}"
+            label = (
+                ""
+                if self.subject.labels is None
+                else f", class {self.subject.labels[picked].item()}"
+            )
             shown = f"image {picked}{label}"
-        x = torch.ones_like(self.subject.x[:1]) if picked is None else self.subject.x[picked : picked + 1]
+        x = (
+            torch.ones_like(self.subject.x[:1])
+            if picked is None
+            else self.subject.x[picked : picked + 1]
+        )
         self._caption.value, self.original.value = shown, to_png(image_grid(x), self._scale)
         self._turn()
 
     def _turn(self, change: Any = None) -> None:
-        """Choose the basis of directions, λ ascending, and set the sliders to the code's coordinates in it."""
+        """Choose the basis of directions, λ ascending, and set the sliders to the code's
+        coordinates in it.
+        """
         space = self._space
         if self.directions.value == "latent axes":
             values, order = space.mean_variances().sort()
@@ -173,7 +213,9 @@ class LatentTraversal(View):
             names = [subscript(space.name, j) for j in order.tolist()]
         else:
             values, basis = torch.linalg.eigh(space.covariance(self._picked, self._start))
-            basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()  # v and −v are one: choose
+            basis = (
+                basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
+            )  # v and −v are one: choose
             names = [subscript("v", j) for j in range(len(values))]
         self._basis, self._at = basis, basis.T @ self._start
         self.eigenvalues = values[: len(self.sliders)].clamp(min=0)
@@ -182,17 +224,23 @@ class LatentTraversal(View):
             for j, each in enumerate(self.sliders):
                 limit = self._limit or max(3.0, np.ceil(2 * reach[j]) / 2)
                 limit = float(max(limit, np.ceil(2 * abs(self._at[j].item())) / 2))
-                each.min, each.max = min(each.min, -limit), max(each.max, limit)  # never with min > max on the way
+                each.min, each.max = (
+                    min(each.min, -limit),
+                    max(each.max, limit),
+                )  # never with min > max on the way
                 each.value = self._at[j].item()
                 each.min, each.max = -limit, limit
                 each.description = f"{names[j]}   λ = {self.eigenvalues[j].item():.2g}"
-            self._at = self._basis.T @ self._start  # sliders hold float64: the code keeps the encoder's own numbers
+            self._at = (
+                self._basis.T @ self._start
+            )  # sliders hold float64: the code keeps the encoder's own numbers
             self._touched, self._known = 0, None
             self.redraw()
 
     def _moved(self, j: int, value: float) -> None:
         if abs(value - self._at[j].item()) <= 0.5001 * self.sliders[j].step:
-            return  # the front end, which rounds a code that it was given to its steps, and sends it back
+            # the front end, which rounds a code that it was given to its steps, and sends it back
+            return
         self._at = self._at.clone()
         self._at[j] = value
         self._touched = j
@@ -210,7 +258,9 @@ class LatentTraversal(View):
             pixels = strip_pixels(self._space.images(way @ self._basis.T), self._strip_scale)
             self._known = (j, others, pixels, None)
             low, high = self.sliders[j].min, self.sliders[j].max
-            self._way.value = f"{self.sliders[j].description}: the whole way, from {low:g} to {high:g}"
+            self._way.value = (
+                f"{self.sliders[j].description}: the whole way, from {low:g} to {high:g}"
+            )
         nearest = int((places - self._at[j]).abs().argmin())
         if self._known[3] != nearest:
             self.strip.value = pixels_to_png(marked(self._known[2], nearest, self._n_strip))
@@ -218,7 +268,8 @@ class LatentTraversal(View):
 
 
 class Interpolator(View):
-    """Two images, and the ways between their codes: straight and along the sphere, in every latent space of the model.
+    """Two images, and the ways between their codes: straight and along the sphere, in every latent
+    space of the model.
 
     Args:
         model: a `vaelab.models.Autoencoder`, or a fitted `VAE` or `TwoStageVAE`.
@@ -238,7 +289,9 @@ class Interpolator(View):
         TypeError, ValueError: parts that do not fit together; see `spaces.subject`.
     """
 
-    def __init__(self, model: Any, images: Any, density: Any = None, *, n_strip: int = 11, size: int = 56) -> None:
+    def __init__(
+        self, model: Any, images: Any, density: Any = None, *, n_strip: int = 11, size: int = 56
+    ) -> None:
         self.subject: Subject = subject(model, images, density)
         check_positive_int("n_strip", n_strip)
         super().__init__()
@@ -246,10 +299,14 @@ class Interpolator(View):
         last = len(self.subject.x) - 1
         wide = {"description_width": "initial"}
         self.first = ipywidgets.IntSlider(0, 0, last, description="first image", style=wide)
-        self.second = ipywidgets.IntSlider(min(1, last), 0, last, description="second image", style=wide)
+        self.second = ipywidgets.IntSlider(
+            min(1, last), 0, last, description="second image", style=wide
+        )
         self.position = slider("position t", 0.5, 0.0, 1.0, 0.01)
         self.strip, self.image = picture(), picture()
-        self.ways = tuple(f"{name} {way}" for name in self.subject.spaces for way in ("straight", "arc"))
+        self.ways = tuple(
+            f"{name} {way}" for name in self.subject.spaces for way in ("straight", "arc")
+        )
         height = self.subject.x.shape[-2] * self._scale + 2 * PAD
         rows = ipywidgets.HBox([row_names(self.ways, height), self.strip, self.image])
         self.children = (ipywidgets.HBox([self.first, self.second]), self.position, rows)
@@ -259,7 +316,9 @@ class Interpolator(View):
         self._picked()
 
     def codes(self, t: Tensor) -> dict[str, Tensor]:
-        """The codes on each way at the values t, shape (T,): (T, κ) by name, in the way's own space."""
+        """The codes on each way at the values t, shape (T,): (T, κ) by name, in the way's own
+        space.
+        """
         out = {}
         for name, space in self.subject.spaces.items():
             a, b = space.q.mean[self.first.value], space.q.mean[self.second.value]
@@ -267,19 +326,30 @@ class Interpolator(View):
         return out
 
     def _decode(self, t: Tensor) -> Tensor:
-        """The pictures at t on all ways, one way after the other: in one batch, which costs little more than a part."""
+        """The pictures at t on all ways, one way after the other: in one batch, which costs little
+        more than a part.
+        """
         codes, spaces = self.codes(t), self.subject.spaces.values()
-        both = [s.to_z(torch.cat([codes[f"{s.name} straight"], codes[f"{s.name} arc"]])) for s in spaces]
+        both = [
+            s.to_z(torch.cat([codes[f"{s.name} straight"], codes[f"{s.name} arc"]])) for s in spaces
+        ]
         return self.subject.spaces["z"].decode(torch.cat(both))
 
     def _picked(self, change: Any = None) -> None:
-        self._pixels = strip_pixels(self._decode(torch.linspace(0, 1, self._n_strip)), self._scale, self._n_strip)
+        self._pixels = strip_pixels(
+            self._decode(torch.linspace(0, 1, self._n_strip)), self._scale, self._n_strip
+        )
         self._column = None
         self.redraw()
 
     def _draw(self) -> None:
         t = self.position.value
-        self.image.value = pixels_to_png(strip_pixels(self._decode(torch.tensor([t])), self._scale, 1))
+        self.image.value = pixels_to_png(
+            strip_pixels(self._decode(torch.tensor([t])), self._scale, 1)
+        )
         column = round(t * (self._n_strip - 1))
         if column != self._column:
-            self.strip.value, self._column = pixels_to_png(marked(self._pixels, column, self._n_strip)), column
+            self.strip.value, self._column = (
+                pixels_to_png(marked(self._pixels, column, self._n_strip)),
+                column,
+            )

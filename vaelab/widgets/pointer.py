@@ -11,7 +11,9 @@ from vaelab.widgets import _view  # first: it says what to install where ipywidg
 try:
     import anywidget
 except ImportError as error:
-    raise ImportError("vaelab.widgets needs anywidget; install the course: pip install 'vaelab[course]'") from error
+    raise ImportError(
+        "vaelab.widgets needs anywidget; install the course: pip install 'vaelab[course]'"
+    ) from error
 
 __all__ = ["Pointer"]
 assert _view  # imported for its message
@@ -23,7 +25,8 @@ class Pointer(anywidget.AnyWidget):
     Attributes:
         value: the PNG.
         pointer: [x, y] under the mouse or moved with the arrow keys; [] before.
-        box: [x0, y0, x1, y1], the corners of the rectangle last dragged; [] after a click or Escape.
+        box: [x0, y0, x1, y1], the corners of the rectangle last dragged; [] after a click or
+            Escape.
         marks: [[x, y], ...], where crosses are drawn on it.
         description: what a screen reader says.
     """

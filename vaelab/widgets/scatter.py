@@ -1,4 +1,6 @@
-"""Scatter plots that can be redrawn at every event: matplotlib draws the axes once, numpy the points each time."""
+"""Scatter plots that can be redrawn at every event: matplotlib draws the axes once, numpy the
+points each time.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,17 @@ from PIL import Image as PILImage
 
 # Petroff (2021), arXiv:2107.02270, ten colours: distinguishable with every common colour vision.
 CLASSES = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
-)  # fmt: skip
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
 DIM = "#e2e2e2"
 GREYS = 200  # shades of the axes; the palette's other entries are the points' colours
 DISC = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if dx * dx + dy * dy <= 5]
@@ -34,11 +45,15 @@ class Scatter:
 
     def __init__(self, titles: Sequence[str], side: int = 220) -> None:
         n, dpi = len(titles), 100
-        self.figure = Figure(figsize=(n * side / dpi, (side + 30) / dpi), dpi=dpi, layout="none")  # whatever the style
+        self.figure = Figure(
+            figsize=(n * side / dpi, (side + 30) / dpi), dpi=dpi, layout="none"
+        )  # whatever the style
         self.canvas = FigureCanvasAgg(self.figure)
         self.axes = self.figure.subplots(1, n, squeeze=False)[0]
         low, high = 36 / (side + 30), 1 - 20 / (side + 30)
-        self.figure.subplots_adjust(left=0.19 / n, right=1 - 0.03 / n, bottom=low, top=high, wspace=0.2)
+        self.figure.subplots_adjust(
+            left=0.19 / n, right=1 - 0.03 / n, bottom=low, top=high, wspace=0.2
+        )
         for ax in self.axes:
             ax.tick_params(labelsize=8, pad=2)
         self._palette = np.zeros((256, 3), np.uint8)
@@ -48,7 +63,12 @@ class Scatter:
         self.set_axes(titles, (-3, 3), (-3, 3), "", "")
 
     def set_axes(
-        self, titles: Sequence[str], x: tuple[float, float], y: tuple[float, float], x_name: str, y_name: str
+        self,
+        titles: Sequence[str],
+        x: tuple[float, float],
+        y: tuple[float, float],
+        x_name: str,
+        y_name: str,
     ) -> None:
         """Draw the axes again, with new titles, shared limits and labels."""
         for ax, title in zip(self.axes, titles, strict=True):
@@ -61,7 +81,9 @@ class Scatter:
         self._frame = np.round(grey / 255 * (GREYS - 1)).astype(np.uint8)
 
     def pixels(self, panel: int, points: np.ndarray) -> np.ndarray:
-        """Where points (n, 2) of a panel are in the picture, x to the right and y downwards; (n, 2)."""
+        """Where points (n, 2) of a panel are in the picture, x to the right and y downwards; (n,
+        2).
+        """
         out = self.axes[panel].transData.transform(points)
         return np.stack([out[:, 0], len(self._frame) - out[:, 1]], 1)
 
@@ -74,7 +96,8 @@ class Scatter:
         return None
 
     def png(self, points: Sequence[np.ndarray], colors: Sequence[np.ndarray]) -> bytes:
-        """The picture with points (n, 2) on each panel, in the colours of `CLASSES` by number; −1 is dim, drawn below.
+        """The picture with points (n, 2) on each panel, in the colours of `CLASSES` by number; −1
+        is dim, drawn below.
 
         Points outside the limits are left out.
         """
@@ -87,7 +110,9 @@ class Scatter:
             order = np.argsort(which >= 0, kind="stable")  # the dim ones first
             order = order[((at > low) & (at < high)).all(1)[order]]
             x, y = at[order].T
-            color = GREYS + np.where(which < 0, len(CLASSES), which % len(CLASSES))[order].astype(np.uint8)
+            color = GREYS + np.where(which < 0, len(CLASSES), which % len(CLASSES))[order].astype(
+                np.uint8
+            )
             for dy, dx in DISC:
                 out[y + dy, x + dx] = color
         image = PILImage.fromarray(out)
