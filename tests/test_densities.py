@@ -7,12 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 from torch.distributions import MultivariateNormal
 
-from vaelab import densities, likelihoods, metrics, models, networks, training
-from vaelab.densities import Gaussian, GaussianMixture, SecondStage, StandardNormal, draw, from_spec
+from vaelab import checkpoints, densities, likelihoods, metrics, models, networks, parts
+from vaelab.densities import Gaussian, GaussianMixture, SecondStage, StandardNormal, draw
 from vaelab.posteriors import DiagonalNormal, FullNormal, Point
-from vaelab.training import Cosine, Hold
+from vaelab.training import Cosine, Hold, Session
 
 
 def generator(seed=0):
@@ -28,13 +29,16 @@ def clusters(n=600, sigma=0.1):
     )
 
 
+def quiet(checkpoint=None, every=60.0):
+    return Session(device="cpu", progress=False, checkpoint=checkpoint, checkpoint_every=every)
+
+
 def small_stage(**arguments):
     settings = {
         "epochs": 300,
         "batch_size": 100,
         "lr": 1e-2,
         "schedule": Cosine(),
-        "device": "cpu",
         **arguments,
     }
     return SecondStage((32, 32), "silu", **settings)
@@ -73,9 +77,10 @@ def test_draws_repeat_with_the_seed_and_leave_the_global_state_alone(fitted, nam
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_density_comes_back_from_its_spec(fitted, name):
+def test_a_density_comes_back_from_its_account(fitted, name):
     density = fitted[name]
-    again = from_spec(density.spec(), density.state_dict())
+    again = parts.rebuild(parts.account(density), checkpoints.makers())
+    again.load_state(density.state_dict(), density.latent_dim)
     assert torch.equal(again.sample(9, seed=4), density.sample(9, seed=4))
     torch.testing.assert_close(again.log_prob(clusters().mean), density.log_prob(clusters().mean))
 
@@ -106,17 +111,16 @@ def test_an_unfitted_density_says_so(kind):
     for call in (
         lambda d: d.sample(3),
         lambda d: d.log_prob(torch.zeros(2, 2)),
-        lambda d: d.spec(),
     ):
         with pytest.raises(
-            densities.NotFittedError, match=r"is not fitted yet; call fit\(model, images\) first"
+            NotFittedError, match=r"is not fitted yet; call fit\(model, images\) first"
         ):
             call(kind())
 
 
 def test_unknown_densities_and_bad_counts_are_answered(fitted):
-    with pytest.raises(ValueError, match="did you mean 'SecondStage'"):
-        from_spec({"name": "SecondStag", "latent_dim": 2}, {})
+    with pytest.raises(parts.UnknownPart, match=r"unknown part .densities\.SecondStag."):
+        parts.rebuild({"part": "densities.SecondStag", "with": {}}, checkpoints.makers())
     with pytest.raises(ValueError, match="n: expected a whole number ≥ 1, got 0"):
         fitted["mixture"].sample(0)
     with pytest.raises(ValueError, match="n_components: expected a whole number ≥ 1, got 0"):
@@ -210,7 +214,7 @@ def test_second_stage_is_as_deep_as_its_data_and_learns_gamma(fitted):
     second = fitted["second stage"]
     assert second.vae.latent_dim == second.latent_dim == 2 and second.vae.image_shape == (2,)
     assert isinstance(second.vae.likelihood.log_gamma, torch.nn.Parameter) and second.gamma != 1
-    assert second.vae.latent_term.beta == 1
+    assert second.vae.terms["kl"].beta == 1
 
 
 def test_second_stage_samples_where_the_codes_are(fitted):
@@ -223,7 +227,7 @@ def test_second_stage_samples_where_the_codes_are(fitted):
 
 
 def test_gamma_is_held_at_first_unless_told_otherwise():
-    assert SecondStage().training["gamma_schedule"] == Hold(1.0)
+    assert SecondStage().plan.gamma_schedule == Hold(1.0)
     second = small_stage(epochs=10, gamma_schedule=Hold(0.3)).fit_codes(clusters(100))
     assert second.run.history["gamma"][:4] == pytest.approx(0.3, rel=0.2)
 
@@ -236,7 +240,7 @@ def test_a_collapsed_second_stage_looks_perfect_to_mmd_and_samples_badly(fitted)
     normal = torch.randn(600, 2, generator=generator(3))
     z = draw(q, 1)
     collapsed = small_stage(epochs=60, gamma_schedule=Hold(50.0, until=2.0)).fit_codes(q)
-    assert collapsed.run.history["latent"][-1] < 0.01  # KL = 0
+    assert collapsed.run.history["kl"][-1] < 0.01  # KL = 0
     assert abs(metrics.mmd2(collapsed.codes(z), normal)) < 0.02
     collapsed.vae.likelihood.gamma = (
         z.var().item()
@@ -256,10 +260,8 @@ def test_same_seed_same_second_stage():
 
 
 def test_second_stage_resumes(tmp_path):
-    first = small_stage(epochs=3).fit_codes(
-        clusters(100), checkpoint=tmp_path / "a", checkpoint_every=0
-    )
-    again = small_stage(epochs=3).fit_codes(clusters(100), checkpoint=tmp_path / "a")
+    first = small_stage(epochs=3).fit_codes(clusters(100), session=quiet(tmp_path / "a", 0))
+    again = small_stage(epochs=3).fit_codes(clusters(100), session=quiet(tmp_path / "a"))
     assert torch.equal(first.sample(5), again.sample(5))
 
 
@@ -342,21 +344,17 @@ def test_a_row_does_not_depend_on_its_neighbours_nor_gamma_on_the_look():
 def test_a_point_code_has_no_log_prob():
     with networks.seeded(0):
         model = models.ae(networks.mlp(4, 2, (8,)))
-    with pytest.raises(TypeError, match="expected a model with a Gaussian head"):
+    with pytest.raises(TypeError, match="expected a model with a Gaussian posterior"):
         densities.log_prob_mc(model, torch.zeros(2, 4))
     with pytest.raises(TypeError, match="pass x / 255"):
         densities.log_prob_mc(model, torch.zeros(2, 4, dtype=torch.int64))
-
-
-def test_training_settings_are_those_of_fit():
-    assert set(SecondStage().training) <= {"epochs", *training.fit.__kwdefaults__}
 
 
 def test_a_nested_estimate_never_uses_its_own_noise_again(monkeypatch):
     with networks.seeded(0):
         model = models.vae(networks.mlp(3, 2, (4,)), gamma=0.1)
     x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
-    second = densities.SecondStage((4,), epochs=1, device="cpu").fit(model, x)
+    second = densities.SecondStage((4,), epochs=1).fit(model, x)
     seen, at = [], DiagonalNormal.at
     monkeypatch.setattr(
         DiagonalNormal, "at", lambda q, eps: seen.append(eps[0].clone()) or at(q, eps)

@@ -271,7 +271,7 @@ def test_parameters_are_checked(parameters, error, message):
         (np.zeros((0, 3)), "Found array with 0 sample"),
         (np.zeros((1, 3)), "Found array with 1 sample"),
         (np.zeros(3), "Expected 2D array, got 1D array instead"),
-        (np.zeros((3, 4, 5)), "Found array with dim 3"),
+        (np.zeros((3, 4, 5)), r"add a channel axis, X\[:, None\]"),
     ],
 )
 def test_rows_are_checked(x, message):

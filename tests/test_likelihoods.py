@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal
 
-from vaelab import models, networks, training
+from vaelab import models, networks, parts, training
 from vaelab.likelihoods import CrossEntropy, Gaussian
 
 
@@ -139,11 +139,9 @@ def test_other_settings_are_checked():
 @pytest.mark.parametrize(
     "likelihood", [Gaussian(0.2), Gaussian("learned", init=2.0), Gaussian("optimal", decay=0.9)]
 )
-def test_spec_rebuilds_it(likelihood):
-    spec = likelihood.spec()
-    assert spec.pop("name") == "Gaussian"
-    again = Gaussian(**spec)
-    assert again.spec() == likelihood.spec() and again.gamma == likelihood.gamma
+def test_its_account_rebuilds_it(likelihood):
+    again = parts.rebuild(parts.account(likelihood), {"likelihoods.Gaussian": Gaussian})
+    assert parts.account(again) == parts.account(likelihood) and again.gamma == likelihood.gamma
 
 
 # ---- cross-entropy
@@ -161,7 +159,7 @@ def test_cross_entropy_for_grey_values():
     x, x_hat = pair()
     expected = -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()).flatten(1).sum(1)
     torch.testing.assert_close(CrossEntropy().nll(x, x_hat), expected)
-    assert CrossEntropy.gamma is None
+    assert CrossEntropy().gamma is None
 
 
 def test_cross_entropy_is_finite_at_certain_and_right():

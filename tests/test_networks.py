@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from vaelab import densities, models, networks
-from vaelab.networks import fused, infogan, mlp, parts, resnet, seeded, wae
+from vaelab.networks import fused, infogan, layers, mlp, resnet, seeded, wae
+from vaelab.parts import account, call_of
 
 
 def parameters(module):
@@ -188,7 +189,7 @@ PLACES = [(8, 4, 2), (8, 3, 2), (7, 3, 2), (8, 5, 2), (6, 5, 1), (6, 3, 1), (5, 
 @pytest.mark.parametrize(("side", "kernel", "stride"), PLACES)
 def test_convolutions_are_tensorflows(side, kernel, stride):
     with seeded(0):
-        layer = parts.same_conv(2, 3, kernel, stride, side).double()
+        layer = layers.same_conv(2, 3, kernel, stride, side).double()
     weight = next(p for p in layer.parameters() if p.ndim == 4).detach().numpy()
     x = np.random.default_rng(0).standard_normal((2, side, side))
     with torch.no_grad():
@@ -199,7 +200,7 @@ def test_convolutions_are_tensorflows(side, kernel, stride):
 @pytest.mark.parametrize(("side", "kernel", "stride"), PLACES)
 def test_transposed_convolutions_are_their_transposes(side, kernel, stride):
     with seeded(0):
-        layer = parts.same_deconv(3, 2, kernel, stride, side).double()
+        layer = layers.same_deconv(3, 2, kernel, stride, side).double()
     weight = next(p for p in layer.parameters() if p.ndim == 4).detach().numpy()
     rng, small = np.random.default_rng(0), -(-side // stride)
     y, x = rng.standard_normal((3, small, small)), rng.standard_normal((2, side, side))
@@ -391,8 +392,7 @@ def test_mlp_starts_with_glorot_weights_and_zero_biases():
 
 def test_second_stage_has_the_papers_size():
     second = densities.SecondStage()
-    second.latent_dim = 64
-    assert round(parameters(second._new(0)) / 1e6, 2) == 4.54
+    assert round(parameters(second.new_vae(64, 0)) / 1e6, 2) == 4.54
 
 
 def test_fused_networks_are_both_stages_in_a_row():
@@ -405,7 +405,7 @@ def test_fused_networks_are_both_stages_in_a_row():
     assert z.shape == (3, 2) and features.shape == (3, 4 + 2) and nets.n_features == 6
     assert torch.equal(features[:, 4:], z)
     assert torch.equal(nets.decoder(u), first.decoder(nets.decoder[0](u)))
-    assert nets.spec["networks"] == first.spec
+    assert account(nets)["with"]["networks"] == account(first)
 
 
 def test_fused_has_the_parameters_of_two_stages_less_the_noise_between_them():
@@ -413,9 +413,8 @@ def test_fused_has_the_parameters_of_two_stages_less_the_noise_between_them():
         first = infogan(1, 28, 64)
         two = models.vae(first, gamma=1.0)
         second = densities.SecondStage()
-        second.latent_dim = 64
         both, one = (
-            parameters(two) + parameters(second._new(0)),
+            parameters(two) + parameters(second.new_vae(64, 0)),
             parameters(models.vae(fused(infogan(1, 28, 64)))),
         )
     assert (
@@ -449,12 +448,12 @@ def test_mlp_says_what_it_expected(arguments, message):
         mlp(**{"image_shape": 3, "latent_dim": 2, **arguments})
 
 
-def test_sizes_may_be_numpys_and_the_spec_is_plain():
-    specs = (
-        mlp(np.int64(3), np.int32(2), np.array([4, 5])).spec,
-        infogan(np.int64(1), np.int64(8), np.int64(2)).spec,
+def test_sizes_may_be_numpys_and_the_account_is_plain():
+    accounts = (
+        account(mlp(np.int64(3), np.int32(2), np.array([4, 5]))),
+        account(infogan(np.int64(1), np.int64(8), np.int64(2))),
     )
-    assert json.loads(json.dumps(specs))[0]["hidden"] == [4, 5]
+    assert json.loads(json.dumps(accounts))[0]["with"]["hidden"] == [4, 5]
 
 
 # ---- seeds ---------------------------------------------------------------------------------------
@@ -476,7 +475,7 @@ NETWORKS = [
 ]
 
 
-@pytest.mark.parametrize("make", NETWORKS, ids=[n().spec["name"] for n in NETWORKS])
+@pytest.mark.parametrize("make", NETWORKS, ids=[call_of(n()).maker.__name__ for n in NETWORKS])
 def test_weights_follow_from_the_seed_alone(make):
     torch.manual_seed(5)
     first, before = weights(0, make), torch.get_rng_state()

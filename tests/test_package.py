@@ -25,13 +25,17 @@ MODULES = sorted(
 
 # From the ground up: a room may import those of the floors below it, and of its own floor none.
 FLOORS = (
-    {"_inputs", "_files", "_processes"},
-    {"manifolds", "data", "networks", "posteriors", "likelihoods", "metrics"},
-    {"regularizers", "features", "theory"},
+    {"_inputs", "_files", "_processes", "_formats"},
+    {"parts"},
+    {"manifolds", "data", "networks", "metrics"},
+    {"posteriors", "likelihoods", "features", "theory"},
+    {"priors"},
+    {"terms"},
     {"models"},
     {"training"},
     {"densities", "toys"},
-    {"checkpoints", "estimators"},
+    {"estimators"},
+    {"checkpoints"},
     {"experiments"},
     {"plots", "page"},
     {"widgets"},

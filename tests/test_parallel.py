@@ -31,11 +31,13 @@ def losses(folder):
     for name, gamma in (("learned", "learned"), ("optimal", "optimal"), ("fixed", 0.1)):
         with networks.seeded(0):
             model = models.vae(networks.mlp(x.shape[1:], 6, (32,)), gamma)
-        plan = dict(batch_size=48, lr=3e-3, seed=1, flip=name == "fixed", device="cpu", progress=False)
+        plan = dict(batch_size=48, lr=3e-3, seed=1, flip=name == "fixed")
+        plan |= dict(device="cpu", progress=False)
         run = training.fit(model, x, epochs=4, **plan, checkpoint=folder / f"{name}.safetensors")
         out[name] = {k: v.tolist() for k, v in run.history.items()}
         out[name]["weights"] = sum(p.square().sum().item() for p in model.parameters())
-    stage = densities.SecondStage((16,), epochs=3, batch_size=48, device="cpu").fit(model, x, seed=0, progress=False)
+    quiet = training.Session(device="cpu", progress=False)
+    stage = densities.SecondStage((16,), epochs=3, batch_size=48).fit(model, x, session=quiet)
     out["second stage"] = {k: v.tolist() for k, v in stage.run.history.items()}
     return out
 

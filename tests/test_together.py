@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,18 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vaelab import _files, densities, models, networks, training
 from vaelab.models import Autoencoder
-from vaelab.training import Cosine, Hold, ensemble, fit_together, loop
-from vaelab.training.parallel import check_share
+from vaelab.training import Cosine, Hold, Plan, Session, ensemble, fit_together, loop
 
 SEEDS = (3, 0, 8)
 PLAN = {"epochs": 2, "batch_size": 10, "lr": 2e-3, "device": "cpu", "progress": False}
+
+
+def together(models, x, seeds=SEEDS, **settings):
+    """`fit_together`, with the arguments of `fit`."""
+    names = set(Session.__dataclass_fields__)
+    session = Session(**{k: v for k, v in settings.items() if k in names})
+    plan = Plan(**{k: v for k, v in settings.items() if k not in names})
+    return fit_together(models, x, plan, session, seeds=seeds)
 
 
 def flat(seed=0):
@@ -82,10 +90,10 @@ def test_each_is_what_it_would_have_been_alone(kind):
         pytest.importorskip("zuko")
     x = data(kind)
     plan = {**PLAN, "schedule": Cosine(), "weight_decay": 1e-3, "flip": x.ndim == 4}
-    together = fit_together(built(kind), x, seeds=SEEDS, **plan)
+    runs = together(built(kind), x, **plan)
     # rounding alone moves weights without a gradient, such as biases before batch normalisation:
     # costs are compared
-    for seed, model, run in zip(SEEDS, built(kind), together, strict=True):
+    for seed, model, run in zip(SEEDS, built(kind), runs, strict=True):
         alone = training.fit(model, x, seed=seed, **plan)
         assert run.settings == {**alone.settings, "together": 3}
         for name, values in alone.history.items():
@@ -94,18 +102,18 @@ def test_each_is_what_it_would_have_been_alone(kind):
         np.testing.assert_allclose(
             run.model.reconstruct(x[:4]), model.reconstruct(x[:4]), atol=1e-3
         )
-    assert len({float(run.history["loss"][-1]) for run in together}) == 3
+    assert len({float(run.history["loss"][-1]) for run in runs}) == 3
 
 
 def test_a_single_model_may_be_an_ensemble_of_one():
-    [run] = fit_together(built("learned")[:1], flat(), seeds=[5], **PLAN)
+    [run] = together(built("learned")[:1], flat(), seeds=[5], **PLAN)
     alone = training.fit(built("learned")[0], flat(), seed=5, **PLAN)
     np.testing.assert_allclose(run.history["loss"], alone.history["loss"], rtol=1e-9)
 
 
 @pytest.mark.parametrize("own", [False, True])
 def test_second_stages_of_several_first_ones(own):
-    plan = {"epochs": 3, "batch_size": 10, "device": "cpu", "gamma_schedule": Hold(1.0)}
+    plan = {"epochs": 3, "batch_size": 10, "gamma_schedule": Hold(1.0)}
     posteriors = [model.codes(flat(i if own else 0)) for i, model in enumerate(built("learned"))]
     stages = [densities.SecondStage((6,), **plan) for _ in SEEDS]
     densities.fit_second_stages(stages, posteriors, SEEDS)
@@ -115,7 +123,7 @@ def test_second_stages_of_several_first_ones(own):
         torch.testing.assert_close(stage.sample(5, 1), alone.sample(5, 1), rtol=1e-3, atol=1e-4)
     with pytest.raises(ValueError, match=r"for each \(at least one\), got 3 stages, 2 and 3"):
         densities.fit_second_stages(stages, posteriors[:2], SEEDS)
-    stages[1].training["epochs"] = 4
+    stages[1].plan = replace(stages[1].plan, epochs=4)
     with pytest.raises(ValueError, match="expected all to be trained alike"):
         densities.fit_second_stages(stages, posteriors, SEEDS)
 
@@ -131,8 +139,8 @@ def test_an_interrupted_run_ends_in_the_same_bytes(kind, step, tmp_path, monkeyp
         ]
 
     expected, usual, count = (
-        content(fit_together(built(kind), data(kind), seeds=SEEDS, **PLAN)),
-        loop._step,
+        content(together(built(kind), data(kind), **PLAN)),
+        loop.step,
         [],
     )
 
@@ -142,18 +150,15 @@ def test_an_interrupted_run_ends_in_the_same_bytes(kind, step, tmp_path, monkeyp
         if len(count) == step:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(loop, "_step", stop)
+    monkeypatch.setattr(loop, "step", stop)
     path = tmp_path / "together.safetensors"
     with pytest.raises(KeyboardInterrupt) as caught:
-        fit_together(built(kind), data(kind), seeds=SEEDS, checkpoint=path, **PLAN)
+        together(built(kind), data(kind), checkpoint=path, **PLAN)
     assert f"stopped after step {step}" in caught.value.__notes__[0]
-    assert (
-        content(fit_together(built(kind), data(kind), seeds=SEEDS, checkpoint=path, **PLAN))
-        == expected
-    )
+    assert content(together(built(kind), data(kind), checkpoint=path, **PLAN)) == expected
     assert len(count) > step
     with pytest.raises(ValueError, match="belongs to another run"):
-        fit_together(built(kind)[:2], data(kind), seeds=SEEDS[:2], checkpoint=path, **PLAN)
+        together(built(kind)[:2], data(kind), seeds=SEEDS[:2], checkpoint=path, **PLAN)
 
 
 def test_spectral_norms_are_those_of_torch():
@@ -161,7 +166,7 @@ def test_spectral_norms_are_those_of_torch():
     would.
     """
     alone = built("infogan")
-    together = ensemble.Ensemble(built("infogan"), SEEDS)
+    together = ensemble.Ensemble(built("infogan"))
     for _ in range(3):
         together._normalise_spectra()
         for model in alone:
@@ -175,17 +180,15 @@ def test_spectral_norms_are_those_of_torch():
 
 @pytest.mark.long
 def test_compiled_they_train_as_plain_ones_do():
-    plain = fit_together(built("learned"), flat(), seeds=SEEDS, **PLAN)
-    compiled = fit_together(built("learned"), flat(), seeds=SEEDS, **PLAN, compile=True)
+    plain = together(built("learned"), flat(), **PLAN)
+    compiled = together(built("learned"), flat(), **PLAN, compile=True)
     for a, b in zip(plain, compiled, strict=True):
         np.testing.assert_allclose(a.history["loss"], b.history["loss"], rtol=1e-6)
 
 
 def test_bfloat16_is_for_the_networks_alone():
     x = pictures().float()
-    runs = fit_together(
-        built("infogan", torch.float32), x, seeds=SEEDS, **PLAN, precision="bfloat16"
-    )
+    runs = together(built("infogan", torch.float32), x, **PLAN, precision="bfloat16")
     for seed, model, run in zip(SEEDS, built("infogan", torch.float32), runs, strict=True):
         alone = training.fit(model, x, seed=seed, **PLAN, precision="bfloat16")
         np.testing.assert_allclose(run.history["loss"], alone.history["loss"], rtol=0.02)
@@ -222,8 +225,7 @@ def test_bfloat16_is_for_the_networks_alone():
             ValueError,
             "one precision and",
         ),
-        ({"seed": 1}, TypeError, "seed: not for models trained together; expected seeds"),
-        ({"keep_every": 1}, TypeError, "keep_every: not for models trained together"),
+        ({"keep_every": 1}, ValueError, "keep_every: no copies are kept of models trained"),
         ({"epochs": 0}, ValueError, "epochs: expected"),
         ({"speed": 2}, TypeError, "unexpected keyword argument 'speed'"),
     ],
@@ -231,25 +233,39 @@ def test_bfloat16_is_for_the_networks_alone():
 def test_bad_calls_are_answered(change, error, message):
     call = {"models": built("learned"), "data": flat(), "seeds": SEEDS, **PLAN, **change}
     with pytest.raises(error, match=message):
-        fit_together(call.pop("models"), call.pop("data"), **call)
+        together(call.pop("models"), call.pop("data"), **call)
 
 
-def test_models_of_several_kinds_and_models_made_by_hand_are_refused():
+def test_models_of_several_kinds_are_refused():
     with pytest.raises(
         ValueError, match=r"expected all of one kind, but 0 is .* and 2 is .*'gamma': 0\.1"
     ):
-        fit_together([*built("learned")[:2], built("fixed")[0]], flat(), seeds=SEEDS, **PLAN)
+        together([*built("learned")[:2], built("fixed")[0]], flat(), **PLAN)
     nets = networks.Networks(
         torch.nn.Linear(5, 4), torch.nn.Linear(2, 5), (5,), 2, 4, torch.nn.Linear
     )
-    with pytest.raises(ValueError, match="those made by hand are trained one by one"):
-        fit_together([Autoencoder(nets).double()], flat(), seeds=[0], **PLAN)
+    other = Autoencoder(nets).double()
+    with pytest.raises(ValueError, match="expected all of one kind"):
+        together([other, built("learned")[0]], flat(), seeds=[0, 1], **PLAN)
+
+
+def test_models_made_by_hand_train_together_too():
+    def by_hand(seed):
+        with networks.seeded(seed):
+            layers = torch.nn.Linear(5, 4), torch.nn.Linear(2, 5)
+            nets = networks.Networks(*layers, (5,), 2, 4)
+            return Autoencoder(nets).double()
+
+    runs = together([by_hand(seed) for seed in SEEDS], flat(), **PLAN)
+    for seed, run in zip(SEEDS, runs, strict=True):
+        alone = training.fit(by_hand(seed), flat(), seed=seed, **PLAN)
+        np.testing.assert_allclose(run.history["loss"], alone.history["loss"], rtol=1e-9)
 
 
 def test_several_processes_are_refused(monkeypatch):
     monkeypatch.setattr("vaelab._processes.place", lambda: (0, 2))
     with pytest.raises(ValueError, match="models trained together: expected one process"):
-        check_share(ensemble.Ensemble(built("learned"), SEEDS), 10, torch.device("cpu"))
+        together(built("learned"), flat(), **PLAN)
 
 
 def test_one_that_diverges_stops_all():
@@ -257,7 +273,7 @@ def test_one_that_diverges_stops_all():
     with pytest.raises(
         training.TrainingDiverged, match=r"of model 1 \(seed 0\) is no longer finite at step 1 "
     ):
-        fit_together(built("learned"), far, seeds=SEEDS, **PLAN)
+        together(built("learned"), far, **PLAN)
 
 
 def test_too_little_memory_says_how_many_might_fit(monkeypatch):
@@ -266,13 +282,9 @@ def test_too_little_memory_says_how_many_might_fit(monkeypatch):
 
     monkeypatch.setattr(ensemble.Ensemble, "loss_terms", short)
     with pytest.raises(
-        training.OutOfMemory, match=r"a batch of 10 for each of 3 models .* fewer of them .* as 1"
+        training.OutOfMemory, match=r"a batch of 10 at step 1 .*; or train fewer models together"
     ):
-        fit_together(built("learned"), flat(), seeds=SEEDS, **PLAN)
-    with pytest.raises(
-        training.OutOfMemory, match=r"each of 1 models .* train with a smaller batch_size"
-    ):
-        fit_together(built("learned")[:1], flat(), seeds=[0], **PLAN)
+        together(built("learned"), flat(), **PLAN)
 
 
 def test_nothing_of_an_ensemble_outlives_its_training():
@@ -285,7 +297,7 @@ def test_nothing_of_an_ensemble_outlives_its_training():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vaelab.training.together.Ensemble", Watched)
         gc.disable()
-        fit_together(built("infogan"), pictures(), seeds=SEEDS, **PLAN)
+        together(built("infogan"), pictures(), **PLAN)
         gc.enable()
     assert gone == [True]
 
@@ -295,7 +307,7 @@ def test_frozen_weights_stay_as_they_are():
     for model in mine:
         model.decoder.requires_grad_(False)
     before = [model.decoder[1].weight.clone() for model in mine]
-    fit_together(mine, flat(), seeds=SEEDS, **PLAN)
+    together(mine, flat(), **PLAN)
     assert all(
         torch.equal(model.decoder[1].weight, was) for model, was in zip(mine, before, strict=True)
     )
@@ -320,22 +332,20 @@ def test_everything_is_on_the_device_of_the_data(kind):
         return module
 
     whole, spare = (
-        ensemble.Ensemble(built(kind, torch.float32), SEEDS),
+        ensemble.Ensemble(built(kind, torch.float32)),
         built(kind, torch.float32)[0],
     )
     generators = ensemble.Seeds(torch.device("cpu"), SEEDS)
     generators.each = [None] * 3  # there are none of a GPU either
     with FakeTensorMode(allow_non_fake_inputs=True):
-        moved(whole), moved(whole._one[0])
+        moved(whole)
+        moved(whole._one[0])
+        whole._probe = (spare,)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                ensemble.copy, "deepcopy", lambda _: spare
-            )  # a copy is on the CPU, and can be moved
             patch.setattr(Autoencoder, "to", lambda self, device: moved(self))
-            terms = whole.loss_terms(
-                torch.empty(3, 4, *whole.image_shape, device="cuda"), generators
-            )
-        assert terms.nll.shape == (3, 4) and terms.latent.device.type == "cuda"
+            x = torch.empty(3, 4, *spare.image_shape, device="cuda")
+            nats = whole.loss_terms(x, generators)
+        assert {(n.shape, n.device.type) for n in nats.values()} == {((3, 4), "cuda")}
 
 
 # ---- in a table ----------------------------------------------------------------------------------

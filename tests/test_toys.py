@@ -1,4 +1,4 @@
-"""A stacked model is its members; measures are exact where a closed form exists; training reaches
+"""Measures are exact where a closed form exists; training reaches
 the theory.
 """
 
@@ -14,10 +14,8 @@ from vaelab import (
     manifolds,
     models,
     networks,
-    posteriors,
     theory,
     toys,
-    training,
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -33,47 +31,7 @@ def graph(r, d, **options):
     return toys.standardised(manifolds.manifold("smooth_graph", r=r, d=d, **options))
 
 
-# ---- several models as one
-# ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("full", [False, True])
-def test_a_stack_says_of_its_rows_what_the_members_say(full):
-    members = toys.members(plane(), 3, n_seeds=3, hidden=(8, 8), full=full, gamma=0.1, dtype=F64)
-    stacked, x = toys.stack(members), plane().sample(15, seed=0)
-    q = stacked.encode(x)
-    eps = torch.randn(15, 3, dtype=F64, generator=torch.Generator().manual_seed(0))
-    nll = stacked.likelihood.nll(x, stacked.decode(q.at(eps)))
-    for member, rows in zip(members, torch.arange(15).split(5), strict=True):
-        alone = member.encode(x[rows])
-        torch.testing.assert_close(q.covariance()[rows], alone.covariance())
-        expected = member.likelihood.nll(x[rows], member.decode(alone.at(eps[rows])))
-        torch.testing.assert_close(nll[rows], expected)
-
-
-def test_taken_apart_again_the_members_are_what_they_were():
-    members = toys.members(plane(), 3, n_seeds=2, hidden=(8,), gamma=0.1)
-    for before, after in zip(members, toys.unstack(toys.stack(members)), strict=True):
-        assert before.spec() == after.spec() and after.gamma == before.gamma
-        for name, weight in before.state_dict().items():
-            assert torch.equal(weight, after.state_dict()[name]), name
-
-
-def test_a_member_learns_nothing_of_the_others():
-    a, b, c = toys.members(plane(), 3, n_seeds=3, hidden=(8, 8))
-    x, settings = (
-        plane().sample(64, seed=0),
-        {"epochs": 3, "batch_size": 16, "device": "cpu", "progress": False},
-    )
-    trained = [toys.stack([a, other]) for other in (b, c)]
-    for model in trained:
-        training.fit(model, x, lr=0.01, **settings)
-    (a_with_b, b_trained), (a_with_c, _) = map(toys.unstack, trained)
-    gap = max(
-        (p - q).abs().max()
-        for p, q in zip(a_with_b.parameters(), a_with_c.parameters(), strict=True)
-    )
-    assert gap < 1e-5 and (b_trained.decoder[1].weight - b.decoder[1].weight).abs().max() > 1e-3
+# ---- members ------------------------------------------------------------------------------------
 
 
 def test_the_members_differ_in_their_seed_alone():
@@ -110,12 +68,8 @@ def test_a_standardised_manifold_has_mean_zero_and_unit_variance(name):
 def optimal_linear_model(best, dtype=F64):
     """An affine VAE with the weights of probabilistic PCA, built of the catalogue's parts."""
     d, kappa = best.weights.shape
-    nets = networks.Networks(
-        nn.Flatten(), nn.Linear(kappa, d), (d,), kappa, d, nn.Linear, "exp", {}
-    )
-    model = models.Autoencoder(
-        nets, posteriors.DiagonalGaussian, likelihoods.Gaussian(best.gamma)
-    ).to(dtype)
+    nets = networks.Networks(nn.Flatten(), nn.Linear(kappa, d), (d,), kappa, d, nn.Linear)
+    model = models.Autoencoder(nets, likelihood=likelihoods.Gaussian(best.gamma)).to(dtype)
     with torch.no_grad():
         model.decoder.weight.copy_(best.weights), model.decoder.bias.zero_()
         head = model.posterior.parameters_of_q
@@ -226,13 +180,6 @@ def test_the_same_seed_gives_the_same_weights():
         (lambda: toys.train(plane(), 2, ()), ValueError, "fall from the start"),
         (lambda: toys.train(plane(), 2, (1e-2,), (5, 5)), ValueError, "argument"),
         (lambda: toys.train(plane(), 2, n_seeds=0), ValueError, "n_seeds"),
-        (lambda: toys.stack([]), ValueError, "one specification"),
-        (
-            lambda: toys.stack([*toys.members(plane(), 2, 1), *toys.members(plane(), 3, 1)]),
-            ValueError,
-            "differ",
-        ),
-        (lambda: toys.unstack(toys.members(plane(), 2, 1)[0]), ValueError, "made by stack"),
     ],
 )
 def test_bad_input_is_named(call, error, words):

@@ -18,6 +18,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "Generative": "estimators",
     "VAE": "estimators",
     "TwoStageVAE": "estimators",
     "load_images": "data",
@@ -41,9 +42,11 @@ _ROOMS = (
     "networks",
     "notebooks",
     "page",
+    "parts",
     "plots",
     "posteriors",
-    "regularizers",
+    "priors",
+    "terms",
     "theory",
     "toys",
     "training",

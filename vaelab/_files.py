@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-STATE_FORMAT = "vaelab training state 1"
+STATE_FORMAT = "vaelab training state 2"
 _PARTIAL = ".vaelab-partial"
 
 
@@ -26,7 +26,7 @@ class CheckpointError(ValueError):
     """A folder or file that is not a checkpoint, is of another kind, or is damaged."""
 
 
-def digest(tensors: dict[str, Tensor], told: dict | None = None) -> str:
+def digest(tensors: dict[str, Tensor], record: dict | None = None) -> str:
     """SHA-256 of named tensors (names, types, shapes and bytes) and of the plain data told of
     them.
     """
@@ -35,8 +35,8 @@ def digest(tensors: dict[str, Tensor], told: dict | None = None) -> str:
         value = tensors[name].detach().cpu().contiguous()
         sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         sha.update(value.reshape(-1).view(torch.uint8).numpy() if value.numel() else b"")
-    if told is not None:
-        sha.update(json.dumps(told, sort_keys=True).encode())
+    if record is not None:
+        sha.update(json.dumps(record, sort_keys=True).encode())
     return sha.hexdigest()
 
 
@@ -59,8 +59,8 @@ def write_atomic(path: Path, content: bytes) -> None:
                 partial.unlink()
             raise
     except OSError as error:
-        told = f"could not write {path} ({error.strerror}); nothing that was there is lost"
-        raise OSError(error.errno, told) from error
+        problem = f"could not write {path} ({error.strerror}); nothing that was there is lost"
+        raise OSError(error.errno, problem) from error
 
 
 def check_writable(folder: Path) -> None:
@@ -81,10 +81,11 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def write_state(path: Path, tensors: dict[str, Tensor], told: dict) -> None:
-    """Write tensors and what is told of them as one safetensors file, atomically."""
-    told = json.loads(json.dumps(told))
-    header = json.dumps({"format": STATE_FORMAT, "sha256": digest(tensors, told), "told": told})
+def write_state(path: Path, tensors: dict[str, Tensor], record: dict) -> None:
+    """Write tensors and the record beside them as one safetensors file, atomically."""
+    plain = json.loads(json.dumps(record))
+    sha256 = digest(tensors, plain)
+    header = json.dumps({"format": STATE_FORMAT, "sha256": sha256, "record": plain})
     write_atomic(path, safetensors.torch.save(tensors, {"vaelab": header}))
 
 
@@ -108,8 +109,8 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict]:
             f"{path}: expected the format {STATE_FORMAT!r}, found {found!r}; delete it to "
             "start anew"
         )
-    if digest(tensors, header.get("told")) != header.get("sha256"):
+    if digest(tensors, header.get("record")) != header.get("sha256"):
         raise CheckpointError(
             f"{path} is damaged: its contents do not match its checksum; delete it to start anew"
         )
-    return tensors, header["told"]
+    return tensors, header["record"]

@@ -24,6 +24,18 @@ def check_positive_int(name: str, value: Any) -> int:
     return int(value)
 
 
+def check_widths(name: str, value: Any) -> tuple[int, ...]:
+    """Return widths of layers as a tuple of whole numbers ≥ 1, at least one, or raise."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(
+            f"{name}: expected widths such as (256, 256), got {value!r}; try ({value},)"
+        )
+    widths = tuple(check_positive_int(name, width) for width in value)
+    if not widths:
+        raise ValueError(f"{name}: expected the width of at least one hidden layer, got none")
+    return widths
+
+
 def check_positive(name: str, value: float) -> None:
     """Raise unless `value` is a finite number > 0."""
     if isinstance(value, bool) or not (
@@ -60,7 +72,11 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
 
 
 def check_images(
-    x: Any, image_shape: tuple[int, ...] | None = None, unit: bool = False, minimum: int = 1
+    x: Any,
+    image_shape: tuple[int, ...] | None = None,
+    unit: bool = False,
+    minimum: int = 1,
+    pixels: bool = False,
 ) -> Tensor:
     """Return `x` as a floating-point tensor (n, *image_shape), or raise.
 
@@ -69,6 +85,7 @@ def check_images(
         image_shape: what one row must look like; None for any shape.
         unit: whether values must lie in [0, 1].
         minimum: the smallest number of rows that makes sense.
+        pixels: whether bytes are taken too, as pixels 0 to 255, and given back as bytes.
 
     Raises:
         TypeError: not numbers, or integers (pixels 0..255 must be divided by 255 first).
@@ -76,7 +93,7 @@ def check_images(
             1].
     """
     x = x if isinstance(x, Tensor) else _as_tensor(x)
-    if not x.is_floating_point():
+    if not x.is_floating_point() and not (pixels and x.dtype == torch.uint8):
         raise TypeError(
             f"images: expected floating-point values, got {x.dtype}; if they are bytes, pass "
             "x / 255"
@@ -95,6 +112,8 @@ def check_images(
         raise ValueError(
             f"images: expected at least {minimum} of them, got {len(x)}; pass more rows"
         )
+    if x.dtype == torch.uint8:
+        return x
     if not torch.isfinite(x).all():
         bad = (~torch.isfinite(x)).flatten(1).any(1)
         raise ValueError(
@@ -109,6 +128,11 @@ def check_images(
             f"got [{x.min():.4g}, {x.max():.4g}]; rescale them"
         )
     return x
+
+
+def floats(x: Tensor, like: Tensor) -> Tensor:
+    """Images in the precision and on the device of `like`: bytes become b / 255."""
+    return x.to(like).div_(255) if x.dtype == torch.uint8 else x.to(like)
 
 
 def _as_tensor(x: Any) -> Tensor:

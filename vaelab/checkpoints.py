@@ -1,15 +1,20 @@
-"""Saving and loading: a trained model is a folder with `model.safetensors` and `run.json`, never a
-pickle.
+"""Saving and loading: a trained model, or an estimator, is a folder with `model.safetensors` and
+`run.json`, never a pickle.
 
-Each file is whole or not there, and both stand under one checksum.
+Each file is whole or not there, and both stand under one checksum. `run.json` holds accounts: the
+calls that make the parts, by names. Only the package's own classes and functions, and those that
+`load` is handed as `parts`, are ever looked up; a file cannot have anything else called.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import platform
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -18,15 +23,29 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 import vaelab
-from vaelab import densities, models
+from vaelab import networks
 from vaelab._files import CheckpointError, check_writable, digest, write_atomic
+from vaelab._formats import from_format_1
+from vaelab.densities import Density
+from vaelab.models import Autoencoder
+from vaelab.parts import UnknownPart, account, public_name, rebuild
 
-MODEL_FORMAT = "vaelab model 1"
+MODEL_FORMAT = "vaelab model 2"
+ROOMS = (
+    "densities",
+    "likelihoods",
+    "models",
+    "networks",
+    "posteriors",
+    "priors",
+    "terms",
+    "training",
+)
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What `load` gives back.
+    """What `load` gives back of a model and its density.
 
     Args:
         model: the autoencoder, in evaluation mode, on the CPU.
@@ -34,9 +53,9 @@ class Saved:
         run: everything the run said of itself: arguments, data, versions, seed, results.
     """
 
-    model: models.Autoencoder
-    density: densities.StandardNormal
-    run: dict
+    model: Autoencoder
+    density: Density
+    run: dict[str, Any]
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """Draw `n` images, shape (n, *image_shape): codes from the density, decoded without
@@ -57,111 +76,240 @@ def versions() -> dict[str, str]:
 
 def save(
     folder: str | Path,
-    model: models.Autoencoder,
-    density: densities.StandardNormal,
-    run: dict | None = None,
+    model: Any,
+    density: Density | None = None,
+    run: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a trained model and its density to a folder that `load` reads.
+    """Write a trained model and its density, or a fitted estimator, to a folder that `load` reads.
 
     Args:
         folder: made if it does not exist.
-        model: a `vaelab.models.Autoencoder`.
-        density: a fitted density of `vaelab.densities`.
+        model: a `vaelab.models.Autoencoder`, or a fitted estimator of `vaelab.estimators`, which is
+            saved whole: with its scale, its range and its own density.
+        density: a fitted density of `vaelab.densities`; the model's own prior unless given.
         run: what else to keep in `run.json`, as plain data.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: a model of parts that `load` could not rebuild.
+        TypeError: something that `load` could not rebuild or a file cannot hold; says which. Nothing
+            is written.
+        ValueError: weights that are not finite.
         FileExistsError: a saved model is there already; nothing is overwritten.
         OSError: it cannot be written.
+
+    >>> import tempfile
+    >>> from vaelab import models, networks
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = save(f"{folder}/mine", models.vae(networks.mlp(3, latent_dim=2)))
+    ...     load(f"{folder}/mine").sample(5).shape
+    torch.Size([5, 3])
     """
     folder = Path(folder)
-    if not model.networks_spec:
-        raise ValueError(
-            "model: expected networks of vaelab.networks; others could not be rebuilt by `load`"
-        )
     if (folder / "run.json").exists():
         raise FileExistsError(
             f"{folder} already holds a saved model; choose another folder or delete it"
         )
-    told = {
+    fitted = None
+    if not isinstance(model, Autoencoder):
+        if density is not None or not hasattr(model, "saved_state"):
+            raise TypeError(
+                "model: expected an Autoencoder with a density, or a fitted estimator alone, got "
+                f"{type(model).__name__}"
+            )
+        fitted = model.saved_state()
+        model, density = fitted.model, fitted.density
+    density = model_prior(model) if density is None else density
+    density.check()
+    record = {
         "format": MODEL_FORMAT,
-        "model": model.spec(),
-        "density": density.spec(),
+        "model": account(model),
+        "density": account(density),
+        "latent_dim": model.latent_dim,
+        **({} if fitted is None else {"estimator": fitted.record}),
         "versions": versions(),
-        **(run or {}),
+        **_plain(run or {}),
     }
-    check_writable(folder)
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"density.{k}": v for k, v in density.state_dict().items()}
-    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    told = json.loads(json.dumps(told))
-    told["sha256"] = digest(tensors, told)
+    tensors |= {} if fitted is None else {f"estimator.{k}": v for k, v in fitted.tensors.items()}
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    _check_finite(tensors)
+    record["sha256"] = digest(tensors, record)
+    check_writable(folder)
     write_atomic(folder / "model.safetensors", safetensors.torch.save(tensors))
-    write_atomic(
-        folder / "run.json", (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode()
-    )
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(folder / "run.json", text.encode())
     return folder
 
 
-def load(folder: str | Path) -> Saved:
+def model_prior(model: Autoencoder) -> Density:
+    """The density that ancestral sampling draws from: the model's own prior."""
+    from vaelab.densities import ModelPrior
+    from vaelab.posteriors import Point
+
+    nothing = Point(torch.zeros(1, model.latent_dim))
+    return ModelPrior(model.prior).fit_codes(nothing)
+
+
+def _plain(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caller hands over, as plain data: NumPy's and torch's numbers and arrays become lists.
+
+    Raises:
+        TypeError: something that JSON cannot hold, by its place.
+    """
+
+    def plain(value: Any, where: str) -> Any:
+        if isinstance(value, Mapping):
+            return {str(key): plain(item, f"{where}[{key!r}]") for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        if isinstance(value, (np.generic, np.ndarray, Tensor)):
+            return plain(value.tolist(), where)
+        if isinstance(value, Path):
+            return str(value)
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        raise TypeError(
+            f"{where}: expected plain data (numbers, words, lists, dictionaries), got "
+            f"{type(value).__name__}; convert it first. Nothing was written"
+        )
+
+    return plain(run, "run")
+
+
+def _check_finite(tensors: dict[str, Tensor]) -> None:
+    broken = [k for k, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"model: {len(broken)} of its tensors hold NaN or infinite values, the first is "
+            f"{broken[0]}; a model that has diverged is not saved"
+        )
+
+
+def load(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Any:
     """Read a folder that `save` or `vaelab train` wrote. Nothing in it is executed.
 
     Args:
         folder: holds `model.safetensors` and `run.json`.
+        parts: classes and functions of your own that the model is made of: posteriors, likelihoods,
+            priors, terms, densities, networks, estimators, subclasses of `Autoencoder`.
 
     Returns:
-        Model, density and the run's own account.
+        A `Saved`: model, density and the run's record; or the estimator, where one was saved.
 
     Raises:
         FileNotFoundError: no such folder, or one without these files.
-        CheckpointError: damaged, or written by something else.
+        CheckpointError: damaged, written by something else, or made of a part that is not at hand.
     """
     folder = Path(folder)
-    told = _read_run(folder)
+    record = _read_run(folder)
+    path = folder / "model.safetensors"
     try:
-        tensors = safetensors.torch.load_file(folder / "model.safetensors")
-    except (SafetensorError, FileNotFoundError) as error:
-        raise CheckpointError(
-            f"{folder / 'model.safetensors'} is damaged or missing ({error})"
-        ) from error
-    if digest(tensors, {k: v for k, v in told.items() if k != "sha256"}) != told.get("sha256"):
+        tensors = safetensors.torch.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or missing ({error})") from error
+    if digest(tensors, {k: v for k, v in record.items() if k != "sha256"}) != record.get("sha256"):
         raise CheckpointError(
             f"{folder}: model.safetensors and run.json do not match their checksum; one is damaged"
         )
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "density": {}}
-    for key, value in tensors.items():
-        part, _, name = key.partition(".")
-        parts[part][name] = value
+    if record["format"] != MODEL_FORMAT:
+        record, tensors = from_format_1(record, tensors)
     try:
-        model = models.from_spec(told["model"])
-        model.load_state_dict(parts["model"])
-        density = densities.from_spec(told["density"], parts["density"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{folder}: its parts do not fit this version of vaelab ({error})"
-        ) from error
-    return Saved(model.eval(), density, told)
+        return _rebuilt(record, tensors, makers(parts))
+    except UnknownPart as error:
+        raise CheckpointError(_missing(folder, error.name)) from error
+    except (ArithmeticError, AttributeError, LookupError, RecursionError) as error:
+        raise CheckpointError(_unfit(folder, error)) from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(_unfit(folder, error)) from error
 
 
-def _read_run(folder: Path) -> dict:
+def makers(parts: Iterable[Callable[..., Any]] = ()) -> dict[str, Callable[..., Any]]:
+    """The classes and functions that an account may name: the package's exports, and `parts`.
+
+    Raises:
+        ValueError: two parts of one name.
+    """
+    known: dict[str, Callable[..., Any]] = {}
+    for room in ROOMS:
+        home = importlib.import_module(f"vaelab.{room}")
+        for name in getattr(home, "__all__", dir(home)):
+            maker = getattr(home, name)
+            if callable(maker) and getattr(maker, "__module__", "").startswith("vaelab."):
+                known[public_name(maker)] = maker
+    for part in parts:
+        name = public_name(part)
+        if known.get(name, part) is not part:
+            raise ValueError(f"parts: two of them are called {name!r}; rename one")
+        known[name] = part
+    return known
+
+
+def _rebuilt(
+    record: dict[str, Any], tensors: dict[str, Tensor], makers: Mapping[str, Callable[..., Any]]
+) -> Any:
+    of: dict[str, dict[str, Tensor]] = {"model": {}, "density": {}, "estimator": {}}
+    for key, value in tensors.items():
+        owner, _, name = key.partition(".")
+        of[owner][name] = value
+    with networks.seeded(0):
+        model = rebuild(record["model"], makers)
+        density = rebuild(record["density"], makers)
+    fill(model, of["model"])
+    density.load_state(of["density"], record["latent_dim"])
+    if "estimator" not in record:
+        return Saved(model.eval(), density, record)
+    from vaelab.estimators import FittedState
+
+    return FittedState(model.eval(), density, record["estimator"], of["estimator"]).estimator(
+        makers
+    )
+
+
+def fill(model: torch.nn.Module, state: dict[str, Tensor]) -> None:
+    """Give a model the tensors of a file, in the file's precision.
+
+    Raises:
+        RuntimeError: other names or shapes.
+    """
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if name in state and tensor.dtype != state[name].dtype:
+            tensor.data = tensor.data.to(state[name].dtype)
+    model.load_state_dict(state)
+
+
+def _missing(folder: Path, name: str) -> str:
+    if "." in name:
+        return f"{folder}: this version of vaelab has no {name}; it was written by another"
+    return (
+        f"{folder}: the model is made of {name}, which is no part of vaelab. Pass the class or the "
+        f"function: load({str(folder)!r}, parts=[{name}])"
+    )
+
+
+def _unfit(folder: Path, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    return f"{folder}: its parts do not fit this version of vaelab ({reason})"
+
+
+def _read_run(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder}: no such folder; expected one that `vaelab train` or `vaelab.save` wrote"
         )
-    if not path.exists():
+    if not path.is_file():
         hint = "not a saved model"
         if any(folder.glob("*.state.safetensors")):
             hint = "training has not finished: give the same `vaelab train` command again"
         raise FileNotFoundError(f"{folder} holds no run.json ({hint})")
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
-    if not isinstance(told, dict) or told.get("format") != MODEL_FORMAT:
-        found = told.get("format") if isinstance(told, dict) else type(told).__name__
+    found = record.get("format") if isinstance(record, dict) else type(record).__name__
+    if found not in (MODEL_FORMAT, "vaelab model 1"):
         raise CheckpointError(f"{path}: expected the format {MODEL_FORMAT!r}, found {found!r}")
-    return told
+    return record

@@ -8,6 +8,7 @@ nats.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,44 @@ from torch.nn import functional as F
 
 from vaelab._inputs import check_positive
 from vaelab._processes import mean_of_all
+from vaelab.parts import Module, StepSizes
+
+_LARGEST = math.log(1e300)
 
 
-class Gaussian(nn.Module):
+class Likelihood(Module):
+    """−log p(x given z), from the decoder's output for z: the base of every likelihood.
+
+    One of one's own says the nats of each row; it may have parameters, which are trained with the
+    rest:
+
+    >>> from vaelab import likelihoods, models, networks
+    >>> class Laplace(likelihoods.Likelihood):
+    ...     def __init__(self, scale: float = 1.0) -> None:
+    ...         super().__init__()
+    ...         self.scale = scale
+    ...
+    ...     def nll(self, x, x_hat):
+    ...         each = (x - x_hat).abs() / self.scale + math.log(2 * self.scale)
+    ...         return each.flatten(1).sum(1)
+    >>> model = models.Autoencoder(networks.mlp(3, latent_dim=2), likelihood=Laplace(0.5))
+    >>> model.loss_terms(torch.zeros(5, 3))["nll"].shape
+    torch.Size([5])
+    """
+
+    unit = False  # Whether images must lie in [0, 1].
+
+    def nll(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        """−log p(x given z) in nats for images `x` and decoder outputs `x_hat`, shape (batch,)."""
+        raise NotImplementedError(f"{type(self).__name__}: write nll(x, x_hat) -> nats a row")
+
+    @property
+    def gamma(self) -> float | None:
+        """The decoder variance γ; None for a likelihood without one."""
+        return None
+
+
+class Gaussian(Likelihood):
     """p(x given z) = N(x_hat(z), γ I).
 
     −log p(x given z) = ½ (‖x − x_hat‖² / γ + d log 2πγ), d the number of pixels.
@@ -59,7 +95,7 @@ class Gaussian(nn.Module):
     @property
     def gamma(self) -> float:
         """The decoder variance γ."""
-        return math.exp(self.log_gamma.item())
+        return math.exp(min(self.log_gamma.item(), _LARGEST))
 
     @gamma.setter
     def gamma(self, value: float) -> None:
@@ -85,27 +121,22 @@ class Gaussian(nn.Module):
         gamma = torch.lerp(mean_squared_error, self.log_gamma.exp(), self.decay)
         self.log_gamma.copy_(gamma.log())
 
-    def spec(self) -> dict:
-        """What rebuilds this likelihood."""
-        gamma = self.init if self.rule == "fixed" else self.rule
-        return {"name": "Gaussian", "gamma": gamma, "init": self.init, "decay": self.decay}
+    def step(self, plan: StepSizes) -> dict[str, Any]:
+        """log γ moves `gamma_lr` times as fast as a weight, and does not decay."""
+        return {"lr": plan.lr * plan.gamma_lr, "weight_decay": 0.0}
 
 
-class CrossEntropy(nn.Module):
+class CrossEntropy(Likelihood):
     """p(x given z) "=" Π x_hat^x (1 − x_hat)^(1 − x), the customary stand-in for pixels in [0, 1].
 
     It is a density only for x in {0, 1}; for grey values it is the cross-entropy baseline of Dai &
     Wipf (2019), Table 1. The decoder must end in a sigmoid. There is no γ.
     """
 
-    gamma = None
+    unit = True
 
     def nll(self, x: Tensor, x_hat: Tensor) -> Tensor:
         """−Σ [x log x_hat + (1 − x) log(1 − x_hat)] in nats, each logarithm cut at −100; shape
         (batch,).
         """
         return F.binary_cross_entropy(x_hat, x, reduction="none").flatten(1).sum(1)
-
-    def spec(self) -> dict:
-        """What rebuilds this likelihood."""
-        return {"name": "CrossEntropy"}

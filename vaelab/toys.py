@@ -4,13 +4,11 @@ to its optimum.
     from vaelab import manifolds, toys
 
     truth = toys.standardised(manifolds.manifold("smooth_graph", r=2, d=10))
-    (models,) = toys.train(truth, latent_dim=5, gammas=(1e-2,))       # five seeds, above the top
-    eigenvalue down to γ found = toys.measure(models, truth)
-    found.gap                                                         # nats above what no VAE can
-    beat, one a seed
+    (models,) = toys.train(truth, latent_dim=5, gammas=(1e-2,))     # five seeds, annealed to this γ
+    found = toys.measure(models, truth)
+    found.gap                             # nats above what no VAE can beat, one a seed
 
-The members of an ensemble are ordinary models: trained stacked, by the one loop of `training.fit`,
-then taken apart.
+The members are ordinary models, trained side by side by `training.fit_together`.
 """
 
 from __future__ import annotations
@@ -23,97 +21,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vaelab import models, networks, theory, training
+from vaelab import models, networks, theory
 from vaelab._inputs import check_positive_int
 from vaelab.manifolds import Manifold
 from vaelab.models import Autoencoder
+from vaelab.training import Anneal, Cosine, Plan, Session, fit_together
 
-BETAS = (
-    0.9,
-    0.99,
-)  # Adam's: gradients grow as γ falls, and a longer memory of their squares lets steps run away
-NEGLIGIBLE = (
-    1e-5  # weight of a quadrature node beside the largest: no training run meets data so far out
-)
-N_DATA = (
-    2**17
-)  # points drawn for a training run: each is met a few times by a member, as good as fresh ones
-
-
-class StackedLinear(nn.Module):
-    """The dense layers of S models as one batched product: the rows of a batch are S equal groups,
-    one a model.
-
-    Args:
-        layers: one `nn.Linear` of each model, all of one shape.
-    """
-
-    def __init__(self, layers: Sequence[nn.Linear]) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(
-            torch.stack([layer.weight.detach().T for layer in layers])
-        )  # (S, n_in, n_out)
-        self.bias = nn.Parameter(
-            torch.stack([layer.bias.detach()[None] for layer in layers])
-        )  # (S, 1, n_out)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Rows (S·b, n_in) to (S·b, n_out)."""
-        groups = rows.unflatten(0, (len(self.weight), -1))
-        return torch.baddbmm(self.bias, groups, self.weight).flatten(0, 1)
-
-
-def stack(members: Sequence[Autoencoder]) -> Autoencoder:
-    """One model that is S models of one kind side by side, for batches of S equal groups of rows,
-    one a member.
-
-    Everything works on rows, so the stacked model trains by `training.fit` like any other; Adam
-    takes no notice of another member's gradients. Five members cost about twice as much as one. For
-    dense networks without batch norm and one γ for all; `training.fit_together` takes every kind of
-    `vaelab.models`, and gains on a GPU alone.
-
-    Args:
-        members: models of one specification, with the same γ.
-
-    Raises:
-        ValueError: no member, or members of different specifications.
-    """
-    if not members or any(member.spec() != members[0].spec() for member in members):
-        raise ValueError(
-            f"stack: expected models of one specification, got {len(members)} that differ or none"
-        )
-    stacked = copy.deepcopy(members[0])
-    for name, layer in list(stacked.named_modules()):
-        if isinstance(layer, nn.Linear):
-            parent, _, child = name.rpartition(".")
-            setattr(
-                stacked.get_submodule(parent),
-                child,
-                StackedLinear([m.get_submodule(name) for m in members]),
-            )
-    return stacked
-
-
-def unstack(stacked: Autoencoder) -> list[Autoencoder]:
-    """The members of a stacked model, as ordinary models with its γ."""
-    layers = {
-        name: layer for name, layer in stacked.named_modules() if isinstance(layer, StackedLinear)
-    }
-    if not layers:
-        raise ValueError("unstack: expected a model made by stack, got one without stacked layers")
-    members = []
-    for s in range(len(next(iter(layers.values())).weight)):
-        state = {
-            k: v for k, v in stacked.state_dict().items() if k.rpartition(".")[0] not in layers
-        }
-        for name, layer in layers.items():
-            state |= {f"{name}.weight": layer.weight[s].T, f"{name}.bias": layer.bias[s, 0]}
-        member = models.from_spec(stacked.spec()).to(next(stacked.parameters()).dtype)
-        member.load_state_dict(state)
-        members.append(member.eval())
-    return members
+# Adam's: gradients grow as γ falls, and a longer memory of their squares lets steps run away.
+BETAS = (0.9, 0.99)
+# Weight of a quadrature node beside the largest: no training run meets data so far out.
+NEGLIGIBLE = 1e-5
+# Points drawn for a training run: each is met a few times by a member, as good as fresh ones.
+N_DATA = 2**17
+QUIET = Session(device="cpu", progress=False)
 
 
 def standardised(truth: Manifold, n_nodes: int = 2**14) -> Manifold:
@@ -165,12 +87,11 @@ def members(
     out = []
     for s in range(n_seeds):
         with networks.seeded(seed + s):
-            model = models.vae(networks.mlp(truth.d, latent_dim, hidden), gamma, full=full).to(
-                dtype
-            )
+            model = models.vae(networks.mlp(truth.d, latent_dim, hidden), gamma, full=full)
         with torch.no_grad():
-            model.decoder[1].weight.mul_(0.1), model.posterior.parameters_of_q.weight.mul_(0.1)
-        out.append(model)
+            for last in (model.decoder[1], model.posterior.parameters_of_q):
+                last.weight.mul_(0.1)
+        out.append(model.to(dtype))
     return out
 
 
@@ -233,43 +154,25 @@ def train(
             f"gammas: expected values > 0 that fall from the start, {start:.3g}, got "
             f"{tuple(gammas)}"
         )
-    plan = [steps] * len(gammas) if isinstance(steps, int) else list(steps)
-    model, rungs = stack(members(truth, latent_dim, n_seeds, hidden, full, start, seed, dtype)), []
+    each = [steps] * len(gammas) if isinstance(steps, int) else list(steps)
+    trained = members(truth, latent_dim, n_seeds, hidden, full, start, seed, dtype)
     x = truth.sample(N_DATA, seed=seed)
-    for k, ((above, gamma), n_steps) in enumerate(zip(ladder, plan, strict=True)):
-        anneal, size = training.Anneal(above, gamma, over), lr * min(1.0, 100 * gamma) ** 0.25
-        _settle(model, x, n_steps, n_seeds * batch_size, anneal, size, seed + k)
-        rungs.append(unstack(model))
+    rungs = []
+    for k, ((above, gamma), n_steps) in enumerate(zip(ladder, each, strict=True)):
+        epochs = -(-n_steps * batch_size // len(x))  # As many as it takes, …
+        some = x[: -(-n_steps // epochs) * batch_size]  # … over as many of the points.
+        plan = Plan(
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr * min(1.0, 100 * gamma) ** 0.25,
+            schedule=Cosine(),
+            gamma_schedule=Anneal(above, gamma, over),
+            betas=BETAS,
+        )
+        seeds = [seed + s + n_seeds * k for s in range(n_seeds)]
+        fit_together(trained, some, plan, QUIET, seeds=seeds)
+        rungs.append(copy.deepcopy(trained))
     return rungs
-
-
-def _settle(
-    model: Autoencoder,
-    x: Tensor,
-    steps: int,
-    rows: int,
-    anneal: training.Anneal,
-    lr: float,
-    seed: int,
-) -> None:
-    """`steps` steps of `rows` rows by the one training loop: as many epochs as it takes, over as
-    many of the points.
-    """
-    epochs = -(-steps * rows // len(x))
-    some = x[: -(-steps // epochs) * rows]
-    training.fit(
-        model,
-        some,
-        epochs=epochs,
-        batch_size=rows,
-        lr=lr,
-        schedule=training.Cosine(),
-        gamma_schedule=anneal,
-        betas=BETAS,
-        seed=seed,
-        device="cpu",
-        progress=False,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +181,7 @@ class Measured:
     member.
 
     Args:
-        gamma: decoder variance.
+        gamma: decoder variance; the geometric mean, where it is learned.
         data_term: −2 E log p(x given z) in nats, as in Eq. 8, shape (S,).
         kl_term: 2 E KL[q ‖ N(0, I)], as in Eq. 9, shape (S,).
         gap: cost minus the certified optimum ½ (d − r) log(2πγ) + H(μ_gt), in nats, shape (S,).
@@ -330,54 +233,48 @@ def measure(
         seed: of the noise and of the draws of x.
     """
     u, w = truth.density.nodes(n)
-    u, w = u[w > NEGLIGIBLE * w.max()], w[w > NEGLIGIBLE * w.max()]
-    dtype, gamma = next(members[0].parameters()).dtype, members[0].gamma
-    x, w = truth.embed(u).to(dtype), w / w.sum()
-    eps = torch.randn(
-        draws, *x.shape[:1], members[0].latent_dim, generator=torch.Generator().manual_seed(seed)
-    ).to(x)
-    rows = [_measure_one(model, x, w, torch.cat([eps, -eps]), gamma) for model in members]
+    met = w > NEGLIGIBLE * w.max()
+    dtype = next(members[0].parameters()).dtype
+    x = truth.embed(u[met]).to(dtype)
+    w = w[met] / w[met].sum()
+    generator = torch.Generator().manual_seed(seed)
+    eps = torch.randn(draws, len(x), members[0].latent_dim, generator=generator).to(x)
+    rows = [_measure_one(model, x, w, torch.cat([eps, -eps])) for model in members]
     error, error_at_mean, kl, frobenius, kl_eq83, penalty = torch.tensor(
         rows, dtype=torch.float64
     ).T
-    data_term = truth.d * (error / gamma + math.log(2 * math.pi * gamma))
-    gap = 0.5 * data_term + kl - theory.certified_optimum(truth, gamma)
+    gamma = torch.tensor([model.gamma for model in members], dtype=torch.float64)
+    data_term = truth.d * (error / gamma + (2 * math.pi * gamma).log())
+    optimum = [theory.certified_optimum(truth, model.gamma) for model in members]
+    gap = 0.5 * data_term + kl - torch.tensor(optimum, dtype=torch.float64)
     points = truth.sample(n, seed=seed).to(dtype)
     eigenvalues = torch.stack([model.codes(points).eigenvalues().double() for model in members])
     return Measured(
-        gamma,
-        data_term,
-        2 * kl,
-        gap,
-        error,
-        error_at_mean,
-        eigenvalues,
-        frobenius,
-        kl_eq83,
-        penalty,
+        gamma=gamma.log().mean().exp().item(),
+        data_term=data_term,
+        kl_term=2 * kl,
+        gap=gap,
+        error=error,
+        error_at_mean=error_at_mean,
+        eigenvalues=eigenvalues,
+        frobenius=frobenius,
+        kl_eq83=kl_eq83,
+        penalty=penalty,
     )
 
 
-def _measure_one(
-    model: Autoencoder, x: Tensor, w: Tensor, eps: Tensor, gamma: float
-) -> list[float]:
+def _measure_one(model: Autoencoder, x: Tensor, w: Tensor, eps: Tensor) -> list[float]:
     q = model.codes(x)
-    errors = torch.stack([(x - model.images(q.at(noise))).square().mean(1) for noise in eps]).mean(
-        0
-    )
-    at_mean = (x - model.images(q.mean)).square().mean(1)
+    errors = [(x - model.images(q.at(noise))).square().mean(1) for noise in eps]
     J = theory.decoder_jacobian(model.decode, q.mean).double()
-    expected, sigma = theory.optimal_covariance(J, gamma), q.covariance().double()
-    frobenius, kl_eq83 = (
+    expected = theory.optimal_covariance(J, model.gamma)
+    sigma = q.covariance().double()
+    rows = (
+        torch.stack(errors).mean(0),
+        (x - model.images(q.mean)).square().mean(1),
+        q.kl_to_standard_normal(),
         theory.relative_frobenius(sigma, expected),
         theory.kl_between_covariances(sigma, expected),
-    )
-    rows = (
-        errors,
-        at_mean,
-        q.kl_to_standard_normal(),
-        frobenius,
-        kl_eq83,
         theory.diagonal_penalty(expected),
     )
     return [float(w @ row.double()) for row in rows]

@@ -1,14 +1,17 @@
 """The autoencoder, and the catalogue: every model of the papers is this one class with other parts.
 
-posterior    what the encoder says about z    a point; a Gaussian (diagonal, full, constant
-variance); a flow on top likelihood   what the decoder says about x    Gaussian with γ fixed,
-learned or optimal; cross-entropy latent term  what pulls q(z) into shape       β KL to N(0, I); β
-½‖z‖²; λ MMD; an adversary; both stages' costs
+posterior    what the encoder says about z    a point; a Gaussian (diagonal, full, constant); a flow on top
+likelihood   what the decoder says about x    Gaussian with γ fixed, learned or optimal; cross-entropy
+prior        what z is before any image       N(0, I), or one trained beside the autoencoder
+latent term  what pulls q(z) into shape       β KL to the prior; β ½‖z‖²; λ MMD; an adversary
+decoder term what keeps the decoder smooth    nothing, or a penalty
 """
 
-from vaelab.models.autoencoder import Autoencoder, Joint, Terms, evaluating, from_spec
+from vaelab.models.autoencoder import Autoencoder, evaluating
 from vaelab.models.catalogue import (
+    CATALOGUE,
     ae,
+    build,
     ce_vae,
     fused_vae,
     joint_vae,
@@ -17,15 +20,16 @@ from vaelab.models.catalogue import (
     wae_gan,
     wae_mmd,
 )
+from vaelab.models.second import SecondVAE
 
 __all__ = [
+    "CATALOGUE",
     "Autoencoder",
-    "Joint",
-    "Terms",
+    "SecondVAE",
     "ae",
+    "build",
     "ce_vae",
     "evaluating",
-    "from_spec",
     "fused_vae",
     "joint_vae",
     "vae",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from vaelab import likelihoods, posteriors, regularizers
-from vaelab.models.autoencoder import Autoencoder, Joint
+from vaelab import likelihoods, posteriors, terms
+from vaelab._inputs import check_choice
+from vaelab.models.autoencoder import Autoencoder
+from vaelab.models.second import SecondVAE
 from vaelab.networks import Networks, fused
 
 
@@ -22,7 +25,8 @@ def vae(
         full: whether Σ_z is a full matrix (Definition 1) instead of a diagonal one.
     """
     head = posteriors.FullGaussian if full else posteriors.DiagonalGaussian
-    return Autoencoder(networks, head, likelihoods.Gaussian(gamma), regularizers.KL(beta))
+    likelihood = likelihoods.Gaussian(gamma)
+    return Autoencoder(networks, head(networks), likelihood, latent_term=terms.KL(beta))
 
 
 def vae_flow(
@@ -46,10 +50,8 @@ def vae_flow(
     Raises:
         ModuleNotFoundError: zuko is not installed.
     """
-    head = partial(
-        posteriors.FlowGaussian, transforms=transforms, hidden=hidden, n_context=n_context
-    )
-    return Autoencoder(networks, head, likelihoods.Gaussian(gamma), regularizers.KL())
+    posterior = posteriors.FlowGaussian(networks, transforms, hidden, n_context)
+    return Autoencoder(networks, posterior, likelihoods.Gaussian(gamma))
 
 
 def ce_vae(networks: Networks) -> Autoencoder:
@@ -59,20 +61,18 @@ def ce_vae(networks: Networks) -> Autoencoder:
     Raises:
         ValueError: an mlp without `output="sigmoid"`.
     """
-    if networks.spec.get("output") == "identity":
+    if networks.unit is False:
         raise ValueError(
             'networks: cross-entropy needs outputs in [0, 1]; build the mlp with output="sigmoid"'
         )
-    return Autoencoder(
-        networks, posteriors.DiagonalGaussian, likelihoods.CrossEntropy(), regularizers.KL()
-    )
+    return Autoencoder(networks, likelihood=likelihoods.CrossEntropy())
 
 
 def ae(networks: Networks) -> Autoencoder:
     """A plain autoencoder: point codes, squared error, no latent term."""
-    return Autoencoder(
-        networks, posteriors.PointHead, likelihoods.Gaussian(1.0), regularizers.SquaredNorm(0.0)
-    )
+    point = posteriors.PointHead(networks)
+    free = terms.SquaredNorm(0.0)
+    return Autoencoder(networks, point, likelihoods.Gaussian(1.0), latent_term=free)
 
 
 def wae_mmd(networks: Networks, weight: float = 30.0, gamma: float = 0.5) -> Autoencoder:
@@ -87,9 +87,9 @@ def wae_mmd(networks: Networks, weight: float = 30.0, gamma: float = 0.5) -> Aut
         weight: λ ≥ 0, beside ‖x − x_hat‖² / 2γ.
         gamma: the decoder variance.
     """
-    return Autoencoder(
-        networks, posteriors.PointHead, likelihoods.Gaussian(gamma), regularizers.MMD(weight)
-    )
+    point = posteriors.PointHead(networks)
+    likelihood = likelihoods.Gaussian(gamma)
+    return Autoencoder(networks, point, likelihood, latent_term=terms.MMD(weight))
 
 
 def wae_gan(
@@ -107,10 +107,11 @@ def wae_gan(
         weight: λ ≥ 0, beside ‖x − x_hat‖² / 2γ, which grows with the image: 10 suits 28×28, 1 suits
             8×8.
         gamma: the decoder variance.
-        hidden, rate: of the discriminator, as for `regularizers.Adversary`.
+        hidden, rate: of the discriminator, as for `terms.Adversary`.
     """
-    adversary = regularizers.Adversary(networks.latent_dim, weight, hidden, rate)
-    return Autoencoder(networks, posteriors.PointHead, likelihoods.Gaussian(gamma), adversary)
+    adversary = terms.Adversary(networks.latent_dim, weight, hidden, rate)
+    point = posteriors.PointHead(networks)
+    return Autoencoder(networks, point, likelihoods.Gaussian(gamma), latent_term=adversary)
 
 
 def fused_vae(
@@ -139,7 +140,45 @@ def joint_vae(
     Args:
         networks: the first stage's.
         gamma: of the first stage, as for `vae`.
-        hidden, init: of the second stage, as for `Joint`.
+        hidden, init: of the second stage, as for `SecondVAE`.
     """
-    second = Joint(networks.latent_dim, hidden, init=init)
-    return Autoencoder(networks, posteriors.DiagonalGaussian, likelihoods.Gaussian(gamma), second)
+    second = SecondVAE(networks.latent_dim, hidden, init=init)
+    likelihood = likelihoods.Gaussian(gamma)
+    return Autoencoder(networks, likelihood=likelihood, latent_term=[terms.KL(), second])
+
+
+CATALOGUE = {
+    model.__name__: model
+    for model in (ae, ce_vae, fused_vae, joint_vae, vae, vae_flow, wae_gan, wae_mmd)
+}
+
+
+def build(
+    model: str | Callable[..., Autoencoder], networks: Networks, options: Mapping[str, Any]
+) -> Autoencoder:
+    """A model by its name in the catalogue, or by its function.
+
+    Args:
+        model: such as "wae_mmd" or "wae-mmd", or a function of networks that gives an autoencoder.
+        networks: encoder and decoder.
+        options: what else it is called with.
+
+    Raises:
+        ValueError: an unknown name. TypeError: options that it does not take.
+
+    >>> from vaelab import networks
+    >>> build("wae-mmd", networks.mlp(3, latent_dim=2), {"weight": 5.0}).terms["mmd"].weight
+    5.0
+    """
+    if isinstance(model, str):
+        name = model.replace("-", "_")
+        check_choice("model", name, CATALOGUE)
+        model = CATALOGUE[name]
+    taken = list(inspect.signature(model).parameters)[1:]
+    unknown = [option for option in options if option not in taken]
+    if unknown:
+        raise TypeError(
+            f"{model.__name__}: expected options among {', '.join(taken) or 'none'}, got "
+            f"{', '.join(unknown)}"
+        )
+    return model(networks, **options)

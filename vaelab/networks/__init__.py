@@ -1,14 +1,27 @@
-"""Encoders and decoders: `mlp` for vectors and small images; `infogan`, `resnet` and `wae` for
-images.
+"""Encoders and decoders: `mlp` for vectors and small images; `infogan`, `resnet` and `wae` for images.
 
 A `Networks` is the pair before any choice is made about q or p: the encoder ends in features, from
-which a posterior head reads its parameters with `dense`; the decoder ends in an image.
+which a posterior reads its parameters with `dense`; the decoder ends in an image. A pair of one's
+own is a function under `recorded`, or a subclass of `Networks`.
 """
 
+from vaelab.networks.choosing import MAKERS, for_shape
 from vaelab.networks.infogan import infogan
+from vaelab.networks.layers import Networks, seeded
 from vaelab.networks.mlp import fused, mlp
-from vaelab.networks.parts import Networks, seeded
 from vaelab.networks.resnet import resnet
 from vaelab.networks.wae import wae
+from vaelab.parts import recorded
 
-__all__ = ["Networks", "fused", "infogan", "mlp", "resnet", "seeded", "wae"]
+__all__ = [
+    "MAKERS",
+    "Networks",
+    "for_shape",
+    "fused",
+    "infogan",
+    "mlp",
+    "recorded",
+    "resnet",
+    "seeded",
+    "wae",
+]

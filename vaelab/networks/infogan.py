@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from vaelab.networks.parts import Networks, check_momentum, check_sizes
+from vaelab.networks.layers import Networks, check_momentum, check_sizes
+from vaelab.parts import recorded
 
 
 def _normal(layer: nn.Module) -> nn.Module:
@@ -28,6 +29,7 @@ def _spectral_dense(n_in: int, n_out: int) -> nn.Module:
     return _spectral(nn.Linear(n_in, n_out))
 
 
+@recorded
 def infogan(channels: int, side: int, latent_dim: int = 64, bn_momentum: float = 0.001) -> Networks:
     """The convolutional pair of the paper's image experiments ("neutral" architecture), s = side, c
     = channels.
@@ -35,7 +37,7 @@ def infogan(channels: int, side: int, latent_dim: int = 64, bn_momentum: float =
     | encoder (every layer spectrally normalised) | decoder |
     | --- | --- |
     | conv 4×4, stride 2, c → 64, leaky ReLU 0.2 | dense κ → 1024, BN, ReLU |
-    | conv 4×4, stride 2, 64 → 128, BN, leaky ReLU | dense → 128 (s/4)², BN, ReLU, shape 128 × s/4 × s/4 |
+    | conv 4×4, stride 2, 64 → 128, BN, leaky ReLU | dense → 128 (s/4)², BN, ReLU, 128 × s/4 × s/4 |
     | flatten, dense → 1024, BN, leaky ReLU | deconv 4×4, stride 2, 128 → 64, BN, ReLU |
     | (head: dense → 2κ, σ = 1e-6 + softplus) | deconv 4×4, stride 2, 64 → c, sigmoid |
 
@@ -91,20 +93,7 @@ def infogan(channels: int, side: int, latent_dim: int = 64, bn_momentum: float =
         _normal(nn.ConvTranspose2d(64, channels, 4, 2, 1)),
         nn.Sigmoid(),
     )
-    spec = {
-        "name": "infogan",
-        "channels": channels,
-        "side": side,
-        "latent_dim": latent_dim,
-        "bn_momentum": bn_momentum,
-    }
+    shape = (channels, side, side)
     return Networks(
-        encoder,
-        decoder,
-        (channels, side, side),
-        latent_dim,
-        1024,
-        _spectral_dense,
-        "softplus",
-        spec,
+        encoder, decoder, shape, latent_dim, 1024, _spectral_dense, "softplus", unit=True
     )

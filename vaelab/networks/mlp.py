@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import check_choice, check_positive_int
-from vaelab.networks.parts import Networks, dense
+from vaelab._inputs import check_choice, check_positive_int, check_widths
+from vaelab.networks.layers import Networks, dense
+from vaelab.parts import recorded
 
 ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
 OUTPUTS = {"identity": nn.Identity, "sigmoid": nn.Sigmoid}
 
 
-class _Skip(nn.Module):
+class Skip(nn.Module):
     """x ↦ [body(x), x]: the layers' output with the input beside it."""
 
     def __init__(self, body: nn.Module) -> None:
@@ -33,6 +34,7 @@ def _layers(n_in: int, hidden: Sequence[int], activation: str) -> nn.Sequential:
     return nn.Sequential(*(m for a, b in pairs for m in (dense(a, b), ACTIVATIONS[activation]())))
 
 
+@recorded
 def mlp(
     image_shape: int | Sequence[int],
     latent_dim: int,
@@ -77,22 +79,20 @@ def mlp(
     latent_dim = check_positive_int("latent_dim", latent_dim)
     check_choice("activation", activation, ACTIVATIONS)
     check_choice("output", output, OUTPUTS)
-    hidden = tuple(check_positive_int("hidden", width) for width in hidden)
-    if not hidden:
-        raise ValueError("hidden: expected the width of at least one hidden layer, got none")
+    hidden = check_widths("hidden", hidden)
     d = math.prod(shape)
-    encoder = nn.Sequential(nn.Flatten(), _Skip(_layers(d, hidden, activation)))
+    encoder = nn.Sequential(nn.Flatten(), Skip(_layers(d, hidden, activation)))
     decoder = nn.Sequential(
-        _Skip(_layers(latent_dim, hidden, activation)),
+        Skip(_layers(latent_dim, hidden, activation)),
         dense(hidden[-1] + latent_dim, d),
         OUTPUTS[output](),
         nn.Unflatten(1, shape),
     )
-    arguments = {"image_shape": shape, "latent_dim": latent_dim, "hidden": hidden}
-    spec = {"name": "mlp", **arguments, "activation": activation, "output": output}
-    return Networks(encoder, decoder, shape, latent_dim, hidden[-1] + d, dense, "exp", spec)
+    n_features, unit = hidden[-1] + d, output == "sigmoid"
+    return Networks(encoder, decoder, shape, latent_dim, n_features, unit=unit)
 
 
+@recorded
 def fused(
     networks: Networks, hidden: Sequence[int] = (1024, 1024, 1024), activation: str = "relu"
 ) -> Networks:
@@ -126,6 +126,5 @@ def fused(
     inner = mlp(k, k, hidden, activation)
     encoder = nn.Sequential(networks.encoder, networks.dense(networks.n_features, k), inner.encoder)
     decoder = nn.Sequential(inner.decoder, networks.decoder)
-    arguments = {"hidden": inner.spec["hidden"], "activation": activation}
-    spec = {"name": "fused", "networks": networks.spec, **arguments} if networks.spec else {}
-    return Networks(encoder, decoder, networks.image_shape, k, inner.n_features, dense, "exp", spec)
+    shape, unit = networks.image_shape, networks.unit
+    return Networks(encoder, decoder, shape, k, inner.n_features, unit=unit)

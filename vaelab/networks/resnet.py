@@ -7,7 +7,7 @@ import itertools
 from torch import Tensor, nn
 
 from vaelab._inputs import check_positive_int
-from vaelab.networks.parts import (
+from vaelab.networks.layers import (
     Networks,
     check_momentum,
     check_sizes,
@@ -15,6 +15,7 @@ from vaelab.networks.parts import (
     same_conv,
     same_deconv,
 )
+from vaelab.parts import recorded
 
 WIDEST = 1024  # channels of the decoder at most
 DENSE = 512  # width of the encoder's fully connected scale block
@@ -59,6 +60,7 @@ def _dense_block(n_in: int, blocks: int) -> nn.Sequential:
     )
 
 
+@recorded
 def resnet(
     channels: int,
     side: int,
@@ -74,7 +76,7 @@ def resnet(
     | encoder | decoder |
     | --- | --- |
     | conv 3×3, c → base | dense κ → 2·2·w, shaped w × 2 × 2 |
-    | n_scales times: scale block; then, but for the last time, | until s: deconv 3×3, stride 2, w → w/2; scale block |
+    | n_scales times: scale block; between them | until s: deconv 3×3, stride 2, w → w/2; scale block |
     | conv 3×3, stride 2, channels doubled | conv 3×3, base → c |
     | flatten (or, with `pool`, average over the image) | sigmoid |
     | dense scale block of width 512 | |
@@ -123,20 +125,9 @@ def resnet(
             f"pixels a side, got {side}; pass fewer n_scales or larger images"
         )
     bn = check_momentum(bn_momentum)
-    spec = {
-        "name": "resnet",
-        "channels": channels,
-        "side": side,
-        "latent_dim": latent_dim,
-        "n_scales": n_scales,
-        "base": base,
-        "blocks": blocks,
-        "pool": pool,
-        "bn_momentum": bn_momentum,
-    }
     encoder = _encoder(channels, sides[:n_scales], base, blocks, pool, bn)
     decoder = _decoder(channels, sides, latent_dim, base, blocks, bn)
-    return Networks(encoder, decoder, (channels, side, side), latent_dim, DENSE, dense, "exp", spec)
+    return Networks(encoder, decoder, (channels, side, side), latent_dim, DENSE, unit=True)
 
 
 def _encoder(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from vaelab.networks.parts import (
+from vaelab.networks.layers import (
     Networks,
     check_momentum,
     check_sizes,
@@ -12,8 +12,10 @@ from vaelab.networks.parts import (
     same_conv,
     same_deconv,
 )
+from vaelab.parts import recorded
 
 
+@recorded
 def wae(
     channels: int = 3,
     side: int = 64,
@@ -26,11 +28,11 @@ def wae(
 
     | encoder | decoder |
     | --- | --- |
-    | conv 5×5, stride `first_stride`, c → w, BN, ReLU | dense κ → 8w·q, ReLU, shaped 8w × s/8 × s/8 |
+    | conv 5×5, stride `first_stride`, c → w, BN, ReLU | dense κ → 8w·q, ReLU, as 8w × s/8 × s/8 |
     | conv 5×5, stride 2, w → 2w, BN, ReLU | deconv 5×5, stride 2, 8w → 4w, BN, ReLU |
     | conv 5×5, stride 2, 2w → 4w, BN, ReLU | deconv 5×5, stride 2, 4w → 2w, BN, ReLU |
     | conv 5×5, stride 2, 4w → 8w, BN, ReLU, flatten | deconv 5×5, stride 2, 2w → w, BN, ReLU |
-    | (head: dense → κ for a point, 2κ for a diagonal Gaussian) | deconv 5×5, stride 1, w → c, sigmoid |
+    | (head: dense → κ for a point, 2κ for a diagonal) | deconv 5×5, stride 1, w → c, sigmoid |
 
     Glorot-uniform weights, biases zero, TensorFlow's SAME padding. 47.1 million parameters with a
     Gaussian head at 64×64×3, κ = 64.
@@ -93,16 +95,5 @@ def wae(
         same_deconv(base, channels, 5, 1, side),
         nn.Sigmoid(),
     )
-    spec = {
-        "name": "wae",
-        "channels": channels,
-        "side": side,
-        "latent_dim": latent_dim,
-        "first_stride": first_stride,
-        "base": base,
-        "bn_momentum": bn_momentum,
-    }
     n_features = widths[3] * (small // first_stride) ** 2
-    return Networks(
-        encoder, decoder, (channels, side, side), latent_dim, n_features, dense, "exp", spec
-    )
+    return Networks(encoder, decoder, (channels, side, side), latent_dim, n_features, unit=True)

@@ -1,28 +1,42 @@
 """What the encoder says about z: a point, a Gaussian with diagonal, full or constant covariance, or
 a flow on top.
 
-Each head turns the encoder's features into a distribution q(z given x), one row an image. The
-distributions share one small interface: `mean`, `rsample`, `at(eps)`, `log_prob`,
-`kl_to_standard_normal`, `kl_at(z)`, `covariance`, `eigenvalues`, `len(q)`, `q[index]`, and `cat` to
-join batches.
+A `Posterior` turns the encoder's features into a `Distribution` of z, one row an image, which gives
+`mean`, `rsample`, `at(eps)`, `log_prob`, `kl_to_standard_normal`, `covariance`, `eigenvalues`,
+`len(q)` and `q[index]`; `cat` joins batches.
 
 Source: Dai & Wipf (2019), Definition 1: q(z given x) = N(mu_z, S_z S_zᵀ), S_z any κ×κ matrix.
 """
 
+from vaelab.posteriors.distributions import (
+    LOG_2_PI,
+    DiagonalNormal,
+    Distribution,
+    FullNormal,
+    Point,
+    cat,
+)
 from vaelab.posteriors.flow import FlowGaussian, FlowNormal
-from vaelab.posteriors.heads import ConstantGaussian, DiagonalGaussian, FullGaussian, PointHead
-from vaelab.posteriors.normal import LOG_2_PI, DiagonalNormal, FullNormal, Point, cat
+from vaelab.posteriors.heads import (
+    ConstantGaussian,
+    DiagonalGaussian,
+    FullGaussian,
+    PointHead,
+    Posterior,
+)
 
 __all__ = [
     "LOG_2_PI",
     "ConstantGaussian",
     "DiagonalGaussian",
     "DiagonalNormal",
+    "Distribution",
     "FlowGaussian",
     "FlowNormal",
     "FullGaussian",
     "FullNormal",
     "Point",
     "PointHead",
+    "Posterior",
     "cat",
 ]

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from vaelab._inputs import check_positive_int
-from vaelab.posteriors.heads import DiagonalGaussian
-from vaelab.posteriors.normal import LOG_2_PI, DiagonalNormal, Point
+from vaelab.networks import Networks
+from vaelab.posteriors.distributions import LOG_2_PI, Distribution
+from vaelab.posteriors.heads import DiagonalGaussian, Posterior
 
 
 @dataclass(frozen=True)
-class FlowNormal(DiagonalNormal):
+class FlowNormal(Distribution):
     """The distribution of z = T(w; c), w ~ N(base_mean, diag σ²), T an invertible map that depends
     on the image by c.
 
@@ -33,6 +34,8 @@ class FlowNormal(DiagonalNormal):
         flow: gives T for a batch of contexts.
     """
 
+    sigma: Tensor
+    log_var: Tensor
     base_mean: Tensor
     context: Tensor
     flow: nn.Module
@@ -40,30 +43,15 @@ class FlowNormal(DiagonalNormal):
     def _map(self) -> Any:
         return self.flow(self.context.to(next(self.flow.parameters())))
 
-    rsample = Point.rsample
-
     def at(self, eps: Tensor) -> Tensor:
         w = torch.addcmul(self.base_mean, self.sigma, eps)
         return self._map()(w.to(next(self.flow.parameters()))).to(w)
 
-    def kl_to_standard_normal(self) -> Tensor:
-        """KL[q(z given x) ‖ N(0, I)]: a flow has no closed form, so it raises; `kl_at` estimates
-        it.
-        """
-        raise TypeError(
-            "a flow has no KL in closed form: expected kl_at(z) with codes drawn from it"
-        )
-
-    def kl_at(self, z: Tensor) -> Tensor:
-        """log q(z given x) − log N(z; 0, I), an unbiased estimate of the KL for z ~ q, in nats,
-        shape (batch,).
-        """
-        return self.log_prob(z) + 0.5 * (z.square().sum(-1) + z.shape[-1] * LOG_2_PI)
-
     def log_prob(self, z: Tensor) -> Tensor:
-        there, transform = z.to(next(self.flow.parameters())), self._map()
-        w = transform.inv(there)
-        log_det = transform.log_abs_det_jacobian(w, there).to(z)
+        transform = self._map()
+        code = z.to(next(self.flow.parameters()))
+        w = transform.inv(code)
+        log_det = transform.log_abs_det_jacobian(w, code).to(z)
         squares = ((w.to(z) - self.base_mean) / self.sigma).square() + self.log_var
         return -0.5 * (squares.sum(-1) + z.shape[-1] * LOG_2_PI) - log_det
 
@@ -90,7 +78,7 @@ class FlowNormal(DiagonalNormal):
         return torch.linalg.svdvals(self._scale()).square().flip(-1)
 
 
-class FlowGaussian(DiagonalGaussian):
+class FlowGaussian(Posterior):
     """The encoder's features become N(μ, diag σ²) and what a flow of affine couplings makes of it.
 
     The couplings are zuko's masked autoregressive transforms with two passes; both their directions
@@ -108,12 +96,13 @@ class FlowGaussian(DiagonalGaussian):
 
     def __init__(
         self,
-        networks: Any,
+        networks: Networks,
         transforms: int = 4,
         hidden: Sequence[int] = (128, 128),
         n_context: int = 64,
     ) -> None:
-        super().__init__(networks)
+        super().__init__()
+        self.base = DiagonalGaussian(networks)
         try:
             from zuko.flows import MAF
         except ModuleNotFoundError as error:
@@ -135,12 +124,7 @@ class FlowGaussian(DiagonalGaussian):
         ).transform
 
     def forward(self, features: Tensor) -> FlowNormal:
-        base, context = super().forward(features), self.context(features)
+        base = self.base(features)
+        context = self.context(features)
         mean = self.flow(context)(base.mean)
-        return FlowNormal(
-            mean, base.sigma, base.log_var, base_mean=base.mean, context=context, flow=self.flow
-        )
-
-    def spec(self) -> dict:
-        told = {"transforms": self.transforms, "hidden": self.hidden, "n_context": self.n_context}
-        return {"name": type(self).__name__, **told}
+        return FlowNormal(mean, base.sigma, base.log_var, base.mean, context, self.flow)

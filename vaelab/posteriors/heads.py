@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vaelab._inputs import check_positive
-from vaelab.posteriors.normal import DiagonalNormal, FullNormal, Point
+from vaelab.networks import Networks
+from vaelab.parts import Module
+from vaelab.posteriors.distributions import DiagonalNormal, Distribution, FullNormal, Point
 
 
-class PointHead(nn.Module):
+class Posterior(Module):
+    """The last layer of an encoder: features (batch, n_features) become the distribution of z.
+
+    A posterior of one's own is made with the networks, reads its parameters off the features, and
+    gives a `Distribution`:
+
+    >>> from vaelab import models, networks, posteriors
+    >>> class Narrow(posteriors.Posterior):
+    ...     def __init__(self, networks, sigma: float = 0.1) -> None:
+    ...         super().__init__()
+    ...         self.mean = networks.dense(networks.n_features, networks.latent_dim)
+    ...         self.sigma = sigma
+    ...
+    ...     def forward(self, features):
+    ...         mean = self.mean(features)
+    ...         sigma = torch.full_like(mean, self.sigma)
+    ...         return posteriors.DiagonalNormal(mean, sigma, 2 * sigma.log())
+    >>> nets = networks.mlp(3, latent_dim=2)
+    >>> models.Autoencoder(nets, posterior=Narrow(nets)).codes(torch.zeros(5, 3)).mean.shape
+    torch.Size([5, 2])
+    """
+
+    def forward(self, features: Tensor) -> Distribution:
+        """Features, shape (batch, n_features), to the distribution of z."""
+        raise NotImplementedError(f"{type(self).__name__}: write forward(features) -> Distribution")
+
+
+class PointHead(Posterior):
     """The encoder's features become one point, as in a plain or regularised autoencoder.
 
     Args:
         networks: gives `n_features`, `latent_dim` and `dense`, the maker of its dense layers.
     """
 
-    def __init__(self, networks: Any) -> None:
+    def __init__(self, networks: Networks) -> None:
         super().__init__()
         self.mean = networks.dense(networks.n_features, networks.latent_dim)
 
     def forward(self, features: Tensor) -> Point:
-        """Features, shape (batch, n_features), to the distribution of z."""
         return Point(self.mean(features))
 
-    def spec(self) -> dict:
-        """What rebuilds this head."""
-        return {"name": type(self).__name__}
 
-
-class DiagonalGaussian(PointHead):
+class DiagonalGaussian(Posterior):
     """The encoder's features become N(μ, diag σ²).
 
     Args:
@@ -41,8 +63,8 @@ class DiagonalGaussian(PointHead):
             encoder does.
     """
 
-    def __init__(self, networks: Any) -> None:
-        nn.Module.__init__(self)
+    def __init__(self, networks: Networks) -> None:
+        super().__init__()
         self.scale = networks.scale
         self.parameters_of_q = networks.dense(networks.n_features, 2 * networks.latent_dim)
 
@@ -54,7 +76,7 @@ class DiagonalGaussian(PointHead):
         return DiagonalNormal(mean, (0.5 * raw).exp(), raw)
 
 
-class ConstantGaussian(PointHead):
+class ConstantGaussian(Posterior):
     """N(μ, σ² I) with one σ for every image, never learned (the CV-VAE).
 
     Source: Ghosh et al. (2020), Section 3.1 and Eq. 10.
@@ -64,8 +86,9 @@ class ConstantGaussian(PointHead):
         sigma: the standard deviation, > 0.
     """
 
-    def __init__(self, networks: Any, sigma: float = 0.7) -> None:
-        super().__init__(networks)
+    def __init__(self, networks: Networks, sigma: float = 0.7) -> None:
+        super().__init__()
+        self.mean = networks.dense(networks.n_features, networks.latent_dim)
         check_positive("sigma, the standard deviation", sigma)
         self.sigma = float(sigma)
 
@@ -74,11 +97,8 @@ class ConstantGaussian(PointHead):
         sigma = torch.full_like(mean, self.sigma)
         return DiagonalNormal(mean, sigma, 2 * sigma.log())
 
-    def spec(self) -> dict:
-        return {"name": type(self).__name__, "sigma": self.sigma}
 
-
-class FullGaussian(PointHead):
+class FullGaussian(Posterior):
     """The encoder's features become N(μ, S Sᵀ), S = D (I + L): D diagonal and positive, L strictly
     lower triangular.
 
@@ -86,8 +106,8 @@ class FullGaussian(PointHead):
         networks: as for `PointHead`.
     """
 
-    def __init__(self, networks: Any) -> None:
-        nn.Module.__init__(self)
+    def __init__(self, networks: Networks) -> None:
+        super().__init__()
         k = networks.latent_dim
         self.latent_dim = k
         self.parameters_of_q = networks.dense(networks.n_features, 2 * k + k * (k - 1) // 2)

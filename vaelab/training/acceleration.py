@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
-
-from vaelab._inputs import check_choice
-from vaelab.models import Autoencoder
-from vaelab.training.ensemble import Ensemble
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
@@ -22,24 +18,21 @@ class OutOfMemory(RuntimeError):
 
 @contextlib.contextmanager
 def accelerated(
-    model: Autoencoder, device: torch.device, precision: str, compile: bool
+    model: nn.Module, device: torch.device, precision: str, compile: bool
 ) -> Iterator[None]:
     """Train inside with faster arithmetic; the model and torch's settings are afterwards as they
     were.
 
     Convolutions on a CUDA device run with channels last. Encoder and decoder alone take part in
-    bfloat16: posterior, likelihood and latent term stay in the model's precision, since γ and σ
-    span many orders of magnitude.
+    bfloat16: posterior, likelihood and terms stay in the model's precision, since γ and σ span many
+    orders of magnitude.
     """
-    check_choice("precision", precision, PRECISIONS)
-    on_cuda, before = device.type == "cuda", torch.get_float32_matmul_precision()
-    together = isinstance(
-        model, Ensemble
-    )  # whose weights have a dimension more, and whose pass is compiled as a whole
-    if (
-        on_cuda
-        and not together
-        and any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules())
+    on_cuda = device.type == "cuda"
+    before = torch.get_float32_matmul_precision()
+    networks = [getattr(model, name) for name in ("encoder", "decoder") if hasattr(model, name)]
+    if on_cuda and any(
+        isinstance(m, nn.Conv2d | nn.ConvTranspose2d) and m.weight.ndim == 4
+        for m in model.modules()
     ):
         model.to(memory_format=torch.channels_last)
     if precision == "tf32" and not on_cuda:
@@ -52,21 +45,25 @@ def accelerated(
             torch.set_float32_matmul_precision("high")
         if precision == "bfloat16":
             model.autocast = torch.bfloat16
-        if compile and together:
-            model.compile_pass()
-        elif compile:  # "reduce-overhead" replays the networks as CUDA graphs
-            for network in (model.encoder, model.decoder):
-                network.forward = torch.compile(
-                    network.forward, mode="reduce-overhead" if on_cuda else "default"
-                )
+        if compile:
+            _compile(model, networks, "reduce-overhead" if on_cuda else "default")
         yield
     finally:
         torch.set_float32_matmul_precision(before)
         model.autocast = None
-        if compile:  # torch keeps eight variants of a function and runs the ninth as it is
+        if compile:  # torch keeps eight variants of a function and runs the ninth as it is.
             torch.compiler.reset()
-        for network in (model.encoder, model.decoder):
+        for network in networks:
             vars(network).pop("forward", None)
+
+
+def _compile(model: nn.Module, networks: list[nn.Module], mode: str) -> None:
+    """Compile the pass of a model that says how, else its networks, on CUDA as CUDA graphs."""
+    if hasattr(model, "compile_pass"):
+        model.compile_pass()
+        return
+    for network in networks:
+        network.forward = torch.compile(network.forward, mode=mode)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -75,25 +72,31 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def largest_batch(
-    model: Autoencoder, optimizer: torch.optim.Optimizer, batch: torch.Tensor
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    size: int,
+    loss: Callable[[int], torch.Tensor],
 ) -> int | None:
     """The largest half, quarter, … of a batch that one step has memory for, found by trying; None
     if not even 2 rows.
 
     The model's running statistics move: only for a run that has ended.
+
+    Args:
+        model: the one in training.
+        optimizer: its optimizer.
+        size: rows of the batch that did not fit.
+        loss: the loss of a batch of so many rows.
     """
     optimizer.zero_grad()
-    n = len(batch) // 2
+    n = size // 2
     while n >= 2:
-        if batch.is_cuda:
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()
         try:
-            moments = (
-                []
-                if optimizer.state
-                else [torch.empty_like(p) for p in model.parameters() for _ in range(2)]
-            )
-            sum(model.loss_terms(batch[:n])).mean().backward()
+            parameters = [] if optimizer.state else list(model.parameters())
+            moments = [torch.empty_like(p) for p in parameters for _ in range(2)]
+            loss(n).backward()
             del moments
             return n
         except RuntimeError as error:

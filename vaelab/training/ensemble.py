@@ -4,30 +4,51 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import _SpectralNorm
 
+from vaelab import likelihoods, posteriors, priors, terms
 from vaelab._processes import Noise, draw
-from vaelab.models import Autoencoder, Terms
-from vaelab.posteriors import Point
-from vaelab.training.feed import Feed, feed
+from vaelab.models import Autoencoder
+from vaelab.networks.mlp import Skip
+from vaelab.training.batches import Batches, Feed, shuffled
+
+_LOG_GAMMA = "likelihood.log_gamma"
+_BY_ROW = {
+    Autoencoder,
+    Skip,
+    likelihoods.Gaussian,
+    nn.Flatten,
+    nn.Identity,
+    nn.Linear,
+    nn.ModuleDict,
+    nn.ReLU,
+    nn.SiLU,
+    nn.Sequential,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.Unflatten,
+    posteriors.ConstantGaussian,
+    posteriors.DiagonalGaussian,
+    posteriors.FullGaussian,
+    posteriors.PointHead,
+    priors.StandardNormal,
+    terms.KL,
+    terms.SquaredNorm,
+}  # What looks at each row alone, with no parameters but dense layers' and log γ.
 
 
 class Seeds:
     """One generator a model, as one object."""
 
     def __init__(self, device: torch.device, seeds: Sequence[int]) -> None:
-        self.device, self.each = (
-            device,
-            [torch.Generator(device).manual_seed(seed) for seed in seeds],
-        )
+        self.each = [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
     def get_state(self) -> Tensor:
         return torch.stack([g.get_state() for g in self.each])
@@ -37,34 +58,30 @@ class Seeds:
             g.set_state(state.clone())  # torch wants a tensor that begins where its memory does
 
 
-class Ensemble(Autoencoder):
+class Ensemble(nn.Module):
     """S models of one kind as one: each weight and each statistic has a first dimension S.
 
     Its only business is `loss_terms`; `member_states` gives each model its own weights back.
     """
 
-    def __init__(self, models: Sequence[Autoencoder], seeds: Sequence[int]) -> None:
-        super(Autoencoder, self).__init__()
-        self.seeds, self._kind = tuple(seeds), models[0].spec()
-        copied = copy.deepcopy(models[0])
-        self.image_shape, self.latent_dim, self.autocast = (
-            copied.image_shape,
-            copied.latent_dim,
-            None,
-        )
-        for name in ("encoder", "decoder", "posterior", "likelihood", "latent_term"):
-            setattr(self, name, getattr(copied, name))
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.n_models = len(models)
+        self.autocast: torch.dtype | None = None
         states = [model.state_dict() for model in models]
-        for name, tensor in self.state_dict(keep_vars=True).items():
+        shell = copy.deepcopy(models[0])
+        for name, tensor in shell.state_dict(keep_vars=True).items():
             tensor.data = torch.stack([state[name].detach() for state in states])
-        for mine, theirs in zip(self.parameters(), models[0].parameters(), strict=True):
-            mine.requires_grad_(theirs.requires_grad)
+        for ours, theirs in zip(shell.parameters(), models[0].parameters(), strict=True):
+            ours.requires_grad_(theirs.requires_grad)
+        self.shell = shell  # Holds the stacked tensors, and is never run.
         one = copy.deepcopy(models[0]).train()
-        self._one = (one,)  # whose layers compute, with weights that are handed to them
-        self._spectral = {
-            name: m.eval() for name, m in one.named_modules() if isinstance(m, _SpectralNorm)
-        }
-        self._all = _pass(one)
+        self._probe = (copy.deepcopy(models[0]),)
+        self._one = (one,)  # Whose layers compute, with weights that are handed to them.
+        spectral = {n: m for n, m in one.named_modules() if isinstance(m, _SpectralNorm)}
+        self._spectral = {name: layer.eval() for name, layer in spectral.items()}
+        self._dense = is_dense(one)
+        self._all = (_rows_pass if self._dense else _pass)(one)
         self._asked: list | None = None
 
     def to(self, *args: Any, **kwargs: Any) -> Ensemble:
@@ -75,7 +92,12 @@ class Ensemble(Autoencoder):
     @cached_property
     def _tensors(self) -> dict[str, Tensor]:
         """Every weight and statistic by name: they change in place, until `to` replaces them."""
-        return self.state_dict(keep_vars=True)
+        return self.shell.state_dict(keep_vars=True)
+
+    @property
+    def likelihood(self) -> nn.Module | None:
+        """The likelihood of all, with its tensors stacked."""
+        return getattr(self.shell, "likelihood", None)
 
     @property
     def gamma(self) -> list[float] | None:
@@ -83,27 +105,28 @@ class Ensemble(Autoencoder):
         log_gamma = getattr(self.likelihood, "log_gamma", None)
         return None if log_gamma is None else log_gamma.double().exp().tolist()
 
-    def loss_terms(self, x: Tensor, generator: Seeds) -> Terms:
-        """Both terms for batches (S, batch, *image_shape), each of shape (S, batch)."""
+    def loss_terms(self, x: Tensor, generator: Seeds) -> dict[str, Tensor]:
+        """The terms for batches (S, batch, *image_shape) by name, each of shape (S, batch)."""
         one = self._one[0]
         one.autocast = self.autocast
         self._normalise_spectra()
-        if self._asked is None:  # which noise a step draws, found by drawing it
+        if self._asked is None:  # Which noise a step draws is found by drawing it once.
             asks = Noise()
             with torch.no_grad():
-                copy.deepcopy(one).to(x.device).loss_terms(x[0], asks)  # a copy is made on the CPU
+                self._probe[0].to(x.device).loss_terms(x[0], asks)
             self._asked = asks.asked
         noise = [
             torch.stack([draw(sample, shape, g, x) for g in generator.each])
             for sample, shape in self._asked
         ]
-        return Terms(*self._all(self._tensors, x, *noise))
+        return self._all(self._tensors, x, *noise)
 
     forward = loss_terms
 
     def compile_pass(self) -> None:
         """From now on, run the pass through torch.compile."""
-        self._all = torch.compile(_pass(self._one[0]))
+        one = self._probe[0].train() if self._dense else self._one[0]
+        self._all = torch.compile(_pass(one))
 
     @torch.no_grad()
     def _normalise_spectra(self) -> None:
@@ -127,51 +150,100 @@ class Ensemble(Autoencoder):
 
     def member_states(self) -> Iterator[dict[str, Tensor]]:
         """The weights and statistics of each model."""
-        stacked = self.state_dict()
-        return ({name: value[i] for name, value in stacked.items()} for i in range(len(self.seeds)))
-
-    def spec(self) -> dict:
-        return {**self._kind, "together": len(self.seeds)}
+        stacked = self.shell.state_dict()
+        for i in range(self.n_models):
+            yield {name: value[i] for name, value in stacked.items()}
 
 
-def _pass(one: Autoencoder) -> Callable[..., tuple]:
+def _pass(one: nn.Module) -> Callable[..., dict[str, Tensor]]:
     """The loss terms of all models from their stacked tensors; refers to one model, and so to no
     ensemble.
     """
 
-    def call(tensors: dict[str, Tensor], x: Tensor, *noise: Tensor) -> tuple:
-        return tuple(functional_call(one, tensors, (x, Noise(noise))))
+    def call(tensors: dict[str, Tensor], x: Tensor, *noise: Tensor) -> dict[str, Tensor]:
+        return functional_call(one, tensors, (x, Noise(noise)))
 
     return vmap(call)
 
 
-@dataclass(frozen=True)
-class Feeds:
-    """One feed a model; their batches are stacked."""
+class GroupedLinear(nn.Module):
+    """The dense layers of S models as one batched product, on rows that are S equal groups.
 
-    each: tuple[Feed, ...]
+    The weight has shape (S, n_out, n_in) and the bias (S, n_out), once they are handed to it.
+    """
 
-    def __len__(self) -> int:
-        return len(self.each[0])
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.weight = layer.weight
+        self.bias = layer.bias
 
-    def batch(self, rows: Tensor, generator: Seeds) -> Tensor:
-        """The rows of those numbers, (S, batch), each from its own feed: shape (S, batch,
-        *image_shape).
-        """
-        return torch.stack(
-            [f.batch(r, g) for f, r, g in zip(self.each, rows, generator.each, strict=True)]
-        )
+    def forward(self, rows: Tensor) -> Tensor:
+        """Rows (S·b, n_in) to (S·b, n_out)."""
+        groups = rows.unflatten(0, (len(self.weight), -1))
+        return torch.baddbmm(self.bias.unsqueeze(1), groups, self.weight.mT).flatten(0, 1)
 
 
-def feeds(
-    model: Ensemble, data: Sequence[Tensor | Point], device: torch.device, flip: bool
-) -> tuple[Feeds, str]:
-    """One feed a model, of its own data or of the one set there is, and the digests of all."""
-    made = [feed(model, each, device, flip) for each in data]
-    lengths = sorted({len(f) for f, _ in made})
-    if len(lengths) > 1:
-        raise ValueError(
-            f"data: expected as many rows for each model, got from {lengths[0]} to {lengths[-1]}"
-        )
-    each, digests = zip(*made, strict=True)
-    return Feeds(each * (len(model.seeds) // len(each))), "+".join(digests)
+def is_dense(model: nn.Module) -> bool:
+    """Whether a model is made of dense layers and of what looks at each row alone, so that the rows
+    of several can pass as one batch: half as long on a CPU as `torch.func.vmap`.
+    """
+    rows_alone = all(type(m) in _BY_ROW for m in model.modules())
+    return rows_alone and model.likelihood.rule != "optimal"
+
+
+def _rows_pass(one: nn.Module) -> Callable[..., dict[str, Tensor]]:
+    """`_pass` for dense models: the rows of all of them are one batch."""
+    for name, layer in list(one.named_modules()):
+        if isinstance(layer, nn.Linear):
+            parent, _, child = name.rpartition(".")
+            setattr(one.get_submodule(parent), child, GroupedLinear(layer))
+
+    def call(tensors: dict[str, Tensor], x: Tensor, *noise: Tensor) -> dict[str, Tensor]:
+        sizes = x.shape[:2]
+        log_gamma = tensors[_LOG_GAMMA].repeat_interleave(sizes[1])
+        rows = [each.flatten(0, 1) for each in (x, *noise)]
+        each_row = {**tensors, _LOG_GAMMA: log_gamma}
+        terms = functional_call(one, each_row, (rows[0], Noise(rows[1:])))
+        return {name: term.unflatten(0, sizes) for name, term in terms.items()}
+
+    return call
+
+
+class StackedBatches(Batches):
+    """The batches of several models, each from its own rows or from those there are, in an order and
+    with noise of its own.
+    """
+
+    hint = "; or train fewer models together"
+
+    def __init__(self, rows: Sequence[Feed], device: torch.device, seeds: Sequence[int]) -> None:
+        lengths = sorted({len(each) for each in rows})
+        if len(lengths) > 1:
+            raise ValueError(
+                f"data: expected as many rows for each model, got from {lengths[0]} to "
+                f"{lengths[-1]}"
+            )
+        self.rows = rows[0]
+        self.each = list(rows) * (len(seeds) // len(rows))
+        self.digests = [each.digest() for each in rows]
+        self.device = device
+        self.seed = list(seeds)
+        self.generator = Seeds(device, seeds)
+
+    def digest(self) -> str:
+        return "+".join(self.digests)
+
+    def order(self, epoch: int) -> Tensor:
+        """The order in which each model visits its rows, shape (S, n)."""
+        orders = [shuffled(len(self), seed, epoch) for seed in self.seed]
+        return torch.stack(orders).to(self.device)
+
+    def batch(self, index: Tensor) -> Tensor:
+        """The rows of those numbers, (S, batch), each from its own: (S, batch, *image_shape)."""
+        each = zip(self.each, index, self.generator.each, strict=True)
+        return torch.stack([rows.batch(i, generator) for rows, i, generator in each])
+
+    def whose(self, finite: Tensor) -> str:
+        broken = [i for i, fine in enumerate(finite.all(0).all(0).tolist()) if not fine]
+        names = ", ".join(f"{i} (seed {self.seed[i]})" for i in broken)
+        return f" of model {names}" if names else ""

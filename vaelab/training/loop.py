@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vaelab._inputs import (
-    check_choice,
-    check_positive,
-    check_positive_int,
-    check_seed,
-    check_weight,
-    pick_device,
-)
+from vaelab._inputs import pick_device
 from vaelab._processes import mean_of_all, place
-from vaelab.models import Autoencoder
-from vaelab.posteriors import Point
-from vaelab.training.acceleration import (
-    PRECISIONS,
-    OutOfMemory,
-    accelerated,
-    is_out_of_memory,
-    largest_batch,
-)
-from vaelab.training.ensemble import Ensemble, Feeds, feeds
-from vaelab.training.feed import Feed, feed
+from vaelab.parts import Part, account
+from vaelab.posteriors import Distribution
+from vaelab.training.acceleration import OutOfMemory, accelerated, is_out_of_memory, largest_batch
+from vaelab.training.batches import Batches, feed
+from vaelab.training.interrupts import interrupts_held
 from vaelab.training.parallel import check_share, parallel
-from vaelab.training.state import _Keeper, _State
+from vaelab.training.plan import GammaSchedule, Plan, Schedule, Session
+from vaelab.training.state import Keeper, State
 
-# steps between two looks at the loss: on an accelerator each look waits for the queue to empty
-CHECK_EVERY = 50
+CHECK_EVERY = 50  # Steps between two looks at the loss: on a GPU each look waits for its queue.
 
 
 class TrainingDiverged(RuntimeError):
@@ -55,49 +39,65 @@ class Run:
 
     Args:
         model: trained, in evaluation mode.
-        history: one value an epoch: "nll", "latent", "loss" (means a row, nats), "gamma" (at its
-            end), "lr".
+        history: one value an epoch: each term of the objective by its name ("nll", "kl", …) and
+            their sum "loss" (means a row, nats), "gamma" (at its end), "lr".
         settings: the arguments of the run, as stored in a checkpoint.
         seconds: wall time of this call.
         saved: (γ, a copy of the model) as `keep_every` asks for, of this call alone, on the CPU in
             evaluation mode.
     """
 
-    model: Autoencoder
+    model: nn.Module
     history: dict[str, np.ndarray]
-    settings: dict
+    settings: dict[str, Any]
     seconds: float
-    saved: tuple[tuple[float | None, Autoencoder], ...] = ()
+    saved: tuple[tuple[float | None, nn.Module], ...] = ()
+
+
+def step(state: State, x: Tensor) -> None:
+    """One step of Adam on the mean over a batch of the sum of all terms."""
+    state.set_rates()
+    if state.settings["compile"]:
+        torch.compiler.cudagraph_mark_step_begin()
+    terms = state.loss_terms(x, state.batches.generator)
+    means = torch.stack(list(terms.values())).mean(-1)
+    state.optimizer.zero_grad()
+    means.sum().backward()
+    state.optimizer.step()
+    state.hold_gamma()  # A learned γ has moved with the other parameters.
+    state.names = list(terms)
+    state.terms.append(mean_of_all(means.detach()))
+    state.step += 1
 
 
 def fit(
-    model: Autoencoder,
-    data: Tensor | Point,
+    model: nn.Module,
+    data: Tensor | Distribution,
     *,
     epochs: int,
     batch_size: int = 100,
     lr: float = 1e-3,
-    schedule: Callable[[float, int], float] | None = None,
+    schedule: Schedule | None = None,
     betas: tuple[float, float] = (0.9, 0.999),
     weight_decay: float = 0.0,
     gamma_lr: float = 10.0,
-    gamma_schedule: Callable[[float], float | None] | None = None,
+    gamma_schedule: GammaSchedule | None = None,
     seed: int = 0,
-    device: str | torch.device = "auto",
-    checkpoint: str | Path | None = None,
-    checkpoint_every: float = 60.0,
-    progress: bool = True,
-    label: str = "training",
     flip: bool = False,
+    keep_every: int = 0,
+    device: str | torch.device = "auto",
     precision: str = "float32",
     compile: bool = False,
-    keep_every: int = 0,
+    progress: bool = True,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float = 60.0,
+    label: str = "training",
 ) -> Run:
-    """Train a model by Adam on the mean of its two loss terms. The data live on the device, as
+    """Train a model by Adam on the mean of the sum of its terms. The data live on the device, as
     bytes if they once were.
 
     A call that finds its own checkpoint goes on from there and ends, on one machine's CPU, in the
-    same bytes as a call that was never stopped.
+    same bytes as a call that was never stopped. Ctrl-C or SIGTERM end the step and save first.
 
     In a process group (`torchrun`, `torch.distributed.init_process_group`) every process makes the
     same call, takes an equal share of each batch, and ends with the same model; the costs are those
@@ -105,36 +105,38 @@ def fit(
     saved.
 
     Args:
-        model: from the catalogue of `vaelab.models`, or built of its parts. Trained in place.
-        data: images (n, *image_shape), or posteriors q(z given x) of n images, from which every
-            step draws afresh.
+        model: from the catalogue of `vaelab.models`, or built of its parts, or any module with
+            `loss_terms(x, generator)`, which gives named terms in nats a row. Trained in place.
+        data: images (n, *image_shape), floating point or bytes (pixels 0 to 255), or posteriors
+            q(z given x) of n images, from which every step draws afresh.
         epochs: passes over the data; the last partial batch of each is dropped.
         batch_size: rows a step (all rows, where there are fewer).
-        lr: Adam's step size.
+        lr: Adam's step size; a part may have its own (γ, a discriminator).
         schedule: factor on `lr` as a function of (epoch, epochs), as `HalveEvery` or `Cosine`.
         betas: Adam's memory for the gradient and for its square. Where γ falls fast the gradients
             grow fast, and a second one of 0.99 keeps up with them.
-        weight_decay: weight of ½‖θ‖² on all parameters but γ, as Adam's L2 term.
+        weight_decay: weight of ½‖θ‖² on all parameters but those of parts that say otherwise, such
+            as γ, as Adam's L2 term.
         gamma_lr: factor on `lr` for log γ where it is learned. Adam moves a parameter by about `lr`
             a step, so a short run needs more than 1; 2 is what the authors' code does, which learns
             log √γ.
         gamma_schedule: γ as a function of progress in [0, 1], or None where the likelihood's own
             rule governs.
         seed: of batches and noise.
-        device: "auto", "cpu", "cuda", ...
-        checkpoint: file to save the state of training in, and to resume from.
-        checkpoint_every: seconds between two saves; 0 saves after every epoch and every 50 steps.
-        progress: whether to show a bar.
-        label: its caption.
         flip: whether to mirror each image, left to right, with probability ½ each time it is met.
+        keep_every: epochs between two copies of the model for `Run.saved`, the last epoch's too; 0
+            for none.
+        device: "auto", "cpu", "cuda", ...
         precision: "float32" (or the model's own float64); "tf32", NVIDIA's faster products; or
             "bfloat16" for encoder and decoder, with everything else as it was: an error of about
             2⁻⁹ a pixel, so γ cannot fall below 1e-6.
         compile: whether to run encoder and decoder through torch.compile, on CUDA as CUDA graphs.
             Takes a minute to start, and a C++ compiler on the CPU. What else was compiled in this
             process is compiled anew afterwards.
-        keep_every: epochs between two copies of the model for `Run.saved`, the last epoch's too; 0
-            for none.
+        progress: whether to show a bar.
+        checkpoint: file to save the state of training in, and to resume from.
+        checkpoint_every: seconds between two saves; 0 saves after every epoch and every 50 steps.
+        label: caption of the bar.
 
     Returns:
         The run; its history goes back to the first epoch also when resumed.
@@ -146,121 +148,146 @@ def fit(
         OutOfMemory: the device's memory is too small; says which batch would fit.
         OSError: the checkpoint cannot be written; the last good one is still there.
     """
-    started = time.perf_counter()
-    device = pick_device(device, next(model.parameters()).dtype)
-    if not isinstance(model, Ensemble):
-        check_seed(seed)
-    check_positive_int("epochs", epochs), check_positive_int("batch_size", batch_size)
-    check_positive("lr", lr), check_positive("gamma_lr", gamma_lr)
-    check_weight("weight_decay", weight_decay), check_weight("checkpoint_every", checkpoint_every)
-    if keep_every:
-        check_positive_int("keep_every", keep_every)
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        raise ValueError(f"betas: expected two numbers in [0, 1), got {betas!r}")
-    if gamma_schedule is not None and model.gamma is None:
-        raise ValueError("gamma_schedule: this model's likelihood has no γ; expected None")
-    check_choice("precision", precision, PRECISIONS)
+    plan = Plan(
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        schedule=schedule,
+        betas=betas,
+        weight_decay=weight_decay,
+        gamma_lr=gamma_lr,
+        gamma_schedule=gamma_schedule,
+        seed=seed,
+        flip=flip,
+        keep_every=keep_every,
+    )
+    session = Session(
+        device=device,
+        precision=precision,
+        compile=compile,
+        progress=progress,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        label=label,
+    )
+    return fit_plan(model, data, plan, session)
+
+
+def fit_plan(
+    model: nn.Module, data: Tensor | Distribution, plan: Plan, session: Session | None = None
+) -> Run:
+    """`fit`, with its arguments as two objects."""
+    session = Session() if session is None else session
+    device = pick_device(session.device, next(model.parameters()).dtype)
     model.to(device)
-    rows, digest = _feed(model, data, device, flip)
-    check_share(model, min(batch_size, len(rows)), device)
+    rows = feed(model, data, device, plan.flip)
+    check_share(model, min(plan.batch_size, len(rows)), device)
+    return run(model, Batches(rows, device, plan.seed), plan, session, kind(model))
+
+
+def kind(model: nn.Module) -> dict[str, Any]:
+    """What a checkpoint says of the model: its account, or its class and the shapes of its weights."""
+    try:
+        if isinstance(model, Part):
+            return account(model)
+    except TypeError:  # Networks made by hand.
+        pass
+    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    return {"class": type(model).__name__, "shapes": shapes}
+
+
+def run(
+    model: nn.Module, batches: Batches, plan: Plan, session: Session, kind: dict[str, Any]
+) -> Run:
+    """Train what has `loss_terms` on batches that are on its device."""
+    started = time.perf_counter()
+    if plan.gamma_schedule is not None and getattr(model, "gamma", None) is None:
+        raise ValueError("gamma_schedule: this model's likelihood has no γ; expected None")
     settings = {
-        "epochs": epochs,
-        "batch_size": min(batch_size, len(rows)),
-        "lr": lr,
-        "schedule": repr(schedule),
-        "betas": list(betas),
-        "weight_decay": weight_decay,
-        "gamma_lr": gamma_lr,
-        "gamma_schedule": repr(gamma_schedule),
-        "seed": seed,
-        "n": len(rows),
-        "model": model.spec(),
-        "data": digest,
-        "flip": flip,
-        "precision": precision,
-        "compile": compile,
+        **plan.settings(),
+        "batch_size": min(plan.batch_size, len(batches)),
+        "seed": batches.seed,
+        "n": len(batches),
+        "model": kind,
+        "data": batches.digest(),
+        "precision": session.precision,
+        "compile": session.compile,
     }
-    state = _State(model, settings, schedule, gamma_schedule, device)
-    keeper = _Keeper(Path(checkpoint) if checkpoint is not None else None, checkpoint_every)
+    state = State(model, batches, plan, settings)
+    path = None if session.checkpoint is None else Path(session.checkpoint)
+    keeper = Keeper(path, session.checkpoint_every)
     keeper.resume(state)
-    state.keep_every = keep_every
+    device = batches.device
     with (
-        accelerated(model, device, precision, compile),
+        accelerated(model, device, session.precision, session.compile),
         parallel(model, device) as state.loss_terms,
     ):
-        _loop(state, rows, keeper, progress and place()[0] == 0, label)
+        _loop(state, keeper, session)
     model.eval()
-    history = {k: np.array(v) for k, v in state.history.items()}
-    return Run(model, history, settings, time.perf_counter() - started, tuple(state.saved))
+    history = {name: np.array(values) for name, values in state.history.items()}
+    seconds = time.perf_counter() - started
+    return Run(model, history, settings, seconds, tuple(state.copies))
 
 
-def _feed(
-    model: Autoencoder, data: Tensor | Point, device: torch.device, flip: bool
-) -> tuple[Feed | Feeds, str]:
-    try:
-        return (feeds if isinstance(model, Ensemble) else feed)(model, data, device, flip)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(
-            f"the data do not fit into the memory of {device} ({str(error).splitlines()[0]}); "
-            "pass fewer or smaller images, or close what else uses the device"
-        ) from error
-
-
-def _loop(state: _State, data: Feed | Feeds, keeper: _Keeper, progress: bool, label: str) -> None:
+def _loop(state: State, keeper: Keeper, session: Session) -> None:
     from tqdm.auto import tqdm
 
     state.model.train()
+    quiet = not session.progress or place()[0] > 0
     with tqdm(
-        total=state.total, initial=state.step, desc=label, unit="step", disable=not progress
+        total=state.total, initial=state.step, desc=session.label, unit="step", disable=quiet
     ) as bar:
         try:
-            _steps(state, data, keeper, bar)
+            _steps(state, keeper, bar)
         except KeyboardInterrupt as interrupt:
             where = "; nothing was saved (no checkpoint file was named)"
             if keeper.saved_step:
                 where = (
-                    f"; step {keeper.saved_step} is saved in {keeper.path}, the same call "
-                    "goes on from there"
+                    f"; step {keeper.saved_step} is saved in {keeper.path}, the same call goes on "
+                    "from there"
                 )
             interrupt.add_note(f"stopped after step {state.step} of {state.total}{where}")
             raise
 
 
-def _steps(state: _State, data: Feed | Feeds, keeper: _Keeper, bar: Any) -> None:
-    size, device, order = state.settings["batch_size"], state.generator.device, None
+def _steps(state: State, keeper: Keeper, bar: Any) -> None:
+    size = state.batch_size
     rank, processes = place()
-    own = slice(rank * size // processes, (rank + 1) * size // processes)  # of each batch
-    with _interrupts_held() as interrupted:
+    own = slice(rank * size // processes, (rank + 1) * size // processes)  # Of each batch.
+    order = None
+    with interrupts_held() as interrupted:
         while state.step < state.total:
             at = state.step % state.steps_per_epoch
             if order is None or at == 0:
-                order = state.order(len(data), device)
+                order = state.batches.order(state.epoch)
             rows = order[..., at * size : (at + 1) * size][..., own]
-            problem = _try_step(state, data, rows)
-            if problem:  # out here, where the failed step's memory is free again
-                raise OutOfMemory(_advice(state, data, rows, problem))
-            ends = state.step % state.steps_per_epoch == 0
-            if ends or state.step % CHECK_EVERY == 0 or interrupted.is_set():
-                saves = keeper.due() or state.step == state.total or interrupted.is_set()
-                _check_finite(state, keeper, weights=saves)
-                bar.update(state.step - bar.n)
-                if ends:
-                    state.end_epoch()
-                    state.keep()
-                    loss, gamma = (np.mean(state.history[name][-1]) for name in ("loss", "gamma"))
-                    bar.set_postfix({"nats": f"{loss:.4g}", "γ": f"{gamma:.3g}"}, refresh=False)
-                if saves:
-                    keeper.save(state)
-                if interrupted.is_set():
-                    raise KeyboardInterrupt
+            problem = _try_step(state, rows)
+            if problem:  # Out here, where the failed step's memory is free again.
+                raise OutOfMemory(_advice(state, rows, problem))
+            stops = interrupted.is_set()
+            if stops or state.step % CHECK_EVERY == 0 or state.step % state.steps_per_epoch == 0:
+                _look(state, keeper, bar, saves=stops or keeper.due() or state.step == state.total)
+            if stops:
+                raise KeyboardInterrupt
 
 
-def _try_step(state: _State, data: Feed | Feeds, rows: Tensor) -> str:
+def _look(state: State, keeper: Keeper, bar: Any, saves: bool) -> None:
+    """Look at the loss, tell of it, and save where it is time to."""
+    _check_finite(state, keeper, weights=saves)
+    bar.update(state.step - bar.n)
+    if state.step % state.steps_per_epoch == 0:
+        state.end_epoch()
+        state.keep()
+        figures = {"nats": f"{state.newest('loss'):.4g}", "γ": f"{state.newest('gamma'):.3g}"}
+        bar.set_postfix(figures, refresh=False)
+    if saves:
+        keeper.save(state)
+
+
+def _try_step(state: State, rows: Tensor) -> str:
     """Take a step; what torch said if memory did not suffice for it, else nothing."""
     try:
-        _step(state, data.batch(rows, state.generator))
+        step(state, state.batches.batch(rows))
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -268,100 +295,45 @@ def _try_step(state: _State, data: Feed | Feeds, rows: Tensor) -> str:
     return ""
 
 
-def _step(state: _State, x: Tensor) -> None:
-    state.set_rates()
-    if state.settings["compile"]:
-        torch.compiler.cudagraph_mark_step_begin()
-    terms = torch.stack(state.loss_terms(x, state.generator)).mean(-1)
-    state.optimizer.zero_grad()
-    terms.sum().backward()
-    state.optimizer.step()
-    state.hold_gamma()  # a learned γ has moved with the other parameters
-    state.terms.append(mean_of_all(terms.detach()))
-    state.step += 1
+def _advice(state: State, rows: Tensor, problem: str) -> str:
+    def loss(n: int) -> Tensor:
+        x = state.batches.batch(rows[..., :n])
+        return sum(state.model.loss_terms(x, state.batches.generator).values()).mean()
 
-
-def _advice(state: _State, data: Feed | Feeds, rows: Tensor, problem: str) -> str:
-    size, where = rows.shape[-1], state.generator.device
-    if isinstance(state.model, Ensemble):
-        together = len(state.model.seeds)
-        problem = (
-            f"a batch of {size} for each of {together} models at step {state.step + 1} ({problem})"
-        )
-        fewer = (
-            f"fewer of them together, such as {together // 2}"
-            if together > 1
-            else "with a smaller batch_size"
-        )
-        return f"{where} has too little memory for {problem}; train {fewer}"
-    fits = largest_batch(state.model, state.optimizer, data.batch(rows, state.generator))
-    advice = (
-        f"batch_size={fits} fits"
-        if fits
-        else "not even two rows fit: choose smaller networks or another device"
-    )
+    size = rows.shape[-1]
+    fits = largest_batch(state.model, state.optimizer, size, loss)
+    advice = "not even two rows fit: choose smaller networks or another device"
+    if fits:
+        advice = f"batch_size={fits} fits"
     return (
-        f"{where} has too little memory for a batch of {size} at step {state.step + 1} "
-        f"({problem}); {advice}"
+        f"{state.batches.device} has too little memory for a batch of {size} at step "
+        f"{state.step + 1} ({problem}); {advice}{state.batches.hint}"
     )
 
 
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[threading.Event]:
-    """Hold Ctrl-C back until a step is complete: what is saved then is a state that an unstopped
-    run passes through.
-
-    Only the first one, and only in the main thread, where nobody else handles it.
-    """
-    interrupted = threading.Event()
-    usual = signal.default_int_handler
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is usual
-    )
-
-    def hold(*_: Any) -> None:
-        signal.signal(signal.SIGINT, usual)
-        interrupted.set()
-
-    if ours:
-        signal.signal(signal.SIGINT, hold)
-    try:
-        yield interrupted
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, usual)
-
-
-def _check_finite(state: _State, keeper: _Keeper, weights: bool) -> None:
+def _check_finite(state: State, keeper: Keeper, weights: bool) -> None:
     """Raise if the loss of a step since the last look, or a weight of what is to be saved, is NaN
     or infinite.
     """
     recent = state.terms[-CHECK_EVERY:]
     finite_terms = torch.isfinite(torch.stack(recent))
     finite = finite_terms.flatten(1).all(1)
-    broken = weights and any(not math.isfinite(p.detach().sum()) for p in state.model.parameters())
+    broken = weights and _any_broken(list(state.model.parameters()))
     if bool(finite.all()) and not broken:
         return
-    whose = _whose(state, finite_terms)
-    step = (
-        state.step if finite.all() else state.step - len(recent) + int((~finite).int().argmax()) + 1
-    )
+    whose = state.batches.whose(finite_terms)
+    number = state.step
+    if not finite.all():
+        number = state.step - len(recent) + int((~finite).int().argmax()) + 1
+    good = "no checkpoint was saved before it"
     if keeper.path is not None and keeper.saved_step:
         good = f"the last good checkpoint is {keeper.path}, of step {keeper.saved_step}"
-    else:
-        good = "no checkpoint was saved before it"
+    epoch = (number - 1) // state.steps_per_epoch + 1
     raise TrainingDiverged(
-        f"the loss{whose} is no longer finite at step {step} (epoch "
-        f"{(step - 1) // state.steps_per_epoch + 1}); "
-        f"{good}. Try a smaller lr, a larger γ to start from, or look for outliers in the data"
+        f"the loss{whose} is no longer finite at step {number} (epoch {epoch}); {good}. Try a "
+        "smaller lr, a larger γ to start from, or look for outliers in the data"
     )
 
 
-def _whose(state: _State, finite: Tensor) -> str:
-    """Of which model the loss (steps, 2, S) is not finite, where several are trained together."""
-    if not isinstance(state.model, Ensemble):
-        return ""
-    broken = [i for i, ok in enumerate(finite.all(0).all(0).tolist()) if not ok]
-    names = ", ".join(f"{i} (seed {state.model.seeds[i]})" for i in broken)
-    return f" of model {names}" if names else ""
+def _any_broken(parameters: Sequence[Tensor]) -> bool:
+    return any(not math.isfinite(p.detach().sum()) for p in parameters)

@@ -8,18 +8,15 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vaelab import _processes
-from vaelab.models import Autoencoder, Terms
-from vaelab.regularizers import MMD, Adversary
-from vaelab.training.ensemble import Ensemble
 
 _BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
 
 
-def check_share(model: Autoencoder, batch_size: int, device: torch.device) -> int:
+def check_share(model: nn.Module, batch_size: int, device: torch.device) -> int:
     """Rows of a batch that each process takes.
 
     Raises:
@@ -29,33 +26,27 @@ def check_share(model: Autoencoder, batch_size: int, device: torch.device) -> in
     _, processes = _processes.place()
     if processes == 1:
         return batch_size
-    if isinstance(model, Ensemble):
-        raise ValueError(
-            "models trained together: expected one process; let each of several train "
-            "models of "
-            "its own"
-        )
     if batch_size % processes:
         nearest = max(processes, batch_size // processes * processes)
         expected = f"expected a multiple of the number of processes, {processes}"
         raise ValueError(f"batch_size: {expected}, got {batch_size}; try {nearest}")
-    if isinstance(model.latent_term, MMD | Adversary):
+    whole = [type(m).__name__ for m in model.modules() if getattr(m, "whole_batch", False)]
+    if whole:
         raise ValueError(
-            f"{type(model.latent_term).__name__} compares the codes of a whole batch, which no "
-            "process has: expected a "
-            "latent term of single rows (KL, SquaredNorm, Joint), or one process"
+            f"{whole[0]} compares the codes of a whole batch, which no process has: expected terms "
+            "of single rows (such as KL, SquaredNorm), or one process"
         )
     if device.type != "cuda" and any(isinstance(m, _BATCH_NORM) for m in model.modules()):
         raise ValueError(
             "batch normalisation over several processes works on CUDA alone, not on "
-            f"{device.type}: expected networks "
-            "without it (mlp), a GPU for each process, or one process"
+            f"{device.type}: expected networks without it (mlp), a GPU for each process, or one "
+            "process"
         )
     return batch_size // processes
 
 
 @contextlib.contextmanager
-def parallel(model: Autoencoder, device: torch.device) -> Iterator[Callable[..., Terms]]:
+def parallel(model: nn.Module, device: torch.device) -> Iterator[Callable[..., dict[str, Tensor]]]:
     """What is to be called for the loss terms inside: the model, or the model as one of several
     processes has it.
 

@@ -8,10 +8,11 @@ import math
 from dataclasses import dataclass
 
 from vaelab._inputs import check_positive, check_positive_int
+from vaelab.parts import Part
 
 
 @dataclass(frozen=True)
-class HalveEvery:
+class HalveEvery(Part):
     """Halve the step size every so many epochs, as the paper does (150, 300 or 48 of them)."""
 
     epochs: int
@@ -25,7 +26,7 @@ class HalveEvery:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(Part):
     """Let the step size fall to zero along half a cosine."""
 
     def __call__(self, epoch: float, epochs: int) -> float:
@@ -34,7 +35,7 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class Anneal:
+class Anneal(Part):
     """Let γ fall geometrically from `start` to `stop` over a share of the training, then hold it
     there.
 
@@ -60,7 +61,7 @@ class Anneal:
 
 
 @dataclass(frozen=True)
-class Hold:
+class Hold(Part):
     """Keep γ at a value for a share of the training, then let the likelihood's own rule go on.
 
     Keeps a second stage from collapsing onto its prior before its decoder has learned anything.

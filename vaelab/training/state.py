@@ -8,140 +8,111 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaelab import _files
-from vaelab._processes import Share, place
-from vaelab.models import Autoencoder
-from vaelab.training.ensemble import Seeds
+from vaelab._processes import place
+from vaelab.parts import Module
+from vaelab.training.batches import Batches
+from vaelab.training.plan import Plan
+
+Copies = list[tuple[float | None, nn.Module]]
 
 
-class _State:
+class State:
     """Everything that decides how training goes on: weights, moments, noise, place in the data,
     history.
+
+    Args:
+        model: what is trained.
+        batches: its data.
+        plan: what is computed.
+        settings: what a checkpoint says of the run; one of other settings is another run's.
     """
 
     def __init__(
-        self,
-        model: Autoencoder,
-        settings: dict,
-        schedule: Callable[[float, int], float] | None,
-        gamma_schedule: Callable[[float], float | None] | None,
-        device: torch.device,
+        self, model: nn.Module, batches: Batches, plan: Plan, settings: dict[str, Any]
     ) -> None:
-        self.model, self.settings, self.schedule, self.gamma_schedule = (
-            model,
-            settings,
-            schedule,
-            gamma_schedule,
-        )
-        self.generator = _generator(settings["seed"], device)
-        self.steps_per_epoch = settings["n"] // settings["batch_size"]
-        self.total = self.steps_per_epoch * settings["epochs"]
+        self.model = model
+        self.batches = batches
+        self.plan = plan
+        self.settings = settings
+        self.batch_size: int = settings["batch_size"]
+        self.steps_per_epoch = len(batches) // self.batch_size
+        self.total = self.steps_per_epoch * plan.epochs
         self.step = 0
-        self.terms: list[Tensor] = []  # (nll, latent) of each step of this epoch
-        self.loss_terms: Callable[..., tuple[Tensor, Tensor]] = (
-            model.loss_terms
-        )  # what computes them
-        self.history: dict[str, list[float]] = {
-            "nll": [],
-            "latent": [],
-            "loss": [],
-            "gamma": [],
-            "lr": [],
-        }
-        self.keep_every, self.saved = (
-            0,
-            [],
-        )  # epochs between two copies, and the copies with their γ
-        parts = _groups(model)
-        lr, gamma_lr = settings["lr"], settings["lr"] * settings["gamma_lr"]
-        groups = [
-            {"params": parts["weights"], "weight_decay": settings["weight_decay"], "lr": lr},
-            {"params": parts["gammas"], "weight_decay": 0.0, "lr": gamma_lr},
-            {
-                "params": parts["adversary"],
-                "weight_decay": 0.0,
-                "lr": lr * getattr(model.latent_term, "rate", 1),
-                "betas": (
-                    0.5,
-                    0.999,
-                ),  # with the usual 0.9 the two players chase each other (Radford et al. 2016)
-            },
-        ]
-        groups = [{**group, "full_lr": group["lr"]} for group in groups if group["params"]]
-        fused = device.type in ("cpu", "cuda") and all(
-            p.is_floating_point() for p in model.parameters()
-        )
-        self.optimizer = torch.optim.Adam(groups, betas=tuple(settings["betas"]), fused=fused)
+        self.names: list[str] = []  # Of the terms, once the first step has been taken.
+        self.terms: list[Tensor] = []  # Their means over the batch, of each step of this epoch.
+        self.history: dict[str, list[Any]] = {}
+        self.loss_terms: Callable[..., dict[str, Tensor]] = model.loss_terms
+        self.copies: Copies = []  # With their γ, as `keep_every` asks for.
+        on_device = batches.device.type in ("cpu", "cuda")
+        fused = on_device and all(p.is_floating_point() for p in model.parameters())
+        self.optimizer = torch.optim.Adam(groups(model, plan), betas=plan.betas, fused=fused)
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch that the next step belongs to, from 0."""
+        return self.step // self.steps_per_epoch
 
     def set_rates(self) -> None:
         """Set the step size and γ to what the schedules say for this step."""
-        if self.schedule is not None:
-            factor = self.schedule(self.step / self.steps_per_epoch, self.settings["epochs"])
+        if self.plan.schedule is not None:
+            factor = self.plan.schedule(self.step / self.steps_per_epoch, self.plan.epochs)
             for group in self.optimizer.param_groups:
                 group["lr"] = factor * group["full_lr"]
         self.hold_gamma()
 
     def hold_gamma(self) -> None:
         """Set γ to what its schedule says for this step, if it says anything."""
-        gamma = (
-            self.gamma_schedule(self.step / self.total) if self.gamma_schedule is not None else None
-        )
+        schedule = self.plan.gamma_schedule
+        gamma = schedule(self.step / self.total) if schedule is not None else None
         if gamma is not None:
             self.model.likelihood.gamma = gamma
 
-    def order(self, n: int, device: torch.device) -> Tensor:
-        """The order in which this epoch visits the data, (n,) or (S, n): a function of seed and
-        epoch alone.
-        """
-        epoch, seed = self.step // self.steps_per_epoch, self.settings["seed"]
-
-        def shuffled(seed: int) -> Tensor:
-            return torch.randperm(
-                n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-            )
-
-        return (
-            torch.stack([*map(shuffled, seed)]) if isinstance(seed, list) else shuffled(seed)
-        ).to(device)
-
     def end_epoch(self) -> None:
         """Move the steps of the epoch that ends into the history."""
-        nll, latent = torch.stack(self.terms).double().mean(0)
-        terms, gamma = torch.stack([nll, latent, nll + latent]).tolist(), self.model.gamma
-        values = (
-            *terms,
-            math.nan if gamma is None else gamma,
-            self.optimizer.param_groups[0]["lr"],
-        )
-        for name, value in zip(self.history, values, strict=True):
-            self.history[name].append(value)
+        means = torch.stack(self.terms).double().mean(0)
+        gamma = getattr(self.model, "gamma", None)
+        values = dict(zip(self.names, means.tolist(), strict=True))
+        values["loss"] = means.sum(0).tolist()
+        values["gamma"] = math.nan if gamma is None else gamma
+        values["lr"] = self.optimizer.param_groups[0]["lr"]
+        for name, value in values.items():
+            self.history.setdefault(name, []).append(value)
         self.terms = []
 
     def keep(self) -> None:
         """Keep a copy of the model, where the epoch that has ended is one of those asked for."""
-        epoch = self.step // self.steps_per_epoch
-        if self.keep_every and (epoch % self.keep_every == 0 or self.step == self.total):
-            self.saved.append((self.model.gamma, copy.deepcopy(self.model).cpu().eval()))
+        every = self.plan.keep_every
+        if every and (self.epoch % every == 0 or self.step == self.total):
+            twin = copy.deepcopy(self.model).cpu().eval()
+            self.copies.append((getattr(self.model, "gamma", None), twin))
+
+    def newest(self, name: str) -> float:
+        """The last value of a history, averaged over the models where there are several."""
+        return float(np.mean(self.history[name][-1]))
 
     def tensors(self) -> dict[str, Tensor]:
         """The state as named tensors on the CPU."""
         out = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for i, moments in self.optimizer.state_dict()["state"].items():
             out |= {f"optimizer.{i}.{k}": v for k, v in moments.items()}
-        out["generator"] = self.generator.get_state()
+        out["generator"] = self.batches.generator.get_state()
         if self.terms:
             out["terms"] = torch.stack(self.terms)
         return {k: v.detach().cpu().contiguous() for k, v in out.items()}
 
-    def load(self, tensors: dict[str, Tensor], step: int, history: dict[str, list[float]]) -> None:
-        """Take over a state that `tensors` gave."""
-        device = self.generator.device
+    def load(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        """Take over a state: the tensors, and the record beside them."""
         weights = {
-            k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")
+            name.removeprefix("model."): value
+            for name, value in tensors.items()
+            if name.startswith("model.")
         }
         self.model.load_state_dict(weights)
         moments: dict[int, dict[str, Tensor]] = {}
@@ -149,87 +120,106 @@ class _State:
             if key.startswith("optimizer."):
                 _, i, name = key.split(".")
                 moments.setdefault(int(i), {})[name] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.generator.set_state(tensors["generator"])
-        self.terms = list(tensors["terms"].to(device)) if "terms" in tensors else []
-        self.step, self.history = step, history
+        param_groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": param_groups})
+        self.batches.generator.set_state(tensors["generator"])
+        self.terms = list(tensors["terms"].to(self.batches.device)) if "terms" in tensors else []
+        self.step = record["step"]
+        self.names = record["names"]
+        self.history = record["history"]
 
 
-def _generator(seed: int | list[int], device: torch.device) -> Share | Seeds:
-    if isinstance(seed, list):
-        return Seeds(device, seed)
-    generator = Share(device).manual_seed(seed)
-    generator.rank, generator.processes = place()
-    return generator
+def groups(model: nn.Module, plan: Plan) -> list[dict[str, Any]]:
+    """The parameters by how they are stepped, as Adam takes them: each part may say it for its own.
 
-
-def _groups(model: Autoencoder) -> dict[str, list[Tensor]]:
-    """The parameters by how they are stepped: every log γ, an adversary's discriminator, and the
-    rest.
+    A parameter is stepped as the innermost part says that holds it and says anything.
     """
-    groups: dict[str, list[Tensor]] = {"weights": [], "gammas": [], "adversary": []}
+    options: dict[str, dict[str, Any]] = {"": {}}
+    for name, module in model.named_modules():
+        own = module.step(plan) if isinstance(module, Module) else None
+        if own is not None:
+            options[name] = own
+    parameters: dict[str, list[nn.Parameter]] = {name: [] for name in options}
     for name, parameter in model.named_parameters():
-        is_gamma, is_adversary = (
-            name.endswith("likelihood.log_gamma"),
-            name.startswith("latent_term.discriminator."),
-        )
-        groups["gammas" if is_gamma else "adversary" if is_adversary else "weights"].append(
-            parameter
-        )
-    return groups
+        holders = [part for part in options if not part or name.startswith(f"{part}.")]
+        parameters[max(holders, key=len)].append(parameter)
+    usual = {"lr": plan.lr, "weight_decay": plan.weight_decay}
+    made = [
+        {"params": parameters[name], **usual, **own}
+        for name, own in options.items()
+        if parameters[name]
+    ]
+    return [{**group, "full_lr": group["lr"]} for group in made]
 
 
-class _Keeper:
-    """Saves the state of training every so often, and finds it again."""
+class Keeper:
+    """Saves the state of training every so often, and finds it again.
+
+    Args:
+        path: the file; None to save nothing.
+        every: seconds between two saves.
+    """
 
     def __init__(self, path: Path | None, every: float) -> None:
-        self.path, self.every, self.last, self.saved_step = path, every, time.monotonic(), 0
+        self.path = path
+        self.every = every
+        self.last = time.monotonic()
+        self.saved_step = 0
         if path is not None and place()[0] == 0:
             _files.check_writable(path.parent)
 
-    def resume(self, state: _State) -> None:
-        """Go on from the checkpoint, if there is one and it is of this run."""
+    def resume(self, state: State) -> None:
+        """Go on from the checkpoint, if there is one and it is of this run.
+
+        Raises:
+            ValueError: it is of another run; says which settings differ.
+        """
         if self.path is None or not self.path.exists():
             return
-        tensors, told = _files.read_state(self.path)
-        there, here = told["settings"], _plain(state.settings)
-        other = [
-            f"{k}: {there.get(k)!r} there, {v!r} here" for k, v in here.items() if there.get(k) != v
+        tensors, record = _files.read_state(self.path)
+        saved = record["settings"]
+        wanted = _plain(state.settings)
+        differences = [
+            f"{name}: {saved.get(name)!r} there, {value!r} here"
+            for name, value in wanted.items()
+            if saved.get(name) != value
         ]
-        if other:
-            said = "; ".join(other)
+        if differences:
             raise ValueError(
-                f"{self.path} belongs to another run ({said}); use another folder, or delete "
-                "the file"
+                f"{self.path} belongs to another run ({'; '.join(differences)}); use another folder, "
+                "or delete the file"
             )
-        state.load(tensors, told["step"], told["history"])
-        self.saved_step = told["step"]
+        state.load(tensors, record)
+        self.saved_step = state.step
 
     def due(self) -> bool:
         """Whether it is time to save."""
         return self.path is not None and time.monotonic() - self.last >= self.every
 
-    def save(self, state: _State) -> None:
-        """Save, where there is a file to save in."""
-        if self.path is None or place()[0]:  # of several processes, the first saves
+    def save(self, state: State) -> None:
+        """Save, where there is a file to save in; of several processes, the first saves."""
+        if self.path is None or place()[0]:
             return
-        told = {"settings": _plain(state.settings), "step": state.step, "history": state.history}
+        record = {
+            "settings": _plain(state.settings),
+            "step": state.step,
+            "names": state.names,
+            "history": state.history,
+        }
         try:
-            _files.write_state(self.path, state.tensors(), told)
+            _files.write_state(self.path, state.tensors(), record)
         except OSError as error:
-            kept = (
-                f"the checkpoint of step {self.saved_step} is intact"
-                if self.saved_step
-                else "none was saved before"
-            )
+            kept = "none was saved before"
+            if self.saved_step:
+                kept = f"the checkpoint of step {self.saved_step} is intact"
             raise OSError(
                 error.errno,
                 f"could not save the state of step {state.step}: {error.strerror}; {kept}. "
                 "Make room or choose another folder, then give the same command again",
             ) from error
-        self.last, self.saved_step = time.monotonic(), state.step
+        self.last = time.monotonic()
+        self.saved_step = state.step
 
 
-def _plain(settings: dict) -> dict:
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(settings))

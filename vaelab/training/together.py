@@ -6,24 +6,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
-from vaelab._inputs import check_seed
-from vaelab.models import Autoencoder
-from vaelab.posteriors import Point
-from vaelab.training.ensemble import Ensemble
-from vaelab.training.loop import Run, fit
+from vaelab import _processes
+from vaelab._inputs import check_seed, pick_device
+from vaelab.posteriors import Distribution
+from vaelab.training.batches import feed
+from vaelab.training.ensemble import Ensemble, StackedBatches
+from vaelab.training.loop import Run, kind, run
+from vaelab.training.plan import Plan, Session
 
 
 def fit_together(
-    models: Sequence[Autoencoder],
-    data: Tensor | Sequence[Tensor | Point],
+    models: Sequence[nn.Module],
+    data: Tensor | Sequence[Tensor | Distribution],
+    plan: Plan,
+    session: Session | None = None,
     *,
     seeds: Sequence[int],
-    **settings: Any,
 ) -> list[Run]:
     """Train several models of one kind at once, each as `fit` with its seed would, up to rounding.
 
@@ -32,23 +34,25 @@ def fit_together(
     longer than one model after another.
 
     Args:
-        models: of one kind (equal `spec()`), with weights of their own. Trained in place.
+        models: of one kind, with weights of their own. Trained in place.
         data: images for all of them; or a sequence with the images, or the posteriors, of each:
             equally many.
+        plan: what is computed; its seed is not used, and no copies are kept on the way.
+        session: where and how; a checkpoint is one file for all.
         seeds: of batches and noise, one a model.
-        settings: what `fit` takes, but for `seed` and `keep_every`. A checkpoint is one file for
-            all.
 
     Returns:
         One run a model; `seconds` is the time of all.
 
     Raises:
         As `fit`, and:
-        ValueError: models of several kinds, or made of networks by hand; seeds or data of another
-            number. One model that diverges stops all.
+        ValueError: models of several kinds; seeds or data of another number; several processes. One
+            model that diverges stops all.
     """
-    models, seeds = list(models), list(seeds)
-    _check(models, seeds, settings)
+    models = list(models)
+    seeds = list(seeds)
+    session = Session() if session is None else session
+    _check(models, seeds, plan)
     seeds = [int(seed) for seed in seeds]
     many = data if isinstance(data, Sequence) else (data,)
     if len(many) not in (1, len(models)):
@@ -56,63 +60,63 @@ def fit_together(
             f"data: expected one set for all models or one for each of {len(models)}, got "
             f"{len(many)}"
         )
-    ensemble = Ensemble(models, seeds)
+    device = pick_device(session.device, next(models[0].parameters()).dtype)
+    rows = [feed(models[0], each, device, plan.flip) for each in many]
+    account = {**kind(models[0]), "together": len(models)}
+    ensemble = Ensemble(models).to(device)
     try:
-        run = fit(ensemble, many, seed=seeds, **settings)
-    finally:  # as after `fit`, an interrupted model is what it had become
+        whole = run(ensemble, StackedBatches(rows, device, seeds), plan, session, account)
+    finally:  # As after `fit`, an interrupted model keeps what it has learned.
         for model, state in zip(models, ensemble.member_states(), strict=True):
-            model.to(next(ensemble.parameters()).device).load_state_dict(state)
+            model.to(device).load_state_dict(state)
             model.train(ensemble.training)
-    return [_own(run, model, i) for i, model in enumerate(models)]
+    return [_member(whole, model, i) for i, model in enumerate(models)]
 
 
-def _own(run: Run, model: Autoencoder, i: int) -> Run:
-    """What `fit` would have told of the i-th model alone."""
+def _member(whole: Run, model: nn.Module, i: int) -> Run:
+    """What `fit` would have said of the i-th model alone."""
     history = {
-        name: np.ascontiguousarray(v[:, i]) if v.ndim == 2 else v for name, v in run.history.items()
+        name: np.ascontiguousarray(values[:, i]) if values.ndim == 2 else values
+        for name, values in whole.history.items()
     }
-    digests = run.settings["data"].split("+")
-    own = {
-        "seed": run.settings["seed"][i],
-        "model": model.spec(),
+    digests = whole.settings["data"].split("+")
+    settings = {
+        **whole.settings,
+        "seed": whole.settings["seed"][i],
+        "model": kind(model),
         "data": digests[i % len(digests)],
+        "together": len(whole.settings["seed"]),
     }
-    own["together"] = len(run.settings["seed"])
-    settings = {**run.settings, **own}
-    return replace(run, model=model, history=history, settings=settings)
+    return replace(whole, model=model, history=history, settings=settings)
 
 
-def _check(models: list[Autoencoder], seeds: list[int], settings: dict) -> None:
+def _check(models: list[nn.Module], seeds: list[int], plan: Plan) -> None:
     if not models or len(seeds) != len(models):
         raise ValueError(
             f"seeds: expected one for each of {len(models)} models (at least one), got {len(seeds)}"
         )
     for seed in seeds:
         check_seed(seed)
-    for name in ("seed", "keep_every"):
-        if name in settings:
-            raise TypeError(
-                f"{name}: not for models trained together; expected seeds, and no copies on the way"
-            )
+    if plan.keep_every:
+        raise ValueError("keep_every: no copies are kept of models trained together; expected 0")
+    if _processes.place()[1] > 1:
+        raise ValueError(
+            "models trained together: expected one process; let each of several train models of "
+            "its own"
+        )
     if len({id(model) for model in models}) < len(models):
         raise ValueError(
-            "models: expected different ones, got one of them twice; build each with "
-            "weights of "
-            "its own"
+            "models: expected different ones, got one of them twice; build each with weights of its "
+            "own"
         )
     places = {(p.dtype, p.device) for model in models for p in model.parameters()}
     if len(places) > 1:
         raise ValueError(
             f"models: expected one precision and one device for all, got {sorted(map(str, places))}"
         )
-    kinds = [model.spec() for model in models]
-    other = next((i for i, kind in enumerate(kinds) if kind != kinds[0]), None)
+    kinds = [kind(model) for model in models]
+    other = next((i for i, each in enumerate(kinds) if each != kinds[0]), None)
     if other is not None:
         raise ValueError(
             f"models: expected all of one kind, but 0 is {kinds[0]} and {other} is {kinds[other]}"
-        )
-    if not kinds[0]["networks"]:
-        raise ValueError(
-            "models: expected networks of vaelab.networks; those made by hand are trained one "
-            "by one"
         )

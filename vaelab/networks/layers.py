@@ -5,52 +5,30 @@ SAME padding.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
 
-from vaelab._inputs import check_positive_int, check_seed
+from vaelab._inputs import check_choice, check_positive_int, check_seed
+from vaelab.parts import Module
+
+_BUILDING = threading.RLock()
 
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Build networks inside: their weights follow from `seed`, and the caller's random state is
-    left as it was.
+    """Build networks inside: their weights follow from `seed`, and the caller's random state is left
+    as it was. Threads build one after another, since torch draws first weights from one generator.
 
     >>> with seeded(0):
     ...     layer = dense(3, 2)
     """
     check_seed(seed)
-    with torch.random.fork_rng(devices=[]):
+    with _BUILDING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int(seed))
         yield
-
-
-@dataclass(frozen=True)
-class Networks:
-    """An encoder, a decoder and what a posterior head must know of them.
-
-    Args:
-        encoder: images (batch, *image_shape) to features (batch, n_features).
-        decoder: codes (batch, latent_dim) to images (batch, *image_shape).
-        image_shape: shape of one example.
-        latent_dim: κ.
-        n_features: width of the encoder's output.
-        dense: makes the head's dense layer from (n_in, n_out).
-        scale: how a diagonal head reads σ, "exp" or "softplus".
-        spec: the call that rebuilds this pair: {"name": ..., arguments}.
-    """
-
-    encoder: nn.Module
-    decoder: nn.Module
-    image_shape: tuple[int, ...]
-    latent_dim: int
-    n_features: int
-    dense: Callable[[int, int], nn.Module]
-    scale: str = "exp"
-    spec: dict = field(default_factory=dict)
 
 
 def glorot(layer: nn.Module) -> nn.Module:
@@ -63,6 +41,53 @@ def glorot(layer: nn.Module) -> nn.Module:
 def dense(n_in: int, n_out: int) -> nn.Module:
     """A fully connected layer with Glorot-uniform weights and zero biases."""
     return glorot(nn.Linear(n_in, n_out))
+
+
+class Networks(Module):
+    """An encoder, a decoder and what the other parts must know of them.
+
+    A pair of one's own is a function under `@networks.recorded`, or a subclass, whose arguments are
+    plain data; then it is saved and loaded like the package's.
+
+    Args:
+        encoder: images (batch, *image_shape) to features (batch, n_features).
+        decoder: codes (batch, latent_dim) to images (batch, *image_shape).
+        image_shape: shape of one example.
+        latent_dim: κ.
+        n_features: width of the encoder's output.
+        dense: makes the posterior's dense layer from (n_in, n_out).
+        scale: how a diagonal posterior reads σ, "exp" or "softplus".
+        unit: whether the decoder's outputs lie in [0, 1], so that images must; None if unknown.
+
+    >>> from vaelab import models
+    >>> @recorded
+    ... def linear(d: int, latent_dim: int) -> Networks:
+    ...     return Networks(nn.Identity(), nn.Linear(latent_dim, d), (d,), latent_dim, n_features=d)
+    >>> models.vae(linear(5, 2)).reconstruct(torch.zeros(3, 5)).shape
+    torch.Size([3, 5])
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        image_shape: Sequence[int],
+        latent_dim: int,
+        n_features: int,
+        dense: Callable[[int, int], nn.Module] = dense,
+        scale: str = "exp",
+        unit: bool | None = None,
+    ) -> None:
+        super().__init__()
+        check_choice("scale", scale, ("exp", "softplus"))
+        self.encoder = encoder
+        self.decoder = decoder
+        self.image_shape = tuple(check_positive_int("image_shape", size) for size in image_shape)
+        self.latent_dim = check_positive_int("latent_dim", latent_dim)
+        self.n_features = check_positive_int("n_features", n_features)
+        self.dense = dense
+        self.scale = scale
+        self.unit = unit
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -102,6 +127,19 @@ def same_deconv(n_in: int, n_out: int, kernel: int, stride: int, side: int) -> n
     return (
         layer if before == after else nn.Sequential(layer, nn.ZeroPad2d((0, before - after) * 2))
     )  # which crops
+
+
+@contextlib.contextmanager
+def statistics_kept(network: nn.Module) -> Iterator[None]:
+    """Let batch normalisation normalise by the batch inside, without following its statistics."""
+    layers = [m for m in network.modules() if getattr(m, "track_running_stats", False)]
+    for layer in layers:
+        layer.track_running_stats = not layer.training
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
 
 
 def check_momentum(bn_momentum: float) -> dict[str, float]:

@@ -17,46 +17,56 @@ LOG_2_PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
-class Point:
-    """A deterministic code: all mass at `mean`.
+class Distribution:
+    """What q(z given x) is for a batch of images: the base of every distribution of z, one row each.
+
+    A distribution of one's own is a frozen dataclass of tensors, one row an image, that says at
+    least what standard normal noise becomes (`at`) and, unless it has no density, `log_prob`.
 
     Args:
-        mean: the codes, shape (batch, latent_dim).
+        mean: the mean code, shape (batch, latent_dim).
+
+    >>> @dataclass(frozen=True)
+    ... class Box(Distribution):
+    ...     half: Tensor
+    ...
+    ...     def at(self, eps: Tensor) -> Tensor:
+    ...         return self.mean + self.half * torch.erf(eps / math.sqrt(2))
+    ...
+    ...     def log_prob(self, z: Tensor) -> Tensor:
+    ...         inside = ((z - self.mean).abs() <= self.half).all(-1)
+    ...         return torch.where(inside, -(2 * self.half).log().sum(-1), -math.inf)
+    >>> Box(torch.zeros(5, 2), torch.ones(5, 2)).rsample().shape
+    torch.Size([5, 2])
     """
 
     mean: Tensor
 
-    def rsample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Draw one code a row, differentiable in the parameters. Shape (batch, latent_dim)."""
-        return self.at(draw(torch.randn, self.mean.shape, generator, self.mean))
-
     def at(self, eps: Tensor) -> Tensor:
-        """The code that standard normal noise `eps`, shape (batch, latent_dim), is turned into."""
-        return self.mean
-
-    def kl_to_standard_normal(self) -> Tensor:
-        """KL[q(z given x) ‖ N(0, I)]: infinite for a point, so it raises."""
-        raise TypeError(
-            "a point code is infinitely far from N(0, I): expected a Gaussian head, or SquaredNorm"
+        """The code that standard normal noise `eps` (batch, latent_dim) becomes; differentiable."""
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say what noise becomes: write `at`"
         )
 
-    def kl_at(self, z: Tensor) -> Tensor:
-        """KL[q(z given x) ‖ N(0, I)], where need be from the codes `z` drawn from it alone; in
-        nats, shape (batch,).
-        """
-        return self.kl_to_standard_normal()
-
     def log_prob(self, z: Tensor) -> Tensor:
-        """log q(z given x): a point has none, so it raises."""
-        raise TypeError("a point code has no density: expected a model with a Gaussian head")
+        """log q(z given x) in nats, shape (batch,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no density: write `log_prob`")
+
+    def kl_to_standard_normal(self) -> Tensor | None:
+        """KL[q(z given x) ‖ N(0, I)] in closed form, in nats, shape (batch,); None where none is known."""
+        return None
 
     def covariance(self) -> Tensor:
         """Σ_z of every row, shape (batch, latent_dim, latent_dim)."""
-        return self.mean.new_zeros(*self.mean.shape, self.mean.shape[-1])
+        raise NotImplementedError(f"{type(self).__name__} does not say its covariance")
 
     def eigenvalues(self) -> Tensor:
         """λ_j of Σ_z of every row, ascending, shape (batch, latent_dim)."""
-        return torch.zeros_like(self.mean)
+        return torch.linalg.eigvalsh(self.covariance())
+
+    def rsample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw one code a row, differentiable in the parameters. Shape (batch, latent_dim)."""
+        return self.at(draw(torch.randn, self.mean.shape, generator, self.mean))
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -74,7 +84,35 @@ class Point:
 
 
 @dataclass(frozen=True)
-class DiagonalNormal(Point):
+class Point(Distribution):
+    """A deterministic code: all mass at `mean`.
+
+    Args:
+        mean: the codes, shape (batch, latent_dim).
+    """
+
+    def at(self, eps: Tensor) -> Tensor:
+        return self.mean
+
+    def kl_to_standard_normal(self) -> Tensor:
+        """KL[q(z given x) ‖ N(0, I)]: infinite for a point, so it raises."""
+        raise TypeError(
+            "a point code is infinitely far from N(0, I): expected a Gaussian posterior, or SquaredNorm"
+        )
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z given x): a point has none, so it raises."""
+        raise TypeError("a point code has no density: expected a model with a Gaussian posterior")
+
+    def covariance(self) -> Tensor:
+        return self.mean.new_zeros(*self.mean.shape, self.mean.shape[-1])
+
+    def eigenvalues(self) -> Tensor:
+        return torch.zeros_like(self.mean)
+
+
+@dataclass(frozen=True)
+class DiagonalNormal(Distribution):
     """N(mean, diag σ²), one row an image.
 
     Args:
@@ -86,10 +124,6 @@ class DiagonalNormal(Point):
 
     sigma: Tensor
     log_var: Tensor
-
-    def rsample(self, generator: torch.Generator | None = None) -> Tensor:
-        eps = draw(torch.randn, self.mean.shape, generator, self.mean)
-        return torch.addcmul(self.mean, self.sigma, eps)
 
     def at(self, eps: Tensor) -> Tensor:
         return torch.addcmul(self.mean, self.sigma, eps)
@@ -114,7 +148,7 @@ class DiagonalNormal(Point):
 
 
 @dataclass(frozen=True)
-class FullNormal(Point):
+class FullNormal(Distribution):
     """N(mean, S Sᵀ) with S lower triangular, one row an image.
 
     Args:
@@ -152,7 +186,7 @@ class FullNormal(Point):
         return torch.linalg.svdvals(self.scale_tril).square().flip(-1)
 
 
-def cat(parts: list[Point]) -> Point:
+def cat(parts: list[Distribution]) -> Distribution:
     """Join distributions of one kind along the batch."""
     first = parts[0]
     return replace(

@@ -1,0 +1,95 @@
+"""What every density of codes has in common."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from vaelab._inputs import check_positive_int
+from vaelab.models import Autoencoder
+from vaelab.parts import Part
+from vaelab.posteriors import Distribution
+
+
+@torch.no_grad()
+def draw(q: Distribution, seed: int) -> Tensor:
+    """One code from each q(z given x), so a sample of q(z): shape (n, latent_dim)."""
+    return q.rsample(torch.Generator(q.mean.device).manual_seed(seed))
+
+
+class Density(Part):
+    """A density of codes, fitted to q(z): the base of every density.
+
+    One of one's own says how it is fitted, how it is sampled and, if it can, its log-density; what
+    it has learned are tensors, which `save` asks for and `load` gives back:
+
+    >>> class Cube(Density):
+    ...     def fit_codes(self, q, seed: int = 0):
+    ...         self.latent_dim = q.mean.shape[1]
+    ...         self.low, self.high = q.mean.amin(0), q.mean.amax(0)
+    ...         return self
+    ...
+    ...     def sample(self, n: int, seed: int = 0) -> Tensor:
+    ...         generator = torch.Generator().manual_seed(seed)
+    ...         share = torch.rand(self.check(n), self.latent_dim, generator=generator)
+    ...         return torch.lerp(self.low, self.high, share)
+    ...
+    ...     def state_dict(self) -> dict[str, Tensor]:
+    ...         return {"low": self.low, "high": self.high}
+    >>> from vaelab.posteriors import Point
+    >>> Cube().fit_codes(Point(torch.rand(9, 2))).sample(4).shape
+    torch.Size([4, 2])
+    """
+
+    latent_dim: int | None = None  # Until it is fitted.
+
+    def fit(self, model: Autoencoder, x: Tensor, seed: int = 0) -> Self:
+        """Fit to the codes of images `x`, shape (n, *image_shape).
+
+        Returns:
+            The density itself.
+        """
+        return self.fit_codes(model.codes(x), seed)
+
+    def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
+        """Fit to the posteriors `q` of n images, of which codes are drawn with `seed`."""
+        raise NotImplementedError(f"{type(self).__name__}: write fit_codes(q, seed)")
+
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        """Draw `n` codes, shape (n, latent_dim), on the CPU.
+
+        Raises:
+            NotFittedError: called before `fit`.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: write sample(n, seed)")
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density at codes (n, latent_dim), in nats, shape (n,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no log-density")
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Its fitted tensors."""
+        return {}
+
+    def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
+        """Take over what `state_dict` gave; unless a density says otherwise, as its attributes."""
+        self.latent_dim = latent_dim
+        for name, value in tensors.items():
+            setattr(self, name, value)
+        return self
+
+    def check(self, n: int = 1) -> int:
+        """`n`, a number of draws of a fitted density, or raise.
+
+        Raises:
+            NotFittedError: not fitted yet (scikit-learn's class).
+            ValueError, TypeError: no whole number ≥ 1.
+        """
+        if self.latent_dim is None:
+            from sklearn.exceptions import NotFittedError
+
+            name = type(self).__name__
+            raise NotFittedError(f"this {name} is not fitted yet; call fit(model, images) first")
+        return check_positive_int("n", n)

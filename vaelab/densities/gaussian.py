@@ -1,0 +1,77 @@
+"""Gaussians and mixtures of them, fitted to codes by scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaelab._inputs import check_positive_int
+from vaelab.densities.density import Density, draw
+from vaelab.posteriors import Distribution
+
+
+class GaussianMixture(Density):
+    """A Gaussian mixture with full covariances, by scikit-learn's EM.
+
+    Source: Ghosh et al. (2020), Section 4 (ten components there).
+
+    Args:
+        n_components: of the mixture; 1 makes it a Gaussian. At most the number of images.
+    """
+
+    def __init__(self, n_components: int = 10) -> None:
+        self.n_components = check_positive_int("n_components", n_components)
+
+    def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
+        from sklearn.mixture import GaussianMixture as Mixture
+
+        least = max(2, self.n_components)
+        if len(q) < least:
+            raise ValueError(
+                f"{self.n_components} components: expected at least {least} images, got {len(q)}"
+            )
+        z = draw(q, seed).double().cpu().numpy()
+        self.mixture = Mixture(self.n_components, max_iter=200, random_state=seed).fit(z)
+        self.latent_dim = z.shape[1]
+        return self
+
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        self.check(n)
+        mixture = self.mixture
+        rng = np.random.default_rng(seed)
+        which = rng.choice(
+            len(mixture.weights_), size=n, p=mixture.weights_ / mixture.weights_.sum()
+        )
+        scale = np.linalg.cholesky(mixture.covariances_)
+        z = rng.standard_normal((n, self.latent_dim))
+        for k, mean in enumerate(mixture.means_):
+            z[which == k] = mean + z[which == k] @ scale[k].T
+        return torch.from_numpy(z).float()
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        self.check()
+        return torch.from_numpy(self.mixture.score_samples(z.double().cpu().numpy())).to(z)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        names = ("weights_", "means_", "covariances_", "precisions_cholesky_")
+        arrays = {name.strip("_"): getattr(self.mixture, name) for name in names}
+        return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
+
+    def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
+        from sklearn.mixture import GaussianMixture as Mixture
+
+        self.latent_dim = latent_dim
+        self.mixture = Mixture(self.n_components)
+        for name, value in tensors.items():
+            setattr(self.mixture, f"{name}_", value.numpy())
+        return self
+
+
+class Gaussian(GaussianMixture):
+    """One Gaussian with the mean and covariance of the codes."""
+
+    def __init__(self) -> None:
+        super().__init__(1)

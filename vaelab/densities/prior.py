@@ -1,0 +1,62 @@
+"""What a model assumes of q(z) without being asked: its own prior."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from torch import Tensor
+
+from vaelab.densities.density import Density
+from vaelab.posteriors import Distribution
+from vaelab.priors import Prior
+from vaelab.priors import StandardNormal as StandardNormalPrior
+
+
+class ModelPrior(Density):
+    """p(z) of a model, from which ancestral sampling draws: nothing is fitted.
+
+    Args:
+        prior: the model's, `model.prior`.
+
+    >>> from vaelab import models, networks
+    >>> model = models.vae(networks.mlp(3, latent_dim=2))
+    >>> import torch
+    >>> ModelPrior(model.prior).fit(model, torch.zeros(4, 3)).sample(5).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(self, prior: Prior) -> None:
+        self.prior = prior
+
+    def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
+        self.latent_dim = q.mean.shape[1]
+        return self
+
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        self.check(n)
+        return self.prior.sample(n, self.latent_dim, seed)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        self.check()
+        return self.prior.log_prob(z)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self.prior.state_dict()
+
+    def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
+        self.latent_dim = latent_dim
+        self.prior.load_state_dict(tensors)
+        return self
+
+
+class StandardNormal(ModelPrior):
+    """N(0, I), what a VAE's ancestral sampling assumes of q(z).
+
+    >>> import torch
+    >>> from vaelab.posteriors import Point
+    >>> StandardNormal().fit_codes(Point(torch.zeros(2, 3))).sample(5).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(StandardNormalPrior())

@@ -1,0 +1,177 @@
+"""A second VAE, fitted to the codes of the first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from vaelab import networks
+from vaelab.densities.density import Density, draw
+from vaelab.densities.evidence import log_prob_mc
+from vaelab.likelihoods import Gaussian
+from vaelab.models import Autoencoder
+from vaelab.posteriors import Distribution
+from vaelab.training import Hold, Plan, Session, fit_plan, fit_together
+
+QUIET = Session(progress=False, label="second stage")
+
+
+class SecondStage(Density):
+    """A second VAE, fitted to q(z): the enhancement of the Two-Stage VAE.
+
+    Its data are fresh draws z = μ + σε at every step, its latent space has the dimension of z (so r
+    = d there and Theorem 1 applies), its γ is learned, and a sample is z = ẑ(u) + √γ ε with u ~
+    N(0, I): noise on for z, off for x.
+
+    Source: Dai & Wipf (2019), Section 4; network and noise as in the authors' code.
+
+    Args:
+        hidden: widths of its hidden layers, each of encoder and decoder.
+        activation: of those layers.
+        epochs, batch_size, lr, schedule, weight_decay, gamma_lr: as in `training.fit`.
+        gamma: "learned" or "optimal" (see `likelihoods.Gaussian`).
+        gamma_schedule: as in `training.fit`; the default keeps γ at 1 for half of the training,
+            which keeps it from settling before the decoder has learned.
+    """
+
+    forgets: ClassVar = (
+        "epochs",
+        "batch_size",
+        "lr",
+        "schedule",
+        "weight_decay",
+        "gamma_lr",
+        "gamma_schedule",
+    )
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (1024, 1024, 1024),
+        activation: str = "relu",
+        *,
+        epochs: int = 800,
+        batch_size: int = 100,
+        lr: float = 1e-4,
+        schedule: Callable[[float, int], float] | None = None,
+        weight_decay: float = 0.0,
+        gamma: str = "learned",
+        gamma_lr: float = 10.0,
+        gamma_schedule: Callable[[float], float | None] | None = Hold(1.0),  # noqa: B008 (frozen)
+    ) -> None:
+        self.hidden = tuple(hidden)
+        self.activation = activation
+        self.gamma_rule = gamma
+        self.plan = Plan(
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            schedule=schedule,
+            weight_decay=weight_decay,
+            gamma_lr=gamma_lr,
+            gamma_schedule=gamma_schedule,
+        )
+
+    def fit(self, model: Autoencoder, x: Tensor, seed: int = 0, session: Session = QUIET) -> Self:
+        """Fit to the codes of images `x`, shape (n, *image_shape); see `fit_codes`."""
+        return self.fit_codes(model.codes(x), seed, session)
+
+    def fit_codes(self, q: Distribution, seed: int = 0, session: Session = QUIET) -> Self:
+        """Fit to the posteriors `q` of n images, of which every training step draws afresh.
+
+        Args:
+            q: one row an image.
+            seed: of weights, batches and noise.
+            session: where and how it runs; quietly unless given.
+        """
+        vae = self.new_vae(q.mean.shape[1], seed)
+        self.run = fit_plan(vae, q, self.plan.with_seed(seed), session)
+        self.vae = vae
+        self.latent_dim = vae.latent_dim
+        return self
+
+    def new_vae(self, latent_dim: int, seed: int) -> Autoencoder:
+        """The second VAE, untrained, for codes of that dimension."""
+        with networks.seeded(seed):
+            nets = networks.mlp(latent_dim, latent_dim, self.hidden, self.activation)
+            return Autoencoder(nets, likelihood=Gaussian(self.gamma_rule))
+
+    @torch.no_grad()
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        self.check(n)
+        generator = torch.Generator().manual_seed(seed)
+        u, noise = torch.randn(2, n, self.latent_dim, generator=generator)
+        u = self.vae.prior.at(u)
+        return self.vae.images(u) + math.sqrt(self.vae.gamma) * noise
+
+    def codes(self, z: Tensor, seed: int = 0) -> Tensor:
+        """Draw one u from q(u given z) for each code z: shape (n, latent_dim). What Table 3
+        compares with N(0, I).
+        """
+        self.check()
+        return draw(self.vae.codes(z), seed)
+
+    def log_prob(self, z: Tensor, n_samples: int = 16, seed: int = 0) -> Tensor:
+        """log p(z), estimated by importance sampling as in `log_prob_mc`, shape (n,).
+
+        The noise is never that which `log_prob_mc` draws z with: shared, it would make the estimate
+        too high.
+        """
+        self.check()
+        return log_prob_mc(self.vae, z, n_samples=n_samples, seed=seed + 2**31)
+
+    @property
+    def gamma(self) -> float:
+        """The second stage's decoder variance."""
+        self.check()
+        return self.vae.gamma
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self.vae.state_dict()
+
+    def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
+        self.latent_dim = latent_dim
+        self.vae = self.new_vae(latent_dim, 0)
+        self.vae.load_state_dict(tensors)
+        self.vae.eval()
+        return self
+
+
+def fit_second_stages(
+    stages: Sequence[SecondStage],
+    posteriors: Sequence[Distribution],
+    seeds: Sequence[int],
+    session: Session = QUIET,
+) -> None:
+    """Fit several second stages of one kind at once, each to the posteriors of its own first stage.
+
+    Args:
+        stages: unfitted, made alike; each ends as its own `fit_codes` would have left it, up to
+            rounding.
+        posteriors: one set a stage, equally many rows.
+        seeds: one a stage.
+        session: as in `training.fit_together`.
+
+    Raises:
+        ValueError: as `training.fit_together`; stages that are trained differently.
+    """
+    if not stages or not len(stages) == len(posteriors) == len(seeds):
+        raise ValueError(
+            f"stages: expected one set of posteriors and one seed for each (at least one), got "
+            f"{len(stages)} stages, {len(posteriors)} and {len(seeds)}"
+        )
+    plans = [stage.plan for stage in stages]
+    if any(plan != plans[0] for plan in plans):
+        raise ValueError(f"stages: expected all to be trained alike, got {plans}")
+    vaes = [
+        stage.new_vae(q.mean.shape[1], seed)
+        for stage, q, seed in zip(stages, posteriors, seeds, strict=True)
+    ]
+    runs = fit_together(vaes, list(posteriors), plans[0], session, seeds=seeds)
+    for stage, vae, run in zip(stages, vaes, runs, strict=True):
+        stage.vae = vae
+        stage.run = run
+        stage.latent_dim = vae.latent_dim

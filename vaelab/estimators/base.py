@@ -1,0 +1,208 @@
+"""What every estimator has in common: rows in, codes, rows and log-densities out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    DensityMixin,
+    TransformerMixin,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from torch import Tensor
+
+from vaelab import densities, metrics, networks, training
+from vaelab._inputs import check_images, check_positive, check_positive_int, check_widths
+from vaelab.densities import Density
+from vaelab.estimators.fitted import FittedState
+from vaelab.models import Autoencoder
+from vaelab.networks import Networks
+from vaelab.posteriors import Distribution
+from vaelab.training import Cosine, Plan, Session
+
+Check = Callable[[str, Any], Any]
+
+
+class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
+    """The base of the estimators, which differ in `_model` and `_fitted_density` alone.
+
+    Rows are centred and divided by one scale, their overall standard deviation, before training,
+    unless the decoder's outputs lie in [0, 1]: then the rows must, and are taken as they are.
+    """
+
+    CHECKS: ClassVar[dict[str, Check]] = {
+        "latent_dim": check_positive_int,
+        "hidden": check_widths,
+        "epochs": check_positive_int,
+        "batch_size": check_positive_int,
+        "lr": check_positive,
+    }
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on rows `X`: (n, d) or (n, channels, height, width), n ≥ 2 and finite. Bytes and
+        other whole numbers are trained on as float32.
+
+        Returns:
+            The estimator itself. A fit that fails leaves it as it was.
+
+        Raises:
+            ValueError, TypeError: parameters or rows that cannot be trained on.
+        """
+        for name, check in self.CHECKS.items():
+            check(name, getattr(self, name))
+        trial = copy.copy(self)
+        trial._fit(X)
+        vars(self).update(vars(trial))
+        return self
+
+    def _fit(self, X: Any) -> None:
+        rows = self._rows(X, reset=True)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        with networks.seeded(seed):
+            nets = self._networks()
+            self._fit_scale(rows, nets)
+            model = self._model(nets).to(rows.dtype)
+        x = self._scaled(rows)
+        plan = Plan(self.epochs, self.batch_size, self.lr, Cosine(), seed=seed)
+        session = Session(device=self.device, progress=bool(self.verbose))
+        run = training.fit_plan(model, x, plan, session)
+        self.model_ = model.cpu()
+        self.history_ = run.history
+        self.n_iter_ = self.epochs
+        q = model.codes(x)
+        eigenvalues = q.eigenvalues()
+        self.eigenvalues_ = eigenvalues.mean(0).numpy()
+        self.active_dims_ = round(metrics.active_dims(eigenvalues))
+        self.gamma_ = None if model.gamma is None else model.gamma * self.scale_**2
+        self.density_ = self._fitted_density(q, seed, session)
+        self._n_features_out = self.latent_dim
+
+    def _networks(self) -> Networks:
+        raise NotImplementedError
+
+    def _model(self, nets: Networks) -> Autoencoder:
+        raise NotImplementedError
+
+    def _fitted_density(self, q: Distribution, seed: int, session: Session) -> Density:
+        return densities.ModelPrior(self.model_.prior).fit_codes(q)
+
+    def transform(self, X: Any) -> Any:
+        """The mean code μ_z of every row: (n, latent_dim)."""
+        check_is_fitted(self)
+        x = self._scaled(self._rows(X))
+        return self._like(X, self.model_.codes(x).mean)
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Decode codes (n, latent_dim) to rows of the shape and scale of the training data."""
+        check_is_fitted(self)
+        array = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+        z = torch.from_numpy(np.array(check_array(array, dtype=[np.float64, np.float32])))
+        rows = self._unscaled(self.model_.images(z.to(self._dtype)))
+        return self._like(X, rows)
+
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> Any:
+        """Draw new rows, in the shape and container (array or tensor) of the training data, cut to
+        the range of all its numbers together.
+
+        Args:
+            n_samples: how many.
+            random_state: an int for numbers that repeat.
+        """
+        check_is_fitted(self)
+        check_positive_int("n_samples", n_samples)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        z = self.density_.sample(n_samples, seed).to(self._dtype)
+        rows = self._unscaled(self.model_.images(z)).clamp(*self.range_)
+        return rows if self._fitted_on_tensor else rows.numpy()
+
+    def score_samples(self, X: Any) -> Any:
+        """log p(x) of every row in nats, estimated by importance sampling, shape (n,); −∞ where a row
+        is too far from the data for a number.
+
+        A lower bound in expectation, with 16 draws of z a row; see `densities.log_prob_mc`.
+        """
+        check_is_fitted(self)
+        x = self._scaled(self._rows(X))
+        log_p = densities.log_prob_mc(self.model_, x, self.density_)
+        return self._like(X, log_p - x[0].numel() * float(np.log(self.scale_)))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean of `score_samples` over the rows, in nats."""
+        return float(self.score_samples(X).mean())
+
+    def saved_state(self) -> FittedState:
+        """What `vaelab.save` writes.
+
+        Raises:
+            NotFittedError: called before `fit`.
+        """
+        check_is_fitted(self)
+        return FittedState.of(self)
+
+    def _rows(self, X: Any, reset: bool = False) -> Tensor:
+        """Check rows as scikit-learn does; give them back as a tensor in the shape they were fitted
+        in.
+        """
+        array = _whole_numbers_as_float32(X)
+        shape = None
+        if isinstance(array, np.ndarray) and np.ndim(array) == 4:
+            shape = np.shape(array)[1:]
+            if not reset and shape != self.image_shape_:
+                raise ValueError(
+                    f"X: expected images of shape {self.image_shape_}, as in fit, got {shape}"
+                )
+            array = array.reshape(len(array), -1)
+        elif getattr(array, "ndim", 2) == 3:
+            raise ValueError(
+                f"X: got shape {tuple(array.shape)}; for grey images (n, height, width) add a channel "
+                "axis, X[:, None]; expected rows (n, d) or images (n, channels, height, width)"
+            )
+        minimum = {"ensure_min_samples": 2} if reset else {}
+        array = validate_data(self, array, reset=reset, dtype=[np.float64, np.float32], **minimum)
+        if reset:
+            self.image_shape_ = shape or array.shape[1:]
+            self._fitted_on_tensor = isinstance(X, Tensor)
+        return torch.from_numpy(np.array(array)).reshape(-1, *self.image_shape_)
+
+    def _fit_scale(self, rows: Tensor, nets: Networks) -> None:
+        if nets.unit:
+            check_images(rows, unit=True)
+            self.mean_ = torch.zeros(())
+            self.scale_ = 1.0
+        else:
+            self.mean_ = rows.mean(0)
+            self.scale_ = float((rows - self.mean_).std()) or 1.0
+        self.range_ = (float(rows.min()), float(rows.max()))
+        self._dtype = rows.dtype
+
+    def _scaled(self, rows: Tensor) -> Tensor:
+        return ((rows.to(self._dtype) - self.mean_) / self.scale_).to(self._dtype)
+
+    def _unscaled(self, x: Tensor) -> Tensor:
+        return x * self.scale_ + self.mean_
+
+    def _like(self, X: Any, out: Tensor) -> Any:
+        """`out` as a tensor or an array, as X was, in X's precision."""
+        if isinstance(X, Tensor):
+            return out.to(X) if X.is_floating_point() else out.to(X.device)
+        dtype = getattr(X, "dtype", None)
+        keeps = dtype in (np.float32, np.float64)
+        return out.numpy().astype(dtype if keeps else out.numpy().dtype, copy=False)
+
+
+def _whole_numbers_as_float32(X: Any) -> Any:
+    array = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+    if isinstance(array, list):
+        array = np.asarray(array)
+    if isinstance(array, np.ndarray) and array.dtype.kind in "iub":
+        return array.astype(np.float32)
+    return array

@@ -1,0 +1,109 @@
+"""Any model of the catalogue, with any density of its codes, as an estimator."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vaelab import densities, models, networks
+from vaelab._inputs import check_choice
+from vaelab.densities import Density
+from vaelab.estimators.base import Estimator
+from vaelab.models import Autoencoder
+from vaelab.networks import Networks
+from vaelab.posteriors import Distribution
+from vaelab.training import Session
+
+DENSITIES = {
+    "gaussian": densities.Gaussian,
+    "mixture": densities.GaussianMixture,
+    "second_stage": densities.SecondStage,
+}
+
+
+class Generative(Estimator):
+    """Any model of the catalogue, with any density of its codes.
+
+    Args:
+        model: the name of a function of `vaelab.models` ("wae_mmd", "vae", …), or such a function.
+        options: what else it is called with, beside the networks; γ among them is that of rows of
+            standard deviation 1, unless rows are taken as they are.
+        density: what `sample` draws codes from: "prior", the model's own; "gaussian"; "mixture", of
+            ten; "second_stage"; or a density of `vaelab.densities`, which is copied.
+        network: the name of a function of `vaelab.networks`, or such a function.
+        network_options: what else it is called with, beside shape and latent dimension.
+        latent_dim: κ, the dimension of the codes.
+        epochs: passes over the data.
+        batch_size: rows a step.
+        lr: Adam's step size, falling along a cosine.
+        device: "auto", "cpu", "cuda", ...
+        random_state: an int for numbers that repeat.
+        verbose: whether to show a progress bar.
+
+    Attributes:
+        model_: the trained `vaelab.models.Autoencoder`, on the CPU.
+        density_: what `sample` draws codes from.
+        gamma_: the decoder variance, in the data's units squared; None where there is none.
+        eigenvalues_: λ_j of Σ_z, averaged over the training rows, ascending, shape (latent_dim,).
+        active_dims_: r̂, the number of λ_j below ½ (median over the rows).
+        history_: one value an epoch of each term, in nats.
+        n_features_in_, n_iter_: as in scikit-learn.
+
+    >>> rows = np.random.default_rng(0).normal(size=(50, 3))
+    >>> wae = Generative("wae_mmd", {"weight": 5.0}, density="gaussian", latent_dim=2, epochs=2)
+    >>> wae.set_params(random_state=0).fit(rows).sample(5).shape
+    (5, 3)
+    """
+
+    CHECKS: ClassVar = {name: check for name, check in Estimator.CHECKS.items() if name != "hidden"}
+
+    def __init__(
+        self,
+        model: str | Callable[..., Autoencoder] = "vae",
+        options: Mapping[str, Any] | None = None,
+        *,
+        density: str | Density = "prior",
+        network: str | Callable[..., Networks] = "mlp",
+        network_options: Mapping[str, Any] | None = None,
+        latent_dim: int = 16,
+        epochs: int = 200,
+        batch_size: int = 128,
+        lr: float = 2e-3,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.model = model
+        self.options = options
+        self.density = density
+        self.network = network
+        self.network_options = network_options
+        self.latent_dim = latent_dim
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _networks(self) -> Networks:
+        options = dict(self.network_options or {})
+        return networks.for_shape(self.network, self.image_shape_, self.latent_dim, options)
+
+    def _model(self, nets: Networks) -> Autoencoder:
+        return models.build(self.model, nets, dict(self.options or {}))
+
+    def _fitted_density(self, q: Distribution, seed: int, session: Session) -> Density:
+        if isinstance(self.density, Density):
+            density = copy.deepcopy(self.density)
+        elif self.density == "prior":
+            density = densities.ModelPrior(self.model_.prior)
+        else:
+            check_choice("density", self.density, ["prior", *DENSITIES])
+            density = DENSITIES[self.density]()
+        takes_session = "session" in inspect.signature(density.fit_codes).parameters
+        return density.fit_codes(q, seed, *([session] if takes_session else []))

@@ -1,0 +1,186 @@
+"""The VAE and the Two-Stage VAE as estimators."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vaelab import densities, models, networks
+from vaelab._inputs import check_choice, check_positive, check_positive_int, check_widths
+from vaelab.densities import Density
+from vaelab.estimators.base import Estimator
+from vaelab.models import Autoencoder
+from vaelab.networks import Networks
+from vaelab.posteriors import Distribution
+from vaelab.training import Cosine, Hold, Session
+
+
+def _check_gamma(name: str, gamma: float | str) -> None:
+    if isinstance(gamma, str):
+        check_choice(name, gamma, ("learned", "optimal"))
+    else:
+        check_positive(name, gamma)
+
+
+def _check_network(name: str, network: str) -> None:
+    check_choice(name, network, ("mlp", "infogan"))
+
+
+class VAE(Estimator):
+    """A κ-simple Gaussian variational autoencoder (Dai & Wipf 2019, Definition 1).
+
+    With `network="mlp"` the rows are centred and divided by one scale, their overall standard
+    deviation, before training; with "infogan" they are taken as they are (its batch normalisation
+    has momentum 0.05, for short runs). γ is told and reported in the data's own units squared, as a
+    variance.
+
+    Args:
+        latent_dim: κ, the dimension of the codes.
+        gamma: the decoder variance: "learned", "optimal" (its closed-form optimum, followed as a
+            running mean), or a number > 0 in the data's units squared.
+        beta: weight of the KL term.
+        network: "mlp", or "infogan" for images with values in [0, 1] and sides divisible by 4.
+        hidden: widths of the mlp's hidden layers.
+        epochs: passes over the data.
+        batch_size: rows a step.
+        lr: Adam's step size, falling along a cosine.
+        device: "auto", "cpu", "cuda", ...
+        random_state: an int for numbers that repeat.
+        verbose: whether to show a progress bar.
+
+    Attributes:
+        model_: the trained `vaelab.models.Autoencoder`, on the CPU.
+        density_: what `sample` draws codes from.
+        gamma_: the decoder variance, in the data's units squared.
+        eigenvalues_: λ_j of Σ_z, averaged over the training rows, ascending, shape (latent_dim,).
+        active_dims_: r̂, the number of λ_j below ½ (median over the rows).
+        history_: one value an epoch of each term, in nats.
+        n_features_in_, n_iter_: as in scikit-learn.
+
+    >>> rows = np.random.default_rng(0).normal(size=(50, 3))
+    >>> VAE(latent_dim=2, epochs=2, random_state=0).fit(rows).transform(rows).shape
+    (50, 2)
+    """
+
+    CHECKS: ClassVar = {**Estimator.CHECKS, "gamma": _check_gamma, "network": _check_network}
+
+    def __init__(
+        self,
+        latent_dim: int = 16,
+        *,
+        gamma: float | str = "learned",
+        beta: float = 1.0,
+        network: str = "mlp",
+        hidden: tuple[int, ...] = (256, 256),
+        epochs: int = 200,
+        batch_size: int = 128,
+        lr: float = 2e-3,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.gamma = gamma
+        self.beta = beta
+        self.network = network
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _networks(self) -> Networks:
+        options: dict[str, Any] = {"hidden": self.hidden}
+        if self.network == "infogan":
+            options = {"bn_momentum": 0.05}
+        return networks.for_shape(self.network, self.image_shape_, self.latent_dim, options)
+
+    def _model(self, nets: Networks) -> Autoencoder:
+        learned = isinstance(self.gamma, str)
+        return models.vae(nets, self.gamma if learned else self.gamma / self.scale_**2, self.beta)
+
+
+class TwoStageVAE(VAE):
+    """A VAE, and a second VAE fitted to its codes: the Two-Stage VAE (Dai & Wipf 2019, Section 4).
+
+    `sample` draws u ~ N(0, I), decodes it to a code z with noise, and decodes z to a row without
+    noise.
+
+    Args:
+        latent_dim, gamma, beta, network, hidden, epochs, batch_size, lr, device, random_state,
+            verbose: as for `VAE`.
+        second_hidden: widths of the second stage's hidden layers.
+        second_epochs: passes over the codes, of which every step draws afresh.
+        second_lr: its step size.
+
+    Attributes:
+        density_: the fitted `vaelab.densities.SecondStage`.
+        second_gamma_: the second stage's decoder variance; it stays of order 0.1 to 1 (it models
+            all of z).
+        model_, gamma_, eigenvalues_, active_dims_, history_, n_features_in_, n_iter_: of the first
+            stage, as for `VAE`.
+
+    >>> rows = np.random.default_rng(0).normal(size=(50, 3))
+    >>> TwoStageVAE(latent_dim=2, epochs=2, second_epochs=2, random_state=0).fit(rows).sample(5).shape
+    (5, 3)
+    """
+
+    CHECKS: ClassVar = {
+        **VAE.CHECKS,
+        "second_hidden": check_widths,
+        "second_epochs": check_positive_int,
+        "second_lr": check_positive,
+    }
+
+    def __init__(
+        self,
+        latent_dim: int = 16,
+        *,
+        gamma: float | str = "learned",
+        beta: float = 1.0,
+        network: str = "mlp",
+        hidden: tuple[int, ...] = (256, 256),
+        epochs: int = 200,
+        batch_size: int = 128,
+        lr: float = 2e-3,
+        second_hidden: tuple[int, ...] = (128, 128, 128),
+        second_epochs: int = 500,
+        second_lr: float = 4e-3,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            latent_dim,
+            gamma=gamma,
+            beta=beta,
+            network=network,
+            hidden=hidden,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.second_hidden = second_hidden
+        self.second_epochs = second_epochs
+        self.second_lr = second_lr
+
+    def _fitted_density(self, q: Distribution, seed: int, session: Session) -> Density:
+        second = densities.SecondStage(
+            self.second_hidden,
+            "silu",
+            epochs=self.second_epochs,
+            batch_size=self.batch_size,
+            lr=self.second_lr,
+            schedule=Cosine(),
+            gamma_schedule=Hold(1.0, 0.7),
+        )
+        second.fit_codes(q, seed, session.at(None, "second stage"))
+        second.vae.cpu()
+        self.second_gamma_ = second.gamma
+        return second

@@ -1,0 +1,52 @@
+"""A pair for images of any shape, by the name of its maker."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vaelab._inputs import check_choice
+from vaelab.networks.infogan import infogan
+from vaelab.networks.layers import Networks
+from vaelab.networks.mlp import mlp
+from vaelab.networks.resnet import resnet
+from vaelab.networks.wae import wae
+
+MAKERS = {maker.__name__: maker for maker in (mlp, infogan, resnet, wae)}
+
+
+def for_shape(
+    maker: str | Callable[..., Networks],
+    image_shape: Sequence[int],
+    latent_dim: int,
+    options: Mapping[str, Any],
+) -> Networks:
+    """A pair for images of a shape, from a maker that takes the shape, or channels and side.
+
+    Args:
+        maker: the name of a function of `vaelab.networks`, or a function that makes networks.
+        image_shape: shape of one example.
+        latent_dim: κ ≥ 1.
+        options: what else it is called with.
+
+    Raises:
+        ValueError: an unknown name; images that are not square for a maker of square ones.
+        TypeError: options that it does not take.
+    """
+    if isinstance(maker, str):
+        check_choice("network", maker, MAKERS)
+        maker = MAKERS[maker]
+    name = maker.__name__
+    parameters = inspect.signature(maker).parameters
+    unknown = [option for option in options if option not in parameters]
+    if unknown:
+        raise TypeError(f"{name}: expected {', '.join(parameters)}, got {', '.join(unknown)}")
+    if "image_shape" in parameters:
+        return maker(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
+    if len(image_shape) != 3 or image_shape[1] != image_shape[2]:
+        raise ValueError(
+            f"{name}: expected square images (n, c, s, s), got rows of shape {tuple(image_shape)}"
+        )
+    channels, side, _ = image_shape
+    return maker(channels=channels, side=side, latent_dim=latent_dim, **options)

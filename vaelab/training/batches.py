@@ -1,0 +1,153 @@
+"""The data on the device, a batch at a time: bytes where they came from bytes, scaled and mirrored
+as they are met.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaelab import _files
+from vaelab._inputs import check_images
+from vaelab._processes import Share, draw, place
+from vaelab.posteriors import Distribution
+from vaelab.training.acceleration import OutOfMemory, is_out_of_memory
+
+BLOCK = 4096  # rows looked at together
+
+
+def to_bytes(x: Tensor) -> Tensor | None:
+    """The bytes b with x = b / 255 to the last bit, a quarter of float32's memory; None where there
+    are none.
+
+    >>> to_bytes(torch.tensor([0, 128, 255]) / 255), to_bytes(torch.tensor([0.5]))
+    (tensor([  0, 128, 255], dtype=torch.uint8), None)
+    """
+    out = torch.empty(x.shape, dtype=torch.uint8, device=x.device)
+    for part, into in zip(x.split(BLOCK), out.split(BLOCK), strict=True):
+        into.copy_((part * 255).round_().clamp_(0, 255))
+        if not torch.equal(into.to(x.dtype).div_(255), part):
+            return None
+    return out
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Images, or posteriors that a code is drawn from afresh each time, on the device they are
+    trained on.
+
+    Args:
+        rows: images (n, *image_shape), as bytes where that loses nothing; or posteriors of n images.
+        given: precision in which the bytes become b / 255, that of the images given.
+        dtype: precision of a batch.
+        flip: whether each image is mirrored with probability ½ each time it is met.
+    """
+
+    rows: Tensor | Distribution
+    given: torch.dtype
+    dtype: torch.dtype
+    flip: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def digest(self) -> str:
+        """SHA-256 of the rows."""
+        rows = self.rows
+        return _files.digest(rows.tensors() if isinstance(rows, Distribution) else {"x": rows})
+
+    def batch(self, index: Tensor, generator: torch.Generator) -> Tensor:
+        """The rows of those numbers, shape (batch, *image_shape)."""
+        rows = self.rows[index]
+        if isinstance(rows, Distribution):
+            return rows.rsample(generator).detach()
+        if rows.dtype == torch.uint8:
+            rows = rows.to(self.given).div_(255).to(self.dtype)
+        if self.flip:
+            mirrored = draw(torch.rand, (len(rows), 1, 1, 1), generator, rows) < 0.5
+            rows = torch.where(mirrored, rows.flip(-1), rows)
+        return rows
+
+
+def feed(model: nn.Module, data: Any, device: torch.device, flip: bool = False) -> Feed:
+    """Check the data and bring them to the device.
+
+    Raises:
+        ValueError, TypeError: data that the model cannot be trained on.
+        OutOfMemory: the device's memory is too small for them.
+    """
+    try:
+        return _feed(model, data, device, flip)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            f"the data do not fit into the memory of {device} ({str(error).splitlines()[0]}); pass "
+            "fewer or smaller images, or close what else uses the device"
+        ) from error
+
+
+def _feed(model: nn.Module, data: Any, device: torch.device, flip: bool) -> Feed:
+    dtype = next(model.parameters()).dtype
+    shape = getattr(model, "image_shape", None)
+    if isinstance(data, Distribution):
+        if flip:
+            raise ValueError("flip: codes cannot be mirrored; expected False for posteriors")
+        check_images(data.mean, shape, minimum=2)
+        return Feed(data.to(device, dtype), dtype, dtype)
+    x = check_images(data, shape, getattr(model, "unit", False), minimum=2, pixels=True)
+    if flip and x.ndim != 4:
+        raise ValueError(
+            f"flip: expected images of shape (channels, height, width), got {tuple(x.shape[1:])}"
+        )
+    if x.dtype == torch.uint8:
+        return Feed(x.to(device), torch.float32, dtype, flip)
+    packed = to_bytes(x)
+    rows = x.to(dtype) if packed is None else packed
+    return Feed(rows.to(device), x.dtype, dtype, flip)
+
+
+def shuffled(n: int, seed: int, epoch: int) -> Tensor:
+    """The numbers 0 to n − 1 in the order of an epoch: a function of seed and epoch alone."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+
+
+class Batches:
+    """The data of one model, batch by batch, and the generator of everything that is drawn.
+
+    Args:
+        rows: the data on their device.
+        device: where batches are made.
+        seed: of order and noise.
+    """
+
+    hint = ""  # What else to do about too little memory than taking smaller batches.
+
+    def __init__(self, rows: Feed, device: torch.device, seed: int) -> None:
+        self.rows = rows
+        self.device = device
+        self.seed = seed
+        self.generator = Share(device).manual_seed(int(seed))
+        self.generator.rank, self.generator.processes = place()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def digest(self) -> str:
+        """What tells the data from others."""
+        return self.rows.digest()
+
+    def order(self, epoch: int) -> Tensor:
+        """The order in which an epoch visits the rows, shape (n,)."""
+        return shuffled(len(self), int(self.seed), epoch).to(self.device)
+
+    def batch(self, index: Tensor) -> Tensor:
+        """The rows of those numbers, shape (batch, *image_shape)."""
+        return self.rows.batch(index, self.generator)
+
+    def whose(self, finite: Tensor) -> str:
+        """Of which model the terms (steps, names, ...) are not all finite, where there are several."""
+        return ""

@@ -1,0 +1,99 @@
+"""A training run as two frozen objects: what is computed (`Plan`), and where and how (`Session`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from vaelab._inputs import (
+    check_choice,
+    check_positive,
+    check_positive_int,
+    check_seed,
+    check_weight,
+)
+from vaelab.training.acceleration import PRECISIONS
+
+Schedule = Callable[[float, int], float]
+GammaSchedule = Callable[[float], float | None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training run computes; every argument is explained at `training.fit`.
+
+    Raises:
+        ValueError, TypeError: a number outside its range.
+    """
+
+    epochs: int
+    batch_size: int = 100
+    lr: float = 1e-3
+    schedule: Schedule | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    gamma_lr: float = 10.0
+    gamma_schedule: GammaSchedule | None = None
+    seed: int = 0
+    flip: bool = False
+    keep_every: int = 0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        check_positive_int("epochs", self.epochs)
+        check_positive_int("batch_size", self.batch_size)
+        check_positive("lr", self.lr)
+        check_positive("gamma_lr", self.gamma_lr)
+        check_weight("weight_decay", self.weight_decay)
+        if self.keep_every:
+            check_positive_int("keep_every", self.keep_every)
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas: expected two numbers in [0, 1), got {self.betas!r}")
+
+    def with_seed(self, seed: int) -> Self:
+        """The same plan with another seed."""
+        return replace(self, seed=seed)
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the numbers, as plain data: two runs of equal settings are one run."""
+        return {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "lr": self.lr,
+            "schedule": repr(self.schedule),
+            "betas": list(self.betas),
+            "weight_decay": self.weight_decay,
+            "gamma_lr": self.gamma_lr,
+            "gamma_schedule": repr(self.gamma_schedule),
+            "seed": int(self.seed),
+            "flip": self.flip,
+        }
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where and how a run is computed; every argument is explained at `training.fit`.
+
+    Raises:
+        ValueError: an unknown precision, a negative time.
+    """
+
+    device: str | torch.device = "auto"
+    precision: str = "float32"
+    compile: bool = False
+    progress: bool = True
+    checkpoint: str | Path | None = None
+    checkpoint_every: float = 60.0
+    label: str = "training"
+
+    def __post_init__(self) -> None:
+        check_choice("precision", self.precision, PRECISIONS)
+        check_weight("checkpoint_every", self.checkpoint_every)
+
+    def at(self, checkpoint: Path | None, label: str) -> Self:
+        """The same session with a checkpoint and a caption of its own."""
+        return replace(self, checkpoint=checkpoint, label=label)
