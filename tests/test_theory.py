@@ -3,7 +3,6 @@ must turn it red.
 """
 
 import contextlib
-import doctest
 import importlib
 import itertools
 import math
@@ -958,15 +957,8 @@ def test_errors_say_what_was_expected(call, says):
         call()
 
 
-def test_rooms_are_lazy_and_examples_run():
+def test_rooms_are_lazy():
     import vaelab
 
     assert {"theory", "manifolds"} <= set(dir(vaelab))
     assert isinstance(manifolds.skewed(), Mixture)
-    for module in pkgutil.iter_modules(theory.__path__, "vaelab.theory."):
-        assert (
-            doctest.testmod(
-                importlib.import_module(module.name), optionflags=doctest.ELLIPSIS
-            ).failed
-            == 0
-        ), module.name
