@@ -111,6 +111,15 @@ class _Replacement(ast.NodeTransformer):
         return self.new if node is self.old else self.generic_visit(node)
 
 
+def red(check: Callable[[], None], errors: Any = AssertionError) -> bool:
+    """Whether a check fails, with one of these errors."""
+    try:
+        check()
+    except errors:
+        return True
+    return False
+
+
 # ---- changes of a syntax tree: the node that replaces a node, or None
 
 
@@ -128,11 +137,31 @@ def without_factor(factor: float) -> Change:
     return change
 
 
+def other_constant(old: float, new: float) -> Change:
+    """The number `old` becomes `new`."""
+
+    def change(node: ast.AST) -> ast.AST | None:
+        match node:
+            case ast.Constant(value) if value == old:
+                return ast.Constant(new)
+        return None
+
+    return change
+
+
 def plus_for_minus(node: ast.AST) -> ast.AST | None:
     """`a - b` becomes `a + b`."""
     match node:
         case ast.BinOp(left, ast.Sub(), right):
             return ast.BinOp(left, ast.Add(), right)
+    return None
+
+
+def minus_for_plus(node: ast.AST) -> ast.AST | None:
+    """`a + b` becomes `a - b`."""
+    match node:
+        case ast.BinOp(left, ast.Add(), right):
+            return ast.BinOp(left, ast.Sub(), right)
     return None
 
 
@@ -154,3 +183,23 @@ def without_method(method: str) -> Change:
         return None
 
     return change
+
+
+def without_call(function: str) -> Change:
+    """`module.function(a)` becomes `a`."""
+
+    def change(node: ast.AST) -> ast.AST | None:
+        match node:
+            case ast.Call(ast.Attribute(_, name), [argument]) if name == function:
+                return argument
+        return None
+
+    return change
+
+
+def untransposed(node: ast.AST) -> ast.AST | None:
+    """`a.mT` becomes `a`."""
+    match node:
+        case ast.Attribute(value, "mT"):
+            return value
+    return None

@@ -19,6 +19,7 @@ import torch
 from mutating import (
     greater_for_less,
     plus_for_minus,
+    red,
     rewritten,
     without_factor,
     without_method,
@@ -467,14 +468,6 @@ METRICS = {
 }
 
 SLIPS = {**POSTERIOR, **LIKELIHOOD, **LATENT_TERM, **TRAINING, **DENSITY, **METRICS}
-
-
-def red(check):
-    try:
-        check()
-    except AssertionError:
-        return True
-    return False
 
 
 @pytest.mark.parametrize("name", SLIPS)
