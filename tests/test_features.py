@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from importlib import resources
-from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -50,16 +49,6 @@ def pictures():
     return Images("pictures", x[:100], x[100:], y[:100], y[100:], ("reddish", "bluish"), "Made up.")
 
 
-def real_root():
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    for root in (os.environ.get("VAELAB_DATA"), beside):
-        if root and all(
-            (Path(root) / folder / "raw").is_dir() for folder in ("MNIST", "FashionMNIST")
-        ):
-            return Path(root)
-    return None
-
-
 # ---- the classifiers that ship
 # -------------------------------------------------------------------------------------
 
@@ -74,8 +63,8 @@ def test_digits_classifier_is_as_good_as_it_says(digits):
 
 
 @pytest.mark.parametrize(("name", "least"), [("mnist", 0.99), ("fashion", 0.91)])
-def test_convolutional_classifiers_are_as_good_as_they_say(name, least):
-    told, classifier, root = shipped.told_of(name), load_classifier(name), real_root()
+def test_convolutional_classifiers_are_as_good_as_they_say(name, least, real_root):
+    told, classifier, root = shipped.told_of(name), load_classifier(name), real_root
     assert told["test_accuracy"] >= least
     assert sum(p.numel() for p in classifier.parameters()) <= 110_000
     if root is None:

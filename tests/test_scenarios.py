@@ -1,10 +1,11 @@
-"""What happens to a run of training, at every door of the package that trains: the same seed again,
-Ctrl-C, a full disk, the state of another run.
+"""What happens at every door of the package that trains: the same seed again, Ctrl-C, a full disk,
+the state of another run; and, at those that take images, wrong ones.
 """
 
 import errno
 import functools
 import hashlib
+import math
 import os
 import random
 import signal
@@ -232,3 +233,99 @@ def test_a_finished_run_is_not_trained_again_and_another_one_is_refused(door, pa
     with pytest.raises(ValueError, match=other):
         door(checkpoint=path, seed=1)
     assert path.read_bytes() == saved
+
+
+# ---- wrong images
+
+
+def with_value(row, value):
+    x = rows()
+    x[row, 2] = value
+    return x
+
+
+WRONG = {
+    "NaN": (
+        with_value(7, math.nan),
+        ValueError,
+        "images: 1 of 50 hold NaN or infinite values, the first is number 7; remove or repair them",
+    ),
+    "infinity": (
+        with_value(3, -math.inf),
+        ValueError,
+        "images: 1 of 50 hold NaN or infinite values, the first is number 3",
+    ),
+    "one row": (
+        rows()[0],
+        ValueError,
+        r"images: expected shape \(n, \.\.\.\) with at least 2 axes, got \(4,\)",
+    ),
+    "an axis too many": (
+        rows()[None],
+        ValueError,
+        r"expected shape \(n, 4\), as the network was built for, got \(1, 50, 4\)",
+    ),
+    "other images": (
+        rows()[:, :3],
+        ValueError,
+        r"expected shape \(n, 4\), as the network was built for, got \(50, 3\)",
+    ),
+    "bytes": (
+        rows().to(torch.uint8),
+        TypeError,
+        r"expected floating-point values, got torch\.uint8; .* pass x / 255",
+    ),
+    "whole numbers": (
+        np.zeros((5, 4), int),
+        TypeError,
+        r"expected floating-point values, got torch\.int64",
+    ),
+    "letters": (
+        [["a"] * 4] * 3,
+        TypeError,
+        "images: expected a tensor or an array of numbers, got list of",
+    ),
+    "nothing": (
+        None,
+        TypeError,
+        "images: expected a tensor or an array of numbers, got NoneType of object",
+    ),
+}
+TOO_FEW = {
+    f"{n} rows": (
+        rows()[:n],
+        ValueError,
+        f"images: expected at least 2 of them, got {n}; pass more rows",
+    )
+    for n in (0, 1)
+}
+
+
+def vae():
+    return built(lambda: models.vae(mlp()), 0)
+
+
+TRAINING_DOORS = {
+    "fit": lambda x: training.fit(vae(), x, **PLAN),
+    "fit_together": lambda x: training.fit_together([vae()], [x], seeds=[0], **PLAN),
+}
+LOOKING_DOORS = {
+    "codes": lambda x: vae().codes(x),
+    "reconstruct": lambda x: vae().reconstruct(x),
+    "log_prob_mc": lambda x: densities.log_prob_mc(vae(), x),
+    "density": lambda x: densities.Gaussian().fit(vae(), x),
+}
+
+
+@pytest.mark.parametrize(("x", "error", "message"), WRONG.values(), ids=WRONG)
+@each_of(TRAINING_DOORS | LOOKING_DOORS)
+def test_wrong_images_are_answered(door, x, error, message):
+    with pytest.raises(error, match=message):
+        door(x)
+
+
+@pytest.mark.parametrize(("x", "error", "message"), TOO_FEW.values(), ids=TOO_FEW)
+@each_of(TRAINING_DOORS)
+def test_too_few_images_are_answered(door, x, error, message):
+    with pytest.raises(error, match=message):
+        door(x)
