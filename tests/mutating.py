@@ -49,7 +49,8 @@ class Slip:
         """Inside, the wrong version stands wherever the right one did: a function of a module is
         also an attribute of each module that imports it.
         """
-        right, places = self.right, [self.owner]
+        right = self.right
+        places = [self.owner]
         if not inspect.isclass(self.owner):
             places = [m for m in list(sys.modules.values()) if _shows(m, self.name, right)]
         with pytest.MonkeyPatch.context() as patch:

@@ -422,12 +422,8 @@ def kernel_of(x, y):
 
 
 def diagonal(right, x, y):
-    n, m = len(x), len(y)
-    return (
-        right(x, y)
-        + (kernel_of(x, x).trace() / n / (n - 1)).item()
-        + (kernel_of(y, y).trace() / m / (m - 1)).item()
-    )
+    extra = [kernel_of(s, s).trace().item() / len(s) / (len(s) - 1) for s in (x, y)]
+    return right(x, y) + sum(extra)
 
 
 def kernel_of_distances(right, *given):

@@ -176,7 +176,8 @@ def test_same_seed_same_bytes_whatever_the_callers_random_state(door):
 
 def interrupt_after(monkeypatch, steps):
     """Press Ctrl-C in the middle of a step."""
-    usual, done = torch.optim.Adam.step, []
+    usual = torch.optim.Adam.step
+    done = []
 
     def step(adam, *given):
         usual(adam, *given)
@@ -204,7 +205,8 @@ def test_an_interrupted_run_ends_in_the_same_bytes(door, path):
 
 @each_of(RESUMABLE)
 def test_a_full_disk_loses_nothing(door, path, monkeypatch):
-    usual, calls = os.fsync, []
+    usual = os.fsync
+    calls = []
 
     def full(handle):
         calls.append(1)
