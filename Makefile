@@ -6,8 +6,8 @@ STAMP := $(VENV)/.installed
 .PHONY: help demo test test-notebooks test-targets lint notebooks lab dashboards bench clean
 help:
 	@echo "make demo            train and diagnose a two-stage VAE on digits (one to three minutes)"
-	@echo "make test            run every test but the solved and the long notebooks"
-	@echo "make test-notebooks  run both copies of every notebook, with another processor's arithmetic"
+	@echo "make test            run every example of a docstring, and every test but the long ones"
+	@echo "make test-notebooks  run both copies of every notebook, with another processor's arithmetic, and the other long tests"
 	@echo "make test-targets    train toys for minutes and hold them to the theory's figures"
 	@echo "make lab             open the course in JupyterLab"
 	@echo "make dashboards      open the interactive views as pages without code (VAELAB_MODEL=folder for your own)"
@@ -29,7 +29,7 @@ test: $(STAMP)
 
 test-notebooks: $(STAMP)
 	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_notebooks.py
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long tests/test_experiments.py tests/test_together.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m long --ignore=tests/test_notebooks.py --ignore=tests/test_targets.py
 
 test-targets: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -rP tests/test_targets.py

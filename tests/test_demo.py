@@ -35,6 +35,7 @@ def shown(tmp_path_factory):
     )
 
 
+@pytest.mark.long
 def test_two_stages_come_nearer_to_the_data_than_one(shown):
     _, report, _ = shown
     frechet = report["frechet"]
@@ -47,6 +48,7 @@ def test_two_stages_come_nearer_to_the_data_than_one(shown):
     )
 
 
+@pytest.mark.long
 def test_gamma_of_one_collapses_and_a_learned_one_does_not(shown):
     _, report, _ = shown
     assert report["fixed"]["active_dims"] == 0
@@ -55,11 +57,13 @@ def test_gamma_of_one_collapses_and_a_learned_one_does_not(shown):
     assert report["reconstruction_error"] < 0.1 * report["fixed"]["reconstruction_error"]
 
 
+@pytest.mark.long
 def test_only_the_second_stage_has_normal_codes(shown):
     _, report, _ = shown
     assert report["mmd2"]["stage 2"] < 0.5 * report["mmd2"]["stage 1"]
 
 
+@pytest.mark.long
 def test_the_table_says_what_the_json_says(shown):
     told, report, _ = shown
     rows = {
@@ -72,6 +76,7 @@ def test_the_table_says_what_the_json_says(shown):
     assert report["features"] in told and "not an FID" in told
 
 
+@pytest.mark.long
 def test_the_figure_shows_something_in_every_panel(shown):
     pixels = np.asarray(Image.open(shown[2]).convert("L"), dtype=float)
     height, width = pixels.shape

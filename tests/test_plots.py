@@ -1,6 +1,5 @@
 """Pictures are the images they are made of; figures say what they show."""
 
-import doctest
 import io
 
 import matplotlib as mpl
@@ -25,10 +24,6 @@ def one_style(monkeypatch):
 
 def images(n=5, channels=1, h=3, w=4):
     return torch.rand(n, channels, h, w, generator=torch.Generator().manual_seed(0))
-
-
-def test_doctests():
-    assert doctest.testmod(plots).failed == 0
 
 
 # ---- grids ---------------------------------------------------------------------------------------
