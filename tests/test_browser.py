@@ -120,7 +120,7 @@ def lab(tmp_path):
         f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={tmp_path / 'work'}",
         # as make lab
-        "--ServerApp.kernel_websocket_connection_class=vaelab.dashboards.connection.NoDelayConnection",
+        "--ServerApp.kernel_websocket_connection_class=vaelab.apps.dashboards.connection.NoDelayConnection",
     ]
     with (tmp_path / "server.log").open("w") as log:
         server = subprocess.Popen(

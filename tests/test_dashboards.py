@@ -20,7 +20,7 @@ from chromium import drag, free_port, launched, marks, pixels_of, png_of, readou
 from PIL import Image
 
 from vaelab import checkpoints, dashboards, data, densities, models, networks
-from vaelab.dashboards.__main__ import command, main
+from vaelab.apps.dashboards.__main__ import command, main
 from vaelab.widgets.latent import pixel_scale
 
 SIZE = 1280, 720
@@ -347,7 +347,7 @@ def test_it_starts_and_stops_by_one_command(folder, tmp_path):
     pytest.importorskip("voila", reason="install vaelab[app]")
     log = tmp_path / "log"
     environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, "-m", "vaelab.dashboards", str(folder / "model"), "--no-browser"]
+    line = [sys.executable, "-m", "vaelab.apps.dashboards", str(folder / "model"), "--no-browser"]
     line += ["--port", str(free_port())]
     with log.open("w") as out:
         server = subprocess.Popen(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vaelab import exercises, manifolds, theory
-from vaelab.exercises import EXERCISES, check, find, verdict
+from vaelab.course.exercises import EXERCISES, check, find, verdict
 
 SLIPS = [(exercise, words) for exercise in EXERCISES.values() for words in exercise.slips]
 

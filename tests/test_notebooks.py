@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vaelab import notebooks
-from vaelab.notebooks.rules import word_count
+from vaelab.course.notebooks.rules import word_count
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("src/[0-9][0-9]_*.py"))

@@ -19,10 +19,10 @@ from torch.nn import functional as F
 import vaelab
 from vaelab import checkpoints, densities, load_images, models, networks, page, posteriors
 from vaelab.__main__ import main
+from vaelab.apps.page import contents
+from vaelab.apps.page.contents import directions
+from vaelab.apps.page.steps import n_products, to_int16
 from vaelab.data import Images
-from vaelab.page import contents
-from vaelab.page.contents import directions
-from vaelab.page.steps import n_products, to_int16
 
 
 class Odd(nn.Module):

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaelab._inputs import check_seed
+from vaelab.apps.page.contents import Contents
+from vaelab.apps.page.steps import Plan, UnknownLayerError, plan, run
 from vaelab.checkpoints import Saved
 from vaelab.data import Images
-from vaelab.page.contents import Contents
-from vaelab.page.steps import Plan, UnknownLayerError, plan, run
 
 __all__ = ["LARGE", "Page", "Plan", "UnknownLayerError", "build", "plan", "run"]
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from vaelab import densities, metrics, models, posteriors
+from vaelab.apps.page.steps import Plan, n_products, n_weights, plan, run, to_int16
 from vaelab.checkpoints import Saved
 from vaelab.data import Images
-from vaelab.page.steps import Plan, n_products, n_weights, plan, run, to_int16
 
 N_CODES = 500  # points of the plane
 N_EIGENVALUES = 2_000  # test images that λ is a mean over

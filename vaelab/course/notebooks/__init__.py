@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from vaelab._inputs import check_choice
-from vaelab.notebooks.building import NotebookError, build, drift
-from vaelab.notebooks.rules import rules
+from vaelab.course.notebooks.building import NotebookError, build, drift
+from vaelab.course.notebooks.rules import rules
 
 __all__ = ["NotebookError", "build", "choose", "drift", "present", "profile", "rules"]
 

@@ -8,7 +8,7 @@ import nbformat
 import torch
 
 from vaelab import checkpoints, widgets
-from vaelab.dashboards.preparing import open_model
+from vaelab.apps.dashboards.preparing import open_model
 
 PAGES = {
     "1-latent-traversal": (

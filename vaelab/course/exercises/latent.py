@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab.exercises.catalogue import Exercise
+from vaelab.course.exercises.catalogue import Exercise
 
 
 def _normal(generator: torch.Generator, *shape: int) -> Tensor:

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from vaelab.notebooks.building import copies, read, tags
+from vaelab.course.notebooks.building import copies, read, tags
 
 HEADER = ("You will be able to", "You need", "Time", "Source")
 ENDING = ("Takeaways", "Where it breaks", "Next", "References")

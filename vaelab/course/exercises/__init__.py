@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab.exercises import catalogue, images, latent
-from vaelab.exercises.catalogue import Exercise
+from vaelab.course.exercises import catalogue, images, latent
+from vaelab.course.exercises.catalogue import Exercise
 
 EXERCISES = catalogue.EXERCISES | images.EXERCISES | latent.EXERCISES
 

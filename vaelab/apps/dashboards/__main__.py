@@ -1,4 +1,4 @@
-"""`python -m vaelab.dashboards`: prepare the pages and serve them."""
+"""`python -m vaelab.apps.dashboards`: prepare the pages and serve them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def command(pages: Path, port: int, token: bool, browser: bool) -> list[str]:
         f"--Voila.port={port}",
         f"--Voila.auto_token={token}",
         f"--Voila.open_browser={browser}",
-        "--Voila.kernel_websocket_connection_class=vaelab.dashboards.connection.NoDelayConnection",
+        "--Voila.kernel_websocket_connection_class=vaelab.apps.dashboards.connection.NoDelayConnection",
         "--VoilaConfiguration.classic_tree=True",
         *(f"--VoilaConfiguration.extension_allowlist={name}" for name in EXTENSIONS),
         "--MappingKernelManager.cull_idle_timeout=600",
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     status 2.
     """
     p = argparse.ArgumentParser(
-        "python -m vaelab.dashboards", description="The course's views as pages without code."
+        "python -m vaelab.apps.dashboards", description="The course's views as pages without code."
     )
     p.add_argument(
         "folder",
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(f"--port: expected 1 to 65535, got {args.port}")
     if importlib.util.find_spec("voila") is None:
         return _refuse("this needs Voilà; install it with: pip install 'vaelab[course,app]'")
-    from vaelab import dashboards
+    from vaelab.apps import dashboards
 
     model = args.folder or (
         Path(os.environ["VAELAB_MODEL"]) if os.environ.get("VAELAB_MODEL") else None
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(words: str) -> int:
-    print(f"vaelab.dashboards: error: {words}", file=sys.stderr)
+    print(f"vaelab.apps.dashboards: error: {words}", file=sys.stderr)
     return 2
 
 
