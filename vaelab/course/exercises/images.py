@@ -7,154 +7,119 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.catalogue import Exercise
+from vaelab.course.exercises.exercise import Answers, Exercise, Inputs
 
 
-def _layers(generator: torch.Generator) -> tuple[tuple[int, int, int], ...]:
-    return (1, 64, 4), (64, 128, 4), (3, 32, 5)
+def layers(generator: torch.Generator) -> Inputs:
+    """Input channels, output channels, kernel side."""
+    yield 1, 64, 4
+    yield 64, 128, 4
+    yield 3, 32, 5
 
 
-def _pictures(generator: torch.Generator) -> tuple[tuple[Tensor], ...]:
-    shapes = (4, 3, 5, 5), (2, 1, 3, 3)
-    return tuple((0.1 + 0.7 * torch.rand(shape, generator=generator).double(),) for shape in shapes)
-
-
-def _spread(x: Tensor, dim: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    low = x.amin(dim, keepdim=True)
-    return low, x.amax(dim, keepdim=True) - low
-
-
-def _stretched(x: Tensor, dim: tuple[int, ...]) -> Tensor:
-    low, spread = _spread(x, dim)
-    return (x - low) / spread
-
-
-def _gaussians(generator: torch.Generator) -> tuple[tuple[Tensor, ...], ...]:
-    def draw(k: int) -> tuple[Tensor, ...]:
-        m = torch.randn(2, k, generator=generator).double()
-        v = 0.2 + 2 * torch.rand(2, k, generator=generator).double()
-        return m[0], v[0], m[1], v[1]
-
-    return draw(5), draw(3)
-
-
-def _frechet(m: Tensor, v: Tensor, n: Tensor, w: Tensor) -> Tensor:
-    return (m - n).square().sum() + (v.sqrt() - w.sqrt()).square().sum()
-
-
-def _codes(generator: torch.Generator) -> tuple[tuple[int, int], ...]:
-    return (6, 2), (16, 11), (32, 5)
-
-
-EXERCISES = {
-    exercise.id: exercise
-    for exercise in (
-        Exercise(
-            "07.1",
-            (
-                "how many parameters a convolution with bias has, from its input channels, output "
-                "channels and kernel side"
-            ),
-            lambda c_in, c_out, k: k * k * c_in * c_out + c_out,
-            {
-                "the biases are missing": lambda c_in, c_out, k: k * k * c_in * c_out,
-                "one bias for each input channel; it is one for each output channel": lambda c_in, c_out, k: (
-                    k * k * c_in * c_out + c_in
-                ),
-                "a kernel has k × k entries, not k": lambda c_in, c_out, k: (
-                    k * c_in * c_out + c_out
-                ),
-                "the input channels are missing: each kernel goes through all of them": lambda c_in, c_out, k: (
-                    k * k * c_out + c_out
-                ),
-                "one bias for the whole layer; it is one for each output channel": lambda c_in, c_out, k: (
-                    k * k * c_in * c_out + 1
-                ),
-            },
-            _layers,
+def convolution_weights(c_in: int, c_out: int, k: int) -> Answers:
+    """How many parameters a convolution with bias has, from its input channels, output channels and
+    kernel side.
+    """
+    weights = k * k * c_in * c_out
+    return weights + c_out, {
+        "the biases are missing": weights,
+        "one bias for each input channel; it is one for each output channel": weights + c_in,
+        "a kernel has k × k entries, not k": k * c_in * c_out + c_out,
+        "the input channels are missing: each kernel goes through all of them": (
+            k * k * c_out + c_out
         ),
-        Exercise(
-            "07.2",
-            (
-                "each image stretched by itself to the whole range [0, 1]: (n, channels, h, w) "
-                "to the "
-                "same shape"
-            ),
-            lambda x: _stretched(x, (1, 2, 3)),
-            {
-                "stretched over the whole batch; each image has its own range": lambda x: (
-                    _stretched(x, (0, 1, 2, 3))
-                ),
-                "each channel is stretched by itself; one range an image is asked for": lambda x: (
-                    _stretched(x, (2, 3))
-                ),
-                "the minimum is not taken away": lambda x: x / x.amax((1, 2, 3), keepdim=True),
-                (
-                    "divided by the maximum; after the minimum is taken away the range is "
-                    "maximum − "
-                    "minimum"
-                ): lambda x: (
-                    (x - x.amin((1, 2, 3), keepdim=True)) / x.amax((1, 2, 3), keepdim=True)
-                ),
-                "the minimum is taken away, but nothing is divided": lambda x: (
-                    x - x.amin((1, 2, 3), keepdim=True)
-                ),
-                "this is standardised, not stretched": lambda x: (
-                    (x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True)
-                ),
-            },
-            _pictures,
+        "one bias for the whole layer; it is one for each output channel": weights + 1,
+    }
+
+
+def pictures(generator: torch.Generator) -> Inputs:
+    """Images (n, channels, h, w) that fill part of [0, 1]."""
+    for shape in ((4, 3, 5, 5), (2, 1, 3, 3)):
+        yield (0.1 + 0.7 * torch.rand(shape, generator=generator).double(),)
+
+
+def stretch(x: Tensor) -> Answers:
+    """Each image stretched by itself to the whole range [0, 1]: (n, channels, h, w) to the same
+    shape.
+    """
+
+    def over(*dims: int) -> Tensor:
+        low = x.amin(dims, keepdim=True)
+        return (x - low) / (x - low).amax(dims, keepdim=True)
+
+    image = (1, 2, 3)
+    above = x - x.amin(image, keepdim=True)
+    centred = x - x.mean(image, keepdim=True)
+    high = x.amax(image, keepdim=True)
+    return over(*image), {
+        "stretched over the whole batch; each image has its own range": over(0, 1, 2, 3),
+        "each channel is stretched by itself; one range an image is asked for": over(2, 3),
+        "the minimum is not taken away": x / high,
+        (
+            "divided by the maximum; after the minimum is taken away the range is maximum − minimum"
+        ): above / high,
+        "the minimum is taken away, but nothing is divided": above,
+        "this is standardised, not stretched": centred / x.std(image, keepdim=True),
+    }
+
+
+def two_gaussians(generator: torch.Generator) -> Inputs:
+    """Mean and variances of one Gaussian, then of another, each (k,)."""
+    for k in (5, 3):
+        means = torch.randn(2, k, generator=generator).double()
+        variances = 0.2 + 2 * torch.rand(2, k, generator=generator).double()
+        yield means[0], variances[0], means[1], variances[1]
+
+
+def frechet(m: Tensor, v: Tensor, n: Tensor, w: Tensor) -> Answers:
+    """The Fréchet distance of two Gaussians of diagonal covariance, from means and variances (k,)
+    to one number.
+    """
+    squares = (m - n).square()
+    means = squares.sum()
+    roots = (v.sqrt() - w.sqrt()).square().sum()
+    right = means + roots
+    return right, {
+        "this is its root; the distance is squared here, as in FID": right.sqrt(),
+        "variances are compared where their roots must be": means + (v - w).square().sum(),
+        "the means are missing": roots,
+        "the covariances are missing": means,
+        "averaged over the features where it must be summed": right / len(m),
+        "the factor 2 before the root of the product is missing": (
+            means + (v + w - (v * w).sqrt()).sum()
         ),
-        Exercise(
-            "08.1",
-            (
-                "the Fréchet distance of two Gaussians of diagonal covariance, from means and "
-                "variances (k,) to one number"
-            ),
-            _frechet,
-            {
-                "this is its root; the distance is squared here, as in FID": lambda m, v, n, w: (
-                    _frechet(m, v, n, w).sqrt()
-                ),
-                "variances are compared where their roots must be": lambda m, v, n, w: (
-                    (m - n).square().sum() + (v - w).square().sum()
-                ),
-                "the means are missing": lambda m, v, n, w: _frechet(m, v, m, w),
-                "the covariances are missing": lambda m, v, n, w: (m - n).square().sum(),
-                "averaged over the features where it must be summed": lambda m, v, n, w: (
-                    _frechet(m, v, n, w) / len(m)
-                ),
-                "the factor 2 before the root of the product is missing": lambda m, v, n, w: (
-                    (m - n).square().sum() + (v + w - (v * w).sqrt()).sum()
-                ),
-                "this is KL, not the Fréchet distance": lambda m, v, n, w: (
-                    0.5 * ((v + (m - n).square()) / w - 1 - (v / w).log()).sum()
-                ),
-            },
-            _gaussians,
+        "this is KL, not the Fréchet distance": (
+            0.5 * ((v + squares) / w - 1 - (v / w).log()).sum()
         ),
-        Exercise(
-            "08.2",
-            "by how many nats the optimal cost of a second stage falls when its γ is divided by "
-            "ten, for codes with κ "
-            "coordinates that lie on a surface of dimension r",
-            lambda kappa, r: (kappa - r) / 2 * math.log(10),
-            {
-                "the factor 1/2 is missing: γ is a variance": lambda kappa, r: (
-                    (kappa - r) * math.log(10)
-                ),
-                "these are decades, not nats": lambda kappa, r: (kappa - r) / 2,
-                "the r directions along the surface save nothing: subtract r": lambda kappa, r: (
-                    kappa / 2 * math.log(10)
-                ),
-                "only directions off the surface save, κ − r of them": lambda kappa, r: (
-                    r / 2 * math.log(10)
-                ),
-                "it falls, and by how much is asked: the sign is wrong": lambda kappa, r: (
-                    -(kappa - r) / 2 * math.log(10)
-                ),
-            },
-            _codes,
-        ),
-    )
-}
+    }
+
+
+def code_sizes(generator: torch.Generator) -> Inputs:
+    """κ and r."""
+    yield 6, 2
+    yield 16, 11
+    yield 32, 5
+
+
+def fall_of_cost(kappa: int, r: int) -> Answers:
+    """By how many nats the optimal cost of a second stage falls when its γ is divided by ten, for
+    codes with κ coordinates that lie on a surface of dimension r.
+    """
+    decade = math.log(10)
+    right = (kappa - r) / 2 * decade
+    return right, {
+        "the factor 1/2 is missing: γ is a variance": 2 * right,
+        "these are decades, not nats": (kappa - r) / 2,
+        "the r directions along the surface save nothing: subtract r": kappa / 2 * decade,
+        "only directions off the surface save, κ − r of them": r / 2 * decade,
+        "it falls, and by how much is asked: the sign is wrong": -right,
+    }
+
+
+EXERCISES = (
+    Exercise("07.1", convolution_weights, layers),
+    Exercise("07.2", stretch, pictures),
+    Exercise("08.1", frechet, two_gaussians),
+    Exercise("08.2", fall_of_cost, code_sizes),
+)
