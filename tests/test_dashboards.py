@@ -83,7 +83,7 @@ def test_what_a_model_folder_lacks_is_said_before_anything_is_trained(folder, tm
     cases = {
         "nowhere": "no such folder",
         "empty": "no run.json",
-        "silent": "does not say",
+        "silent": "names no data set",
         "own": "'my pictures'",
     }
     for name, words in cases.items():
@@ -106,6 +106,51 @@ def test_images_of_another_shape_are_named(folder, tmp_path):
         )
     with pytest.raises(ValueError, match=r"expected images of shape \(1, 8, 8\).*got \(3, 8, 8\)"):
         dashboards.open_model(folder / "model", str(tmp_path / "pictures"))
+
+
+def pictures(folder, height, width, n=40):
+    """A folder of grey noise."""
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for i in range(n):
+        pixels = generator.integers(0, 256, (height, width), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return data.load_images(folder)
+
+
+def saved_with(images, folder):
+    with networks.seeded(0):
+        model = models.vae(networks.mlp(images.shape, 2, (8,))).eval()
+    record = {"name": images.name, "fingerprint": images.fingerprint()}
+    density = densities.StandardNormal().fit(model, images.train)
+    return checkpoints.save(folder, model, density, {"data": record})
+
+
+def test_a_folder_with_the_name_of_a_data_set_is_not_taken_for_it(tmp_path):
+    own = pictures(tmp_path / "digits", 8, 8)
+    saved = saved_with(own, tmp_path / "model")
+    with pytest.raises(ValueError, match=r"trained on other images of this name, 'digits'.*--imag"):
+        dashboards.open_model(saved)
+    opened = dashboards.open_model(saved, str(tmp_path / "digits"))
+    assert {tuple(x.flatten().tolist()) for x in opened.x} == {
+        tuple(x.flatten().tolist()) for x in own.train
+    }
+
+
+def test_pictures_that_are_not_square_are_opened_as_they_are(tmp_path):
+    images = pictures(tmp_path / "wide", 6, 20)
+    saved = saved_with(images, tmp_path / "model")
+    opened = dashboards.open_model(saved, str(tmp_path / "wide"))
+    assert opened.x.shape[1:] == (1, 6, 20)
+    assert dashboards.traversal(saved, str(tmp_path / "wide")).code.shape == (2,)
+
+
+def test_pages_find_a_folder_of_pictures_from_anywhere(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for images, written in (("cats", repr(str(tmp_path / "cats"))), ("mnist", "'mnist'")):
+        pages = dashboards.write_pages(tmp_path / "pages", folder / "model", folder, images)
+        cells = [nbformat.read(path, as_version=4).cells[1].source for path in pages]
+        assert [f", {written})" in cell for cell in cells] == [True, True, False]
 
 
 def test_an_opened_model_brings_its_own_density_and_the_quick_ones(folder):

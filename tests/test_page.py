@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 from chromium import launched, marks
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
 import vaelab
 from vaelab import checkpoints, densities, load_images, models, networks, page, posteriors
 from vaelab.__main__ import main
+from vaelab.apps.images import images_for as images_of
+from vaelab.apps.images import was_trained_on
 from vaelab.apps.page import contents
 from vaelab.apps.page.contents import directions
 from vaelab.apps.page.steps import n_products, to_int16
@@ -401,8 +404,44 @@ def test_export_page_asks_for_images_it_cannot_find(folder, tmp_path, capsys):
     )
     other = {"data": {"name": "digits", "fingerprint": "0"}}
     changed = vaelab.save(tmp_path / "other", saved.model, saved.density, other)
-    assert main(["export-page", str(changed)]) == 0
+    assert main(["export-page", str(changed), "--images", "digits"]) == 0
     assert "not what the model was trained on" in capsys.readouterr().out
+
+
+def test_a_page_of_pictures_that_are_not_square(tmp_path):
+    generator = np.random.default_rng(0)
+    for i in range(60):
+        pixels = generator.integers(0, 256, (6, 20), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    with networks.seeded(0):
+        model = models.vae(networks.mlp((1, 6, 20), 2, (8,))).eval()
+    saved = checkpoints.Saved(model, densities.StandardNormal(), {})
+    images = images_of(saved, name=str(tmp_path))
+    assert images.shape == (1, 6, 20)
+    told = contents_of(page.build(saved, images))
+    assert told["shape"] == [1, 6, 20] and told["has_images"]
+
+
+def test_images_come_in_the_shape_of_the_model(folder):
+    saved = vaelab.load(folder)
+    with networks.seeded(0):
+        twelve = models.vae(networks.mlp((1, 12, 12), 2, (8,)))
+        wide = models.vae(networks.mlp((1, 6, 20), 2, (8,)))
+    digits = {"data": {"name": "digits"}}
+    resized = images_of(checkpoints.Saved(twelve, saved.density, digits))
+    assert torch.equal(resized.test, load_images("digits", side=12).test)
+    with pytest.raises(ValueError, match=r"expected images of shape \(1, 6, 20\).*got \(1, 8, 8\)"):
+        images_of(checkpoints.Saved(wide, saved.density, digits))
+
+
+def test_images_of_a_run_are_known_by_their_fingerprint(folder):
+    saved = vaelab.load(folder)
+    assert was_trained_on(saved, images_of(saved))
+    other = {"data": {"name": "digits", "fingerprint": "0", "source": "Pictures."}}
+    changed = checkpoints.Saved(saved.model, saved.density, other)
+    with pytest.raises(ValueError, match=r"other images of this name, 'digits' \(Pictures\.\)"):
+        images_of(changed)
+    assert not was_trained_on(changed, images_of(changed, name="digits"))
 
 
 def test_broken_and_foreign_models_are_refused():
