@@ -23,7 +23,7 @@ from vaelab.__main__ import main
 from vaelab.apps.images import images_for as images_of
 from vaelab.apps.images import was_trained_on
 from vaelab.apps.page import contents
-from vaelab.apps.page.contents import directions
+from vaelab.apps.page.directions import directions
 from vaelab.apps.page.steps import n_products, to_int16
 from vaelab.data import Images
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vaelab import densities, metrics, models, posteriors
+from vaelab.apps.page.directions import Directions, directions, principal, unknown_directions
 from vaelab.apps.page.steps import Plan, n_products, n_weights, plan, run, to_int16
 from vaelab.checkpoints import Saved
 from vaelab.data import Images
 
+Record = dict[str, Any]
 N_CODES = 500  # points of the plane
 N_EIGENVALUES = 2_000  # test images that λ is a mean over
 N_FITTED = 5_000  # training images that the page's own densities are fitted to
@@ -46,66 +48,6 @@ class Blob:
         return base64.b64encode(b"".join(self.parts)).decode("ascii")
 
 
-class Directions(NamedTuple):
-    """Orthonormal directions of the latent space, the one that moves the picture most first.
-
-    Args:
-        matrix: a direction a row, shape (κ, κ).
-        names: of the directions.
-        values: what they are ordered by, shape (κ,); None if nothing is known of them.
-        kind: "lambda" (mean eigenvalue of Σ_z, ascending), "sd" (standard deviation of the codes,
-            descending), "none".
-    """
-
-    matrix: Tensor
-    names: list[str]
-    values: Tensor | None
-    kind: str
-
-
-def directions(q: posteriors.Point) -> Directions:
-    """The directions that sliders move along, read off the posteriors of images.
-
-    They are the eigenvectors of Σ_z's mean over the images: the axes, if every Σ_z is diagonal.
-    Where all eigenvalues of all images are one number (a point, a constant variance), no direction
-    is preferred, and they are the principal ones.
-
-    >>> q = posteriors.DiagonalNormal(torch.zeros(4, 2), torch.tensor([[1.0, 0.1]] * 4), torch.zeros(4, 2))
-    >>> directions(q).names
-    ['z[1]', 'z[0]']
-    """
-    latent_dim, few = q.mean.shape[1], q[:100].eigenvalues()
-    if few.min() == few.max():
-        sd, vectors = principal(q.mean)
-        return Directions(vectors, [f"pc[{j}]" for j in range(latent_dim)], sd, "sd")
-    parts = (
-        q[i : i + 100].covariance().double().sum(0) for i in range(0, len(q), 100)
-    )  # κ² numbers an image
-    mean = sum(parts) / len(q)
-    if torch.equal(mean, torch.diag(mean.diagonal())):
-        values, order = mean.diagonal().sort(stable=True)
-        return Directions(
-            torch.eye(latent_dim)[order],
-            [f"z[{j}]" for j in order.tolist()],
-            values.float(),
-            "lambda",
-        )
-    values, vectors = torch.linalg.eigh(mean)
-    return Directions(
-        vectors.T.float(), [f"e[{j}]" for j in range(latent_dim)], values.float(), "lambda"
-    )
-
-
-def principal(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Standard deviations (κ,), descending, and principal directions (κ, κ), one a row, of codes
-    (n, κ).
-    """
-    variances, vectors = torch.linalg.eigh(
-        z.double().T.cov(correction=0).reshape(z.shape[1], z.shape[1])
-    )
-    return variances.clamp(min=0).sqrt().flip(0).float(), vectors.T.flip(0).float()
-
-
 @dataclass
 class Contents:
     """What the page's program reads: plain data, and the arrays that it refers to.
@@ -122,7 +64,7 @@ class Contents:
     blob: Blob = field(default_factory=Blob)
     notes: list[str] = field(default_factory=list)
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> Record:
         """Everything, by name.
 
         Raises:
@@ -130,32 +72,19 @@ class Contents:
         """
         model = self.saved.model
         shape = image_shape(model)
-        for part, module in [
-            ("model", model),
-            ("second stage", getattr(self.saved.density, "vae", None)),
-        ]:
-            check_weights(part, module)
+        check_weights("model", model)
+        check_weights("second stage", getattr(self.saved.density, "vae", None))
         q = None if self.images is None else model.codes(self.images.test[:N_EIGENVALUES])
+        along = unknown_directions(model.latent_dim) if q is None else directions(q)
         means, draws = self._codes(q)
-        along = directions(q) if q is not None else unknown_directions(model.latent_dim)
         ranges = self._ranges(draws, along)
-        checked = self._checked_codes(draws, along, ranges)
         decoder = plan(model.decoder, model.latent_dim)
-        told = {
+        z = self._checked_codes(draws, along, ranges)
+        record = {
             "shape": shape,
             "latent_dim": model.latent_dim,
-            "decoder": self._plan(
-                "decoder", decoder, lambda p: unit(run(p, checked)), unit(model.images(checked))
-            ),
-            "directions": {
-                "kind": along.kind,
-                "names": along.names,
-                "matrix": self.blob.add(along.matrix),
-                "values": None
-                if along.values is None
-                else [float(f"{v:.6g}") for v in along.values.tolist()],
-                "ranges": ranges.tolist(),
-            },
+            "decoder": self._plan("decoder", decoder, lambda p: run(p, z), model.images(z)),
+            "directions": self._directions(along, ranges),
             "plane": self._plane(means),
             "codes": {
                 "n": len(means),
@@ -165,12 +94,10 @@ class Contents:
             },
             "labels": self._labels(len(means)),
             "starts": self._starts(len(means)),
-            "densities": self._densities(q is not None),
-        }
-        return told | {
-            "facts": self._facts(q, n_weights(decoder), told),
+            "densities": self._densities(),
             "has_images": q is not None,
         }
+        return record | {"facts": self._facts(q, n_weights(decoder), record)}
 
     def _codes(self, q: posteriors.Point | None) -> tuple[Tensor, Tensor]:
         """Means of q(z given x) and one draw from each; without images, draws from the stored
@@ -187,7 +114,8 @@ class Contents:
         left out.
         """
         t = z @ along.matrix.T
-        reach = torch.maximum(t.mean(0).abs() + 3 * t.std(0, correction=0), t.abs().amax(0))
+        usual = t.mean(0).abs() + 3 * t.std(0, correction=0)
+        reach = torch.maximum(usual, t.abs().amax(0))
         return (reach.clamp(min=0.5) * 2).ceil() / 2
 
     def _checked_codes(self, z: Tensor, along: Directions, ranges: Tensor) -> Tensor:
@@ -196,107 +124,115 @@ class Contents:
         """
         generator = torch.Generator().manual_seed(self.seed)
         normal = torch.randn(N_CHECKED, z.shape[1], generator=generator)
-        wide = (
-            (2 * torch.rand(N_CHECKED, z.shape[1], generator=generator) - 1) * ranges @ along.matrix
-        )
+        shares = 2 * torch.rand(N_CHECKED, z.shape[1], generator=generator) - 1
+        wide = shares * ranges @ along.matrix
         return torch.cat([normal, z[:N_CHECKED], wide]).to(next(self.saved.model.parameters()))
 
     def _plan(
-        self, name: str, p: Plan, pixels: Callable[[Plan], Tensor], expected: Tensor
-    ) -> dict[str, Any]:
+        self, name: str, steps: Plan, pixels: Callable[[Plan], Tensor], expected: Tensor
+    ) -> Record:
         """The plan for the page, in int16 where the pixels allow it; what was measured goes into
         the notes.
         """
-        error = (pixels(p) - expected).abs().max().item()
+
+        def error_of(steps: Plan) -> float:
+            return (unit(pixels(steps)) - unit(expected)).abs().max().item()
+
+        error = error_of(steps)
         if not error <= PIXEL_TOLERANCE:
             raise ValueError(
                 f"the {name}'s pixels differ from PyTorch's by {255 * error:.3g}/255; please "
                 "report this"
             )
-        short_error = (pixels(p.rounded()) - expected).abs().max().item()
+        short_error = error_of(steps.rounded())
         short = short_error <= PIXEL_TOLERANCE
-        kind, error = ("int16", short_error) if short else ("float32", error)
-        instead = "" if short else f" (int16 would be {255 * short_error:.2g}/255 off)"
-        found = f"pixels within {255 * error:.2g}/255 of PyTorch's{instead}"
+        kind = "int16" if short else "float32"
+        measured = f"pixels within {255 * (short_error if short else error):.2g}/255 of PyTorch's"
+        if not short:
+            measured += f" (int16 would be {255 * short_error:.2g}/255 off)"
+        products = n_products(steps)
         self.notes.append(
-            f"{name}: {n_weights(p):,} weights in {kind}, {n_products(p):,} products a code; "
-            f"{found}"
+            f"{name}: {n_weights(steps):,} weights in {kind}, {products:,} products a code; "
+            f"{measured}"
         )
-        if n_products(p) > SLOW:
+        if products > SLOW:
             self.notes.append(
                 f"slow: one run of the {name} takes a browser a third of a second or more"
             )
         return {
-            "steps": p.steps,
-            "tensors": [self._tensor(t, short) for t in p.tensors],
-            "out": p.out,
+            "steps": steps.steps,
+            "tensors": [self._tensor(weight, short) for weight in steps.tensors],
+            "out": steps.out,
             "kind": kind,
         }
 
-    def _tensor(self, weight: Tensor, short: bool) -> dict[str, Any]:
+    def _tensor(self, weight: Tensor, short: bool) -> Record:
         q, scales = to_int16(weight) if short else (None, None)
         if q is None:
             return {"values": self.blob.add(weight)}
         return {"values": self.blob.add(q, "int16"), "scales": self.blob.add(scales)}
 
-    def _plane(self, means: Tensor) -> dict[str, Any]:
+    def _directions(self, along: Directions, ranges: Tensor) -> Record:
+        values = None if along.values is None else along.values.tolist()
+        return {
+            "kind": along.kind,
+            "names": along.names,
+            "matrix": self.blob.add(along.matrix),
+            "values": values and [float(f"{value:.6g}") for value in values],
+            "ranges": ranges.tolist(),
+        }
+
+    def _plane(self, means: Tensor) -> Record:
         sd, vectors = principal(means)
-        told = {"mean": self.blob.add(means.mean(0)), "vectors": self.blob.add(vectors[:2])}
-        return told | {"sd": sd[:2].tolist()}
+        return {
+            "mean": self.blob.add(means.mean(0)),
+            "vectors": self.blob.add(vectors[:2]),
+            "sd": sd[:2].tolist(),
+        }
 
-    def _labels(self, n: int) -> dict[str, Any] | None:
-        if self.images is None or self.images.test_labels is None or not self.images.classes:
+    def _labels(self, n: int) -> Record | None:
+        images = self.images
+        if images is None or images.test_labels is None or not images.classes:
             return None
-        return {"classes": list(self.images.classes), "of": self.images.test_labels[:n].tolist()}
+        return {"classes": list(images.classes), "of": images.test_labels[:n].tolist()}
 
-    def _starts(self, n: int) -> dict[str, Any]:
+    def _starts(self, n: int) -> Record:
         """Codes to start from: one image of each class first, with its pixels; without images, the
         first draws.
         """
-        order = list(range(n))
-        if (labels := self._labels(n)) is not None:
-            seen = [
-                labels["of"].index(c) for c in range(len(labels["classes"])) if c in labels["of"]
-            ]
-            order = seen + [i for i in order if i not in seen]
-        order = order[:N_STARTS]
-        pixels = (
-            None
-            if self.images is None
-            else self.blob.add((self.images.test[order] * 255).round(), "uint8")
-        )
-        return {"codes": order, "pixels": pixels}
+        labels = self._labels(n)
+        of = labels["of"] if labels else []
+        firsts = [of.index(label) for label in sorted(set(of))]
+        order = list(dict.fromkeys([*firsts, *range(n)]))[:N_STARTS]
+        if self.images is None:
+            return {"codes": order, "pixels": None}
+        pixels = (self.images.test[order] * 255).round()
+        return {"codes": order, "pixels": self.blob.add(pixels, "uint8")}
 
-    def _densities(self, has_images: bool) -> list[dict[str, Any]]:
+    def _densities(self) -> list[Record]:
         """N(0, I), the stored one, and, fitted here to the codes of images, a Gaussian and a
         mixture.
         """
-        told = [{"name": "N(0, I)", "kind": "normal"}]
-        kinds = {
-            "SecondStage": self._second,
-            "Gaussian": self._mixture,
-            "GaussianMixture": self._mixture,
-        }
-        name = type(self.saved.density).__name__
-        if name in kinds:
-            told.append(kinds[name](self.saved.density))
+        records = [{"name": "N(0, I)", "kind": "normal"}]
+        stored = self.saved.density
+        name = type(stored).__name__
+        if name == "SecondStage":
+            records.append(self._second(stored))
+        elif name in ("Gaussian", "GaussianMixture"):
+            records.append(self._mixture(stored))
         elif name != "StandardNormal":
             self.notes.append(
                 f"the page cannot draw from the stored density, {name}; it is left out"
             )
-        if has_images:
-            x = self.images.train[:N_FITTED]
-            q = self.saved.model.codes(x)
-            own = [densities.Gaussian(), densities.GaussianMixture(min(10, len(q)))]
-            have = {d["name"] for d in told}
-            told += [
-                d
-                for d in (self._mixture(o.fit_codes(q, self.seed)) for o in own)
-                if d["name"] not in have
-            ]
-        return told
+        if self.images is not None:
+            q = self.saved.model.codes(self.images.train[:N_FITTED])
+            for density in (densities.Gaussian(), densities.GaussianMixture(min(10, len(q)))):
+                record = self._mixture(density.fit_codes(q, self.seed))
+                if record["name"] not in [other["name"] for other in records]:
+                    records.append(record)
+        return records
 
-    def _mixture(self, density: densities.GaussianMixture) -> dict[str, Any]:
+    def _mixture(self, density: densities.GaussianMixture) -> Record:
         state = density.state_dict()
         n = density.n_components
         return {
@@ -307,57 +243,44 @@ class Contents:
             "factors": self.blob.add(torch.linalg.cholesky(state["covariances"])),
         }
 
-    def _second(self, density: densities.SecondStage) -> dict[str, Any]:
-        second, model = density.vae, self.saved.model
+    def _second(self, density: densities.SecondStage) -> Record:
+        name = "second stage"
+        second = density.vae
+        model = self.saved.model
         generator = torch.Generator().manual_seed(self.seed + 1)
-        u = torch.randn(N_CHECKED, model.latent_dim, generator=generator).to(
-            next(second.parameters())
-        )
-        pixels = unit(model.images(second.images(u)))
-        told = self._plan(
-            "second stage",
-            plan(second.decoder, model.latent_dim),
-            lambda p: unit(model.images(run(p, u))),
-            pixels,
-        )
-        return {"name": "second stage", "kind": "second", "gamma": density.gamma, "decoder": told}
+        u = torch.randn(N_CHECKED, model.latent_dim, generator=generator)
+        u = u.to(next(second.parameters()))
+        steps = plan(second.decoder, model.latent_dim)
+        pixels = model.images(second.images(u))
+        decoder = self._plan(name, steps, lambda p: model.images(run(p, u)), pixels)
+        return {"name": name, "kind": "second", "gamma": density.gamma, "decoder": decoder}
 
-    def _facts(self, q: posteriors.Point | None, n: int, told: dict[str, Any]) -> list[list[str]]:
+    def _facts(self, q: posteriors.Point | None, n: int, record: Record) -> list[list[str]]:
         """Names and values, as text."""
-        model, run_told = self.saved.model, self.saved.run
-        versions = run_told.get("versions", {})
-        data = (
-            self.images.name
-            if self.images is not None
-            else run_told.get("data", {}).get("name", "not recorded")
-        )
+        model = self.saved.model
         gamma = model.gamma
-        facts = [
-            ["data set", data],
-            ["network", f"{model.networks_spec.get('name', 'own')}, decoder of {n:,} weights"],
-            ["latent dimension κ", str(model.latent_dim)],
-            ["decoder variance γ", "none (cross-entropy)" if gamma is None else f"{gamma:.4g}"],
-        ]
-        if q is not None and told["directions"]["kind"] == "lambda":
+        network = model.networks_spec.get("name", "own")
+        versions = self.saved.run.get("versions", {})
+        facts = {
+            "data set": name_of_data(self.saved, self.images) or "not recorded",
+            "network": f"{network}, decoder of {n:,} weights",
+            "latent dimension κ": str(model.latent_dim),
+            "decoder variance γ": "none (cross-entropy)" if gamma is None else f"{gamma:.4g}",
+        }
+        if record["directions"]["kind"] == "lambda":
             dims = metrics.active_dims(q.eigenvalues())
-            facts.append(["active directions r̂ (λ < ½)", f"{dims:g}, over {len(q):,} test images"])
-        facts += [
-            ["second stage's γ", f"{d['gamma']:.4g}"]
-            for d in told["densities"]
-            if d["kind"] == "second"
-        ]
-        facts.append(
-            [
-                "made with",
-                ", ".join(f"{k} {versions[k]}" for k in ("vaelab", "torch") if k in versions),
-            ]
-        )
-        return facts
+            facts["active directions r̂ (λ < ½)"] = f"{dims:g}, over {len(q):,} test images"
+        for density in record["densities"]:
+            if density["kind"] == "second":
+                facts["second stage's γ"] = f"{density['gamma']:.4g}"
+        packages = [name for name in ("vaelab", "torch") if name in versions]
+        facts["made with"] = ", ".join(f"{name} {versions[name]}" for name in packages)
+        return [list(fact) for fact in facts.items()]
 
 
-def unknown_directions(latent_dim: int) -> Directions:
-    """The axes in their own order, with nothing known of them."""
-    return Directions(torch.eye(latent_dim), [f"z[{j}]" for j in range(latent_dim)], None, "none")
+def name_of_data(saved: Saved, images: Images | None) -> str | None:
+    """What the images are called, or those that the model was trained on; None if not recorded."""
+    return saved.run.get("data", {}).get("name") if images is None else images.name
 
 
 def unit(x: Tensor) -> Tensor:
@@ -372,7 +295,8 @@ def image_shape(model: models.Autoencoder) -> list[int]:
         ValueError: no images of one or three channels.
     """
     shape = list(model.image_shape)
-    shape = [1, *shape] if len(shape) == 2 else shape
+    if len(shape) == 2:
+        shape = [1, *shape]
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise ValueError(
             "expected a model of images, grey or RGB, of shape (1 or 3, height, width), got "
@@ -383,12 +307,9 @@ def image_shape(model: models.Autoencoder) -> list[int]:
 
 def check_weights(name: str, module: torch.nn.Module | None) -> None:
     """Raise ValueError if a weight is NaN or infinite."""
-    bad = [
-        k
-        for k, v in ([] if module is None else module.state_dict().items())
-        if not torch.isfinite(v).all()
-    ]
-    if bad:
-        raise ValueError(
-            f"the {name}'s weights hold NaN or infinite values, first in {bad[0]}; train it again"
-        )
+    weights = {} if module is None else module.state_dict()
+    for key, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise ValueError(
+                f"the {name}'s weights hold NaN or infinite values, first in {key}; train it again"
+            )
