@@ -303,7 +303,7 @@ def test_a_cell_that_fails_leaves_the_copy_as_it_was(course):
         f"{course / '01_tiny.ipynb'}: cell 4 raised ZeroDivisionError: division by zero"
     ]
     assert (course / "01_tiny.ipynb").read_bytes() == before
-    assert not list(course.rglob("*.part"))
+    assert not list(course.rglob("*partial*"))
 
 
 def test_a_cell_that_hangs_is_stopped(course):

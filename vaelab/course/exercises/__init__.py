@@ -13,6 +13,7 @@ the exercise names.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -76,10 +77,8 @@ def verdict(exercise: Exercise, answer: Any) -> str:
     except NotImplementedError:
         return "todo"
     except Exception as error:
-        return (
-            f"your function raised {type(error).__name__}: "
-            f"{(str(error).splitlines() or [''])[0][:120]}"
-        )
+        first_line = str(error).partition("\n")[0]
+        return f"your function raised {type(error).__name__}: {first_line[:120]}"
     if any(result is ... for result in results):
         return "todo"
     if any(result is None for result in results):
@@ -112,16 +111,18 @@ def _describe(got: list[Tensor], right: list[Tensor]) -> str:
     g = torch.cat([t.flatten() for t in got])
     r = torch.cat([t.flatten() for t in right])
     for relation, values in (("times what it should be", g / r), ("too much, everywhere", g - r)):
-        if values.numel() > 1 and values.std() < 1e-6 * values.abs().max():
+        spread = values.std() if len(values) > 1 else math.inf
+        if spread < 1e-6 * values.abs().max():
             return f"the result is {values.mean():.4g} {relation}"
     worst = int((g - r).abs().argmax())
     return f"the result differs: for example {g[worst]:.4g} where {r[worst]:.4g} is right"
 
 
 def _agree(a: list[Tensor], b: list[Tensor]) -> bool:
-    return all(
-        x.shape == y.shape and torch.allclose(x, y, RTOL, 1e-9) for x, y in zip(a, b, strict=True)
-    )
+    pairs = list(zip(a, b, strict=True))
+    if any(x.shape != y.shape for x, y in pairs):
+        return False
+    return all(torch.allclose(x, y, RTOL, 1e-9) for x, y in pairs)
 
 
 def _float64(value: Any) -> Tensor:

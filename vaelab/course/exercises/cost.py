@@ -41,7 +41,9 @@ def log_variance(log_sigma: Tensor) -> Answers:
 def gaussians(generator: torch.Generator) -> Inputs:
     """mu and log_var, each (batch, κ)."""
     for n, k in ((5, 3), (4, 6)):
-        yield normal(generator, n, k), normal(generator, n, k)
+        mu = normal(generator, n, k)
+        log_var = normal(generator, n, k)
+        yield mu, log_var
 
 
 def kl(mu: Tensor, log_var: Tensor) -> Answers:
@@ -78,7 +80,9 @@ def _kl_terms(squares: Tensor, var: Tensor, log_var: Tensor) -> Tensor:
 def pairs(generator: torch.Generator) -> Inputs:
     """x and x_hat, each (batch, d)."""
     for n, d in ((5, 7), (3, 4)):
-        yield normal(generator, n, d), normal(generator, n, d)
+        x = normal(generator, n, d)
+        x_hat = normal(generator, n, d)
+        yield x, x_hat
 
 
 def pairs_and_gamma(generator: torch.Generator) -> Inputs:

@@ -36,7 +36,8 @@ def convolution_weights(c_in: int, c_out: int, k: int) -> Answers:
 def pictures(generator: torch.Generator) -> Inputs:
     """Images (n, channels, h, w) that fill part of [0, 1]."""
     for shape in ((4, 3, 5, 5), (2, 1, 3, 3)):
-        yield (0.1 + 0.7 * torch.rand(shape, generator=generator).double(),)
+        noise = torch.rand(shape, generator=generator).double()
+        yield (0.1 + 0.7 * noise,)
 
 
 def stretch(x: Tensor) -> Answers:
@@ -90,7 +91,7 @@ def frechet(m: Tensor, v: Tensor, n: Tensor, w: Tensor) -> Answers:
             means + (v + w - (v * w).sqrt()).sum()
         ),
         "this is KL, not the Fréchet distance": (
-            0.5 * ((v + squares) / w - 1 - (v / w).log()).sum()
+            0.5 * (squares / w + v / w - (v / w).log() - 1).sum()
         ),
     }
 

@@ -13,7 +13,8 @@ from vaelab.course.exercises.exercise import Answers, Exercise, Inputs, normal, 
 def log_eigenvalues(generator: torch.Generator) -> Inputs:
     """log λ (κ,), below 0, and γ."""
     for n, gamma in zip((6, 4), numbers(0.04, 1.7), strict=True):
-        yield -normal(generator, n).abs() - 0.1, gamma
+        log_var = -normal(generator, n).abs() - 0.1
+        yield log_var, gamma
 
 
 def change_of_image(log_var: Tensor, gamma: Tensor) -> Answers:
@@ -38,7 +39,9 @@ def change_of_image(log_var: Tensor, gamma: Tensor) -> Answers:
 def ends(generator: torch.Generator) -> Inputs:
     """Two codes (κ,) and t."""
     for k, t in zip((3, 8), numbers(0.3, 0.8), strict=True):
-        yield normal(generator, k), 2 * normal(generator, k), t
+        a = normal(generator, k)
+        b = 2 * normal(generator, k)
+        yield a, b, t
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
@@ -66,7 +69,9 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
 def encoded(generator: torch.Generator) -> Inputs:
     """The encoder's means and variances, (n, κ) each."""
     for n, k in ((7, 3), (5, 4)):
-        yield normal(generator, n, k) + 1, normal(generator, n, k).square()
+        mu = normal(generator, n, k) + 1
+        var = normal(generator, n, k).square()
+        yield mu, var
 
 
 def aggregated_covariance(mu: Tensor, var: Tensor) -> Answers:
@@ -99,7 +104,9 @@ def aggregated_covariance(mu: Tensor, var: Tensor) -> Answers:
 def samples(generator: torch.Generator) -> Inputs:
     """Two samples of one size, (n,) each."""
     for n in (6, 9):
-        yield normal(generator, n), 2 * normal(generator, n) + 1
+        a = normal(generator, n)
+        b = 2 * normal(generator, n) + 1
+        yield a, b
 
 
 def wasserstein(a: Tensor, b: Tensor) -> Answers:

@@ -128,7 +128,8 @@ def posterior_covariance(J: Tensor, gamma: Tensor) -> Answers:
     """Σ_z of Eq. 83 from the decoder's Jacobian J, (d, κ), and γ: to (κ, κ)."""
 
     def precision(J: Tensor, gamma: Tensor) -> Tensor:
-        return torch.eye(J.shape[1], dtype=J.dtype) + J.T @ J / gamma
+        identity = torch.eye(J.shape[1], dtype=J.dtype)
+        return identity + J.T @ J / gamma
 
     inverse = torch.linalg.inv
     right = inverse(precision(J, gamma))
@@ -149,8 +150,9 @@ def posterior_covariance(J: Tensor, gamma: Tensor) -> Answers:
 def two_costs(generator: torch.Generator) -> Inputs:
     """d, the optimal costs at two γ, and both γ."""
     gammas = numbers(1e-2, 1e-5)
-    for d, r, H in ((5, 2, 1.3), (10, 3, -0.4), (64, 14, 5.0)):
-        yield d, *(_noise_cost(d - r, gammas) + H), *gammas
+    yield 5, *(_noise_cost(3, gammas) + 1.3), *gammas
+    yield 10, *(_noise_cost(7, gammas) - 0.4), *gammas
+    yield 64, *(_noise_cost(50, gammas) + 5.0), *gammas
 
 
 def dimension(
@@ -174,10 +176,12 @@ def dimension(
 
 def spectra(generator: torch.Generator) -> Inputs:
     """λ (batch, κ): anywhere in [0, 1], and some between idle and active."""
-    yield (torch.rand(8, 10, generator=generator, dtype=torch.float64),)
+    anywhere = torch.rand(8, 10, generator=generator, dtype=torch.float64)
+    yield (anywhere,)
     first = numbers(0.02, 0.3, 0.45, 0.6, 0.9, 1.0, 1.0)
     second = numbers(0.3, 0.4, 0.47, 0.49, 0.8, 0.95, 1.0)
-    yield (torch.stack([first, second]),)
+    between = torch.stack([first, second])
+    yield (between,)
 
 
 def soft_count(lam: Tensor) -> Answers:
@@ -202,7 +206,9 @@ def decoders(generator: torch.Generator) -> Inputs:
         return torch.tanh(u @ weight)
 
     for gamma in numbers(0.09, 2.5):
-        yield decode, gamma, normal(generator, 6, 3), normal(generator, 6, 4)
+        u = normal(generator, 6, 3)
+        eps = normal(generator, 6, 4)
+        yield decode, gamma, u, eps
 
 
 def second_stage(
@@ -240,25 +246,24 @@ def kernels(generator: torch.Generator) -> Inputs:
     y = normal(generator, 4, 2) + 1
     pairs = ((x, x), (y, y), (x, y))
     for width in (0.5, 3.0):
-        yield tuple(torch.exp(-torch.cdist(a, b).square() / width) for a, b in pairs)
+        squares = [torch.cdist(a, b).square() for a, b in pairs]
+        yield tuple(torch.exp(-square / width) for square in squares)
 
 
 def unbiased_mmd(k_xx: Tensor, k_yy: Tensor, k_xy: Tensor) -> Answers:
     """The unbiased MMD² from the kernel matrices of x with x, y with y and x with y."""
 
-    def off_diagonal(k: Tensor) -> Tensor:
-        return k.sum() - k.trace()
-
-    def mean(k: Tensor) -> Tensor:
-        return off_diagonal(k) / (len(k) * (len(k) - 1))
-
-    within = mean(k_xx) + mean(k_yy)
+    m = len(k_xx)
+    n = len(k_yy)
+    sum_x = k_xx.sum() - k_xx.trace()
+    sum_y = k_yy.sum() - k_yy.trace()
+    within = sum_x / (m * (m - 1)) + sum_y / (n * (n - 1))
     cross = k_xy.mean()
     right = within - 2 * cross
     return right, {
         "the diagonals are kept: this is the biased one": k_xx.mean() + k_yy.mean() - 2 * cross,
         "the diagonals are left out but still counted: divide by n (n − 1)": (
-            off_diagonal(k_xx) / k_xx.numel() + off_diagonal(k_yy) / k_yy.numel() - 2 * cross
+            sum_x / m**2 + sum_y / n**2 - 2 * cross
         ),
         "the factor 2 of the cross term is missing": within - cross,
         "the cross term is added where it must be subtracted": within + 2 * cross,
