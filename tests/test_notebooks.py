@@ -68,8 +68,7 @@ plt.gcf().number
 """
 
 
-# ---- the course ----------------------------------------------------------------------------------
-# ------------------
+# ---- the course ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -118,8 +117,7 @@ def nbval(notebook, root):
     )
 
 
-# ---- the builder, on a tiny notebook
-# -------------------------------------------------------------------------------
+# ---- the builder, on a tiny notebook ------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -334,8 +332,7 @@ def test_nbval_turns_red_on_another_output(course):
     assert "1 failed, 5 passed" in run.stdout, run.stdout[-3000:]
 
 
-# ---- profile and rules
-# ---------------------------------------------------------------------------------------------
+# ---- profile and rules --------------------------------------------------------------------------
 
 
 def test_the_profile_chooses(monkeypatch):

@@ -7,6 +7,8 @@ from pathlib import Path
 from vaelab.checkpoints import Saved
 from vaelab.data import NAMES, Images, load_images
 
+_WAYS = "name a data set or the folder of pictures with --images"
+
 
 def images_for(saved: Saved, root: str | Path | None = None, name: str | None = None) -> Images:
     """Load the images that a model was trained on, in the model's shape.
@@ -43,9 +45,6 @@ def images_for(saved: Saved, root: str | Path | None = None, name: str | None = 
             f"the model was trained on other images of this name, {_description(record)}; {_WAYS}"
         )
     return images
-
-
-_WAYS = "name a data set or the folder of pictures with --images"
 
 
 def was_trained_on(saved: Saved, images: Images) -> bool:
