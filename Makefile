@@ -38,10 +38,10 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab notebooks --ServerApp.kernel_websocket_connection_class=vaelab.dashboards.connection.NoDelayConnection
+	$(BIN)/jupyter lab notebooks --ServerApp.kernel_websocket_connection_class=vaelab.apps.dashboards.connection.NoDelayConnection
 
 dashboards: $(STAMP)
-	$(BIN)/python -m vaelab.dashboards
+	$(BIN)/python -m vaelab.apps.dashboards
 
 notebooks: $(STAMP)
 	$(BIN)/vaelab notebooks build

@@ -45,9 +45,11 @@ c.LabApp.extension_manager = "readonly"
 c.LabApp.expose_app_in_browser = True
 """
 IDLE = """() => { const a = window.jupyterapp, w = a && a.shell.currentWidget;
-  return w && w.sessionContext && w.sessionContext.isReady && w.sessionContext.kernelDisplayStatus === 'idle' }"""
+  const c = w && w.sessionContext;
+  return c && c.isReady && c.kernelDisplayStatus === 'idle' }"""
 RUN_ALL = "async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells') }"
-OUTPUTS = """() => window.jupyterapp.shell.currentWidget.content.widgets.filter(c => c.model.type === 'code')
+OUTPUTS = """() => window.jupyterapp.shell.currentWidget.content.widgets
+    .filter(c => c.model.type === 'code')
   .map(c => c.model.sharedModel.toJSON().outputs).flat()"""
 ASK = """async ([code, expression]) => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
@@ -65,11 +67,13 @@ def _now():
     images = [view.subject.spaces["z"].model.images(view.code[None])[0, 0]]
     if type(view) is PosteriorRow and view.closest[0] == 0:
         images.append(view.subject.x[view._rows[view.closest[1]], 0])
-    return slider.description, slider.value, [(255 * x.clamp(0, 1)).round().int().tolist() for x in images]
+    pixels = [(255 * x.clamp(0, 1)).round().int().tolist() for x in images]
+    return slider.description, slider.value, pixels
 """
 READOUT = ".widget-readout"
 COUNT = """e => { e.seen = 0;
-  new MutationObserver(() => e.seen++).observe(e, { childList: true, characterData: true, subtree: true }) }"""
+  const all = { childList: true, characterData: true, subtree: true };
+  new MutationObserver(() => e.seen++).observe(e, all) }"""
 SLOW = """
 def _slowly():
     import gc, time
@@ -120,7 +124,7 @@ def lab(tmp_path):
         f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={tmp_path / 'work'}",
         # as make lab
-        "--ServerApp.kernel_websocket_connection_class=vaelab.dashboards.connection.NoDelayConnection",
+        "--ServerApp.kernel_websocket_connection_class=vaelab.apps.dashboards.connection.NoDelayConnection",
     ]
     with (tmp_path / "server.log").open("w") as log:
         server = subprocess.Popen(

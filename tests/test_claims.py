@@ -17,12 +17,12 @@ PRINTED = re.compile(r"^(ok|no)  ([DRLEN]\d+)  ", re.MULTILINE)
 
 def printed_in(notebook: Path) -> dict[str, set[str]]:
     """The claims that a notebook's stored outputs settle, each with the words it is settled by."""
-    found: dict[str, set[str]] = {}
+    evidence: dict[str, set[str]] = {}
     for cell in nbformat.read(notebook, as_version=4).cells:
         for output in cell.get("outputs", []):
             for word, claim_id in PRINTED.findall(output.get("text", "")):
-                found.setdefault(claim_id, set()).add(word)
-    return found
+                evidence.setdefault(claim_id, set()).add(word)
+    return evidence
 
 
 def headings_of(notebook: Path) -> set[str]:

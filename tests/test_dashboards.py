@@ -20,7 +20,7 @@ from chromium import drag, free_port, launched, marks, pixels_of, png_of, readou
 from PIL import Image
 
 from vaelab import checkpoints, dashboards, data, densities, models, networks
-from vaelab.dashboards.__main__ import command, main
+from vaelab.apps.dashboards.__main__ import command, main
 from vaelab.widgets.latent import pixel_scale
 
 SIZE = 1280, 720
@@ -30,7 +30,8 @@ ASK = """([url, messages]) => new Promise((resolve, reject) => {
   socket.onerror = () => reject("no connection");
   socket.onmessage = e => {
     const m = JSON.parse(e.data);
-    if (m.parent_header.session === "v" && m.channel === "shell") { socket.close(); resolve(m.header.msg_type) } } })"""
+    if (m.parent_header.session === "v" && m.channel === "shell") {
+      socket.close(); resolve(m.header.msg_type) } } })"""
 HARMLESS = re.compile(
     r"cdn\.jsdelivr\.net|favicon\.ico"
 )  # icon fonts, which no view uses; missing without a network
@@ -49,20 +50,22 @@ def seeded_model(seed, gamma=0.1):
 def folder(tmp_path_factory):
     """Model folders with seeded weights: what the pages show is known without training."""
     root, digits = tmp_path_factory.mktemp("dashboards"), data.load_images("digits")
-    told = {"data": {"name": "digits"}}
+    record = {"data": {"name": "digits"}}
     model = seeded_model(0)
-    checkpoints.save(root / "model", model, densities.Gaussian().fit(model, digits.train), told)
+    checkpoints.save(root / "model", model, densities.Gaussian().fit(model, digits.train), record)
     for i, gamma in enumerate((1.0, 0.3, 0.1)):
         model = seeded_model(i, gamma)
         checkpoints.save(
-            root / "path" / str(i), model, densities.StandardNormal().fit(model, digits.train), told
+            root / "path" / str(i),
+            model,
+            densities.StandardNormal().fit(model, digits.train),
+            record,
         )
     dashboards.write_pages(root / "pages", root / "model", root / "path")
     return root
 
 
-# ---- without a browser
-# ---------------------------------------------------------------------------------------------
+# ---- without a browser --------------------------------------------------------------------------
 
 
 def test_a_page_is_two_cells_without_outputs(folder):
@@ -83,13 +86,15 @@ def test_what_a_model_folder_lacks_is_said_before_anything_is_trained(folder, tm
     cases = {
         "nowhere": "no such folder",
         "empty": "no run.json",
-        "silent": "does not say",
+        "silent": "names no data set",
         "own": "'my pictures'",
     }
     for name, words in cases.items():
         assert main([str(tmp_path / name)]) == 2
-        told = capsys.readouterr()
-        assert words in told.err and told.err.count("\n") == 1 and "training" not in told.out
+        printed = capsys.readouterr()
+        assert (
+            words in printed.err and printed.err.count("\n") == 1 and "training" not in printed.out
+        )
 
 
 @pytest.mark.parametrize("port", ["0", "99999", "-1"])
@@ -108,6 +113,51 @@ def test_images_of_another_shape_are_named(folder, tmp_path):
         dashboards.open_model(folder / "model", str(tmp_path / "pictures"))
 
 
+def pictures(folder, height, width, n=40):
+    """A folder of grey noise."""
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for i in range(n):
+        pixels = generator.integers(0, 256, (height, width), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return data.load_images(folder)
+
+
+def saved_with(images, folder):
+    with networks.seeded(0):
+        model = models.vae(networks.mlp(images.shape, 2, (8,))).eval()
+    record = {"name": images.name, "fingerprint": images.fingerprint()}
+    density = densities.StandardNormal().fit(model, images.train)
+    return checkpoints.save(folder, model, density, {"data": record})
+
+
+def test_a_folder_with_the_name_of_a_data_set_is_not_taken_for_it(tmp_path):
+    cats = pictures(tmp_path / "digits", 8, 8)
+    saved = saved_with(cats, tmp_path / "model")
+    with pytest.raises(ValueError, match=r"trained on other images of this name, 'digits'.*--imag"):
+        dashboards.open_model(saved)
+    opened = dashboards.open_model(saved, str(tmp_path / "digits"))
+    assert {tuple(x.flatten().tolist()) for x in opened.x} == {
+        tuple(x.flatten().tolist()) for x in cats.train
+    }
+
+
+def test_pictures_that_are_not_square_are_opened_as_they_are(tmp_path):
+    images = pictures(tmp_path / "wide", 6, 20)
+    saved = saved_with(images, tmp_path / "model")
+    opened = dashboards.open_model(saved, str(tmp_path / "wide"))
+    assert opened.x.shape[1:] == (1, 6, 20)
+    assert dashboards.traversal(saved, str(tmp_path / "wide")).code.shape == (2,)
+
+
+def test_pages_find_a_folder_of_pictures_from_anywhere(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for images, written in (("cats", repr(str(tmp_path / "cats"))), ("mnist", "'mnist'")):
+        pages = dashboards.write_pages(tmp_path / "pages", folder / "model", folder, images)
+        cells = [nbformat.read(path, as_version=4).cells[1].source for path in pages]
+        assert [f", {written})" in cell for cell in cells] == [True, True, False]
+
+
 def test_an_opened_model_brings_its_own_density_and_the_quick_ones(folder):
     opened = dashboards.open_model(folder / "model")
     assert set(opened.densities) == {"Gaussian", "mixture of 10"}
@@ -121,8 +171,7 @@ def test_the_server_answers_on_this_machine_alone_and_asks_for_a_token(tmp_path)
     assert not any("traceback" in part or "execute" in part for part in line)
 
 
-# ---- in a browser
-# --------------------------------------------------------------------------------------------------
+# ---- in a browser -------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +190,10 @@ def address(folder):
         )
     try:
         end = time.monotonic() + 120
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+/\?token=\w+", log.read_text())):
+        while not (match := re.search(r"http://127\.0\.0\.1:\d+/\?token=\w+", log.read_text())):
             assert server.poll() is None and time.monotonic() < end, log.read_text()
             time.sleep(0.1)
-        yield found.group()
+        yield match.group()
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         try:
@@ -210,18 +259,18 @@ def test_the_pages_are_closed_without_the_token(address):
 
 @browser_test
 def test_a_slider_gives_the_image_that_the_decoder_makes(opened, folder):
-    here = dashboards.traversal(folder / "model")
-    model = here.subject.spaces["z"].model
+    view = dashboards.traversal(folder / "model")
+    model = view.subject.spaces["z"].model
     page = opened("latent-traversal")
     image = page.locator("img.widget-image").first
     sliders = page.locator(".widget-slider")
-    first = here.sliders[0].description.split()[0]
+    first = view.sliders[0].description.split()[0]
     slider = sliders.filter(has_text=first).first
     handle = slider.locator(".noUi-handle")
-    j = int(here._basis[:, 0].argmax())
+    j = int(view._basis[:, 0].argmax())
 
     def expected():
-        code = here.code.clone()
+        code = view.code.clone()
         code[j] = readout(slider)
         return decoded(model, code)
 
@@ -229,7 +278,7 @@ def test_a_slider_gives_the_image_that_the_decoder_makes(opened, folder):
         return np.abs(pixels_of(image) - expected()).max() <= 1
 
     assert (
-        np.abs(pixels_of(image) - decoded(model, here.code)).max() <= 1
+        np.abs(pixels_of(image) - decoded(model, view.code)).max() <= 1
     )  # the code as the encoder gives it
     start, at = pixels_of(image), readout(slider)
     drag(page, slider, 60)
@@ -273,21 +322,21 @@ def test_hovering_over_the_plane_shows_the_image_there(opened, folder):
         mouse = [round(frame[0] + x / frame[2]), round(frame[1] + y / frame[2])]
         page.mouse.move(*mouse)
         row.canvas.pointer = [(mouse[0] - frame[0]) * frame[2], (mouse[1] - frame[1]) * frame[2]]
-        there = decoded(model, row.code)
+        under = decoded(model, row.code)
         assert row.closest == (0, k)
         scale = pixel_scale(8, 112)
         of_point = np.round(255 * row.subject.x[row._rows[k], 0].numpy()).astype(int)
         assert scale > 1
 
-        def right(there=there, of_point=of_point):
+        def right(under=under, of_point=of_point):
             a, b = (
-                np.abs(pixels_of(image) - there).max(),
+                np.abs(pixels_of(image) - under).max(),
                 np.abs(pixels_of(nearest) - of_point).max(),
             )
             return a <= 12 and b <= 1  # the cursor's sliders round its place to their steps
 
         until(page, right, "not the image of that place")
-        seen.append(there)
+        seen.append(under)
     assert np.abs(seen[0] - seen[1]).max() > 24 or np.abs(seen[1] - seen[2]).max() > 24
 
 
@@ -325,20 +374,20 @@ def test_code_that_a_visitor_sends_is_not_run(opened, tmp_path):
 
 @browser_test
 def test_the_path_goes_to_its_end(opened, folder):
-    here = dashboards.gamma_path(folder / "path")
+    view = dashboards.gamma_path(folder / "path")
     page = opened("gamma-path")
     handle = page.locator(".widget-slider .noUi-handle").first
     image = page.locator("img.widget-image").first
     before = png_of(image)
-    assert before == here.image.value
+    assert before == view.image.value
     handle.focus()
     page.keyboard.press("End")
-    here.step.value = 2
-    until(page, lambda: png_of(image) == here.image.value, "not the last model's images")
+    view.step.value = 2
+    until(page, lambda: png_of(image) == view.image.value, "not the last model's images")
     until(
-        page, lambda: here.said.value in page.inner_text("body"), "not the last model's cost"
+        page, lambda: view.said.value in page.inner_text("body"), "not the last model's cost"
     )  # a message of its own
-    assert here.image.value != before
+    assert view.image.value != before
 
 
 @browser_test
@@ -347,7 +396,7 @@ def test_it_starts_and_stops_by_one_command(folder, tmp_path):
     pytest.importorskip("voila", reason="install vaelab[app]")
     log = tmp_path / "log"
     environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, "-m", "vaelab.dashboards", str(folder / "model"), "--no-browser"]
+    line = [sys.executable, "-m", "vaelab.apps.dashboards", str(folder / "model"), "--no-browser"]
     line += ["--port", str(free_port())]
     with log.open("w") as out:
         server = subprocess.Popen(
@@ -355,13 +404,13 @@ def test_it_starts_and_stops_by_one_command(folder, tmp_path):
         )
     try:
         end = time.monotonic() + 240
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+/\?token=\w+", log.read_text())):
+        while not (match := re.search(r"http://127\.0\.0\.1:\d+/\?token=\w+", log.read_text())):
             assert server.poll() is None and time.monotonic() < end, log.read_text()
             time.sleep(0.1)
         server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0
         with pytest.raises(OSError):
-            urllib.request.urlopen(found.group(), timeout=2)
+            urllib.request.urlopen(match.group(), timeout=2)
         assert not list(tmp_path.glob("vaelab-dashboards-*"))
     finally:
         if server.poll() is None:

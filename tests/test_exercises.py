@@ -5,9 +5,13 @@ import pytest
 import torch
 
 from vaelab import exercises, manifolds, theory
-from vaelab.exercises import EXERCISES, check, find, verdict
+from vaelab.course.exercises import EXERCISES, check, find, verdict
 
-SLIPS = [(exercise, words) for exercise in EXERCISES.values() for words in exercise.slips]
+SLIPS = [
+    (exercise, words)
+    for exercise in EXERCISES.values()
+    for words in exercise.answers(*exercise.arguments()[0])[1]
+]
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda e: e.id)
@@ -16,9 +20,14 @@ def test_the_right_answer_is_right(exercise, capsys):
     assert capsys.readouterr().out == f"ok    {exercise.id}\n"
 
 
+def test_every_exercise_says_what_it_asks():
+    assert all(exercise.answers.__doc__ for exercise in EXERCISES.values())
+    assert len(SLIPS) >= 161
+
+
 @pytest.mark.parametrize(("exercise", "words"), SLIPS, ids=lambda v: getattr(v, "id", None))
 def test_every_slip_is_named(exercise, words, capsys):
-    check(exercise.id, exercise.slips[words])
+    check(exercise.id, lambda *arguments: exercise.answers(*arguments)[1][words])
     assert capsys.readouterr().out == f"slip  {exercise.id}  {words}\n"
 
 

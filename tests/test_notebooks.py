@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vaelab import notebooks
-from vaelab.notebooks.rules import word_count
+from vaelab.course.notebooks.rules import word_count
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("src/[0-9][0-9]_*.py"))
@@ -68,8 +68,7 @@ plt.gcf().number
 """
 
 
-# ---- the course ----------------------------------------------------------------------------------
-# ------------------
+# ---- the course ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -118,8 +117,7 @@ def nbval(notebook, root):
     )
 
 
-# ---- the builder, on a tiny notebook
-# -------------------------------------------------------------------------------
+# ---- the builder, on a tiny notebook ------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +301,7 @@ def test_a_cell_that_fails_leaves_the_copy_as_it_was(course):
         f"{course / '01_tiny.ipynb'}: cell 4 raised ZeroDivisionError: division by zero"
     ]
     assert (course / "01_tiny.ipynb").read_bytes() == before
-    assert not list(course.rglob("*.part"))
+    assert not list(course.rglob("*partial*"))
 
 
 def test_a_cell_that_hangs_is_stopped(course):
@@ -334,8 +332,7 @@ def test_nbval_turns_red_on_another_output(course):
     assert "1 failed, 5 passed" in run.stdout, run.stdout[-3000:]
 
 
-# ---- profile and rules
-# ---------------------------------------------------------------------------------------------
+# ---- profile and rules --------------------------------------------------------------------------
 
 
 def test_the_profile_chooses(monkeypatch):

@@ -23,6 +23,8 @@ MODULES = sorted(
 )
 
 # From the ground up: a room may import those of the floors below it, and of its own floor none.
+# In these wings, every door is a room.
+WINGS = ("apps", "course")
 FLOORS = (
     {"_inputs", "_files", "_processes", "_formats"},
     {"parts"},
@@ -36,9 +38,11 @@ FLOORS = (
     {"estimators"},
     {"checkpoints"},
     {"experiments"},
-    {"plots", "page"},
+    {"plots"},
     {"widgets"},
-    {"claims", "dashboards", "exercises", "notebooks"},
+    {"apps", "course"},
+    {"apps.images", "course.claims", "course.exercises", "course.notebooks"},
+    {"apps.dashboards", "apps.page"},
     {"__main__"},
 )
 
@@ -53,11 +57,18 @@ def rooms_imported(path, deep):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        yield from (name.split(".")[1] for name in names if name.startswith("vaelab."))
+        inside = (name.split(".")[1:] for name in names if name.startswith("vaelab."))
+        yield from (
+            room_of(vaelab._INSIDE.get(first, first).split(".") + rest) for first, *rest in inside
+        )
+
+
+def room_of(parts):
+    return ".".join(parts[: 2 if parts[0] in WINGS else 1]).removesuffix(".__init__")
 
 
 def room(path):
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+    return room_of(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
 def steps_up(path):
@@ -78,7 +89,8 @@ def test_imports_go_down():
 
 
 def test_every_room_is_found_from_the_package():
-    public = {room(p) for p in PACKAGE.rglob("*.py") if not room(p).startswith("_")}
+    tops = {room(path).split(".")[0] for path in PACKAGE.rglob("*.py")}
+    public = {name for name in tops if not name.startswith("_")}
     assert public <= set(vaelab._ROOMS) and set(vaelab._ROOMS) <= public
     for name in vaelab.__all__:
         assert getattr(vaelab, name) is not None and name in dir(vaelab)

@@ -13,16 +13,19 @@ import numpy as np
 import pytest
 import torch
 from chromium import launched, marks
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
 import vaelab
 from vaelab import checkpoints, densities, load_images, models, networks, page, posteriors
 from vaelab.__main__ import main
+from vaelab.apps.images import images_for as images_of
+from vaelab.apps.images import was_trained_on
+from vaelab.apps.page import contents
+from vaelab.apps.page.directions import directions
+from vaelab.apps.page.steps import n_products, to_int16
 from vaelab.data import Images
-from vaelab.page import contents
-from vaelab.page.contents import directions
-from vaelab.page.steps import n_products, to_int16
 
 
 class Odd(nn.Module):
@@ -123,8 +126,7 @@ def near(x, y, tolerance=1 / 255):
     return x.shape == y.shape and np.abs(x - y).max() <= tolerance
 
 
-# ---- steps ---------------------------------------------------------------------------------------
-# ------------------
+# ---- steps --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -180,10 +182,10 @@ UNKNOWN = {
 UNKNOWN[r"body\.1 \(Softplus\)"].add_module("body", nn.Sequential(nn.Linear(2, 2), nn.Softplus()))
 
 
-@pytest.mark.parametrize("said", UNKNOWN)
-def test_a_layer_the_page_cannot_run_is_named(said):
-    with pytest.raises(page.UnknownLayerError, match=said):
-        page.plan(UNKNOWN[said], 2)
+@pytest.mark.parametrize("text", UNKNOWN)
+def test_a_layer_the_page_cannot_run_is_named(text):
+    with pytest.raises(page.UnknownLayerError, match=text):
+        page.plan(UNKNOWN[text], 2)
 
 
 def test_products_are_counted():
@@ -208,27 +210,26 @@ def test_int16_is_finer_than_float16():
     assert to_int16(torch.zeros(2, 2))[0].tolist() == [[0, 0], [0, 0]]
 
 
-# ---- contents ------------------------------------------------------------------------------------
-# ------------------
+# ---- contents -----------------------------------------------------------------------------------
 
 
 def test_directions_are_axes_in_the_order_of_lambda():
     sigma = torch.tensor([[0.9, 0.1, 0.5], [0.7, 0.3, 0.5]])
-    found = directions(posteriors.DiagonalNormal(torch.zeros(2, 3), sigma, 2 * sigma.log()))
-    assert found.names == ["z[1]", "z[2]", "z[0]"] and found.kind == "lambda"
-    assert torch.allclose(found.values, torch.tensor([0.05, 0.25, 0.65]))
-    assert torch.equal(found.matrix, torch.eye(3)[[1, 2, 0]])
+    result = directions(posteriors.DiagonalNormal(torch.zeros(2, 3), sigma, 2 * sigma.log()))
+    assert result.names == ["z[1]", "z[2]", "z[0]"] and result.kind == "lambda"
+    assert torch.allclose(result.values, torch.tensor([0.05, 0.25, 0.65]))
+    assert torch.equal(result.matrix, torch.eye(3)[[1, 2, 0]])
 
 
 def test_directions_of_a_full_covariance_are_its_eigenvectors():
     s = torch.randn(5, 3, 3, generator=torch.Generator().manual_seed(2)).tril()
     q = posteriors.FullNormal(torch.zeros(5, 3), s)
-    found = directions(q)
-    along = found.matrix @ q.covariance().mean(0) @ found.matrix.T
+    result = directions(q)
+    along = result.matrix @ q.covariance().mean(0) @ result.matrix.T
     assert torch.allclose(
-        along, torch.diag(found.values), atol=1e-5
-    ) and found.values.tolist() == sorted(found.values)
-    assert found.names[0] == "e[0]"
+        along, torch.diag(result.values), atol=1e-5
+    ) and result.values.tolist() == sorted(result.values)
+    assert result.names[0] == "e[0]"
 
 
 def test_a_flow_posterior_has_directions_too():
@@ -237,12 +238,12 @@ def test_a_flow_posterior_has_directions_too():
         nets = networks.mlp((1, 8, 8), 3, (16,))
         head = posteriors.FlowGaussian(nets)
     q = head(nets.encoder(images_for((1, 8, 8)).test))
-    found = directions(q)
-    assert found.kind == "lambda" and found.names[0] == "e[0]"
-    along = found.matrix @ q.covariance().mean(0) @ found.matrix.T
+    result = directions(q)
+    assert result.kind == "lambda" and result.names[0] == "e[0]"
+    along = result.matrix @ q.covariance().mean(0) @ result.matrix.T
     assert torch.allclose(
-        along.diagonal(), found.values, rtol=1e-4
-    ) and found.values.tolist() == sorted(found.values)
+        along.diagonal(), result.values, rtol=1e-4
+    ) and result.values.tolist() == sorted(result.values)
 
 
 def test_directions_without_lambda_are_the_principal_ones():
@@ -253,10 +254,12 @@ def test_directions_without_lambda_are_the_principal_ones():
         posteriors.Point(mean),
         posteriors.DiagonalNormal(mean, torch.full_like(mean, 0.7), mean),
     ):
-        found = directions(q)
-        assert found.kind == "sd" and found.names == ["pc[0]", "pc[1]"]
-        assert torch.allclose(found.values, (mean @ found.matrix.T).std(0, correction=0), atol=1e-4)
-        assert torch.allclose(found.matrix[0].abs(), torch.full((2,), math.sqrt(0.5)), atol=0.05)
+        result = directions(q)
+        assert result.kind == "sd" and result.names == ["pc[0]", "pc[1]"]
+        assert torch.allclose(
+            result.values, (mean @ result.matrix.T).std(0, correction=0), atol=1e-4
+        )
+        assert torch.allclose(result.matrix[0].abs(), torch.full((2,), math.sqrt(0.5)), atol=0.05)
 
 
 def contents_of(made):
@@ -270,8 +273,10 @@ def test_weights_stay_float32_where_int16_would_show():
     with torch.no_grad():
         saved.model.decoder[1].weight.mul_(5000)
     made = page.build(saved, images)
-    told = contents_of(made)
-    assert told["decoder"]["kind"] == "float32" and "scales" not in told["decoder"]["tensors"][0]
+    record = contents_of(made)
+    assert (
+        record["decoder"]["kind"] == "float32" and "scales" not in record["decoder"]["tensors"][0]
+    )
     assert re.search(r"decoder: .* in float32, .* \(int16 would be \d", made.notes[0])
     calm = contents_of(page_of("mlp, colour", with_images=False))
     assert calm["decoder"]["kind"] == "int16" and len(calm["decoder"]["tensors"][0]["scales"]) == 3
@@ -280,18 +285,18 @@ def test_weights_stay_float32_where_int16_would_show():
 def test_the_page_tells_what_the_model_is():
     saved, images = saved_of("mlp")
     made = page.build(saved, images, seed=2)
-    told = contents_of(made)
+    record = contents_of(made)
     q = saved.model.codes(images.test)
-    assert told["directions"]["values"] == sorted(told["directions"]["values"])
+    assert record["directions"]["values"] == sorted(record["directions"]["values"])
     assert np.allclose(
-        told["directions"]["values"], q.sigma.square().mean(0).sort().values, atol=1e-6
+        record["directions"]["values"], q.sigma.square().mean(0).sort().values, atol=1e-6
     )
-    facts = dict(told["facts"])
+    facts = dict(record["facts"])
     assert (
         facts["decoder variance γ"] == f"{saved.model.gamma:.4g}"
         and facts["latent dimension κ"] == "4"
     )
-    assert [d["name"] for d in told["densities"]] == [
+    assert [d["name"] for d in record["densities"]] == [
         "N(0, I)",
         "second stage",
         "Gaussian",
@@ -323,8 +328,7 @@ def test_nothing_that_is_named_becomes_markup():
     )
 
 
-# ---- the command ---------------------------------------------------------------------------------
-# ------------------
+# ---- the command --------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -333,27 +337,27 @@ def folder(tmp_path_factory):
     with networks.seeded(0):
         model = models.vae(networks.mlp((1, 8, 8), 3, (16,)))
     digits = load_images("digits")
-    told = {"data": {"name": "digits", "fingerprint": digits.fingerprint()}}
+    record = {"data": {"name": "digits", "fingerprint": digits.fingerprint()}}
     return vaelab.save(
-        tmp_path_factory.mktemp("saved") / "model", model, second_stage(model, digits), told
+        tmp_path_factory.mktemp("saved") / "model", model, second_stage(model, digits), record
     )
 
 
 def refused(capsys, *arguments):
     assert main(["export-page", *map(str, arguments)]) == 2
-    said = capsys.readouterr().err.strip()
-    assert said.startswith("vaelab: error: ") and "Traceback" not in said
-    return said
+    printed = capsys.readouterr().err.strip()
+    assert printed.startswith("vaelab: error: ") and "Traceback" not in printed
+    return printed
 
 
 def test_export_page_writes_one_file(folder, tmp_path, capsys):
     out = tmp_path / "new" / "page.html"
     assert main(["export-page", str(folder), "--out", str(out), "--title", "Ours"]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert (
-        "weights in int16" in said
-        and f"{out.stat().st_size / 1e6:.2f} MB" in said
-        and "note" not in said
+        "weights in int16" in printed
+        and f"{out.stat().st_size / 1e6:.2f} MB" in printed
+        and "note" not in printed
     )
     assert [p.name for p in out.parent.iterdir()] == [
         "page.html"
@@ -361,11 +365,11 @@ def test_export_page_writes_one_file(folder, tmp_path, capsys):
     assert (
         main(["export-page", str(folder), "--out", str(out), "--without-images"]) == 0
     )  # replaces it
-    told = contents_of(page.Page(out.read_text("utf-8"), []))
+    record = contents_of(page.Page(out.read_text("utf-8"), []))
     assert (
-        told["directions"]["kind"] == "none"
-        and told["starts"]["pixels"] is None
-        and not told["has_images"]
+        record["directions"]["kind"] == "none"
+        and record["starts"]["pixels"] is None
+        and not record["has_images"]
     )
 
 
@@ -386,23 +390,60 @@ def test_export_page_says_what_it_cannot_do(folder, tmp_path, capsys):
 
 def test_export_page_asks_for_images_it_cannot_find(folder, tmp_path, capsys):
     saved = vaelab.load(folder)
-    own = vaelab.save(
-        tmp_path / "own",
+    cats = vaelab.save(
+        tmp_path / "cats",
         saved.model,
         saved.density,
         {"data": {"name": "cats", "source": "Pictures."}},
     )
-    said = refused(capsys, own)
-    assert "'cats'" in said and "--images" in said and "--without-images" in said
+    printed = refused(capsys, cats)
+    assert "'cats'" in printed and "--images" in printed and "--without-images" in printed
     bare = vaelab.save(tmp_path / "bare", saved.model, saved.density)
     assert "names no data set" in refused(capsys, bare)
     assert (
-        main(["export-page", str(own), "--images", "digits"]) == 0 and (own / "page.html").is_file()
+        main(["export-page", str(cats), "--images", "digits"]) == 0
+        and (cats / "page.html").is_file()
     )
     other = {"data": {"name": "digits", "fingerprint": "0"}}
     changed = vaelab.save(tmp_path / "other", saved.model, saved.density, other)
-    assert main(["export-page", str(changed)]) == 0
+    assert main(["export-page", str(changed), "--images", "digits"]) == 0
     assert "not what the model was trained on" in capsys.readouterr().out
+
+
+def test_a_page_of_pictures_that_are_not_square(tmp_path):
+    generator = np.random.default_rng(0)
+    for i in range(60):
+        pixels = generator.integers(0, 256, (6, 20), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    with networks.seeded(0):
+        model = models.vae(networks.mlp((1, 6, 20), 2, (8,))).eval()
+    saved = checkpoints.Saved(model, densities.StandardNormal(), {})
+    images = images_of(saved, name=str(tmp_path))
+    assert images.shape == (1, 6, 20)
+    record = contents_of(page.build(saved, images))
+    assert record["shape"] == [1, 6, 20] and record["has_images"]
+
+
+def test_images_come_in_the_shape_of_the_model(folder):
+    saved = vaelab.load(folder)
+    with networks.seeded(0):
+        twelve = models.vae(networks.mlp((1, 12, 12), 2, (8,)))
+        wide = models.vae(networks.mlp((1, 6, 20), 2, (8,)))
+    digits = {"data": {"name": "digits"}}
+    resized = images_of(checkpoints.Saved(twelve, saved.density, digits))
+    assert torch.equal(resized.test, load_images("digits", side=12).test)
+    with pytest.raises(ValueError, match=r"expected images of shape \(1, 6, 20\).*got \(1, 8, 8\)"):
+        images_of(checkpoints.Saved(wide, saved.density, digits))
+
+
+def test_images_of_a_run_are_known_by_their_fingerprint(folder):
+    saved = vaelab.load(folder)
+    assert was_trained_on(saved, images_of(saved))
+    other = {"data": {"name": "digits", "fingerprint": "0", "source": "Pictures."}}
+    changed = checkpoints.Saved(saved.model, saved.density, other)
+    with pytest.raises(ValueError, match=r"other images of this name, 'digits' \(Pictures\.\)"):
+        images_of(changed)
+    assert not was_trained_on(changed, images_of(changed, name="digits"))
 
 
 def test_broken_and_foreign_models_are_refused():
@@ -420,8 +461,7 @@ def test_broken_and_foreign_models_are_refused():
         page.build(saved_of("mlp")[0], images_for((3, 8, 8)))
 
 
-# ---- in a browser
-# --------------------------------------------------------------------------------------------------
+# ---- in a browser -------------------------------------------------------------------------------
 
 browser_only = marks("to open the page")
 
@@ -434,8 +474,8 @@ def in_browser(test):
 
 @pytest.fixture(scope="module")
 def browser():
-    with launched() as found:
-        yield found
+    with launched() as chromium:
+        yield chromium
 
 
 @pytest.fixture
@@ -443,17 +483,17 @@ def opened(browser, tmp_path):
     """Opens the page of a named model from the disk; at the end, nothing went wrong in it and
     nothing left it.
     """
-    pages, heard = [], []
+    pages, messages = [], []
 
     def open_page(made, size=(1280, 720), **settings):
         path = tmp_path / "page.html"
         path.write_text(made.html, encoding="utf-8")
         tab = browser.new_page(viewport={"width": size[0], "height": size[1]}, **settings)
-        tab.on("console", lambda message: heard.append(message.text))
-        tab.on("pageerror", lambda error: heard.append(str(error)))
+        tab.on("console", lambda message: messages.append(message.text))
+        tab.on("pageerror", lambda error: messages.append(str(error)))
         tab.on(
             "request",
-            lambda request: heard.append(request.url) if request.url != path.as_uri() else None,
+            lambda request: messages.append(request.url) if request.url != path.as_uri() else None,
         )
         tab.goto(path.as_uri())
         tab.evaluate("vaelab.idle()")
@@ -464,11 +504,12 @@ def opened(browser, tmp_path):
     for tab in pages:
         tab.screenshot(path=str(tmp_path / "page.png"), full_page=True)
         tab.close()
-    assert heard == []
+    assert messages == []
 
 
 PIXELS = """id => { const c = document.getElementById(id);
-  return [c.width, c.height, Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)] }"""
+  const rgba = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+  return [c.width, c.height, Array.from(rgba)] }"""
 
 
 def canvas(tab, name, channels=1):
@@ -583,8 +624,8 @@ def test_the_plane_decodes_a_place_without_a_point(opened):
     assert "point" not in cursor
     changed = [j for j in range(4) if abs(cursor["z"][j] - code[j]) > 1e-6]
     assert sorted(changed) == sorted(order[:2])
-    said = re.findall(r"[−\d.]+", tab.locator("#here").inner_text())
-    assert [float(s.replace("−", "-")) for s in said] == pytest.approx(
+    printed = re.findall(r"[−\d.]+", tab.locator("#here").inner_text())
+    assert [float(s.replace("−", "-")) for s in printed] == pytest.approx(
         [cursor["z"][order[1]], cursor["z"][order[0]]], abs=0.006
     )
     assert near(canvas(tab, "preview"), decoded(model, cursor["z"]))
@@ -606,13 +647,13 @@ def test_draws_follow_their_densities(opened):
     assert np.allclose(mean, saved.density.vae.images(u), atol=2e-3)  # weights in int16
     q = saved.model.codes(images.train)
     n = 4000
-    own = {
+    expected = {
         "N(0, I)": densities.StandardNormal().fit_codes(q),
         "second stage": saved.density,
         "Gaussian": densities.Gaussian().fit_codes(q),
         "mixture of 10": densities.GaussianMixture(10).fit_codes(q),
     }
-    for name, density in own.items():
+    for name, density in expected.items():
         z = np.array(
             tab.evaluate(
                 f"name => Array.from({{length: {n}}}, () => Array.from(vaelab.densities[name]()))",
@@ -636,7 +677,8 @@ def test_draws_follow_their_densities(opened):
 
 
 NAMELESS = """() => [...document.querySelectorAll('button, input, select, canvas')].filter(e => !(
-  (e.labels && e.labels.length) || e.getAttribute('aria-label') || e.textContent.trim() || e.closest('button')))
+  (e.labels && e.labels.length) || e.getAttribute('aria-label') ||
+  e.textContent.trim() || e.closest('button')))
   .map(e => e.outerHTML)"""
 
 
@@ -685,8 +727,8 @@ def test_the_page_may_not_ask_for_anything(browser, tmp_path):
     path = Path(tmp_path / "page.html")
     path.write_text(page_of("mlp").html, encoding="utf-8")
     tab = browser.new_page()
-    said = []
-    tab.on("console", lambda message: said.append(message.text))
+    printed = []
+    tab.on("console", lambda message: printed.append(message.text))
     tab.goto(path.as_uri())
     ask = "async url => { try { await fetch(url); return 'done' } catch { return 'refused' } }"
     assert [tab.evaluate(ask, url) for url in ("http://127.0.0.1:9/", "data:,x")] == [
@@ -702,6 +744,6 @@ def test_the_page_may_not_ask_for_anything(browser, tmp_path):
         "document.body.append(s) }"
     )
     assert tab.evaluate("window.hurt") is None and any(
-        "Content Security Policy" in text for text in said
+        "Content Security Policy" in text for text in printed
     )
     tab.close()

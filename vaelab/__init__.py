@@ -26,13 +26,12 @@ _WHERE = {
     "save": "checkpoints",
 }
 _ROOMS = (
+    "apps",
     "checkpoints",
-    "claims",
-    "dashboards",
+    "course",
     "data",
     "densities",
     "estimators",
-    "exercises",
     "experiments",
     "features",
     "likelihoods",
@@ -40,8 +39,6 @@ _ROOMS = (
     "metrics",
     "models",
     "networks",
-    "notebooks",
-    "page",
     "parts",
     "plots",
     "posteriors",
@@ -52,14 +49,21 @@ _ROOMS = (
     "training",
     "widgets",
 )
-__all__ = sorted([*_WHERE, *_ROOMS])
+_INSIDE = {
+    "claims": "course.claims",
+    "dashboards": "apps.dashboards",
+    "exercises": "course.exercises",
+    "notebooks": "course.notebooks",
+    "page": "apps.page",
+}
+__all__ = sorted([*_WHERE, *_ROOMS, *_INSIDE])
 
 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(importlib.import_module(f"vaelab.{_WHERE[name]}"), name)
-    if name in _ROOMS:
-        return importlib.import_module(f"vaelab.{name}")
+    if name in _ROOMS or name in _INSIDE:
+        return importlib.import_module(f"vaelab.{_INSIDE.get(name, name)}")
     raise AttributeError(f"module 'vaelab' has no attribute {name!r}")
 
 

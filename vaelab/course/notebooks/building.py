@@ -7,7 +7,6 @@ import difflib
 import hashlib
 import io
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from vaelab._files import write_atomic
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -54,11 +55,11 @@ def build(
         ValueError: an unknown name; the nearest is given.
     """
     sources = _sources(Path(folder), names)
+    problems: list[str] = []
     if check:
-        return [line for source in sources for line in drift(source)] + (
-            [] if names else _strays(Path(folder))
-        )
-    problems = []
+        for source in sources:
+            problems += drift(source)
+        return problems if names else problems + _strays(Path(folder))
     for source in sources:
         for target, fresh in copies(source):
             if not force and not compare(fresh, target):
@@ -116,7 +117,7 @@ def compare(fresh: Any, target: Path) -> list[str]:
         return [f"{target}: missing; build it"]
     try:
         stored = _module("nbformat").read(target, as_version=4)
-    except Exception as error:  # whatever nbformat makes of a damaged file
+    except Exception as error:  # nbformat meets a damaged file with errors of any kind.
         return [f"{target}: not a notebook ({type(error).__name__}); build it again"]
     lines = [f"{target}: {words}" for words in _cell_changes(fresh.cells, stored.cells)]
     if stored.metadata != METADATA:
@@ -126,7 +127,8 @@ def compare(fresh: Any, target: Path) -> list[str]:
 
 def _notebook(cells: Iterable[Any], without: str) -> Any:
     v4 = _module("nbformat").v4
-    made, seen = [], Counter()
+    kept = []
+    seen = Counter()
     for cell in cells:
         if without in tags(cell):
             continue
@@ -134,32 +136,30 @@ def _notebook(cells: Iterable[Any], without: str) -> Any:
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:10]
         seen[digest] += 1
         cell_id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-        kept = {key: cell.metadata[key] for key in ("tags", "alt") if key in cell.metadata}
-        made.append(new(cell.source, id=cell_id, metadata=kept))
-    return v4.new_notebook(cells=made, metadata=METADATA, nbformat_minor=5)
+        metadata = {key: cell.metadata[key] for key in ("tags", "alt") if key in cell.metadata}
+        kept.append(new(cell.source, id=cell_id, metadata=metadata))
+    return v4.new_notebook(cells=kept, metadata=METADATA, nbformat_minor=5)
 
 
 def _cell_changes(fresh: Sequence[Any], stored: Sequence[Any]) -> Iterator[str]:
-    def key(cell: Any) -> str:
-        return repr((cell.get("id"), cell.cell_type, cell.source, sorted(cell.metadata.items())))
-
-    matcher = difflib.SequenceMatcher(
-        None, [key(c) for c in fresh], [key(c) for c in stored], autojunk=False
-    )
+    before = [_key(cell) for cell in fresh]
+    after = [_key(cell) for cell in stored]
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind == "equal":
             continue
-        yield from (
-            f"cell {i + 1} ({_first_line(fresh[i])}) stands in the source only"
-            for i in range(a + d - c, b)
-        )
-        yield from (
-            f"cell {j + 1} ({_first_line(stored[j])}) stands in the copy only"
-            for j in range(c + b - a, d)
-        )
+        for i in range(a + d - c, b):
+            yield f"cell {i + 1} ({_first_line(fresh[i])}) stands in the source only"
+        for j in range(c + b - a, d):
+            yield f"cell {j + 1} ({_first_line(stored[j])}) stands in the copy only"
         for i, j in zip(range(a, b), range(c, d), strict=False):
             what = _difference(fresh[i], stored[j])
             yield f"cell {j + 1} ({_first_line(fresh[i])}) differs from the source in its {what}"
+
+
+def _key(cell: Any) -> str:
+    metadata = sorted(cell.metadata.items())
+    return repr((cell.get("id"), cell.cell_type, cell.source, metadata))
 
 
 def _difference(a: Any, b: Any) -> str:
@@ -175,7 +175,8 @@ def _first_line(cell: Any) -> str:
 
 def _output_faults(cells: Sequence[Any]) -> Iterator[str]:
     code = [cell for cell in cells if cell.cell_type == "code"]
-    if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
+    counts = [cell.execution_count for cell in code]
+    if counts != list(range(1, len(code) + 1)):
         yield "not executed from top to bottom"
     for number, cell in enumerate(cells, 1):
         for output in cell.get("outputs", []):
@@ -193,16 +194,7 @@ def _make(fresh: Any, target: Path, timeout: int) -> float:
     _clean(fresh)
     nbformat = _module("nbformat")
     nbformat.validate(fresh)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=target.parent, suffix=".part", delete=False, encoding="utf-8"
-    ) as part:
-        try:
-            nbformat.write(fresh, part)
-            part.close()
-            Path(part.name).chmod(0o644)
-            Path(part.name).replace(target)
-        finally:
-            Path(part.name).unlink(missing_ok=True)
+    write_atomic(target, f"{nbformat.writes(fresh)}\n".encode())
     return time.perf_counter() - start
 
 
@@ -232,8 +224,9 @@ def _execute(notebook: Any, target: Path, timeout: int) -> None:
 
 
 def _failed(cell: Any) -> bool:
-    allowed = "raises-exception" in tags(cell)
-    return not allowed and any(output.output_type == "error" for output in cell.get("outputs", []))
+    if "raises-exception" in tags(cell):
+        return False
+    return any(output.output_type == "error" for output in cell.get("outputs", []))
 
 
 def _clean(notebook: Any) -> None:
@@ -243,13 +236,11 @@ def _clean(notebook: Any) -> None:
     notebook.metadata = _module("nbformat").from_dict(METADATA)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code, 1):
-        kept = (
-            []
-            if "widget" in tags(cell)
-            else [out for out in cell.outputs if out.get("name") != "stderr"]
-        )
-        cell.execution_count, cell.outputs = count, kept
-        for output in kept:
+        if "widget" in tags(cell):
+            cell.outputs = []
+        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        cell.execution_count = count
+        for output in cell.outputs:
             _clean_output(output, count, cell.metadata.get("alt"))
 
 
@@ -270,36 +261,33 @@ def _smaller(png: str) -> str:
     """The same figure, base64 in and out, with 256 colours: a third of the bytes, and no difference
     to the eye.
     """
-    picture = Image.open(io.BytesIO(base64.b64decode(png)))
-    on_white = Image.alpha_composite(
-        Image.new("RGBA", picture.size, "white"), picture.convert("RGBA")
-    ).convert("RGB")
+    content = io.BytesIO(base64.b64decode(png))
+    picture = Image.open(content).convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    opaque = Image.alpha_composite(white, picture).convert("RGB")
     buffer = io.BytesIO()
-    on_white.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    opaque.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _sources(folder: Path, names: Sequence[str] | None) -> list[Path]:
-    found = {path.stem: path for path in sorted((folder / "src").glob("[0-9][0-9]_*.py"))}
-    if not found:
+    paths = sorted((folder / "src").glob("[0-9][0-9]_*.py"))
+    sources = {path.stem: path for path in paths}
+    if not sources:
         raise NotebookError(
             f"no notebook source in {folder / 'src'}; expected files like 01_slug.py"
         )
-    return [found[_name(name, found)] for name in names] if names else list(found.values())
+    return [sources[_stem(name, sources)] for name in names or sources]
 
 
-def _name(name: str, found: Iterable[str]) -> str:
-    stem = Path(name).stem
-    matches = [
-        known
-        for known in found
-        if known == stem or (stem.isdigit() and known.startswith(f"{stem}_"))
-    ]
-    if not matches:
-        near = difflib.get_close_matches(stem, found, 1, 0.3)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no notebook {name!r} among {', '.join(found)}{hint}")
-    return matches[0]
+def _stem(name: str, known: Iterable[str]) -> str:
+    wanted = Path(name).stem
+    for stem in known:
+        if wanted in (stem, stem.partition("_")[0]):
+            return stem
+    near = difflib.get_close_matches(wanted, known, 1, 0.3)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"no notebook {name!r} among {', '.join(known)}{hint}")
 
 
 def _strays(folder: Path) -> list[str]:

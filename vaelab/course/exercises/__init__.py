@@ -6,23 +6,25 @@ notebook.
 
     exercises.check("01.1", kl)             # prints: todo  01.1
 
-An answer is compared in float64 with the right one and, if it differs, with every wrong one of
-`catalogue`.
+An answer is compared in float64 with the right one and, if it differs, with every wrong one that
+the exercise names.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vaelab.exercises import catalogue, images, latent
-from vaelab.exercises.catalogue import Exercise
+from vaelab.course.exercises import cost, images, latent, theorems
+from vaelab.course.exercises.exercise import Exercise
 
-EXERCISES = catalogue.EXERCISES | images.EXERCISES | latent.EXERCISES
+CHAPTERS = (cost, theorems, images, latent)
+EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 
 RTOL = 1e-5
 
@@ -59,9 +61,11 @@ def check(exercise_id: str, answer: Callable[..., Any]) -> None:
     >>> check("00.2", lambda log_sigma: ...)
     todo  00.2
     """
-    found = verdict(find(exercise_id), answer)
-    word = found if found in ("todo", "ok") else "slip"
-    print(f"{word:<4}  {exercise_id}" + (f"  {found}" if word == "slip" else ""))
+    words = verdict(find(exercise_id), answer)
+    if words in ("todo", "ok"):
+        print(f"{words:<4}  {exercise_id}")
+    else:
+        print(f"slip  {exercise_id}  {words}")
 
 
 def verdict(exercise: Exercise, answer: Any) -> str:
@@ -73,10 +77,8 @@ def verdict(exercise: Exercise, answer: Any) -> str:
     except NotImplementedError:
         return "todo"
     except Exception as error:
-        return (
-            f"your function raised {type(error).__name__}: "
-            f"{(str(error).splitlines() or [''])[0][:120]}"
-        )
+        first_line = str(error).partition("\n")[0]
+        return f"your function raised {type(error).__name__}: {first_line[:120]}"
     if any(result is ... for result in results):
         return "todo"
     if any(result is None for result in results):
@@ -89,11 +91,14 @@ def _compare(exercise: Exercise, results: list[Any]) -> str:
         got = [_float64(result) for result in results]
     except (TypeError, ValueError, RuntimeError):
         return f"expected numbers or tensors back, got {_kind(results[0])}"
-    right = _run(exercise, exercise.right)
+    answers = [exercise.answers(*arguments) for arguments in exercise.arguments()]
+    right = [_float64(value) for value, _ in answers]
     if _agree(got, right):
         return "ok"
-    slips = (words for words, wrong in exercise.slips.items() if _agree(got, _run(exercise, wrong)))
-    return next(slips, None) or _describe(got, right)
+    for words in answers[0][1]:
+        if _agree(got, [_float64(slips[words]) for _, slips in answers]):
+            return words
+    return _describe(got, right)
 
 
 def _describe(got: list[Tensor], right: list[Tensor]) -> str:
@@ -103,26 +108,21 @@ def _describe(got: list[Tensor], right: list[Tensor]) -> str:
             return f"expected shape {tuple(r.shape)} back, got {tuple(g.shape)}"
         if not torch.isfinite(g).all():
             return "the result holds NaN or infinite values"
-    g, r = torch.cat([t.flatten() for t in got]), torch.cat([t.flatten() for t in right])
+    g = torch.cat([t.flatten() for t in got])
+    r = torch.cat([t.flatten() for t in right])
     for relation, values in (("times what it should be", g / r), ("too much, everywhere", g - r)):
-        if (
-            torch.isfinite(values).all()
-            and values.numel() > 1
-            and values.std() < 1e-6 * values.abs().max()
-        ):
+        spread = values.std() if len(values) > 1 else math.inf
+        if spread < 1e-6 * values.abs().max():
             return f"the result is {values.mean():.4g} {relation}"
     worst = int((g - r).abs().argmax())
     return f"the result differs: for example {g[worst]:.4g} where {r[worst]:.4g} is right"
 
 
-def _run(exercise: Exercise, function: Callable[..., Any]) -> list[Tensor]:
-    return [_float64(function(*arguments)) for arguments in exercise.arguments()]
-
-
 def _agree(a: list[Tensor], b: list[Tensor]) -> bool:
-    return all(
-        x.shape == y.shape and torch.allclose(x, y, RTOL, 1e-9) for x, y in zip(a, b, strict=True)
-    )
+    pairs = list(zip(a, b, strict=True))
+    if any(x.shape != y.shape for x, y in pairs):
+        return False
+    return all(torch.allclose(x, y, RTOL, 1e-9) for x, y in pairs)
 
 
 def _float64(value: Any) -> Tensor:

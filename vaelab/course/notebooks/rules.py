@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from vaelab.notebooks.building import copies, read, tags
+from vaelab.course.notebooks.building import copies, read, tags
 
 HEADER = ("You will be able to", "You need", "Time", "Source")
 ENDING = ("Takeaways", "Where it breaks", "Next", "References")
@@ -25,15 +25,15 @@ def rules(source: str | Path) -> list[str]:
     """What a notebook's source breaks of the template, one line each.
 
     - 25 to 45 cells, 1,200 to 2,200 words of prose; code cells of at most 8 lines in the median,
-    never four in a row
+      never four in a row
     - a title and the header table first; the sections Takeaways, Where it breaks, Next, References
-    last
+      last
     - the first code cell begins with `%matplotlib inline`; no line ends in `;`; no word like
-    "obviously"
+      "obviously"
     - a cell that draws ends in `plt.show()`, has alternative text (`# %% alt="..."`) and is
-    followed by a paragraph
+      followed by a paragraph
     - a widget cell is one line, tagged "widget" and "nbval-ignore-output", and followed by a
-    question
+      question
     - every stub has its solution, returns `...`, and is checked by `exercises.check("NN.k", ...)`
     - no function is defined in two notebooks; each built copy has at most 250 KB
 
@@ -63,11 +63,11 @@ def rules(source: str | Path) -> list[str]:
 def _sizes(cells: Sequence[Any]) -> Iterator[str]:
     if not 25 <= len(cells) <= 45:
         yield f"{len(cells)} cells; expected 25 to 45"
-    code = [cell.source for cell in cells if cell.cell_type == "code"]
-    lengths = [sum(bool(line.strip()) for line in source.splitlines()) for source in code]
+    code = _sources(cells, "code")
+    lengths = [len(re.findall(r"^.*\S", source, re.MULTILINE)) for source in code]
     if lengths and median(lengths) > 8:
         yield f"code cells have a median of {median(lengths):g} lines; expected at most 8"
-    words = sum(word_count(cell.source) for cell in cells if cell.cell_type == "markdown")
+    words = sum(word_count(text) for text in _sources(cells, "markdown"))
     if not 1200 <= words <= 2200:
         yield f"{words} words of prose; expected 1,200 to 2,200"
 
@@ -93,7 +93,7 @@ def _prose(cells: Sequence[Any]) -> Iterator[str]:
         yield (
             f"the first cell needs a title and a table with the rows {', '.join(missing or HEADER)}"
         )
-    markdown = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    markdown = _sources(cells, "markdown")
     sections = re.findall(r"^## +(.*?)\s*$", "\n".join(markdown), re.MULTILINE)
     if tuple(sections[-4:]) != ENDING:
         yield f"the last sections are {', '.join(sections[-4:])}; expected {', '.join(ENDING)}"
@@ -103,14 +103,13 @@ def _prose(cells: Sequence[Any]) -> Iterator[str]:
 
 
 def _tags(cells: Sequence[Any]) -> Iterator[str]:
-    for cell in cells:
-        for tag in tags(cell):
-            if tag not in TAGS:
-                yield f"unknown tag {tag!r}; known are {', '.join(sorted(TAGS))}"
+    for tag in (tag for cell in cells for tag in tags(cell)):
+        if tag not in TAGS:
+            yield f"unknown tag {tag!r}; known are {', '.join(sorted(TAGS))}"
 
 
 def _code(cells: Sequence[Any]) -> Iterator[str]:
-    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    code = _sources(cells, "code")
     if not code or not code[0].startswith("%matplotlib inline"):
         yield "the first code cell must begin with %matplotlib inline"
     for line in "\n".join(code).splitlines():
@@ -140,59 +139,44 @@ def _figures(cells: Sequence[Any]) -> Iterator[str]:
 
 def _draws(source: str) -> bool:
     """Whether the cell itself, not a function it defines, calls pyplot."""
-    return any(
-        name.startswith("plt.")
-        for name in _calls(source, lambda node: not isinstance(node, ast.FunctionDef))
-    )
+    outside = (node for node in _statements(source) if not isinstance(node, ast.FunctionDef))
+    calls = (name for statement in outside for name in _calls_in(statement))
+    return any(name.startswith("plt.") for name in calls)
 
 
 def _widgets(cells: Sequence[Any]) -> Iterator[str]:
     for cell, after in pairwise([*cells, None]):
-        is_widget = "widget" in tags(cell)
-        if not is_widget and any(
-            name.startswith("widgets.") for name in _calls(cell.source, lambda _: True)
-        ):
-            yield f"{_head(cell)} shows a widget and needs the tag widget"
-        if is_widget and "nbval-ignore-output" not in tags(cell):
+        if "widget" not in tags(cell):
+            if any(name.startswith("widgets.") for name in _calls(cell.source)):
+                yield f"{_head(cell)} shows a widget and needs the tag widget"
+            continue
+        if "nbval-ignore-output" not in tags(cell):
             yield f"{_head(cell)} is a widget and needs the tag nbval-ignore-output"
-        if is_widget and len(cell.source.strip().splitlines()) != 1:
+        if len(cell.source.strip().splitlines()) != 1:
             yield f"{_head(cell)} is a widget of several lines; expected one"
-        if is_widget and (
-            after is None or after.cell_type != "markdown" or "?" not in after.source
-        ):
+        if after is None or after.cell_type != "markdown" or "?" not in after.source:
             yield f"{_head(cell)} is a widget and is not followed by a question"
 
 
 def _exercises(cells: Sequence[Any], number: str) -> Iterator[str]:
-    stubs = {
-        name: cell for cell in cells if "stub" in tags(cell) for name in _definitions(cell.source)
-    }
-    solutions = {
-        name for cell in cells if "solution" in tags(cell) for name in _definitions(cell.source)
-    }
-    checks = "\n".join(
-        cell.source
-        for cell in cells
-        if cell.cell_type == "code" and "exercises.check(" in cell.source
-    )
-    for name in sorted(stubs.keys() ^ solutions):
+    stubs = _definitions(cell for cell in cells if "stub" in tags(cell))
+    solutions = _definitions(cell for cell in cells if "solution" in tags(cell))
+    code = "\n".join(_sources(cells, "code"))
+    for name in sorted(stubs.keys() ^ solutions.keys()):
         yield f"{name} has a stub but no solution, or a solution but no stub"
     for name, cell in stubs.items():
         if "return ..." not in cell.source:
             yield f"the stub {name} must return ..."
-        if not re.search(rf'exercises\.check\("{number}\.\d+", {name}\)', checks):
+        if not re.search(rf'exercises\.check\("{number}\.\d+", {name}\)', code):
             yield f'{name} is not checked by exercises.check("{number}.k", {name})'
 
 
 def _shared_names(source: Path, cells: Sequence[Any]) -> Iterator[str]:
-    mine = {name for cell in cells for name in _definitions(cell.source)}
+    names = _definitions(cells).keys()
     for other in sorted(source.parent.glob("[0-9][0-9]_*.py")):
         if other.stem != source.stem:
-            theirs = {name for cell in read(other) for name in _definitions(cell.source)}
-            yield from (
-                f"{name} is defined in {other.stem} too; put it in vaelab"
-                for name in sorted(mine & theirs)
-            )
+            for name in sorted(names & _definitions(read(other)).keys()):
+                yield f"{name} is defined in {other.stem} too; put it in vaelab"
 
 
 def _bytes(source: Path) -> Iterator[str]:
@@ -205,38 +189,39 @@ def _bytes(source: Path) -> Iterator[str]:
             )
 
 
-def _definitions(source: str) -> list[str]:
-    return [
-        node.name
-        for node in _parse(source).body
+def _sources(cells: Iterable[Any], kind: str) -> list[str]:
+    return [cell.source for cell in cells if cell.cell_type == kind]
+
+
+def _definitions(cells: Iterable[Any]) -> dict[str, Any]:
+    """The names of functions and classes, each with the cell that defines it."""
+    return {
+        node.name: cell
+        for cell in cells
+        for node in _statements(cell.source)
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
-    ]
+    }
 
 
-def _calls(source: str, enter: Callable[[ast.stmt], bool]) -> list[str]:
-    """The dotted names called in the top-level statements that `enter` lets in."""
-    nodes = (
-        node
-        for statement in _parse(source).body
-        if enter(statement)
-        for node in ast.walk(statement)
-    )
-    return [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
+def _calls(source: str) -> list[str]:
+    """The dotted names that a cell calls."""
+    return [name for statement in _statements(source) for name in _calls_in(statement)]
 
 
-def _parse(source: str) -> ast.Module:
-    """The cell without its magics; a cell that is not Python has nothing to find."""
+def _calls_in(statement: ast.stmt) -> list[str]:
+    calls = (node for node in ast.walk(statement) if isinstance(node, ast.Call))
+    return [ast.unparse(call.func) for call in calls]
+
+
+def _statements(source: str) -> list[ast.stmt]:
+    """The statements of a cell without its magics; a cell that is not Python has none."""
+    python = re.sub(r"^[%!].*", "", source, flags=re.MULTILINE)
     try:
-        return ast.parse(
-            "\n".join(line for line in source.splitlines() if not line.startswith(("%", "!")))
-        )
+        return ast.parse(python).body
     except SyntaxError:
-        return ast.Module([], [])
+        return []
 
 
 def _head(cell: Any) -> str:
-    return (
-        f"the cell {cell.source.strip().splitlines()[0][:50]!r}"
-        if cell.source.strip()
-        else "an empty cell"
-    )
+    lines = cell.source.strip().splitlines()
+    return f"the cell {lines[0][:50]!r}" if lines else "an empty cell"

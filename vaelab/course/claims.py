@@ -1,11 +1,10 @@
-"""The ledger: what the papers say that a computer can check, and what came of it.
+"""The ledger: what the papers say that a computer can check, and what the check showed.
 
 A notebook settles a claim with one line, which raises if the claim does not hold there:
 
     claims.check("D2", abs(elbo_gap) < 1e-6, "Eq. 1 = Eq. 2 for a linear model")
     claims.check_close("D13", slope, d, rtol=0.02, says="the data term falls as d log gamma")
-    claims.check_below("D26", error_learned, error_fixed, "learned gamma reconstructs better than
-    gamma = 1")
+    claims.check_below("D26", error_learned, error_fixed, "learned gamma beats gamma = 1")
 
 and prints `ok  D2  ...`, or, for evidence against a claim, `no  D33  ...` by `refute`. What is
 printed must not vary between machines: `says` holds no measured number. The ledger itself is
@@ -67,9 +66,13 @@ def ledger() -> tuple[Claim, ...]:
     >>> [claim.id for claim in ledger()][:3]
     ['D1', 'D2', 'D3']
     """
-    groups = json.loads(Path(__file__).with_name("claims.json").read_text("utf-8")).values()
-    rows = ({**row, "paper": group["paper"]} for group in groups for row in group["claims"])
-    return tuple(Claim(**{**row, "where": tuple(row["where"])}) for row in rows)
+    papers = json.loads(Path(__file__).with_name("claims.json").read_text("utf-8"))
+    claims = []
+    for group in papers.values():
+        for row in group["claims"]:
+            where = tuple(row.pop("where"))
+            claims.append(Claim(paper=group["paper"], where=where, **row))
+    return tuple(claims)
 
 
 def find(claim_id: str) -> Claim:
@@ -100,8 +103,8 @@ def check(claim_id: str, holds: bool, says: str) -> None:
         TypeError: `holds` is not one truth value.
         ValueError: no such claim.
 
-    >>> check("R2", abs(0.5 * 2.0**2 - 2.0) < 1e-12, "the KL of a constant variance is half a square, up to a constant")
-    ok  R2  the KL of a constant variance is half a square, up to a constant
+    >>> check("R2", abs(0.5 * 2.0**2 - 2.0) < 1e-12, "this KL is half a square, plus a constant")
+    ok  R2  this KL is half a square, plus a constant
     """
     _settle(claim_id, holds, says, "ok", "the check failed")
 
@@ -143,13 +146,14 @@ def check_close(
     if not (rtol > 0 or atol > 0):
         raise ValueError(f"check_close({claim_id!r}): expected rtol or atol > 0, got neither")
     measured, expected = _pair(claim_id, measured, expected)
-    excess = np.abs(measured - expected) - (atol + rtol * np.abs(expected))
-    worst = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), excess.shape)
-    found = (
+    allowed = atol + rtol * np.abs(expected)
+    margin = allowed - np.abs(measured - expected)
+    worst = _worst(margin)
+    failure = (
         f"measured {measured[worst]:.8g}, expected {expected[worst]:.8g}, "
-        f"allowed |difference| {atol + rtol * abs(expected[worst]):.3g}{_entry(worst)}"
+        f"allowed |difference| {allowed[worst]:.3g}{_entry(worst)}"
     )
-    _settle(claim_id, bool(excess[worst] <= 0), says, "ok", found)
+    _settle(claim_id, bool(margin[worst] >= 0), says, "ok", failure)
 
 
 def check_below(claim_id: str, measured: Any, bound: Any, says: str) -> None:
@@ -183,7 +187,9 @@ def render(as_json: bool = False, ids: Iterable[str] = ()) -> str:
     lines: list[str] = []
     for paper in dict.fromkeys(claim.paper for claim in chosen):
         lines += [*textwrap.wrap(paper, _WIDTH), ""]
-        lines += [line for claim in chosen if claim.paper == paper for line in _row(claim)]
+        for claim in chosen:
+            if claim.paper == paper:
+                lines += _row(claim)
         lines.append("")
     counts = Counter(claim.status for claim in chosen)
     parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
@@ -193,28 +199,29 @@ def render(as_json: bool = False, ids: Iterable[str] = ()) -> str:
 
 def _row(claim: Claim) -> list[str]:
     texts = [claim.claim, f"checked by: {claim.check}"]
-    texts += [f"in: {'; '.join(claim.where)}"] if claim.where else []
-    texts += [f"note: {claim.note}"] if claim.note else []
+    if claim.where:
+        texts.append(f"in: {'; '.join(claim.where)}")
+    if claim.note:
+        texts.append(f"note: {claim.note}")
     left = 32
-    lines = [
-        line
-        for text in texts
-        for line in textwrap.wrap(text, _WIDTH - left, subsequent_indent="  ")
-    ]
+    lines = []
+    for text in texts:
+        lines += textwrap.wrap(text, _WIDTH - left, subsequent_indent="  ")
     head = f"  {claim.id:<4} {claim.status}"
     return [f"{head:<{left}}{lines[0]}", *(" " * left + line for line in lines[1:])]
 
 
-def _settle(claim_id: str, stands: bool, says: str, word: str, found: str) -> None:
+def _settle(claim_id: str, stands: bool, says: str, word: str, failure: str) -> None:
     claim = find(claim_id)
-    if getattr(stands, "shape", ()) != () or np.asarray(stands).dtype != bool:
-        kind = f"{type(stands).__name__} of shape {getattr(stands, 'shape', ())}"
+    shape = getattr(stands, "shape", ())
+    if shape != () or np.asarray(stands).dtype != bool:
         raise TypeError(
-            f"{claim_id}: expected True or False, got a {kind}; reduce it with bool(....all())"
+            f"{claim_id}: expected True or False, got a {type(stands).__name__} of shape {shape}; "
+            "reduce it with bool(....all())"
         )
     if not stands:
         raise AssertionError(
-            f"{claim_id}: {found}.\n  claim: {claim.claim} ({claim.paper})\n  checked: {says}"
+            f"{claim_id}: {failure}.\n  claim: {claim.claim} ({claim.paper})\n  checked: {says}"
         )
     print(f"{word}  {claim_id}  {says}")
 
@@ -222,14 +229,21 @@ def _settle(claim_id: str, stands: bool, says: str, word: str, found: str) -> No
 def _check_order(claim_id: str, measured: Any, bound: Any, says: str, sign: int) -> None:
     measured, bound = _pair(claim_id, measured, bound)
     margin = sign * (measured - bound)
-    worst = np.unravel_index(np.argmin(np.where(np.isnan(margin), -np.inf, margin)), margin.shape)
+    worst = _worst(margin)
     word = "above" if sign > 0 else "below"
-    found = f"measured {measured[worst]:.8g}, expected {word} {bound[worst]:.8g}{_entry(worst)}"
-    _settle(claim_id, bool(margin[worst] > 0), says, "ok", found)
+    failure = f"measured {measured[worst]:.8g}, expected {word} {bound[worst]:.8g}{_entry(worst)}"
+    _settle(claim_id, bool(margin[worst] > 0), says, "ok", failure)
+
+
+def _worst(margin: np.ndarray) -> tuple[Any, ...]:
+    """The index of the smallest margin; NaN is the worst."""
+    smallest = np.where(np.isnan(margin), -np.inf, margin).argmin()
+    return np.unravel_index(smallest, margin.shape)
 
 
 def _pair(claim_id: str, measured: Any, expected: Any) -> tuple[np.ndarray, np.ndarray]:
-    measured, expected = _float64(measured), _float64(expected)
+    measured = _float64(measured)
+    expected = _float64(expected)
     if expected.ndim and expected.shape != measured.shape:
         raise ValueError(
             f"{claim_id}: measured has shape {measured.shape}, what it is compared with "

@@ -8,34 +8,31 @@ import nbformat
 import torch
 
 from vaelab import checkpoints, widgets
-from vaelab.dashboards.preparing import open_model
+from vaelab.apps.dashboards.preparing import open_model
+from vaelab.data import NAMES
 
 PAGES = {
     "1-latent-traversal": (
         "traversal",
         "Latent traversal",
         "Pick an image, then drag its code along a direction. Directions are ordered by λ, their "
-        "variance under the "
-        "encoder: near 0 the image depends on them, near 1 they carry noise. *draw* starts from a "
-        "sample.",
+        "variance under the encoder: near 0 the image depends on them, near 1 they carry noise. "
+        "*draw* starts from a sample.",
     ),
     "2-aggregated-posterior": (
         "posteriors",
         "Where the codes are",
         "The codes of all images, a density fitted to them, and N(0, I). Move over a panel to "
-        "decode the place; drag a "
-        "rectangle to see the same images in every panel.",
+        "decode the place; drag a rectangle to see the same images in every panel.",
     ),
     "3-gamma-path": (
         "gamma_path",
         "What falling γ does",
-        (
-            "One VAE at smaller and smaller decoder variance γ. Left, the split of the λ; "
-            "right, both "
-            "terms of the cost."
-        ),
+        "One VAE at smaller and smaller decoder variance γ. Left, the split of the λ; right, both "
+        "terms of the cost.",
     ),
 }
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
 def traversal(folder: str | Path, images: str | None = None) -> widgets.LatentTraversal:
@@ -61,10 +58,10 @@ def gamma_path(folder: str | Path, images: str | None = None) -> widgets.GammaPa
     same images.
     """
     torch.set_num_threads(1)
-    places = sorted(
-        (p for p in Path(folder).iterdir() if p.name.isdigit()), key=lambda p: int(p.name)
-    )
-    run = [(saved.model.gamma, saved.model) for saved in map(checkpoints.load, places)]
+    steps = (path.name for path in Path(folder).iterdir() if path.name.isdigit())
+    places = [Path(folder) / step for step in sorted(steps, key=int)]
+    models = [checkpoints.load(place).model for place in places]
+    run = [(model.gamma, model) for model in models]
     return widgets.GammaPath(run, open_model(places[-1], images).x[:400])
 
 
@@ -86,20 +83,19 @@ def write_pages(
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, (view, title, words) in PAGES.items():
-        place, more = (path, None) if view == "gamma_path" else (model, images)
-        call = f"dashboards.{view}({str(Path(place).resolve())!r}" + (
-            f", {more!r})" if more else ")"
-        )
+        place = path if view == "gamma_path" else model
+        arguments = [str(Path(place).resolve())]
+        if view != "gamma_path" and images:
+            arguments.append(images if images in NAMES else str(Path(images).resolve()))
+        call = f"dashboards.{view}({', '.join(map(repr, arguments))})"
+        heading = f"## {title}\n\n{words} [All pages](../../)"
+        code = f"from vaelab import dashboards\n\n{call}"
         notebook = nbformat.v4.new_notebook(
             cells=[
-                nbformat.v4.new_markdown_cell(
-                    f"## {title}\n\n{words} [All pages](../../)", id="words"
-                ),
-                nbformat.v4.new_code_cell(f"from vaelab import dashboards\n\n{call}", id="view"),
+                nbformat.v4.new_markdown_cell(heading, id="words"),
+                nbformat.v4.new_code_cell(code, id="view"),
             ],
-            metadata={
-                "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
-            },
+            metadata={"kernelspec": KERNEL},
         )
         written.append(folder / f"{name}.ipynb")
         nbformat.write(notebook, written[-1])

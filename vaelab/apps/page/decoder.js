@@ -1,5 +1,5 @@
 "use strict";
-// Runs a decoder that vaelab/page/steps.py wrote as a list of steps, one code at a time, in typed arrays.
+// Runs a decoder that vaelab/apps/page/steps.py wrote as a list of steps, one code at a time, in typed arrays.
 
 /** The bytes of base64 text. */
 function bytesOf(text) {

@@ -12,18 +12,16 @@ from torch import Tensor
 
 from vaelab import checkpoints, densities, models, networks, training, widgets
 from vaelab._inputs import check_seed
-from vaelab.data import NAMES, Images, load_images
+from vaelab.apps.images import images_for
+from vaelab.data import load_images
 
-GAMMAS = (
-    0.5,
-    0.2,
-    0.1,
-    0.05,
-    0.02,
-    0.01,
-)  # from below the digits' largest variance, 0.7, to a sharp decoder
-LATENT_DIM, HIDDEN, EPOCHS, SECOND_EPOCHS = 24, (128, 128), 12, 70
-N_IMAGES = 2000  # images a page reads codes off, at most: one visitor's start takes a second
+# From below the digits' largest variance, 0.7, to a sharp decoder.
+GAMMAS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+LATENT_DIM = 24
+HIDDEN = (128, 128)
+EPOCHS = 12
+SECOND_EPOCHS = 70
+N_IMAGES = 2000  # A page reads codes off so many images at most: a visitor waits for a second.
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def prepare(
     Args:
         folder: gets `path/0` … `path/5`, a model folder each, and `model`, the last one with its
             second stage.
-        second_stage: without it there is no `model`: of use to whoever has one.
+        second_stage: without it there is no `model`, for those who have one.
         seed: of weights, batches and noise.
         progress: show progress bars.
 
@@ -62,10 +60,9 @@ def prepare(
         FileExistsError: models are there already.
     """
     check_seed(seed)
+    folder = Path(folder)
     digits = load_images("digits")
-    told = {
-        "data": {"name": "digits", "fingerprint": digits.fingerprint(), "source": digits.source}
-    }
+    record = {"name": "digits", "fingerprint": digits.fingerprint(), "source": digits.source}
     with networks.seeded(seed):
         start = models.vae(networks.mlp(digits.shape, LATENT_DIM, HIDDEN))
     run = widgets.gamma_path(
@@ -81,10 +78,15 @@ def prepare(
     )
     for i, (gamma, model) in enumerate(run):
         normal = densities.StandardNormal().fit(model, digits.train)
-        checkpoints.save(Path(folder) / "path" / str(i), model, normal, {**told, "gamma": gamma})
-    if not second_stage:
-        return
-    second = densities.SecondStage(
+        place = folder / "path" / str(i)
+        checkpoints.save(place, model, normal, {"data": record, "gamma": gamma})
+    if second_stage:
+        second = _second_stage().fit(model, digits.train, seed)
+        checkpoints.save(folder / "model", model, second, {"data": record})
+
+
+def _second_stage() -> densities.SecondStage:
+    return densities.SecondStage(
         (64, 64),
         "silu",
         epochs=SECOND_EPOCHS,
@@ -94,8 +96,6 @@ def prepare(
         gamma="optimal",
         gamma_schedule=training.Hold(0.8, 0.5),
     )
-    second.fit(run[-1][1], digits.train, seed)
-    checkpoints.save(Path(folder) / "model", run[-1][1], second, told)
 
 
 def open_model(folder: str | Path, images: str | None = None) -> Opened:
@@ -108,41 +108,22 @@ def open_model(folder: str | Path, images: str | None = None) -> Opened:
 
     Raises:
         FileNotFoundError, CheckpointError: no model there, or a damaged one.
-        ValueError: nobody says which images, or they are not of the model's shape.
+        ValueError: the run does not say which images, or they are not of the model's shape.
     """
     saved = checkpoints.load(folder)
-    found = _images_of(saved, folder, images)
-    if found.shape != tuple(saved.model.image_shape):
-        raise ValueError(
-            f"{folder}: expected images of shape {tuple(saved.model.image_shape)}, as the model "
-            f"has, got {found.shape} "
-            f"from {found.name}; name others with --images"
-        )
-    order = torch.randperm(len(found.train), generator=torch.Generator().manual_seed(0))[:N_IMAGES]
-    x = found.train[order]
-    own = (
-        {}
-        if type(saved.density) is densities.StandardNormal
-        else {_name(saved.density): saved.density}
-    )
-    quick = {"Gaussian": densities.Gaussian(), "mixture of 10": densities.GaussianMixture(10)}
-    for each in quick.values():
-        each.fit(saved.model, x)
-    labels = None if found.train_labels is None else found.train_labels[order]
-    return Opened(
-        saved.model, {**own, **quick}, x, labels, f"{found.name}, κ = {saved.model.latent_dim}"
-    )
-
-
-def _name(density: densities.StandardNormal) -> str:
-    return "second stage" if isinstance(density, densities.SecondStage) else type(density).__name__
-
-
-def _images_of(saved: checkpoints.Saved, folder: str | Path, images: str | None) -> Images:
-    name = images or saved.run.get("data", {}).get("name")
-    if images is None and name not in NAMES:
-        found = f"was trained on {name!r}" if name else "does not say what it was trained on"
-        raise ValueError(
-            f"{folder}: the model {found}; name a data set or the folder of pictures with --images"
-        )
-    return load_images(name, side=saved.model.image_shape[-1])
+    model = saved.model
+    data = images_for(saved, name=images)
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(len(data.train), generator=generator)[:N_IMAGES]
+    x = data.train[order]
+    fitted = {
+        "Gaussian": densities.Gaussian().fit(model, x),
+        "mixture of 10": densities.GaussianMixture(10).fit(model, x),
+    }
+    stored = saved.density
+    is_second = isinstance(stored, densities.SecondStage)
+    kind = "second stage" if is_second else type(stored).__name__
+    if kind != "StandardNormal":
+        fitted = {kind: stored, **fitted}
+    labels = None if data.train_labels is None else data.train_labels[order]
+    return Opened(model, fitted, x, labels, f"{data.name}, κ = {model.latent_dim}")

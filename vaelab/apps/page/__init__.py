@@ -1,8 +1,8 @@
-"""A page for whoever has nothing installed: a trained decoder in one HTML file, which runs in the
-browser.
+"""A page for readers who have nothing installed: a trained decoder in one HTML file, which runs in
+the browser.
 
-The file holds weights, codes and program. It asks for nothing from anywhere, and forbids itself to;
-it opens from the disk as from any web server, on a phone as on a desk.
+The file holds weights, codes and program. It loads nothing else, and its policy forbids it to; it
+opens from a disk or from a web server, on a phone or on a desk.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaelab._inputs import check_seed
+from vaelab.apps.page.contents import Contents, name_of_data
+from vaelab.apps.page.steps import Plan, UnknownLayerError, plan, run
 from vaelab.checkpoints import Saved
 from vaelab.data import Images
-from vaelab.page.contents import Contents
-from vaelab.page.steps import Plan, UnknownLayerError, plan, run
 
 __all__ = ["LARGE", "Page", "Plan", "UnknownLayerError", "build", "plan", "run"]
 
@@ -67,30 +67,25 @@ def build(
     """
     check_seed(seed)
     contents = Contents(saved, images, seed)
-    data = contents.read() | {"seed": seed}
-    data = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace(
-        "<", "\\u003c"
-    )
-    css, js = _read("page.css"), "\n".join(map(_read, SCRIPTS))
+    record = contents.read() | {"seed": seed}
+    data = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    css = _read("page.css")
+    js = "\n".join(_read(name) for name in SCRIPTS)
+    name = name_of_data(saved, images)
     policy = (
         f"default-src 'none'; img-src data:; script-src {_hash(js)}; style-src {_hash(css)}; "
         "base-uri 'none'; form-action 'none'"
     )
     parts = {
-        "title": html.escape(title or _title(saved, images)),
+        "title": html.escape(title or "Inside an autoencoder" + (f" of {name}" if name else "")),
         "policy": policy,
         "css": css,
         "js": js,
-        "data": data,
+        "data": data.replace("<", "\\u003c"),
         "weights": contents.blob.base64(),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read("page.html"))
     return Page(page, contents.notes)
-
-
-def _title(saved: Saved, images: Images | None) -> str:
-    name = images.name if images is not None else saved.run.get("data", {}).get("name")
-    return f"Inside an autoencoder of {name}" if name else "Inside an autoencoder"
 
 
 def _read(name: str) -> str:
@@ -98,5 +93,6 @@ def _read(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """What a content security policy calls an inline script or style by."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    """The name of an inline script or style in a content security policy."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -1,8 +1,8 @@
 """Pages without code: the views of `vaelab.widgets` in a browser, served by Voilà from this
 machine.
 
-    python -m vaelab.dashboards                       # trains a small model on digits, then opens
-    an index python -m vaelab.dashboards runs/mnist-infogan    # a model that `vaelab train` wrote
+    python -m vaelab.apps.dashboards                        # a small model of digits, trained now
+    python -m vaelab.apps.dashboards runs/mnist-infogan     # a model that `vaelab train` wrote
 
 Three pages: a latent traversal, q(z) beside its stand-ins, and what falling γ does (always on
 digits, trained in seconds). Each visitor has a Python process of their own, which ends with the
@@ -12,8 +12,8 @@ visit. Visitors move sliders and choose from lists; nothing they send is run. Th
 
 from __future__ import annotations
 
-from vaelab.dashboards.pages import PAGES, gamma_path, posteriors, traversal, write_pages
-from vaelab.dashboards.preparing import Opened, open_model, prepare
+from vaelab.apps.dashboards.pages import PAGES, gamma_path, posteriors, traversal, write_pages
+from vaelab.apps.dashboards.preparing import Opened, open_model, prepare
 
 __all__ = [
     "PAGES",

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from vaelab._inputs import check_choice
-from vaelab.notebooks.building import NotebookError, build, drift
-from vaelab.notebooks.rules import rules
+from vaelab.course.notebooks.building import NotebookError, build, drift
+from vaelab.course.notebooks.rules import rules
 
 __all__ = ["NotebookError", "build", "choose", "drift", "present", "profile", "rules"]
 
@@ -51,6 +51,8 @@ def present() -> set[str]:
     """Numbers of the notebooks that stand in or above the working directory, built or as
     sources.
     """
-    roots = (Path.cwd(), Path.cwd().parent)
-    patterns = ("src/[0-9][0-9]_*.py", "[0-9][0-9]_*.ipynb")
-    return {path.name[:2] for root in roots for pattern in patterns for path in root.glob(pattern)}
+    paths: list[Path] = []
+    for root in (Path.cwd(), Path.cwd().parent):
+        paths += root.glob("src/[0-9][0-9]_*.py")
+        paths += root.glob("[0-9][0-9]_*.ipynb")
+    return {path.name[:2] for path in paths}

@@ -1,4 +1,4 @@
-"""`python -m vaelab.dashboards`: prepare the pages and serve them."""
+"""`python -m vaelab.apps.dashboards`: prepare the pages and serve them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+CONNECTION = "vaelab.apps.dashboards.connection.NoDelayConnection"
 EXTENSIONS = (
     "@voila-dashboards/widgets-manager8",
     "@jupyter-widgets/jupyterlab-manager",
@@ -28,7 +29,7 @@ def command(pages: Path, port: int, token: bool, browser: bool) -> list[str]:
         f"--Voila.port={port}",
         f"--Voila.auto_token={token}",
         f"--Voila.open_browser={browser}",
-        "--Voila.kernel_websocket_connection_class=vaelab.dashboards.connection.NoDelayConnection",
+        f"--Voila.kernel_websocket_connection_class={CONNECTION}",
         "--VoilaConfiguration.classic_tree=True",
         *(f"--VoilaConfiguration.extension_allowlist={name}" for name in EXTENSIONS),
         "--MappingKernelManager.cull_idle_timeout=600",
@@ -37,17 +38,16 @@ def command(pages: Path, port: int, token: bool, browser: bool) -> list[str]:
     return [sys.executable, "-m", "voila", str(pages), *options]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until Ctrl-C. A problem that a user can mend is one line on standard error and exit
-    status 2.
-    """
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
     p = argparse.ArgumentParser(
-        "python -m vaelab.dashboards", description="The course's views as pages without code."
+        "python -m vaelab.apps.dashboards", description="The course's views as pages without code."
     )
     p.add_argument(
         "folder",
         nargs="?",
         type=Path,
+        default=os.environ.get("VAELAB_MODEL") or None,
         help="one that `vaelab train` wrote (default: $VAELAB_MODEL, else "
         "a small model of digits, trained now in some ten seconds)",
     )
@@ -63,52 +63,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument(
         "--no-browser", action="store_true", help="do not open a browser; print the address"
     )
-    args = p.parse_args(argv)
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C. A problem that a user can mend is one line on standard error and exit
+    status 2.
+    """
+    args = parser().parse_args(argv)
     if not 1 <= args.port <= 65535:
         return _refuse(f"--port: expected 1 to 65535, got {args.port}")
     if importlib.util.find_spec("voila") is None:
         return _refuse("this needs Voilà; install it with: pip install 'vaelab[course,app]'")
-    from vaelab import dashboards
+    from vaelab.apps import dashboards
 
-    model = args.folder or (
-        Path(os.environ["VAELAB_MODEL"]) if os.environ.get("VAELAB_MODEL") else None
-    )
     with tempfile.TemporaryDirectory(prefix="vaelab-dashboards-") as root:
+        pages = Path(root) / "pages"
         try:
-            if model is not None:
-                dashboards.open_model(
-                    model, args.images
-                )  # what is wrong with it is said here, and not in the page
+            if args.folder is not None:
+                # What is wrong with the model is told now, and not in the page.
+                dashboards.open_model(args.folder, args.images)
             print("training the small models of digits, some ten seconds", flush=True)
-            dashboards.prepare(root, second_stage=model is None, progress=sys.stderr.isatty())
+            dashboards.prepare(root, second_stage=args.folder is None, progress=sys.stderr.isatty())
         except (OSError, ValueError) as error:
             return _refuse(str(error))
-        pages = Path(root) / "pages"
-        dashboards.write_pages(
-            pages, model or Path(root) / "model", Path(root) / "path", args.images
-        )
+        model = args.folder or Path(root) / "model"
+        dashboards.write_pages(pages, model, Path(root) / "path", args.images)
         print("three pages; stop with Ctrl-C", flush=True)
-        environment = {"OMP_NUM_THREADS": "1", **os.environ}
-        server = subprocess.Popen(
-            command(pages, args.port, not args.no_token, not args.no_browser), env=environment
-        )
-        signal.signal(
-            signal.SIGTERM, signal.default_int_handler
-        )  # end as with Ctrl-C: Voilà and its kernels go, too
-        try:
-            return server.wait()
-        except KeyboardInterrupt:
-            signal.signal(
-                signal.SIGINT, signal.SIG_IGN
-            )  # a second Ctrl-C would leave the folder behind
-            return 0
-        finally:
-            server.terminate()
-            server.wait()
+        return _serve(command(pages, args.port, not args.no_token, not args.no_browser))
+
+
+def _serve(line: list[str]) -> int:
+    """Run the server until it ends or Ctrl-C or SIGTERM comes; its kernels end with it."""
+    server = subprocess.Popen(line, env={"OMP_NUM_THREADS": "1", **os.environ})
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        # A second Ctrl-C would leave the temporary folder behind.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return 0
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def _refuse(words: str) -> int:
-    print(f"vaelab.dashboards: error: {words}", file=sys.stderr)
+    print(f"vaelab.apps.dashboards: error: {words}", file=sys.stderr)
     return 2
 
 

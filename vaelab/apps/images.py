@@ -1,0 +1,58 @@
+"""The images that a saved model was trained on, from what its run says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vaelab.checkpoints import Saved
+from vaelab.data import NAMES, Images, load_images
+
+_WAYS = "name a data set or the folder of pictures with --images"
+
+
+def images_for(saved: Saved, root: str | Path | None = None, name: str | None = None) -> Images:
+    """Load the images that a model was trained on, in the model's shape.
+
+    A run knows its images by their fingerprint: a folder of pictures may have the name of a data
+    set, and is then not taken for it.
+
+    Args:
+        saved: the model, from `vaelab.load`.
+        root: where downloaded data sets lie; see `vaelab.data`.
+        name: a data set or the path of a folder of pictures, to take instead of what the run names.
+
+    Raises:
+        ValueError: without `name`, a run that names no data set, or one whose images were others;
+            images of another shape than the model's.
+        FileNotFoundError: the images are not there.
+    """
+    record = saved.run.get("data", {})
+    wanted = name or record.get("name")
+    if wanted is None:
+        raise ValueError(f"the model's run.json names no data set; {_WAYS}")
+    if name is None and wanted not in NAMES:
+        raise ValueError(f"the model was trained on {_description(record)}; {_WAYS}")
+    shape = tuple(saved.model.image_shape)
+    is_square = shape[-2:] == 2 * shape[-1:]
+    images = load_images(wanted, root, side=shape[-1] if is_square else None)
+    if images.shape != shape:
+        raise ValueError(
+            f"expected images of shape {shape}, as the model has, got {images.shape} "
+            f"from {images.name}; name others with --images"
+        )
+    if name is None and not was_trained_on(saved, images):
+        raise ValueError(
+            f"the model was trained on other images of this name, {_description(record)}; {_WAYS}"
+        )
+    return images
+
+
+def was_trained_on(saved: Saved, images: Images) -> bool:
+    """Whether these are the images of the run, by their fingerprint; true if it recorded none."""
+    recorded = saved.run.get("data", {}).get("fingerprint")
+    return recorded is None or recorded == images.fingerprint()
+
+
+def _description(record: dict) -> str:
+    source = record.get("source")
+    return repr(record["name"]) + (f" ({source})" if source else "")

@@ -1,0 +1,315 @@
+"""What a page holds beside its program: decoders as steps, codes, directions, densities, facts."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaelab import densities, metrics, models, posteriors
+from vaelab.apps.page.directions import Directions, directions, principal, unknown_directions
+from vaelab.apps.page.steps import Plan, n_products, n_weights, plan, run, to_int16
+from vaelab.checkpoints import Saved
+from vaelab.data import Images
+
+Record = dict[str, Any]
+N_CODES = 500  # points of the plane
+N_EIGENVALUES = 2_000  # test images that λ is a mean over
+N_FITTED = 5_000  # training images that the page's own densities are fitted to
+N_STARTS = 10
+N_CHECKED = 100
+SLOW = 2e8  # multiplications; a browser does some 500 million a second
+PIXEL_TOLERANCE = 0.5 / 255  # of weights in int16, against PyTorch's float32
+
+
+class Blob:
+    """Arrays one after the other, each found again by its reference [first byte, length, type]."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, values: Any, kind: str = "float32") -> list:
+        """Append an array, and give its reference; every array starts at a multiple of 4 bytes."""
+        array = np.ascontiguousarray(values, dtype=kind)
+        content = array.tobytes()
+        content += bytes(-len(content) % 4)
+        self.parts.append(content)
+        self.size += len(content)
+        return [self.size - len(content), array.size, kind]
+
+    def base64(self) -> str:
+        """All of it as text."""
+        return base64.b64encode(b"".join(self.parts)).decode("ascii")
+
+
+@dataclass
+class Contents:
+    """What the page's program reads: plain data, and the arrays that it refers to.
+
+    Args:
+        saved: the trained model.
+        images: what it was trained on, or None.
+        seed: of every draw.
+    """
+
+    saved: Saved
+    images: Images | None
+    seed: int = 0
+    blob: Blob = field(default_factory=Blob)
+    notes: list[str] = field(default_factory=list)
+
+    def read(self) -> Record:
+        """Everything, by name.
+
+        Raises:
+            ValueError: not a model of images, broken weights, images of another shape.
+        """
+        model = self.saved.model
+        shape = image_shape(model)
+        check_weights("model", model)
+        check_weights("second stage", getattr(self.saved.density, "vae", None))
+        q = None if self.images is None else model.codes(self.images.test[:N_EIGENVALUES])
+        along = unknown_directions(model.latent_dim) if q is None else directions(q)
+        means, draws = self._codes(q)
+        ranges = self._ranges(draws, along)
+        decoder = plan(model.decoder, model.latent_dim)
+        z = self._checked_codes(draws, along, ranges)
+        record = {
+            "shape": shape,
+            "latent_dim": model.latent_dim,
+            "decoder": self._plan("decoder", decoder, lambda p: run(p, z), model.images(z)),
+            "directions": self._directions(along, ranges),
+            "plane": self._plane(means),
+            "codes": {
+                "n": len(means),
+                "means": self.blob.add(means),
+                "draws": self.blob.add(draws),
+                "same": torch.equal(means, draws),
+            },
+            "labels": self._labels(len(means)),
+            "starts": self._starts(len(means)),
+            "densities": self._densities(),
+            "has_images": q is not None,
+        }
+        return record | {"facts": self._facts(q, n_weights(decoder), record)}
+
+    def _codes(self, q: posteriors.Point | None) -> tuple[Tensor, Tensor]:
+        """Means of q(z given x) and one draw from each; without images, draws from the stored
+        density twice.
+        """
+        if q is None:
+            z = self.saved.density.sample(N_CODES, self.seed)
+            return z, z
+        first = q[:N_CODES]
+        return first.mean, densities.draw(first, self.seed)
+
+    def _ranges(self, z: Tensor, along: Directions) -> Tensor:
+        """How far each slider goes to either side: three standard deviations of q(z), and no code
+        left out.
+        """
+        t = z @ along.matrix.T
+        usual = t.mean(0).abs() + 3 * t.std(0, correction=0)
+        reach = torch.maximum(usual, t.abs().amax(0))
+        return (reach.clamp(min=0.5) * 2).ceil() / 2
+
+    def _checked_codes(self, z: Tensor, along: Directions, ranges: Tensor) -> Tensor:
+        """The codes at which pixels are compared: normal draws, codes of images, anywhere between
+        the sliders' ends.
+        """
+        generator = torch.Generator().manual_seed(self.seed)
+        normal = torch.randn(N_CHECKED, z.shape[1], generator=generator)
+        shares = 2 * torch.rand(N_CHECKED, z.shape[1], generator=generator) - 1
+        wide = shares * ranges @ along.matrix
+        return torch.cat([normal, z[:N_CHECKED], wide]).to(next(self.saved.model.parameters()))
+
+    def _plan(
+        self, name: str, steps: Plan, pixels: Callable[[Plan], Tensor], expected: Tensor
+    ) -> Record:
+        """The plan for the page, in int16 where the pixels allow it; what was measured goes into
+        the notes.
+        """
+
+        def error_of(steps: Plan) -> float:
+            return (unit(pixels(steps)) - unit(expected)).abs().max().item()
+
+        error = error_of(steps)
+        if not error <= PIXEL_TOLERANCE:
+            raise ValueError(
+                f"the {name}'s pixels differ from PyTorch's by {255 * error:.3g}/255; please "
+                "report this"
+            )
+        short_error = error_of(steps.rounded())
+        short = short_error <= PIXEL_TOLERANCE
+        kind = "int16" if short else "float32"
+        measured = f"pixels within {255 * (short_error if short else error):.2g}/255 of PyTorch's"
+        if not short:
+            measured += f" (int16 would be {255 * short_error:.2g}/255 off)"
+        products = n_products(steps)
+        self.notes.append(
+            f"{name}: {n_weights(steps):,} weights in {kind}, {products:,} products a code; "
+            f"{measured}"
+        )
+        if products > SLOW:
+            self.notes.append(
+                f"slow: one run of the {name} takes a browser a third of a second or more"
+            )
+        return {
+            "steps": steps.steps,
+            "tensors": [self._tensor(weight, short) for weight in steps.tensors],
+            "out": steps.out,
+            "kind": kind,
+        }
+
+    def _tensor(self, weight: Tensor, short: bool) -> Record:
+        q, scales = to_int16(weight) if short else (None, None)
+        if q is None:
+            return {"values": self.blob.add(weight)}
+        return {"values": self.blob.add(q, "int16"), "scales": self.blob.add(scales)}
+
+    def _directions(self, along: Directions, ranges: Tensor) -> Record:
+        values = None if along.values is None else along.values.tolist()
+        return {
+            "kind": along.kind,
+            "names": along.names,
+            "matrix": self.blob.add(along.matrix),
+            "values": values and [float(f"{value:.6g}") for value in values],
+            "ranges": ranges.tolist(),
+        }
+
+    def _plane(self, means: Tensor) -> Record:
+        sd, vectors = principal(means)
+        return {
+            "mean": self.blob.add(means.mean(0)),
+            "vectors": self.blob.add(vectors[:2]),
+            "sd": sd[:2].tolist(),
+        }
+
+    def _labels(self, n: int) -> Record | None:
+        images = self.images
+        if images is None or images.test_labels is None or not images.classes:
+            return None
+        return {"classes": list(images.classes), "of": images.test_labels[:n].tolist()}
+
+    def _starts(self, n: int) -> Record:
+        """Codes to start from: one image of each class first, with its pixels; without images, the
+        first draws.
+        """
+        labels = self._labels(n)
+        of = labels["of"] if labels else []
+        firsts = [of.index(label) for label in sorted(set(of))]
+        order = list(dict.fromkeys([*firsts, *range(n)]))[:N_STARTS]
+        if self.images is None:
+            return {"codes": order, "pixels": None}
+        pixels = (self.images.test[order] * 255).round()
+        return {"codes": order, "pixels": self.blob.add(pixels, "uint8")}
+
+    def _densities(self) -> list[Record]:
+        """N(0, I), the stored one, and, fitted here to the codes of images, a Gaussian and a
+        mixture.
+        """
+        records = [{"name": "N(0, I)", "kind": "normal"}]
+        stored = self.saved.density
+        name = type(stored).__name__
+        if name == "SecondStage":
+            records.append(self._second(stored))
+        elif name in ("Gaussian", "GaussianMixture"):
+            records.append(self._mixture(stored))
+        elif name != "StandardNormal":
+            self.notes.append(
+                f"the page cannot draw from the stored density, {name}; it is left out"
+            )
+        if self.images is not None:
+            q = self.saved.model.codes(self.images.train[:N_FITTED])
+            for density in (densities.Gaussian(), densities.GaussianMixture(min(10, len(q)))):
+                record = self._mixture(density.fit_codes(q, self.seed))
+                if record["name"] not in [other["name"] for other in records]:
+                    records.append(record)
+        return records
+
+    def _mixture(self, density: densities.GaussianMixture) -> Record:
+        state = density.state_dict()
+        n = density.n_components
+        return {
+            "name": "Gaussian" if n == 1 else f"mixture of {n}",
+            "kind": "mixture",
+            "weights": (state["weights"] / state["weights"].sum()).tolist(),
+            "means": self.blob.add(state["means"]),
+            "factors": self.blob.add(torch.linalg.cholesky(state["covariances"])),
+        }
+
+    def _second(self, density: densities.SecondStage) -> Record:
+        name = "second stage"
+        second = density.vae
+        model = self.saved.model
+        generator = torch.Generator().manual_seed(self.seed + 1)
+        u = torch.randn(N_CHECKED, model.latent_dim, generator=generator)
+        u = u.to(next(second.parameters()))
+        steps = plan(second.decoder, model.latent_dim)
+        pixels = model.images(second.images(u))
+        decoder = self._plan(name, steps, lambda p: model.images(run(p, u)), pixels)
+        return {"name": name, "kind": "second", "gamma": density.gamma, "decoder": decoder}
+
+    def _facts(self, q: posteriors.Point | None, n: int, record: Record) -> list[list[str]]:
+        """Names and values, as text."""
+        model = self.saved.model
+        gamma = model.gamma
+        network = model.networks_spec.get("name", "own")
+        versions = self.saved.run.get("versions", {})
+        facts = {
+            "data set": name_of_data(self.saved, self.images) or "not recorded",
+            "network": f"{network}, decoder of {n:,} weights",
+            "latent dimension κ": str(model.latent_dim),
+            "decoder variance γ": "none (cross-entropy)" if gamma is None else f"{gamma:.4g}",
+        }
+        if record["directions"]["kind"] == "lambda":
+            dims = metrics.active_dims(q.eigenvalues())
+            facts["active directions r̂ (λ < ½)"] = f"{dims:g}, over {len(q):,} test images"
+        for density in record["densities"]:
+            if density["kind"] == "second":
+                facts["second stage's γ"] = f"{density['gamma']:.4g}"
+        packages = [name for name in ("vaelab", "torch") if name in versions]
+        facts["made with"] = ", ".join(f"{name} {versions[name]}" for name in packages)
+        return [list(fact) for fact in facts.items()]
+
+
+def name_of_data(saved: Saved, images: Images | None) -> str | None:
+    """What the images are called, or those that the model was trained on; None if not recorded."""
+    return saved.run.get("data", {}).get("name") if images is None else images.name
+
+
+def unit(x: Tensor) -> Tensor:
+    """Pixels as they are shown: cut to [0, 1]."""
+    return x.clamp(0, 1)
+
+
+def image_shape(model: models.Autoencoder) -> list[int]:
+    """(channels, height, width) of the model's images.
+
+    Raises:
+        ValueError: no images of one or three channels.
+    """
+    shape = list(model.image_shape)
+    if len(shape) == 2:
+        shape = [1, *shape]
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise ValueError(
+            "expected a model of images, grey or RGB, of shape (1 or 3, height, width), got "
+            f"{shape}"
+        )
+    return shape
+
+
+def check_weights(name: str, module: torch.nn.Module | None) -> None:
+    """Raise ValueError if a weight is NaN or infinite."""
+    weights = {} if module is None else module.state_dict()
+    for key, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise ValueError(
+                f"the {name}'s weights hold NaN or infinite values, first in {key}; train it again"
+            )

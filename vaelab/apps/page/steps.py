@@ -1,0 +1,401 @@
+"""A decoder as a list of plain steps, which the page's few lines of JavaScript can run.
+
+A decoder is traced with torch.fx, so that any module made of known layers is understood, however it
+is nested; batch normalisation is folded into the layer before it. One code is decoded at a time, so
+a flatten or a view is no step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn import functional as F
+
+Step = dict[str, Any]
+Shape = tuple[int, ...]
+SAME_WHEN_FLAT = {
+    "flatten",
+    "unflatten",
+    "view",
+    "reshape",
+    "contiguous",
+    "squeeze",
+    "unsqueeze",
+    "dropout",
+    "identity",
+}
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "relu": F.relu,
+    "silu": F.silu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+}
+# Layers that are read as the function of this name.
+LAYERS: dict[type[nn.Module], str] = {
+    nn.Identity: "identity",
+    nn.Flatten: "flatten",
+    nn.Unflatten: "unflatten",
+    nn.Dropout: "dropout",
+    nn.ReLU: "relu",
+    nn.SiLU: "silu",
+    nn.Tanh: "tanh",
+    nn.Sigmoid: "sigmoid",
+    nn.LeakyReLU: "leaky_relu",
+    nn.Upsample: "interpolate",
+    nn.ZeroPad2d: "pad",
+}
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+# Arguments of functions by position, as far as they are read.
+PARAMETERS = {
+    "leaky_relu": ("input", "negative_slope"),
+    "interpolate": ("input", "size", "scale_factor", "mode"),
+    "pad": ("input", "padding", "mode", "value"),
+    "getitem": ("input", "index"),
+}
+KNOWN = (
+    "dense, conv, transposed conv, batch norm, relu, leaky relu, silu, tanh, sigmoid, zero "
+    "padding, nearest upsampling, cat, +"
+)
+
+
+class UnknownLayerError(ValueError):
+    """A decoder holds a layer that the page cannot run."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the page runs: value 0 is the code, and step i makes value i + 1.
+
+    Args:
+        steps: each with "op", "in" (numbers of values), "shape" (of its own value) and what the
+            operation needs; "weight" and "bias" are numbers of tensors.
+        tensors: the weights, float32.
+        out: the number of the value that is the result.
+        shape: of the result.
+    """
+
+    steps: list[Step]
+    tensors: list[Tensor]
+    out: int
+    shape: Shape
+
+    def rounded(self) -> Plan:
+        """The same with every matrix and kernel rounded to int16 (see `to_int16`); biases stay
+        float32.
+        """
+        return replace(self, tensors=[_rounded(weight) for weight in self.tensors])
+
+
+def to_int16(weight: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """A matrix or kernel as whole numbers up to ±32767, and a factor for each row; None twice for a
+    vector.
+
+    As small as float16, with an eighth of its error or less: a row's numbers share one exponent,
+    and keep 15 bits.
+
+    >>> q, scales = to_int16(torch.tensor([[0.5, -1.0], [0.0, 0.0]]))
+    >>> q.tolist(), (q * scales[:, None])[0, 1].item()
+    ([[16384, -32767], [0, 0]], -1.0)
+    """
+    if weight.ndim < 2:
+        return None, None
+    scales = weight.flatten(1).abs().amax(1) / 32767
+    rows = _column(scales.where(scales > 0, 1), weight)
+    return (weight / rows).round().to(torch.int16), scales
+
+
+def _rounded(weight: Tensor) -> Tensor:
+    q, scales = to_int16(weight)
+    return weight if q is None else q * _column(scales, weight)
+
+
+def _column(values: Tensor, weight: Tensor) -> Tensor:
+    """One value for each row of a weight, shaped to be multiplied with it."""
+    return values.view(-1, *[1] * (weight.ndim - 1))
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        known = (*LAYERS, *CONVOLUTIONS, *NORMS, nn.Linear)
+        return isinstance(m, known) or super().is_leaf_module(m, module_qualified_name)
+
+
+@torch.no_grad()
+def plan(module: nn.Module, n_in: int) -> Plan:
+    """Read a module that maps (batch, n_in) to (batch, ...) as a list of steps.
+
+    Args:
+        module: in evaluation mode.
+        n_in: length of a code.
+
+    Raises:
+        UnknownLayerError: a layer the page cannot run, named; or a forward that torch.fx cannot
+            follow.
+
+    >>> layers = nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Unflatten(1, (1, 1, 3))
+    >>> [step["op"] for step in plan(nn.Sequential(*layers).eval(), 2).steps]
+    ['dense', 'relu']
+    """
+    try:
+        graph = fx.GraphModule(module, _Tracer().trace(module))
+    except (fx.proxy.TraceError, TypeError) as error:
+        raise UnknownLayerError(
+            f"{type(module).__name__}: its forward cannot be followed ({error})"
+        ) from error
+    code = next(module.parameters()).new_zeros(1, n_in)
+    ShapeProp(graph).propagate(code)
+    return _Reader(graph).read()
+
+
+class _Reader:
+    """Goes through a traced graph once, and collects steps and tensors."""
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        self.graph = graph
+        self.steps: list[Step] = []
+        self.tensors: list[Tensor] = []
+        self.values: dict[fx.Node, int] = {}
+
+    def read(self) -> Plan:
+        for node in self.graph.graph.nodes:
+            if node.op == "placeholder":
+                self.values[node] = 0
+            elif node.op == "output":
+                (last,) = node.args
+            elif "tensor_meta" in node.meta:  # The others compute shapes, which are known.
+                self.values[node] = self._value(node)
+        return Plan(self.steps, self.tensors, self.values[last], _shape(last))
+
+    def _value(self, node: fx.Node) -> int:
+        self.node = node
+        if node.op == "call_module":
+            layer = self.graph.get_submodule(str(node.target))
+            self.title = f"{node.target} ({type(layer).__name__})"
+            return self._layer(layer)
+        name = getattr(node.target, "__name__", str(node.target))
+        self.title = f"{node.name} ({name})"
+        name = name.removesuffix("_")
+        by_position = zip(PARAMETERS.get(name, ()), node.args, strict=False)
+        return self._function(name, dict(by_position) | node.kwargs)
+
+    def _layer(self, layer: nn.Module) -> int:
+        if isinstance(layer, NORMS):
+            return self._batch_norm(layer)
+        if isinstance(layer, nn.Linear) and len(_shape(self.node)) == 1:
+            return self._add("dense", **self._weights(layer.weight, layer.bias))
+        if isinstance(layer, CONVOLUTIONS):
+            return self._conv(layer)
+        for kind, name in LAYERS.items():
+            if isinstance(layer, kind):
+                return self._function(name, vars(layer))
+        raise self._unknown()
+
+    def _function(self, name: str, options: dict[str, Any]) -> int:
+        if name in SAME_WHEN_FLAT:
+            return self._input()
+        if name in FUNCTIONS:
+            return self._add(name)
+        if name == "leaky_relu":
+            return self._add(name, slope=options.get("negative_slope", 0.01))
+        if name == "interpolate" and options.get("mode", "nearest") == "nearest":
+            return self._upsample()
+        if name == "pad" and _pads_with_zeros(options):
+            left, _, top, _ = options.get("pad") or options["padding"]
+            return self._add("window", top=-top, left=-left)
+        if name == "getitem" and (corner := _corner(options["index"])):
+            return self._add("window", top=corner[0], left=corner[1])
+        if name in ("cat", "concat") and self._is_along_channels():
+            return self._add("cat", [self.values[node] for node in self.node.args[0]])
+        if name in ("add", "iadd") and self._adds_values_of_one_shape():
+            return self._add("add", [self.values[node] for node in self.node.args])
+        raise self._unknown()
+
+    def _is_along_channels(self) -> bool:
+        args = self.node.args
+        dim = args[1] if len(args) > 1 else self.node.kwargs.get("dim", 0)
+        return dim % (1 + len(_shape(self.node))) == 1
+
+    def _adds_values_of_one_shape(self) -> bool:
+        shapes = [_shape(node) for node in self.node.args if node in self.values]
+        return len(shapes) == 2 and shapes[0] == shapes[1] and not self.node.kwargs
+
+    def _unknown(self, detail: str = "") -> UnknownLayerError:
+        return UnknownLayerError(
+            f"the page cannot run the decoder's layer {self.title}{detail}; "
+            f"expected layers of: {KNOWN}"
+        )
+
+    def _input(self) -> int:
+        return self.values[self.node.args[0]]
+
+    def _add(self, op: str, inputs: list[int] | None = None, **more: Any) -> int:
+        """Append a step, of the node's first argument if no inputs are given, and number its
+        value.
+        """
+        if inputs is None:
+            inputs = [self._input()]
+            more["before"] = list(_shape(self.node.args[0]))
+        step = {"op": op, "in": inputs, "shape": list(_shape(self.node))}
+        self.steps.append(step | more)
+        return len(self.steps)
+
+    def _upsample(self) -> int:
+        before = _shape(self.node.args[0])[-2:]
+        after = _shape(self.node)[-2:]
+        by = after[0] // before[0]
+        if after != (by * before[0], by * before[1]):
+            raise self._unknown(f", upsampling of {before} to {after}, no whole factor")
+        return self._add("upsample", by=by)
+
+    def _weights(self, weight: Tensor, bias: Tensor | None, axis: int = 0) -> Step:
+        first = len(self.tensors)
+        if bias is None:
+            bias = weight.new_zeros(weight.shape[axis])
+        self.tensors += [tensor.detach().float().cpu().clone() for tensor in (weight, bias)]
+        return {"weight": first, "bias": first + 1}
+
+    def _conv(self, layer: nn.Conv2d | nn.ConvTranspose2d) -> int:
+        if layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros":
+            raise self._unknown(" with groups, dilation or a padding that is not zeros")
+        pad = layer.padding
+        if pad == "valid":
+            pad = (0, 0)
+        elif pad == "same":  # Of an even kernel, the odd row goes to the end.
+            pad = [(k - 1) // 2 for k in layer.kernel_size]
+        transposed = isinstance(layer, nn.ConvTranspose2d)
+        return self._add(
+            "deconv" if transposed else "conv",
+            kernel=list(layer.kernel_size),
+            stride=list(layer.stride),
+            pad=list(pad),
+            **self._weights(layer.weight, layer.bias, 1 if transposed else 0),
+        )
+
+    def _batch_norm(self, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> int:
+        """y = scale · x + shift by channel: into the weights of the layer before, if nothing else
+        reads that layer.
+        """
+        scale = (layer.running_var.double() + layer.eps).rsqrt()
+        if layer.weight is not None:
+            scale = scale * layer.weight.double()
+        shift = -layer.running_mean.double() * scale
+        if layer.bias is not None:
+            shift = shift + layer.bias.double()
+        number = self._input()
+        step = self.steps[number - 1] if number else {}
+        readers = [node.users for node, value in self.values.items() if value == number]
+        is_shared = any(len(users) > 1 for users in readers)
+        is_linear = step.get("op") in ("dense", "conv", "deconv")
+        if is_shared or not is_linear or step["shape"][0] != len(scale):
+            return self._add("affine", **self._weights(scale, shift))
+        weight = self.tensors[step["weight"]].double()
+        bias = self.tensors[step["bias"]].double()
+        axis = 1 if step["op"] == "deconv" else 0
+        rows = weight.movedim(axis, 0)
+        scaled = (rows * _column(scale, rows)).movedim(0, axis)
+        self.tensors[step["weight"]] = scaled.float().contiguous()
+        self.tensors[step["bias"]] = (bias * scale + shift).float()
+        return number
+
+
+def _shape(node: fx.Node) -> Shape:
+    """The shape of a node's value, without the batch."""
+    return tuple(node.meta["tensor_meta"].shape[1:])
+
+
+def _pads_with_zeros(options: dict[str, Any]) -> bool:
+    return options.get("mode", "constant") == "constant" and not options.get("value")
+
+
+def _corner(index: Any) -> list[int] | None:
+    """The first row and column of a rectangle that an index cuts out of images: slices of step 1
+    after the whole of the first two axes. None for any other index.
+    """
+    whole = ((Ellipsis,), (slice(None), slice(None)))
+    if not isinstance(index, tuple) or index[:-2] not in whole:
+        return None
+    slices = [s for s in index[-2:] if isinstance(s, slice) and s.step in (1, None)]
+    starts = [s.start or 0 for s in slices]
+    is_corner = len(starts) == 2 and all(isinstance(i, int) and i >= 0 for i in starts)
+    return starts if is_corner else None
+
+
+@torch.no_grad()
+def run(plan: Plan, z: Tensor) -> Tensor:
+    """What the page computes, in PyTorch: codes (n, n_in) to values (n, *shape). The twin of
+    decoder.js, for whole batches.
+
+    >>> decoder = nn.Sequential(nn.Linear(2, 3), nn.SiLU())
+    >>> z = torch.ones(1, 2)
+    >>> torch.allclose(run(plan(decoder, 2), z), decoder(z))
+    True
+    """
+    values = [z.float()]
+    for step in plan.steps:
+        shape = (len(z), *step["shape"])
+        inputs = [values[number] for number in step["in"]]
+        if step["op"] == "cat":
+            y = torch.cat([x.flatten(1) for x in inputs], 1)
+        elif step["op"] == "add":
+            y = inputs[0] + inputs[1].reshape(inputs[0].shape)
+        else:
+            x = inputs[0].reshape(len(z), *step["before"])
+            y = _compute(step, x, plan.tensors, shape)
+        values.append(y.reshape(shape))
+    return values[plan.out].reshape(len(z), *plan.shape)
+
+
+def _compute(step: Step, x: Tensor, tensors: list[Tensor], shape: Shape) -> Tensor:
+    op = step["op"]
+    if op in FUNCTIONS:
+        return FUNCTIONS[op](x)
+    if op == "leaky_relu":
+        return F.leaky_relu(x, step["slope"])
+    if op == "upsample":
+        return x.repeat_interleave(step["by"], -2).repeat_interleave(step["by"], -1)
+    if op == "window":
+        return _window(x, step["top"], step["left"], shape)
+    weight = tensors[step["weight"]]
+    bias = tensors[step["bias"]]
+    if op == "dense":
+        return F.linear(x, weight, bias)
+    if op == "affine":
+        by_channel = (-1, *[1] * (x.ndim - 2))
+        return x * weight.view(by_channel) + bias.view(by_channel)
+    if op == "conv":
+        top, left = step["pad"]
+        high, wide = step["kernel"]
+        padded = F.pad(x, (left, wide, top, high))
+        y = F.conv2d(padded, weight, bias, step["stride"])
+        return _window(y, 0, 0, shape)
+    full = F.conv_transpose2d(x, weight, None, step["stride"])
+    return _window(full, *step["pad"], shape) + bias[:, None, None]
+
+
+def _window(x: Tensor, top: int, left: int, shape: Shape) -> Tensor:
+    """The rectangle of `shape` whose first pixel is (top, left) of x; zeros where it leaves x."""
+    right = left + shape[-1] - x.shape[-1]
+    bottom = top + shape[-2] - x.shape[-2]
+    return F.pad(x, (-left, right, -top, bottom))
+
+
+def n_weights(plan: Plan) -> int:
+    """How many numbers the plan holds."""
+    return sum(tensor.numel() for tensor in plan.tensors)
+
+
+def n_products(plan: Plan) -> int:
+    """How many multiplications one code costs: every weight once a pixel it meets."""
+    total = 0
+    for step in plan.steps:
+        if "weight" in step:
+            met = {"conv": step["shape"], "deconv": step["before"]}.get(step["op"], [])
+            total += plan.tensors[step["weight"]].numel() * math.prod(met[1:])
+    return total

@@ -1,0 +1,143 @@
+"""The exercises of notebooks 00 and 01: names for the variance, and the two terms of the cost."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vaelab.course.exercises.exercise import Answers, Exercise, Inputs, normal, numbers
+
+LOG_2_PI = math.log(2 * math.pi)
+
+
+def scalars(generator: torch.Generator) -> Inputs:
+    """Five single numbers."""
+    for value in torch.linspace(-2.0, 1.3, 5, dtype=torch.float64):
+        yield (value,)
+
+
+def variance(loggamma: Tensor) -> Answers:
+    """The variance γ from the code's loggamma, the log of a standard deviation."""
+    return torch.exp(2 * loggamma), {
+        "this is the standard deviation; γ is its square": torch.exp(loggamma),
+        "this is log γ; the exponential is missing": 2 * loggamma,
+        "this is the root of the standard deviation; γ is its square": torch.exp(loggamma / 2),
+        "the sign in the exponent is wrong: this is the precision 1/γ": torch.exp(-2 * loggamma),
+    }
+
+
+def log_variance(log_sigma: Tensor) -> Answers:
+    """log σ² from log σ."""
+    return 2 * log_sigma, {
+        "this is log σ itself; the factor 2 is missing": log_sigma,
+        "halved where it must be doubled": log_sigma / 2,
+        "the square goes inside the logarithm: log σ² is not (log σ)²": log_sigma**2,
+        "this is the variance σ²; its logarithm is asked for": torch.exp(2 * log_sigma),
+    }
+
+
+def gaussians(generator: torch.Generator) -> Inputs:
+    """mu and log_var, each (batch, κ)."""
+    for n, k in ((5, 3), (4, 6)):
+        mu = normal(generator, n, k)
+        log_var = normal(generator, n, k)
+        yield mu, log_var
+
+
+def kl(mu: Tensor, log_var: Tensor) -> Answers:
+    """KL[N(mu, diag exp log_var) ‖ N(0, I)] of each row, (batch, κ) twice to (batch,)."""
+    squares = mu.square()
+    var = log_var.exp()
+    terms = _kl_terms(squares, var, log_var)
+    right = terms.sum(1)
+    return right, {
+        "the factor 1/2 is missing": 2 * right,
+        "the sign of log_var is wrong": _kl_terms(squares, var, -log_var).sum(1),
+        "the sign of the whole is wrong: a KL is never negative": -right,
+        "averaged over the latent dimensions where it must be summed": terms.mean(1),
+        "reduced over the batch too: one value a row is asked for": right.mean(),
+        "not summed over the latent dimensions": terms,
+        "σ stands where σ² belongs: exp(log_var) is the variance already": (
+            _kl_terms(squares, var.sqrt(), log_var).sum(1)
+        ),
+        "log_var is taken for log σ: exp(2 log_var) is the variance squared": (
+            _kl_terms(squares, var**2, 2 * log_var).sum(1)
+        ),
+        "log σ stands where log σ² belongs": _kl_terms(squares, var, log_var / 2).sum(1),
+        "the −1 of each dimension is missing": (terms + 0.5).sum(1),
+        "+1 stands where −1 belongs": (terms + 1).sum(1),
+        "−1 is taken once, not once for each dimension": (terms + 0.5).sum(1) - 0.5,
+        "mu is not squared": _kl_terms(mu, var, log_var).sum(1),
+    }
+
+
+def _kl_terms(squares: Tensor, var: Tensor, log_var: Tensor) -> Tensor:
+    return 0.5 * (squares + var - log_var - 1)
+
+
+def pairs(generator: torch.Generator) -> Inputs:
+    """x and x_hat, each (batch, d)."""
+    for n, d in ((5, 7), (3, 4)):
+        x = normal(generator, n, d)
+        x_hat = normal(generator, n, d)
+        yield x, x_hat
+
+
+def pairs_and_gamma(generator: torch.Generator) -> Inputs:
+    """x, x_hat and γ."""
+    gammas = numbers(0.3, 1.7)
+    for pair, gamma in zip(pairs(generator), gammas, strict=True):
+        yield *pair, gamma
+
+
+def nll(x: Tensor, x_hat: Tensor, gamma: Tensor) -> Answers:
+    """−log N(x; x_hat, γ I) of each row, (batch, d) twice and γ to (batch,)."""
+    d = x.shape[1]
+    squares = (x - x_hat).square().sum(1)
+    ratio = squares / gamma
+    log_term = d * (LOG_2_PI + math.log(gamma))
+    right = 0.5 * (ratio + log_term)
+    return right, {
+        "γ is taken for a standard deviation: it is the variance": (
+            0.5 * (squares / gamma**2 + d * (LOG_2_PI + 2 * math.log(gamma)))
+        ),
+        "only the quadratic term takes γ for a standard deviation": (
+            0.5 * (squares / gamma**2 + log_term)
+        ),
+        "the factor d before log 2πγ is missing": 0.5 * (ratio + log_term / d),
+        "a factor 2 too many before the quadratic term, as printed in Eq. 8": (
+            0.5 * (2 * ratio + log_term)
+        ),
+        "this is −2 log p: the factor 1/2 is missing": ratio + log_term,
+        "averaged over the pixels where it must be summed": right / d,
+        "only the squares are averaged over the pixels": 0.5 * (ratio / d + log_term),
+        "reduced over the batch too: one value a row is asked for": right.mean(),
+        "the log 2π is missing": 0.5 * (ratio + d * math.log(gamma)),
+        "the sign is wrong: this is log p, not −log p": -right,
+        "the term d log 2πγ is missing": 0.5 * ratio,
+    }
+
+
+def best_gamma(x: Tensor, x_hat: Tensor) -> Answers:
+    """The γ that minimises the mean of −log N(x; x_hat, γ I), (batch, d) twice to one number."""
+    squares = (x - x_hat).square()
+    right = squares.mean()
+    return right, {
+        "summed over the pixels where it must be averaged": squares.sum(1).mean(),
+        "summed over pixels and batch where it must be averaged": squares.sum(),
+        "this is the root of the mean squared error; γ is a variance": right.sqrt(),
+        "the mean absolute error; γ is a variance": squares.sqrt().mean(),
+        "halved: the ½ stands before both terms and cancels": right / 2,
+        "one γ an image; one for all is asked for": squares.mean(1),
+    }
+
+
+EXERCISES = (
+    Exercise("00.1", variance, scalars),
+    Exercise("00.2", log_variance, scalars),
+    Exercise("01.1", kl, gaussians),
+    Exercise("01.2", nll, pairs_and_gamma),
+    Exercise("01.3", best_gamma, pairs),
+)

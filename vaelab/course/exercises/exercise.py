@@ -1,0 +1,53 @@
+"""One exercise: what is right, what people write instead, and inputs that tell these apart.
+
+To add one: write a function that computes the right result and every wrong one, each under words
+that say what is wrong with it, and inputs on which they all differ. A test turns each slip red.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Answers = tuple[Any, dict[str, Any]]
+Inputs = Iterator[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise.
+
+    Args:
+        id: notebook and number, "01.1".
+        answers: the right result, and the wrong ones by what is wrong with them in words, from the
+            arguments of the reader's function. Its docstring is what is asked, with the shapes.
+        inputs: yields the arguments, a tuple of them at a time, drawn from a generator.
+    """
+
+    id: str
+    answers: Callable[..., Answers]
+    inputs: Callable[[torch.Generator], Inputs]
+
+    def arguments(self) -> list[tuple[Any, ...]]:
+        """Fresh inputs, the same each time, so that an answer that changes its arguments harms
+        nothing.
+        """
+        return list(self.inputs(torch.Generator().manual_seed(7)))
+
+    def right(self, *arguments: Any) -> Any:
+        """The right answer, as a function."""
+        return self.answers(*arguments)[0]
+
+
+def normal(generator: torch.Generator, *shape: int) -> Tensor:
+    """Standard normal numbers in float64."""
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def numbers(*values: float) -> Tensor:
+    """A float64 tensor; its entries can be taken by `math.log` and `torch.log` alike."""
+    return torch.tensor(values, dtype=torch.float64)

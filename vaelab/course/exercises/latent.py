@@ -1,0 +1,156 @@
+"""The exercises of notebooks 11 and 12: walks through the latent space, and what lies in it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vaelab.course.exercises.exercise import Answers, Exercise, Inputs, normal, numbers
+
+
+def log_eigenvalues(generator: torch.Generator) -> Inputs:
+    """log λ (κ,), below 0, and γ."""
+    for n, gamma in zip((6, 4), numbers(0.04, 1.7), strict=True):
+        log_var = -normal(generator, n).abs() - 0.1
+        yield log_var, gamma
+
+
+def change_of_image(log_var: Tensor, gamma: Tensor) -> Answers:
+    """The change of the image along each axis, s² = γ (1/λ − 1), from log λ, (κ,), and γ: to
+    (κ,).
+    """
+    inverse = torch.exp(-log_var)
+    right = gamma * (inverse - 1)
+    return right, {
+        "this is 1/λ for λ: log λ comes in, and 1/λ is exp(−log λ)": gamma * (1 / inverse - 1),
+        "log λ is used as λ: take the exponential": gamma * (1 / log_var - 1),
+        "log λ is taken for log σ: λ is a variance already": gamma * (inverse**2 - 1),
+        "the −1 is missing: at λ = 1 the change is 0": gamma * inverse,
+        "the sign is wrong: a change is not negative": -right,
+        "divided by γ where it must be multiplied": (inverse - 1) / gamma,
+        "γ is the variance already: its root stands here": gamma.sqrt() * (inverse - 1),
+        "γ is missing": inverse - 1,
+        "this is s, the length; its square is asked for": right.sqrt(),
+    }
+
+
+def ends(generator: torch.Generator) -> Inputs:
+    """Two codes (κ,) and t."""
+    for k, t in zip((3, 8), numbers(0.3, 0.8), strict=True):
+        a = normal(generator, k)
+        b = 2 * normal(generator, k)
+        yield a, b, t
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
+    """The arc (slerp) from code a to code b, (κ,) each, at one number t: to (κ,)."""
+
+    def arc(a: Tensor, b: Tensor, t: Tensor, omega: Tensor) -> Tensor:
+        weight_a = torch.sin((1 - t) * omega)
+        weight_b = torch.sin(t * omega)
+        return (weight_a * a + weight_b * b) / torch.sin(omega)
+
+    cosine = a @ b / (a.norm() * b.norm())
+    omega = torch.arccos(cosine)
+    right = arc(a, b, t, omega)
+    return right, {
+        "this is the straight line": (1 - t) * a + t * b,
+        "t and 1 − t are exchanged: at t = 0 you are at a": arc(a, b, 1 - t, omega),
+        "the codes are scaled to length 1: keep their own lengths": (
+            arc(a / a.norm(), b / b.norm(), t, omega)
+        ),
+        "divided by sin Ω is missing": right * torch.sin(omega),
+        "this is the cosine where Ω, its arccos, belongs": arc(a, b, t, cosine),
+    }
+
+
+def encoded(generator: torch.Generator) -> Inputs:
+    """The encoder's means and variances, (n, κ) each."""
+    for n, k in ((7, 3), (5, 4)):
+        mu = normal(generator, n, k) + 1
+        var = normal(generator, n, k).square()
+        yield mu, var
+
+
+def aggregated_covariance(mu: Tensor, var: Tensor) -> Answers:
+    """The covariance of q(z) from the encoder's means and variances, (n, κ) each: to (κ, κ)."""
+    spread = torch.cov(mu.T, correction=0)
+    noise = torch.diag(var.mean(0))
+    right = spread + noise
+    return right, {
+        "the encoder's noise is missing: this is the covariance of the means": spread,
+        "the spread of the means is missing: this is the noise alone": noise,
+        "the mean of the means is not subtracted: these are second moments": (
+            mu.T @ mu / len(mu) + noise
+        ),
+        "variances add up, standard deviations do not": (
+            spread + torch.diag(var.sqrt().mean(0).square())
+        ),
+        "var is the variance already; it is squared here": (
+            spread + torch.diag(var.square().mean(0))
+        ),
+        "divided by n − 1: q(z) is the mixture of these n, so divide by n": (
+            torch.cov(mu.T) + noise
+        ),
+        "this is the diagonal alone": right.diagonal(),
+        "the variances are summed over the images; their mean is asked for": (
+            spread + torch.diag(var.sum(0))
+        ),
+    }
+
+
+def samples(generator: torch.Generator) -> Inputs:
+    """Two samples of one size, (n,) each."""
+    for n in (6, 9):
+        a = normal(generator, n)
+        b = 2 * normal(generator, n) + 1
+        yield a, b
+
+
+def wasserstein(a: Tensor, b: Tensor) -> Answers:
+    """The squared 2-Wasserstein distance of two samples of one dimension and size, (n,) and (n,) to
+    one number.
+    """
+    first = a.sort().values
+    second = b.sort().values
+    right = (first - second).square().mean()
+    return right, {
+        "not sorted: this pairs the samples as they came": (a - b).square().mean(),
+        "this is the 1-Wasserstein distance: square the differences": (first - second).abs().mean(),
+        "this is W₂, the root; its square is asked for": right.sqrt(),
+        "summed over the samples where it must be averaged": len(a) * right,
+        "one is sorted up and the other down": (first - second.flip(0)).square().mean(),
+        "this compares the means alone": (a.mean() - b.mean()).square(),
+    }
+
+
+def log_densities(generator: torch.Generator) -> Inputs:
+    """log densities (m, n); the exponentials of the second underflow."""
+    yield (3 * normal(generator, 5, 7),)
+    yield (normal(generator, 3, 3) - 900,)
+
+
+def log_mixture(log_p: Tensor) -> Answers:
+    """log q(z) of a mixture of n equal parts from the parts' log densities, (m, n) to (m,)."""
+    m, n = log_p.shape
+    log_sum = torch.logsumexp(log_p, 1)
+    return log_sum - math.log(n), {
+        "the mean of the logarithms is not the logarithm of the mean": log_p.mean(1),
+        "the weights 1/n are missing: subtract log n": log_sum,
+        "log n is added where it must be subtracted": log_sum + math.log(n),
+        "averaged over the codes: the parts are the columns": (
+            torch.logsumexp(log_p, 0) - math.log(m)
+        ),
+        "only the nearest part counts here": log_p.amax(1) - math.log(n),
+    }
+
+
+EXERCISES = (
+    Exercise("11.1", change_of_image, log_eigenvalues),
+    Exercise("11.2", slerp, ends),
+    Exercise("12.1", aggregated_covariance, encoded),
+    Exercise("12.2", wasserstein, samples),
+    Exercise("12.3", log_mixture, log_densities),
+)

@@ -1,0 +1,286 @@
+"""The exercises of notebooks 02 to 06: the two theorems, the split of the λ, the second stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from vaelab.course.exercises.exercise import Answers, Exercise, Inputs, normal, numbers
+
+
+def mixtures(generator: torch.Generator) -> Inputs:
+    """x (n,), the weights, means and variances of a mixture, and γ."""
+    pi = numbers(0.5, 0.3, 0.2)
+    m = numbers(-0.8, 0.4, 1.8)
+    C = numbers(0.2, 0.4, 0.8)
+    gammas = numbers(0.3, 1.7)
+    yield normal(generator, 5), pi, m, C, gammas[0]
+    yield normal(generator, 4), pi, m, C, gammas[1]
+
+
+def blurred_density(x: Tensor, pi: Tensor, m: Tensor, C: Tensor, gamma: Tensor) -> Answers:
+    """The density p_θt of Eq. 21 at x, for a mixture of weights pi, means m, variances C: (n,) and
+    3 × (k,) to (n,).
+    """
+
+    def density(variance: Tensor, weights: Tensor = pi) -> Tensor:
+        exponent = -0.5 * (x[:, None] - m).square() / variance
+        factor = (2 * math.pi * variance).sqrt()
+        return (weights * exponent.exp() / factor).sum(1)
+
+    right = density(C + gamma)
+    return right, {
+        "the decoder's noise is missing: this is p_gt": density(C),
+        "γ is a variance: add it as it is, not squared": density(C + gamma**2),
+        "γ is a variance: add it as it is, not its root": density(C + gamma.sqrt()),
+        "standard deviations do not add up, variances do": density((C.sqrt() + gamma.sqrt()) ** 2),
+        "C + γ is the variance; it is used as a standard deviation": density((C + gamma) ** 2),
+        "t stands where γ = 1/t belongs": density(C + 1 / gamma),
+        "this is the logarithm of the density": right.log(),
+        "the weights are missing": density(C + gamma, torch.ones_like(pi)),
+    }
+
+
+def slopes(generator: torch.Generator) -> Inputs:
+    """f' at six codes, and γ."""
+    values = 0.3 + torch.rand(2, 6, generator=generator, dtype=torch.float64)
+    yield from zip(values, numbers(0.04, 2.3), strict=True)
+
+
+def width(slope: Tensor, gamma: Tensor) -> Answers:
+    """The scale S_z of Eq. 24 for r = 1, from the decoder's slope f' at the code and γ: (n,) and a
+    number to (n,).
+    """
+    root = gamma.sqrt()
+    return root / slope, {
+        "γ stands where √γ belongs: S_z is a standard deviation": gamma / slope,
+        "this is the variance S_z²; its root is asked for": gamma / slope**2,
+        "multiplied by f' where it must be divided: h is the inverse of f": root * slope,
+        "the factor √γ is missing": 1 / slope,
+        "√γ stands in the denominator: the width must fall with γ": 1 / (slope * root),
+        "the slope is missing: where f is steep, the code must be precise": root.expand_as(slope),
+        "this is Eq. 83 at a finite γ; Eq. 24 is its limit": 1 / (1 + slope**2 / gamma).sqrt(),
+    }
+
+
+def dimensions(generator: torch.Generator) -> Inputs:
+    """d, r and κ."""
+    yield 3, 1, 2
+    yield 10, 2, 7
+    yield 64, 5, 20
+
+
+def cost_slope(d: int, r: int, kappa: int) -> Answers:
+    """The slope of the optimal cost against log γ as γ → 0, from d, r and κ."""
+    return (d - r) / 2, {
+        "the factor 1/2 is missing": d - r,
+        "the sign is wrong: the cost falls as γ falls, so the slope is positive": (r - d) / 2,
+        "κ stands where r belongs: idle code dimensions change no cost": (d - kappa) / 2,
+        "this is the data term alone; the KL term gives r/2 of it back": d / 2,
+        "this is what the KL term gives back; the data term is missing": r / 2,
+        "the KL term is added where it must be subtracted": (d + r) / 2,
+    }
+
+
+def optima(generator: torch.Generator) -> Inputs:
+    """d, r, γ and an entropy."""
+    gammas = numbers(0.3, 0.02, 1e-3)
+    yield 3, 1, gammas[0], 1.2
+    yield 10, 2, gammas[1], -0.7
+    yield 64, 5, gammas[2], 3.4
+
+
+def certified_optimum(d: int, r: int, gamma: Tensor, H: float) -> Answers:
+    """The certified optimum at γ, from d, r, γ and the entropy H of μ_gt on its manifold, in
+    nats.
+    """
+    noise = _noise_cost(d - r, gamma)
+    return noise + H, {
+        "the factor 1/2 is missing": 2 * noise + H,
+        "the 2π is missing": (d - r) / 2 * torch.log(gamma) + H,
+        "d stands where d − r belongs: along the manifold no noise is paid for": (
+            _noise_cost(d, gamma) + H
+        ),
+        "r stands where d − r belongs": _noise_cost(r, gamma) + H,
+        "the sign of the entropy is wrong": noise - H,
+        "the entropy is missing": noise,
+        "the sign of the first term is wrong: it falls to −∞ as γ → 0": H - noise,
+        "γ is taken for a standard deviation: it is the variance": _noise_cost(d - r, gamma**2) + H,
+        "half a nat too much for each of the d − r directions": noise + (d - r) / 2 + H,
+    }
+
+
+def _noise_cost(n: int, gamma: Tensor) -> Tensor:
+    return n / 2 * torch.log(2 * math.pi * gamma)
+
+
+def jacobians(generator: torch.Generator) -> Inputs:
+    """J (d, κ) and γ."""
+    gammas = numbers(0.2, 3.0)
+    yield normal(generator, 5, 3), gammas[0]
+    yield normal(generator, 4, 4), gammas[1]
+
+
+def posterior_covariance(J: Tensor, gamma: Tensor) -> Answers:
+    """Σ_z of Eq. 83 from the decoder's Jacobian J, (d, κ), and γ: to (κ, κ)."""
+
+    def precision(J: Tensor, gamma: Tensor) -> Tensor:
+        identity = torch.eye(J.shape[1], dtype=J.dtype)
+        return identity + J.T @ J / gamma
+
+    inverse = torch.linalg.inv
+    right = inverse(precision(J, gamma))
+    return right, {
+        "J is transposed: this has the size of x, d × d, and Σ_z has that of z": (
+            inverse(precision(J.T, gamma))
+        ),
+        "√γ stands where γ belongs: γ is the variance already": inverse(precision(J, gamma.sqrt())),
+        "γ is squared: it is the variance already": inverse(precision(J, gamma**2)),
+        "multiplied by γ where it must be divided": inverse(precision(J, 1 / gamma)),
+        "the identity is missing: without the prior no λ is 1": gamma * torch.linalg.pinv(J.T @ J),
+        "this is the precision: the inverse is missing": precision(J, gamma),
+        "the inverse of each entry is not the inverse of the matrix": 1 / precision(J, gamma),
+        "this is the diagonal alone": right.diagonal(),
+    }
+
+
+def two_costs(generator: torch.Generator) -> Inputs:
+    """d, the optimal costs at two γ, and both γ."""
+    gammas = numbers(1e-2, 1e-5)
+    yield 5, *(_noise_cost(3, gammas) + 1.3), *gammas
+    yield 10, *(_noise_cost(7, gammas) - 0.4), *gammas
+    yield 64, *(_noise_cost(50, gammas) + 5.0), *gammas
+
+
+def dimension(
+    d: int, cost_high: Tensor, cost_low: Tensor, gamma_high: Tensor, gamma_low: Tensor
+) -> Answers:
+    """r from d and the optimal cost in nats at two γ: d, cost_high, cost_low, gamma_high, gamma_low
+    to one number.
+    """
+    fall = cost_high - cost_low
+    slope = fall / torch.log(gamma_high / gamma_low)
+    return d - 2 * slope, {
+        "this is d − r, the dimensions that are empty": 2 * slope,
+        "the cost is half of (d − r) log γ: the factor 2 is missing": d - slope,
+        "the logarithm is the natural one, not that of base 10": d - 2 * math.log(10) * slope,
+        "the sign of the slope is wrong: the cost falls as γ falls": d + 2 * slope,
+        "divided by the difference of the γ; the logarithm is missing": (
+            d - 2 * fall / (gamma_high - gamma_low)
+        ),
+    }
+
+
+def spectra(generator: torch.Generator) -> Inputs:
+    """λ (batch, κ): anywhere in [0, 1], and some between idle and active."""
+    anywhere = torch.rand(8, 10, generator=generator, dtype=torch.float64)
+    yield (anywhere,)
+    first = numbers(0.02, 0.3, 0.45, 0.6, 0.9, 1.0, 1.0)
+    second = numbers(0.3, 0.4, 0.47, 0.49, 0.8, 0.95, 1.0)
+    between = torch.stack([first, second])
+    yield (between,)
+
+
+def soft_count(lam: Tensor) -> Answers:
+    """The soft count of active dimensions of each row, Σ_j (1 − λ_j), (batch, κ) to (batch,)."""
+    shares = 1 - lam
+    return shares.sum(1), {
+        "this counts the idle dimensions, κ − r, where the active ones are asked for": lam.sum(1),
+        "this is the count with a threshold; the soft one is asked for": (lam < 0.5).sum(1),
+        "averaged over the dimensions where it must be summed": shares.mean(1),
+        "summed over the whole batch: one number a row is asked for": shares.sum(),
+        "summed along the batch: the dimensions are the columns": shares.sum(0),
+        "not summed: this is each dimension's share": shares,
+        "√λ stands where λ belongs: λ is the variance": (1 - lam.sqrt()).sum(1),
+    }
+
+
+def decoders(generator: torch.Generator) -> Inputs:
+    """A decoder, its γ, u and noise."""
+    weight = normal(generator, 3, 4)
+
+    def decode(u: Tensor) -> Tensor:
+        return torch.tanh(u @ weight)
+
+    for gamma in numbers(0.09, 2.5):
+        u = normal(generator, 6, 3)
+        eps = normal(generator, 6, 4)
+        yield decode, gamma, u, eps
+
+
+def second_stage(
+    decode: Callable[[Tensor], Tensor], gamma: Tensor, u: Tensor, eps: Tensor
+) -> Answers:
+    """Codes z drawn from the second stage: its decoder, its γ, u and noise of z's shape to z."""
+    mean = decode(u)
+    sigma = math.sqrt(gamma)
+    return mean + sigma * eps, {
+        "the noise on z is missing: the second stage is a density, not its mean": mean,
+        "γ is a variance: the noise is scaled by its root": mean + gamma * eps,
+        "the noise is not scaled by √γ": mean + eps,
+        "the noise is divided by √γ": mean + eps / sigma,
+    }
+
+
+def hard_count(lam: Tensor) -> Answers:
+    """The number of active dimensions of each row, λ_j < 1/2, (batch, κ) to (batch,)."""
+    active = (lam < 0.5).double()
+    right = active.sum(1)
+    return right, {
+        "these are the dimensions filled with noise: active is λ_j near 0": (lam > 0.5).sum(1),
+        "counted over the whole batch: one number a row is asked for": active.sum(),
+        "averaged over the batch: one number a row is asked for": right.mean(),
+        "this is the fraction; the count is asked for": active.mean(1),
+        "counted along the batch: the dimensions are the columns": active.sum(0),
+        "the threshold is put to √λ_j; λ_j is the variance": (lam.sqrt() < 0.5).sum(1),
+        "not counted: this says which dimensions are active": active,
+    }
+
+
+def kernels(generator: torch.Generator) -> Inputs:
+    """The kernel matrices of x with x, y with y and x with y, at two widths."""
+    x = normal(generator, 6, 2)
+    y = normal(generator, 4, 2) + 1
+    pairs = ((x, x), (y, y), (x, y))
+    for width in (0.5, 3.0):
+        squares = [torch.cdist(a, b).square() for a, b in pairs]
+        yield tuple(torch.exp(-square / width) for square in squares)
+
+
+def unbiased_mmd(k_xx: Tensor, k_yy: Tensor, k_xy: Tensor) -> Answers:
+    """The unbiased MMD² from the kernel matrices of x with x, y with y and x with y."""
+
+    m = len(k_xx)
+    n = len(k_yy)
+    sum_x = k_xx.sum() - k_xx.trace()
+    sum_y = k_yy.sum() - k_yy.trace()
+    within = sum_x / (m * (m - 1)) + sum_y / (n * (n - 1))
+    cross = k_xy.mean()
+    right = within - 2 * cross
+    return right, {
+        "the diagonals are kept: this is the biased one": k_xx.mean() + k_yy.mean() - 2 * cross,
+        "the diagonals are left out but still counted: divide by n (n − 1)": (
+            sum_x / m**2 + sum_y / n**2 - 2 * cross
+        ),
+        "the factor 2 of the cross term is missing": within - cross,
+        "the cross term is added where it must be subtracted": within + 2 * cross,
+        "the sign of the whole is wrong": -right,
+        "this is MMD, the root; MMD² is asked for": right.sqrt(),
+    }
+
+
+EXERCISES = (
+    Exercise("02.1", blurred_density, mixtures),
+    Exercise("02.2", width, slopes),
+    Exercise("03.1", cost_slope, dimensions),
+    Exercise("03.2", certified_optimum, optima),
+    Exercise("04.1", posterior_covariance, jacobians),
+    Exercise("04.2", dimension, two_costs),
+    Exercise("05.1", soft_count, spectra),
+    Exercise("06.1", second_stage, decoders),
+    Exercise("06.2", hard_count, spectra),
+    Exercise("06.3", unbiased_mmd, kernels),
+)
