@@ -186,6 +186,8 @@ def test_what_a_function_does_not_take_is_refused(wrong, message):
         Settings(**wrong)
     with pytest.raises(TypeError, match="arguments of vae: expected names and values, got 3"):
         Settings(arguments=3)
+    with pytest.raises(TypeError, match="arguments of vae: expected numbers, words and lists"):
+        Settings(arguments={"gamma": torch.ones(1)})
 
 
 def test_settings_of_a_file_are_those_that_were_written():
@@ -626,7 +628,7 @@ def test_the_stored_cells_print_the_stored_table(name, data_set, tmp_path):
     assert printed == STORED[name, data_set]
     text = experiments.as_text(filled)
     assert all(figure in text for figure in printed) and "here  " not in text
-    assert "was not measured here, but on x86_64 (2 cores), " in text
+    assert "was not measured here, but on x86_64 (cores: 2), " in text
 
 
 def test_what_came_with_the_package_has_not_run(tmp_path):
@@ -648,7 +650,7 @@ def test_shipped_figures_stand_in_columns_of_their_own():
     lines = experiments.as_text(filled).splitlines()
     assert lines[2].split() == ["mnist", "mnist"]
     assert lines[3].split() == ["here", "paper", "shipped", "paper"]
-    assert sum("on an abacus (1 cores), 2026-01-02" in line for line in lines) == 1
+    assert sum("on an abacus (cores: 1), 2026-01-02" in line for line in lines) == 1
     assert "| | mnist, here | mnist, paper | mnist, shipped | mnist, paper |" in (
         experiments.as_markdown(filled)
     )

@@ -50,7 +50,7 @@ def _origin(record: Record) -> str:
     day = record.get("date") or (commit and commit_date(commit)) or "on an unknown day"
     return (
         f"shipped: came with vaelab and was not measured here, but on {machine['device_name']} "
-        f"({machine['cores']} cores), {day}; the command without --show measures it here."
+        f"(cores: {machine['cores']}), {day}; the command without --show measures it here."
     )
 
 

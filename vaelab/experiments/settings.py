@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -52,6 +53,12 @@ def _check_arguments(name: str, arguments: Mapping[str, Any], allowed: list[str]
         raise ValueError(f"arguments of {name}: expected none, got {', '.join(arguments)}")
     for argument in arguments:
         check_choice(f"arguments of {name}", argument, allowed)
+    try:
+        json.dumps(dict(arguments))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"arguments of {name}: expected numbers, words and lists of them, got {arguments!r}"
+        ) from error
 
 
 @dataclass(frozen=True)

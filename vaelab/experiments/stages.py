@@ -76,15 +76,10 @@ def train_firsts(
         raise ValueError(f"settings: expected no difference but in the seed, got {list(several)}")
     built = [build(images.shape, each) for each in several]
     plan = {
-        "epochs": one.epochs,
-        "batch_size": one.batch_size,
-        "lr": one.lr,
-        "weight_decay": one.weight_decay,
-        "schedule": _schedule(one.halve_every),
-        "gamma_lr": one.gamma_lr,
-        "label": "first stage",
-        **asdict(session),
+        name: getattr(one, name)
+        for name in ("epochs", "batch_size", "lr", "weight_decay", "gamma_lr")
     }
+    plan |= {"schedule": _schedule(one.halve_every), "label": "first stage", **asdict(session)}
     if len(built) == 1:
         return [(built[0], training.fit(built[0], images.train, seed=one.seed, **plan))]
     seeds = [each.seed for each in several]

@@ -1,4 +1,12 @@
-"""The papers' tables as data: rows, columns, and what a row trains."""
+"""The papers' tables as data: rows, columns, and what a row trains.
+
+A row holds a function of the catalogue and its arguments, so that a model becomes a row by one line
+in a table, such as
+
+    Row("wae-mmd", "WAE-MMD", models.wae_mmd, {"weight": 30.7})
+
+and by its published figures in data/published/, where there are any.
+"""
 
 from __future__ import annotations
 
