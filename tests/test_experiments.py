@@ -19,10 +19,11 @@ import pytest
 import torch
 from PIL import Image
 
-from vaelab import experiments, metrics, plots
+from vaelab import experiments, metrics, models, networks, plots
 from vaelab.__main__ import main
 from vaelab.data import Images, load_images
 from vaelab.experiments import (
+    DIGITS,
     PROFILES,
     TABLES,
     Cell,
@@ -30,13 +31,21 @@ from vaelab.experiments import (
     Outcome,
     Place,
     Profile,
+    Row,
+    Settings,
+    Table,
     cells,
     cells_of,
-    printing,
+    profiles,
     protocols,
+    read_cell,
+    read_table,
+    records,
     run_table,
-    tables,
+    shared,
 )
+from vaelab.experiments import settings as settings_module
+from vaelab.experiments.places import SHIPPED, folder_of, folders_of
 from vaelab.features import features_for
 
 TINY = Profile(
@@ -100,13 +109,17 @@ def test_the_papers_settings_are_the_papers():
 
 
 def test_rows_differ_where_they_should():
-    models = {row.key: Cell(ONE, "digits", row.key, 0, TINY).settings for row in ONE.rows}
-    assert models["learned"] == models["two-stage"] and models["fixed"].gamma == 1.0
-    assert len(set(models.values())) == len(models) - 1
-    shared = cells.sharing(Cell(ONE, "digits", "learned", 0, TINY))
-    assert [cell.model for cell in shared] == ["learned", "two-stage"]
+    by_key = {row.key: Cell(ONE, "digits", row.key, 0, TINY).settings for row in ONE.rows}
+    assert by_key["learned"] == by_key["two-stage"]
+    assert by_key["fixed"].arguments == {"gamma": 1.0}
+    assert len(set(by_key.values())) == len(by_key) - 1
+    sharing = Cell(ONE, "digits", "learned", 0, TINY).sharing()
+    assert [cell.model for cell in sharing] == ["learned", "two-stage"]
     celeba = Cell(ONE, "celeba", "wae-mmd", 0, PROFILES["quick"]).settings
-    assert celeba.latent_weight == 2000 and celeba.epochs == PROFILES["quick"].images["epochs"]
+    assert (
+        celeba.arguments == {"weight": 2000.0}
+        and celeba.epochs == PROFILES["quick"].images["epochs"]
+    )
 
 
 @pytest.mark.parametrize("row", ONE.rows + TABLES["dai-wipf-2"].rows, ids=lambda row: row.label)
@@ -114,9 +127,74 @@ def test_every_row_builds_on_digits(row):
     pytest.importorskip("zuko") if row.key == "flow" else None
     model = experiments.build((1, 8, 8), experiments.settings_for(ONE, row, "digits", TINY, 0))
     assert model.images(torch.zeros(2, 4)).shape == (2, 1, 8, 8)
-    weights = row.settings.get("model") == "wae-mmd"
     settings = experiments.settings_for(ONE, row, "cifar10", PROFILES["quick"], 0)
-    assert (settings.latent_weight == 18.4) is weights
+    assert (settings.arguments == {"weight": 18.4}) is (row.model is models.wae_mmd)
+
+
+def test_a_row_is_a_function_of_the_catalogue_and_its_arguments(monkeypatch):
+    """A model that is added to the catalogue needs a row, and nothing else."""
+
+    calls = []
+
+    def vae_of_tomorrow(networks, weight=1.0):
+        calls.append(weight)
+        return models.vae(networks, beta=weight)
+
+    monkeypatch.setitem(settings_module._MODELS, "vae_of_tomorrow", vae_of_tomorrow)
+    row = Row(
+        "new", "VAE of tomorrow", vae_of_tomorrow, {"weight": 3.0}, {"mnist": {"weight": 4.0}}
+    )
+    table = Table("new", "A table", (row,), "nothing")
+    how = {d: experiments.settings_for(table, row, d, TINY, 0) for d in ("digits", "mnist")}
+    assert {d: s.arguments["weight"] for d, s in how.items()} == {"digits": 3.0, "mnist": 4.0}
+    assert experiments.build((1, 8, 8), how["digits"]).latent_dim == 4 and calls == [3.0]
+    assert Cell(table, "digits", "new", 0, TINY).settings.model == "vae_of_tomorrow"
+
+
+def test_models_and_networks_go_by_function_or_name():
+    for name in ("wae-mmd", "wae_mmd", models.wae_mmd):
+        assert Settings(model=name).model == "wae_mmd"
+    assert Settings(model="ce").model == "ce_vae" and Settings(model="flow").model == "vae_flow"
+    assert Settings(network=networks.wae) == Settings(network="wae")
+    assert set(experiments.NETWORKS) == {"mlp", "infogan", "resnet", "wae"}
+    assert set(experiments.MODELS) >= {"vae", "ae", "ce_vae", "vae_flow", "wae_mmd", "wae_gan"}
+    wide = Settings("mlp", 2, network_arguments={"hidden": (7,)})
+    weights = experiments.build((1, 8, 8), wide).parameters()
+    assert (7, 64) in {tuple(weight.shape) for weight in weights}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model": "wea-mmd"}, "model: expected one of .* did you mean 'wae_mmd'"),
+        ({"model": len}, "model: expected one of"),
+        ({"network": "mpl"}, "network: expected one of .* did you mean 'mlp'"),
+        (
+            {"model": "wae-mmd", "arguments": {"wieght": 1.0}},
+            "arguments of wae_mmd: expected one of 'weight', 'gamma', got 'wieght'; did you mean",
+        ),
+        ({"arguments": {"networks": 1}}, "arguments of vae: expected one of"),
+        ({"model": "ae", "arguments": {"beta": 1}}, "arguments of ae: expected none, got beta"),
+        (
+            {"network": "wae", "network_arguments": {"side": 4}},
+            "arguments of wae: expected one of 'first_stride', 'base', got 'side'",
+        ),
+    ],
+)
+def test_what_a_function_does_not_take_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**wrong)
+    with pytest.raises(TypeError, match="arguments of vae: expected names and values, got 3"):
+        Settings(arguments=3)
+    with pytest.raises(TypeError, match="arguments of vae: expected numbers, words and lists"):
+        Settings(arguments={"gamma": torch.ones(1)})
+
+
+def test_settings_of_a_file_are_those_that_were_written():
+    for settings in (DIGITS, Cell(ONE, "celeba", "wae-mmd", 0, PROFILES["quick"]).settings):
+        stored = json.loads(json.dumps(dataclasses.asdict(settings)))
+        again = dataclasses.asdict(experiments.settings_from(stored))
+        assert json.loads(json.dumps(again)) == stored
 
 
 def test_cells_of_asks_for_what_is_there():
@@ -230,24 +308,25 @@ def test_a_cell_measures_what_the_measures_say(whole):
         images, outcomes[-1].cell.settings, device="cpu", progress=False
     )
     torch.set_num_threads(threads)
-    space, measured = features_for(images), outcomes[-1].told["measured"]
+    space, measured = features_for(images), outcomes[-1].record["measured"]
     fake = (model.images(second.sample(200, 0)).clamp(0, 1) * 255).round() / 255
     expected = metrics.frechet_distance(space(fake), space(images.test))
-    assert measured["frechet"] == pytest.approx(expected, rel=1e-4)
+    distances = measured["frechet"]
+    assert distances["second stage"] == pytest.approx(expected, rel=1e-4)
     assert measured["gamma"] == pytest.approx(model.gamma) and measured[
         "second_gamma"
     ] == pytest.approx(second.gamma)
-    assert measured["n_fake"] == measured["n_codes"] == 200
+    assert measured["n_samples"] == measured["n_codes"] == 200
     few = metrics.frechet_distance(space(images.train[:200]), space(images.test))
-    assert (
-        measured["floor"] == pytest.approx(few, rel=0.3) and measured["floor"] < measured["frechet"]
-    )
-    learned = outcomes[1].told["measured"]
+    assert distances["floor"] == pytest.approx(few, rel=0.3)
+    assert distances["floor"] < distances["second stage"] < distances["reconstructions"]
+    learned = outcomes[1].record["measured"]
     assert (
         learned["gamma"] == measured["gamma"]
         and learned["spectra"]["stage 1"] == measured["spectra"]["stage 1"]
     )
-    assert learned["frechet"] != measured["frechet"] and "second_gamma" not in learned
+    assert set(learned["frechet"]) == {"N(0, I)", "reconstructions", "floor"}
+    assert learned["frechet"]["floor"] == distances["floor"] and "second_gamma" not in learned
     assert sum(measured["histogram"]) == pytest.approx(1)
     q, noise = model.codes(images.test[:500]), measured["noise"]
     axes = q.covariance().diagonal(dim1=1, dim2=2).mean(0).sort()  # of a diagonal Σ_z
@@ -264,12 +343,12 @@ def test_what_has_run_is_not_run_again(whole, monkeypatch):
     monkeypatch.setattr(cells, "train_firsts", None)  # nothing may be trained
     said = []
     again = run(folder, "ce", "learned", "two-stage", say=said.append)
-    assert [o.told for o in again] == [o.told for o in outcomes] and said == [
+    assert [o.record for o in again] == [o.record for o in outcomes] and said == [
         "3 cells: 3 have run, 0 to go"
     ]
     assert not list((folder / "runs").rglob("*.safetensors"))
     third = run(folder, table=TABLES["dai-wipf-3"])
-    assert third[0].told == outcomes[-1].told
+    assert third[0].record == outcomes[-1].record
 
 
 def test_a_first_stage_is_trained_once_for_all_that_share_it(tmp_path, monkeypatch, whole):
@@ -281,11 +360,31 @@ def test_a_first_stage_is_trained_once_for_all_that_share_it(tmp_path, monkeypat
     assert list((tmp_path / "runs").rglob("stage1.state.safetensors"))
     said = []
     outcome = run(tmp_path, "two-stage", trials=2, say=said.append)[1]
-    assert outcome.told["seconds"]["resumed"] and calls == ["vae"] * 3
+    assert outcome.record["seconds"]["resumed"] and calls == ["vae"] * 3
     assert not list((tmp_path / "runs").rglob("*"))
     assert (
-        outcome.told["measured"]["frechet"] != whole[0][2].told["measured"]["frechet"]
+        outcome.record["measured"]["frechet"] != whole[0][2].record["measured"]["frechet"]
     )  # another seed
+
+
+def test_rows_that_differ_in_a_weight_have_folders_of_their_own(tmp_path):
+    rows = [Row(f"λ = {w:g}", "WAE-MMD", models.wae_mmd, {"weight": w}) for w in (1.0, 2.0)]
+    table = Table("weights", "Two weights", tuple(rows), "nothing")
+    one, two = cells_of(table, TINY, ("digits",), trials=1)
+    assert one.sharing() == [one] and two.sharing() == [two]
+    where = place(tmp_path)
+    folders = {folder_of(cell, where, (0,)) for cell in (one, two)}
+    assert len(folders) == 2 and all(f.name.startswith("wae-mmd-") for f in folders)
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "stage1.state.safetensors").touch()
+    assert set(folders_of(one, where).values()) | set(folders_of(two, where).values()) == folders
+    assert len(folders_of(one, where)) == 1
+    other = dataclasses.replace(where, precision="bfloat16")
+    fewer = dataclasses.replace(one, profile=dataclasses.replace(TINY, n_train=200))
+    assert len(folders | {folder_of(one, other, (0,)), folder_of(fewer, where, (0,))}) == 4
+    later = dataclasses.replace(one, trial=1)
+    assert folder_of(later, where, (1,)).name == folder_of(one, where, (1,)).name
 
 
 # ---- what goes wrong
@@ -296,13 +395,13 @@ def test_one_cell_out_of_memory_does_not_stop_the_others(tmp_path, monkeypatch, 
     real = cells.train_firsts
 
     def short_of_memory(images, several, *more):
-        if several[0].model == "ce":
+        if several[0].model == "ce_vae":
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
         return real(images, several, *more)
 
     monkeypatch.setattr(cells, "train_firsts", short_of_memory)
     outcomes = run(tmp_path, "ce", "learned")
-    assert outcomes[1].told["measured"] == whole[0][1].told["measured"]
+    assert outcomes[1].record["measured"] == whole[0][1].record["measured"]
     said = experiments.failures(outcomes)
     assert said.startswith(
         "1 failed (digits, ce, trial 0): out of memory (CUDA out of memory. Tried to allocate 2.00"
@@ -319,13 +418,14 @@ def test_a_full_disk_loses_nothing_that_was_trained(tmp_path, monkeypatch, whole
             f"could not write {path} (No space left on device); nothing that was there is lost",
         )
 
-    monkeypatch.setattr(cells, "write_atomic", full)
+    monkeypatch.setattr(records, "write_atomic", full)
     outcomes = run(tmp_path, "two-stage")
     assert "No space left on device" in outcomes[0].failed
     monkeypatch.undo()
     again = run(tmp_path, "two-stage")[0]
     assert (
-        again.told["seconds"]["resumed"] and again.told["measured"] == whole[0][2].told["measured"]
+        again.record["seconds"]["resumed"]
+        and again.record["measured"] == whole[0][2].record["measured"]
     )
 
 
@@ -335,8 +435,8 @@ def test_a_data_set_that_is_not_there_is_said_once(tmp_path, monkeypatch):
             raise FileNotFoundError("mnist: not found, and the download failed; point --data to it")
         return load_images(name)
 
-    cells._load_world.cache_clear()
-    monkeypatch.setattr(cells, "load_images", load)
+    shared._load.cache_clear()
+    monkeypatch.setattr(shared, "load_images", load)
     said = []
     chosen = cells_of(ONE, TINY, ("mnist", "digits"), ("ce", "learned"), 1)
     outcomes = run_table(chosen, place(tmp_path), 1, said.append)
@@ -348,7 +448,7 @@ def test_a_data_set_that_is_not_there_is_said_once(tmp_path, monkeypatch):
 
 
 def test_a_fault_of_our_own_says_where(tmp_path, monkeypatch):
-    monkeypatch.setattr(cells, "measure_stages", lambda *_: 1 / 0)
+    monkeypatch.setattr(cells, "measure", lambda *_: 1 / 0)
     failed = run(tmp_path, "learned")[0].failed
     assert (
         failed.startswith("ZeroDivisionError at test_experiments.py:")
@@ -376,7 +476,191 @@ def test_a_file_of_another_run_is_not_taken_for_this_one(whole, tmp_path):
     path.write_text("{")
     assert "is damaged" in run(tmp_path, "ce")[0].failed
     path.write_text("[]")
-    assert "another format" in run(tmp_path, "ce")[0].failed
+    assert "is damaged (another format)" in run(tmp_path, "ce")[0].failed
+
+
+def edited(path, edit, sum_again=False):
+    """A cell's file after `edit` of its record, perhaps with the checksum of that."""
+    record = json.loads(path.read_text())
+    edit(record)
+    if sum_again:
+        del record["checksum"]
+        record["checksum"] = records._checksum(record)
+    path.write_text(json.dumps(record))
+
+
+def set_frechet(value):
+    def edit(record):
+        record["measured"]["frechet"]["N(0, I)"] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "sum_again", "message"),
+    [
+        (set_frechet(1.0), False, "it does not match its checksum"),
+        (lambda r: r["machine"].update(cores=64), False, "it does not match its checksum"),
+        (lambda r: r.pop("checksum"), False, "it lacks 'checksum'"),
+        (set_frechet(-1.0), True, r"frechet of N\(0, I\): expected a finite number ≥ 0, got -1.0"),
+        (set_frechet(float("nan")), True, "expected a finite number ≥ 0, got nan"),
+        (set_frechet("1.0"), True, "expected a finite number ≥ 0, got '1.0'"),
+        (lambda r: r["measured"]["mmd2"].update({"stage 1": None}), True, "mmd2 of stage 1"),
+        (lambda r: r["measured"].pop("mmd2"), True, "it lacks 'measured.mmd2'"),
+        (lambda r: r["measured"]["frechet"].clear(), True, "it lacks 'N"),
+        (lambda r: r.pop("data"), True, "it lacks 'data'"),
+        (lambda r: r.update(data=3), True, "is damaged"),
+        (lambda r: r.pop("settings"), True, "it lacks 'settings'"),
+        (lambda r: r["settings"].update(model="vea"), True, "did you mean 'vae'"),
+        (lambda r: r["settings"].update(more=1), True, "unexpected keyword argument 'more'"),
+    ],
+)
+def test_a_file_that_no_measurement_wrote_is_not_printed(edit, sum_again, message, whole, tmp_path):
+    outcomes, folder = whole
+    cell, where = outcomes[0].cell, place(tmp_path)
+    path = where.out / cell.path
+    path.parent.mkdir(parents=True)
+    path.write_bytes((folder / "results" / cell.path).read_bytes())
+    edited(path, edit, sum_again)
+    with pytest.raises(ValueError, match=message):
+        read_cell(cell, where)
+    [outcome] = read_table([cell], where)
+    assert outcome.record is None and "delete it" in outcome.failed
+    assert "–" in experiments.as_text(experiments.fill(ONE, [outcome]))
+    assert experiments.failures([outcome]).startswith("1 failed (digits, ce, trial 0)")
+
+
+def test_a_truncated_file_and_one_of_the_days_before_are_read_with_care(whole, tmp_path):
+    outcomes, folder = whole
+    cell, where = outcomes[0].cell, place(tmp_path)
+    path = where.out / cell.path
+    path.parent.mkdir(parents=True)
+    path.write_bytes((folder / "results" / cell.path).read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"is damaged .* delete it"):
+        read_cell(cell, where)
+    old = cells_of(ONE, PROFILES["quick"], ("digits",), ("fixed",), 1)[0]
+    content = (SHIPPED / old.path).read_text()
+    path = where.out / old.path
+    path.parent.mkdir(parents=True)
+    for edit in (
+        lambda r: r["measured"].update(frechet=float("nan")),
+        lambda r: r["measured"].update(frechet=-0.5),
+        lambda r: r["measured"].pop("n_fake"),
+        lambda r: r["settings"].pop("gamma"),
+    ):
+        path.write_text(content)
+        edited(path, edit)
+        with pytest.raises(ValueError, match="is damaged"):
+            read_cell(old, where)
+    path.write_text(content)
+    assert read_cell(old, where)["settings"]["arguments"] == {"gamma": 1.0}
+
+
+def test_a_figure_that_cannot_be_is_not_written(tmp_path, monkeypatch):
+    real = cells.measure
+
+    def broken(*arguments):
+        measured = real(*arguments)
+        measured["frechet"]["N(0, I)"] = float("nan")
+        return measured
+
+    monkeypatch.setattr(cells, "measure", broken)
+    [outcome] = run(tmp_path, "learned")
+    assert "frechet of N(0, I): expected a finite number" in outcome.failed
+    assert not list((tmp_path / "results").rglob("*.json"))
+
+
+# ---- what came with the package
+# ------------------------------------------------------------------------------------
+
+
+STORED = {
+    ("dai-wipf-1", "digits"): [
+        "17.5 ± 1.4 (3)",
+        "244.0 ± 1.3 (3)",
+        "27.7 ± 1.3 (3)",
+        "28.0 ± 0.7 (3)",
+        "68.8 ± 6.4 (3)",
+        "10.5 ± 0.9 (3)",
+        "2.27 (1)",
+    ],
+    ("dai-wipf-1", "mnist"): [
+        "231.0 ± 2.2 (2)",
+        "691.6 ± 23.1 (3)",
+        "165.9 ± 5.3 (3)",
+        "145.2 (1)",
+        "284.2 (1)",
+        "54.6 ± 1.3 (3)",
+        "0.7015 (1)",
+    ],
+    ("dai-wipf-1", "fashion"): [
+        "108.4 (1)",
+        "130.4 ± 5.6 (3)",
+        "122.3 ± 6.0 (3)",
+        "–",
+        "–",
+        "45.9 ± 0.4 (3)",
+        "0.2261 (1)",
+    ],
+    ("dai-wipf-1", "cifar10"): [
+        "–",
+        "171.7 ± 2.0 (3)",
+        "154.7 ± 7.1 (3)",
+        "–",
+        "–",
+        "126.7 ± 1.9 (3)",
+        "0.3135 (1)",
+    ],
+    ("dai-wipf-3", "digits"): ["0.005469 ± 0.000569 (3)", "0.000378 ± 0.000607 (3)"],
+    ("dai-wipf-3", "mnist"): ["0.0178 ± 0.0006 (3)", "0.000095 ± 0.000027 (3)"],
+    ("dai-wipf-3", "fashion"): ["0.0140 ± 0.0012 (3)", "0.000110 ± 0.000039 (3)"],
+}
+
+
+@pytest.mark.parametrize(("name", "data_set"), STORED)
+def test_the_stored_cells_print_the_stored_table(name, data_set, tmp_path):
+    table = TABLES[name]
+    chosen = cells_of(table, PROFILES["quick"], (data_set,))
+    filled = experiments.fill(table, read_table(chosen, place(tmp_path)))
+    column = f"{data_set}, shipped"
+    assert filled.columns == (column,)
+    printed = [filled.entries[label, column].measured for label in filled.labels]
+    assert printed == STORED[name, data_set]
+    text = experiments.as_text(filled)
+    assert all(figure in text for figure in printed) and "here  " not in text
+    assert "was not measured here, but on x86_64 (cores: 2), " in text
+
+
+def test_what_came_with_the_package_has_not_run(tmp_path):
+    cell = cells_of(ONE, PROFILES["quick"], ("digits",), ("fixed",), 1)[0]
+    where = place(tmp_path)
+    assert read_cell(cell, where)["shipped"] and not (where.out / cell.path).exists()
+    assert read_cell(cell, where, shipped=False) is None
+    assert read_cell(cell, dataclasses.replace(where, shipped=None)) is None
+    assert read_cell(cell, dataclasses.replace(where, out=SHIPPED))["shipped"]
+
+
+def test_shipped_figures_stand_in_columns_of_their_own():
+    outcomes = made_up({"ce": [3.0], "learned": [60.0]}) + made_up({"ce": [5.0]}, shipped=True)
+    filled = experiments.fill(ONE, outcomes)
+    assert filled.columns == ("mnist", "mnist, shipped")
+    assert filled.entries["VAE, cross-entropy", "mnist"] == Entry((3.0,), 16.6)
+    assert filled.entries["VAE, cross-entropy", "mnist, shipped"] == Entry((5.0,), 16.6)
+    assert filled.entries["VAE, γ learned", "mnist, shipped"].values == ()
+    lines = experiments.as_text(filled).splitlines()
+    assert lines[2].split() == ["mnist", "mnist"]
+    assert lines[3].split() == ["here", "paper", "shipped", "paper"]
+    assert sum("on an abacus (cores: 1), 2026-01-02" in line for line in lines) == 1
+    assert "| | mnist, here | mnist, paper | mnist, shipped | mnist, paper |" in (
+        experiments.as_markdown(filled)
+    )
+    assert "shipped" not in experiments.as_text(experiments.fill(ONE, made_up({"ce": [3.0]})))
+
+
+def test_a_file_without_a_day_has_that_of_its_code(tmp_path):
+    day = experiments.provenance.commit_date
+    assert day("8786011624a66e99c4cbae10347137eac6513d25+") in ("2026-11-21", None)
+    assert day("--output=somewhere") is None and day("0" * 40) is None
 
 
 def test_a_worker_that_dies_leaves_what_was_written(tmp_path, monkeypatch, whole):
@@ -393,7 +677,7 @@ def test_a_worker_that_dies_leaves_what_was_written(tmp_path, monkeypatch, whole
 
     monkeypatch.setattr(joblib, "Parallel", Pool)
     outcomes = run(tmp_path, "ce", "learned")
-    assert outcomes[0].told["measured"] == whole[0][0].told["measured"]
+    assert outcomes[0].record["measured"] == whole[0][0].record["measured"]
     assert "a worker was lost (RuntimeError: A worker process managed" in outcomes[1].failed
 
 
@@ -402,12 +686,12 @@ import json, os, random, signal, sys
 from pathlib import Path
 import torch._dynamo, tqdm.auto
 from vaelab import _files, experiments
-from vaelab.experiments import cells
+from vaelab.experiments import records, shared
 sys.path.insert(0, sys.argv[2])
 from test_experiments import LONGER, ONE, place
 folder, rng = Path(sys.argv[1]), random.Random(0)
 chosen = experiments.cells_of(ONE, LONGER, ("digits",), ("learned", "two-stage"), 1)
-cells.load_world(chosen[0], place(folder))
+shared.load_shared(chosen[0], place(folder))
 real = _files.write_atomic
 
 def dying(n, how):
@@ -416,7 +700,8 @@ def dying(n, how):
         nonlocal count
         count += 1
         if count == n and how == "during":
-            path.with_name(f".{path.name}.{os.getpid()}.vaelab-partial").write_bytes(content[: len(content) // 2])
+            partial = path.with_name(f".{path.name}.{os.getpid()}.vaelab-partial")
+            partial.write_bytes(content[: len(content) // 2])
         if count < n or how == "after":
             real(path, content)
         if count == n:
@@ -427,15 +712,17 @@ deaths = []
 for _ in range(10):
     child = os.fork()
     if child == 0:
-        _files.write_atomic = cells.write_atomic = dying(rng.randint(1, 2), rng.choice(["before", "during", "after"]))
+        count, how = rng.randint(1, 2), rng.choice(["before", "during", "after"])
+        _files.write_atomic = records.write_atomic = dying(count, how)
         experiments.run_table(chosen, place(folder), 1, lambda _: None)
         os._exit(0)
-    rng.randint(1, 2), rng.choice("abc")  # what the child has drawn
+    rng.randint(1, 2)  # What the child has drawn.
+    rng.choice("abc")
     deaths.append(os.waitpid(child, 0)[1] == signal.SIGKILL)
 print(json.dumps(deaths))
 for where in (folder, folder / "whole"):
     outcomes = experiments.run_table(chosen, place(where), 1, lambda _: None)
-    print(json.dumps([outcome.told for outcome in outcomes]))
+    print(json.dumps([outcome.record for outcome in outcomes]))
 """
 LONGER = dataclasses.replace(
     TINY, digits={**TINY.digits, "epochs": 12, "second_epochs": 12}
@@ -493,44 +780,45 @@ def test_a_dask_worker_is_killed_and_nothing_is_lost(tmp_path):
         killer.join()
     assert killed and experiments.failures(outcomes) == "" and len(outcomes) == 6
     alone = run_table(chosen[:3], place(tmp_path / "alone"), 1, lambda _: None)
-    assert [o.told["measured"] for o in alone] == [o.told["measured"] for o in outcomes[:3]]
+    assert [o.record["measured"] for o in alone] == [o.record["measured"] for o in outcomes[:3]]
 
 
 # ---- in print ------------------------------------------------------------------------------------
 # ------------------
 
 
-def made_up(values, table=ONE, data_set="mnist"):
+def made_up(values, table=ONE, data_set="mnist", shipped=False):
     """Outcomes of a table as if measured: by model, one value a trial."""
 
     def told(cell, value):
         measured = {
-            "frechet": value,
-            "floor": 1.5,
-            "n_fake": 100,
+            "frechet": {"N(0, I)": value, "second stage": value, "floor": 1.5},
+            "n_samples": 100,
             "mmd2": {"stage 1": value, "stage 2": value / 10},
         }
-        named = {**cells._name(cell, Place()), "features": "made-up features"}
+        named = {**records.identity(cell, Place()), "features": "made-up features"}
         data = {"name": cell.data_set, "n_train": 300, "source": "Made up.", "fingerprint": "0"}
-        return {"measured": measured, "cell": named, "data": data}
+        machine = {"device_name": "an abacus", "cores": 1}
+        record = {"measured": measured, "cell": named, "data": data, "machine": machine}
+        return record | {"shipped": shipped, "date": "2026-01-02"}
 
     made = []
     for model, some in values.items():
         for trial, value in enumerate(some):
             cell = Cell(table, data_set, model, trial, TINY)
-            made.append(Outcome(cell, told=told(cell, value)))
+            made.append(Outcome(cell, record=told(cell, value)))
     return made
 
 
 def test_entries_are_mean_and_spread():
     entry = Entry((1.0, 2.0, 6.0), 12.6, 1.5)
     assert entry.mean == 3.0 and entry.sd == pytest.approx(np.std([1, 2, 6], ddof=1))
-    assert entry.here == "3.00 ± 2.65 (3)" and entry.there == "12.6 ± 1.5"
+    assert entry.measured == "3.00 ± 2.65 (3)" and entry.published == "12.6 ± 1.5"
     assert (
-        Entry((2e-4, 4e-4)).here == "0.000300 ± 0.000141 (2)"
-        and Entry((0.7015,)).here == "0.7015 (1)"
+        Entry((2e-4, 4e-4)).measured == "0.000300 ± 0.000141 (2)"
+        and Entry((0.7015,)).measured == "0.7015 (1)"
     )
-    assert Entry((12.34,)).here == "12.3 (1)" and Entry().here == Entry().there == "–"
+    assert Entry((12.34,)).measured == "12.3 (1)" and Entry().measured == Entry().published == "–"
 
 
 def test_the_printed_table_holds_both_figures():
@@ -547,6 +835,9 @@ def test_the_printed_table_holds_both_figures():
         "no FID" in told and "mnist: rank correlation of the 3 rows with the paper's +1.00." in told
     )
     assert "WAE-MMD" not in told  # it was not asked for
+    for letter in ("γ: ", "λ: ", "r̂ ", "MMD²: ", "Fréchet: "):
+        assert letter in told
+    assert "lower is better" in told and "A collapsed model" in told
     assert "mnist: 300 training images. Made up." in told and "CAUTION" not in told
     lines = experiments.as_markdown(filled).splitlines()
     assert (
@@ -559,7 +850,7 @@ def test_the_printed_table_holds_both_figures():
 @pytest.mark.parametrize("where", [("cell", "features"), ("data", "fingerprint")])
 def test_cells_that_do_not_compare_are_told_of(where):
     outcomes = made_up({"ce": [3.0, 5.0]}) + made_up({"ce": [9.0]}, data_set="digits")
-    outcomes[0].told[where[0]][where[1]] = "another"
+    outcomes[0].record[where[0]][where[1]] = "another"
     told = experiments.as_text(experiments.fill(ONE, outcomes))
     assert (
         "mnist: CAUTION, its cells are of different images or features" in told
@@ -573,7 +864,7 @@ def test_table_3_reads_the_codes():
     )
     assert filled.entries["codes of stage 1", "mnist"] == Entry((0.5,), 2.85)
     assert filled.entries["codes of stage 2", "mnist"] == Entry((0.05,), 0.43)
-    assert "ratio" in experiments.as_text(filled) and "floor" not in experiments.as_text(filled)
+    assert "ratio" in experiments.as_text(filled) and "(floor)" not in experiments.as_text(filled)
 
 
 def test_the_figure_draws_both_figures():
@@ -600,7 +891,7 @@ def test_the_figure_draws_both_figures():
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setitem(tables.PROFILES, "tiny", TINY)
+    monkeypatch.setitem(profiles.PROFILES, "tiny", TINY)
 
 
 def test_the_command_runs_prints_and_draws(tiny, tmp_path, capsys, whole):
@@ -627,8 +918,8 @@ def test_the_command_runs_prints_and_draws(tiny, tmp_path, capsys, whole):
     assert main(command) == 0
     told = capsys.readouterr().out
     assert "2 cells: 2 have run, 0 to go" in told
-    value = whole[0][2].told["measured"]["frechet"]
-    assert printing._number(value, None) in told and written.read_text().startswith(
+    value = whole[0][2].record["measured"]["frechet"]["second stage"]
+    assert Entry((value,)).measured in told and written.read_text().startswith(
         "### Dai & Wipf (2019), Table 1"
     )
     with Image.open(drawn) as picture:

@@ -1,36 +1,87 @@
-"""What is measured of a trained two-stage VAE, and on what machine."""
+"""What is measured of a trained model: the one form that the demonstration, `train` and the tables
+read.
+"""
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from vaelab import densities, metrics, models, posteriors
-from vaelab._inputs import pick_device
 from vaelab.data import Images
+from vaelab.experiments import protocols
 from vaelab.features import FeatureSpace, features_for
 
-N_SAMPLES = 10_000  # images for a Fréchet distance, codes for an MMD
+N_SAMPLES = 10_000  # Images for a Fréchet distance, codes for an MMD.
+SECONDS = "second stage"
+NORMAL = "N(0, I)"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What samples are compared with: the test images, in some features.
+
+    Args:
+        space: the features.
+        real: those of the test images.
+        floor: Fréchet distance of training images from the test images.
+        protocol: as for `protocols.samples`; None compares samples as they are drawn.
+        device: where features are computed.
+    """
+
+    space: FeatureSpace
+    real: Tensor
+    floor: float
+    protocol: str | None = None
+    device: str = "cpu"
+
+    def features(self, x: Tensor) -> Tensor:
+        """The features of generated images (n, *image_shape): shape (n, n_features)."""
+        x = x if self.protocol is None else protocols.samples(x, self.protocol)
+        return self.space.over(x, self.device)
+
+    def distance(self, features: Tensor) -> float:
+        """Their Fréchet distance from the test images'."""
+        return metrics.frechet_distance(features, self.real)
+
+
+def judge_for(
+    images: Images,
+    space: FeatureSpace,
+    some: Tensor,
+    protocol: str | None = None,
+    device: str = "cpu",
+) -> Judge:
+    """The judge of samples of a data set.
+
+    Args:
+        images: the data set.
+        space: the features.
+        some: training images for the floor, as many as there will be samples: the fewer rows, the
+            larger a Fréchet distance.
+        protocol, device: as for `Judge`.
+    """
+    real = space.over(images.test, device)
+    floor = metrics.frechet_distance(space.over(some, device), real)
+    return Judge(space, real, floor, protocol, device)
 
 
 def fit_densities(
-    model: models.Autoencoder, second: densities.SecondStage, x: Tensor, seed: int = 0
+    model: models.Autoencoder, second: densities.SecondStage | None, x: Tensor, seed: int = 0
 ) -> dict[str, densities.StandardNormal]:
-    """Every density of the tables, by name, fitted to the codes of images `x`; the second stage as
-    it is.
+    """Every density of the demonstration, by name, fitted to the codes of images `x`; the second
+    stage, if there is one, as it is.
     """
     q = model.codes(x)
     components = min(10, len(q))
+    stages = {} if second is None else {SECONDS: second}
     return {
-        "N(0, I)": densities.StandardNormal().fit_codes(q),
-        "second stage": second,
+        NORMAL: densities.StandardNormal().fit_codes(q),
+        **stages,
         "Gaussian": densities.Gaussian().fit_codes(q, seed),
         f"mixture of {components}": densities.GaussianMixture(components).fit_codes(q, seed),
     }
@@ -39,59 +90,42 @@ def fit_densities(
 def measure(
     images: Images,
     model: models.Autoencoder,
-    second: densities.SecondStage,
-    space: FeatureSpace | None = None,
+    second: densities.SecondStage | None = None,
+    judge: Judge | None = None,
     seed: int = 0,
-    fitted: dict[str, densities.StandardNormal] | None = None,
+    fitted: Mapping[str, densities.StandardNormal] | None = None,
+    n: int = N_SAMPLES,
 ) -> dict[str, Any]:
-    """Everything the theory and the tables speak of, for one trained two-stage VAE.
+    """Everything the theory and the tables speak of, for one trained model.
 
     Args:
         images: the data set.
-        model, second: both stages, trained.
-        space: the features of the Fréchet distances; `features_for(images)` unless given.
+        model, second: both stages, trained, or the first alone.
+        judge: of the samples; in `features_for(images)` unless given.
         seed: of every draw.
-        fitted: the densities to compare; `fit_densities` of the training images unless given.
+        fitted: the densities to draw from; `fit_densities` of the training images unless given.
+        n: samples of each density, and codes; no more than there are training images.
 
     Returns:
-        Plain data: "gamma", "second_gamma", "active_dims", "reconstruction_error" (per pixel, test
-        images), "mmd2" of both stages' codes to N(0, I), "spectra" of both, "eigenvalues" (means
-        over the test images), "frechet" by density with "floor" (as many training images against
-        the test images), "features", "n_samples" and "n_codes".
+        Plain data: that of `measure_stages`, "frechet" by density with "reconstructions" (of the
+        test images) and "floor", "features", "n_samples", and what else the features give, such as
+        "kid", by density.
     """
-    space = features_for(images) if space is None else space
-    x = images.train[:N_SAMPLES]
-    q_test, z = model.codes(images.test), densities.draw(model.codes(x), seed)
-    u = second.codes(z, seed + 1)
-    normal = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed + 2))
+    some = images.train[:n]
+    judge = judge_for(images, features_for(images), some) if judge is None else judge
     fitted = fit_densities(model, second, images.train, seed) if fitted is None else fitted
-    real = space(images.test)
-    n = len(
-        x
-        # as many samples as training images in the floor: the fewer rows, the larger a Fréchet distance
-    )
-    frechet = {
-        k: metrics.frechet_distance(space(model.images(d.sample(n, seed))), real)
-        for k, d in fitted.items()
-    }
-    return {
-        "gamma": model.gamma,
-        "second_gamma": second.gamma,
-        "active_dims": metrics.active_dims(q_test.eigenvalues()),
-        "reconstruction_error": metrics.mean_squared_error(
-            images.test, model.reconstruct(images.test)
-        ),
-        "mmd2": {"stage 1": metrics.mmd2(z, normal), "stage 2": metrics.mmd2(u, normal)},
-        "spectra": {
-            "stage 1": metrics.singular_values(z).tolist(),
-            "stage 2": metrics.singular_values(u).tolist(),
-        },
-        "eigenvalues": q_test.eigenvalues().mean(0).tolist(),
-        "frechet": {**frechet, "floor": metrics.frechet_distance(space(x), real)},
-        "features": space.name,
-        "n_samples": n,
-        "n_codes": len(z),
-    }
+    rebuilt = model.reconstruct(images.test)
+    frechet = {}
+    scores: dict[str, dict[str, float]] = {}
+    for name, density in fitted.items():
+        features = judge.features(model.images(density.sample(len(some), seed)))
+        frechet[name] = judge.distance(features)
+        for score, value in judge.space.scores(features, judge.real, seed).items():
+            scores.setdefault(score, {})[name] = value
+    frechet["reconstructions"] = judge.distance(judge.features(rebuilt))
+    frechet["floor"] = judge.floor
+    measured = {"frechet": frechet, "features": judge.space.name, "n_samples": len(some)}
+    return measured | scores | measure_stages(images, model, second, seed, n, rebuilt)
 
 
 def measure_stages(
@@ -102,7 +136,7 @@ def measure_stages(
     n: int = N_SAMPLES,
     rebuilt: Tensor | None = None,
 ) -> dict[str, Any]:
-    """What a table's cell tells of the codes, for any model, with or without a second stage.
+    """What is measured of the codes, for any model, with or without a second stage.
 
     Args:
         images: the data set.
@@ -117,12 +151,15 @@ def measure_stages(
         images), "histogram" (of λ_j, see `metrics.eigenvalue_counts`), "noise" (see
         `noise_by_direction`) and "n_codes"; with a second stage "second_gamma".
     """
-    q_test, z = model.codes(images.test), densities.draw(model.codes(images.train[:n]), seed)
+    q_test = model.codes(images.test)
     rebuilt = model.images(q_test.mean) if rebuilt is None else rebuilt
     eigenvalues = q_test.eigenvalues()
-    codes = {"stage 1": z} | ({"stage 2": second.codes(z, seed + 1)} if second is not None else {})
+    z = densities.draw(model.codes(images.train[:n]), seed)
+    codes = {"stage 1": z}
+    if second is not None:
+        codes["stage 2"] = second.codes(z, seed + 1)
     normal = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed + 2))
-    told = {
+    measured = {
         "gamma": model.gamma,
         "active_dims": metrics.active_dims(eigenvalues),
         "reconstruction_error": metrics.mean_squared_error(images.test, rebuilt),
@@ -133,22 +170,7 @@ def measure_stages(
         "noise": noise_by_direction(model, q_test[:500], seed),
         "n_codes": len(z),
     }
-    return told | ({"second_gamma": second.gamma} if second is not None else {})
-
-
-def machine(device: str | torch.device = "cpu") -> dict[str, Any]:
-    """What a figure was measured on.
-
-    Args:
-        device: where it was computed; as in `training.fit`.
-    """
-    device = pick_device(device)
-    name = platform.processor() or platform.machine()
-    if device.type != "cpu":
-        module = getattr(torch, device.type)
-        name = module.get_device_name(device) if hasattr(module, "get_device_name") else device.type
-    told = {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
-    return {**told, "threads": torch.get_num_threads(), "device": device.type, "device_name": name}
+    return measured if second is None else measured | {"second_gamma": second.gamma}
 
 
 def noise_by_direction(
@@ -171,24 +193,3 @@ def noise_by_direction(
     equal = values.max() == values.min() or variance.max() == variance.min()
     rho = None if equal else metrics.rank_correlation(values, variance)
     return {"eigenvalues": values.tolist(), "variance": variance.tolist(), "rank_correlation": rho}
-
-
-@lru_cache(maxsize=1)
-def commit() -> str | None:
-    """The commit of the checkout this package sits in, with a + where files differ from it; None
-    without git.
-
-    Asked once: what a process has imported does not change when the checkout does.
-    """
-    here = Path(__file__).resolve().parents[2]
-    if not (here / "pyproject.toml").is_file():
-        return None
-    try:
-        ask = {"cwd": here, "capture_output": True, "text": True, "timeout": 10, "check": True}
-        head = subprocess.run(["git", "rev-parse", "HEAD"], **ask).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "vaelab"], **ask
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return head + ("+" if changed else "")

@@ -1,5 +1,5 @@
-"""A table, cell by cell, through joblib: here, on several cores, or on whatever the caller's joblib
-backend serves.
+"""A table, cell by cell, through joblib: in this process, on several cores, or on whatever the
+caller's joblib backend serves.
 
     from joblib import parallel_config
     from dask.distributed import Client
@@ -7,30 +7,26 @@ backend serves.
     with Client("scheduler:8786"), parallel_config(backend="dask", n_jobs=-1):
         run_table(cells_of(TABLES["dai-wipf-1"], PROFILES["paper"]), place)
 
-Every cell writes its own file as soon as it is measured, and a cell whose file is there is not run
-again. Workers on other machines must see the folders of `place` under the same paths.
+Every cell writes its own file as soon as it is measured, and a cell whose file lies in `place.out`
+is not run again. Workers on other machines must see the folders of `place` under the same paths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import joblib
 
 from vaelab._files import check_writable
 from vaelab._inputs import check_positive_int, pick_device
-from vaelab.experiments.cells import (
-    Outcome,
-    Place,
-    advice,
-    folders_of,
-    load_world,
-    read_cell,
-    run_cells,
-    sharing,
-)
-from vaelab.experiments.tables import Cell
+from vaelab.experiments.cells import advice, run_cells
+from vaelab.experiments.grid import Cell, Outcome
+from vaelab.experiments.places import Place, first_stage_name, folders_of
+from vaelab.experiments.records import outcome_of
+from vaelab.experiments.shared import load_shared
+
+Group = tuple[list[Cell], Place, list[int]]  # The arguments of `run_cells`.
 
 
 def run_table(
@@ -41,11 +37,13 @@ def run_table(
 ) -> list[Outcome]:
     """Run the cells that have not run yet; what goes wrong with one does not stop the others.
 
+    Results that came with the package do not count: what is in `place.out` has run.
+
     Args:
         cells: see `cells_of`.
         place: where they run and where their files lie.
         jobs: how many run side by side; None leaves it to joblib's backend.
-        say: told what happens.
+        say: called with what happens.
 
     Returns:
         One outcome a cell, in the order of `cells`.
@@ -58,72 +56,71 @@ def run_table(
         check_positive_int("jobs", jobs)
     check_positive_int("together", place.together)
     pick_device(place.device)
-    place = replace(
-        place,
-        out=place.out.resolve(),
-        runs=place.runs.resolve(),
-        data=place.data and place.data.resolve(),
-    )
-    check_writable(place.out), check_writable(place.runs)
-    outcomes = {cell: _stored(cell, place) for cell in cells}
-    todo = [cell for cell in cells if outcomes[cell] is None]
+    data = place.data and place.data.resolve()
+    place = replace(place, out=place.out.resolve(), runs=place.runs.resolve(), data=data)
+    check_writable(place.out)
+    check_writable(place.runs)
+    outcomes = {cell: outcome_of(cell, place, shipped=False) for cell in cells}
+    todo = [cell for cell in cells if _is_open(outcomes[cell])]
     say(f"{len(cells)} cells: {len(cells) - len(todo)} have run, {len(todo)} to go")
-    todo = list(_with_data(todo, place, outcomes, say))
+    outcomes |= _without_data(todo, place, say)
+    todo = [cell for cell in todo if _is_open(outcomes[cell])]
     try:
-        tasks = [joblib.delayed(run_cells)(*group) for group in _groups(cells, todo, place)]
-        parallel = joblib.Parallel(
-            n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all", batch_size=1
-        )
-        for done in parallel(tasks):
-            for outcome in done:
-                outcomes[outcome.cell] = outcome
-                left = sum(outcomes[cell] is None for cell in todo)
-                say(f"{outcome.cell}: {_told(outcome)}    {left} to go")
-    except (
-        Exception
-    ) as error:  # a worker that was killed takes its pool with it: what is written stays
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        _run_groups(_groups(cells, todo, place), jobs, outcomes, say)
+    except Exception as error:
+        # A worker that was killed takes its pool with it: what is written stays.
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         lost = (
-            f"a worker was lost ({said}); often it was out of memory: give the same command "
+            f"a worker was lost ({reason}); often it was out of memory: give the same command "
             "again, with fewer --jobs"
         )
-        outcomes = {
-            c: o or _stored(c, place) or Outcome(c, failed=lost) for c, o in outcomes.items()
-        }
+        for cell in filter(lambda cell: _is_open(outcomes[cell]), todo):
+            stored = outcome_of(cell, place, shipped=False)
+            outcomes[cell] = Outcome(cell, failed=lost) if _is_open(stored) else stored
     return [outcomes[cell] for cell in cells]
 
 
-def _stored(cell: Cell, place: Place) -> Outcome | None:
-    try:
-        told = read_cell(cell, place)
-    except ValueError as error:
-        return Outcome(cell, failed=str(error))
-    return None if told is None else Outcome(cell, told=told)
+def _is_open(outcome: Outcome) -> bool:
+    return outcome.record is None and not outcome.failed
 
 
-def _with_data(
-    cells: list[Cell],
-    place: Place,
-    outcomes: dict[Cell, Outcome | None],
+def _run_groups(
+    groups: list[Group],
+    jobs: int | None,
+    outcomes: dict[Cell, Outcome],
     say: Callable[[str], None],
-) -> Iterator[Cell]:
-    """The cells whose data set can be loaded; it is downloaded here, once, before any worker needs
-    it.
+) -> None:
+    """Run groups of cells side by side, and put their outcomes among the others as they come."""
+    parallel = joblib.Parallel(
+        n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all", batch_size=1
+    )
+    left = sum(len(cells) for cells, _, _ in groups)
+    for done in parallel([joblib.delayed(run_cells)(*group) for group in groups]):
+        for outcome in done:
+            outcomes[outcome.cell] = outcome
+            left -= 1
+            say(f"{outcome.cell}: {_summary(outcome)}    {left} to go")
+
+
+def _without_data(
+    cells: list[Cell], place: Place, say: Callable[[str], None]
+) -> dict[Cell, Outcome]:
+    """The outcomes of the cells whose data set cannot be loaded; it is downloaded in this process,
+    once, before any worker needs it.
     """
+    failed = {}
     for data_set in dict.fromkeys(cell.data_set for cell in cells):
-        those = [cell for cell in cells if cell.data_set == data_set]
+        some = [cell for cell in cells if cell.data_set == data_set]
         try:
-            load_world(those[0], place)
-            yield from those
+            load_shared(some[0], place)
         except Exception as error:
-            said = advice(error)
-            say(f"{data_set}: {len(those)} of the cells cannot run: {said.splitlines()[0]}")
-            outcomes.update({cell: Outcome(cell, failed=said) for cell in those})
+            reason = advice(error)
+            say(f"{data_set}: {len(some)} of the cells cannot run: {reason.splitlines()[0]}")
+            failed |= {cell: Outcome(cell, failed=reason) for cell in some}
+    return failed
 
 
-def _groups(
-    cells: Sequence[Cell], todo: list[Cell], place: Place
-) -> list[tuple[list[Cell], Place, list[int]]]:
+def _groups(cells: Sequence[Cell], todo: list[Cell], place: Place) -> list[Group]:
     """Cells that are trained at once, in the order in which the first of each comes, and the trials
     of that.
 
@@ -131,36 +128,32 @@ def _groups(
     goes on.
     """
     order = {cell: i for i, cell in enumerate(todo)}
-    families: dict[tuple, list[Cell]] = {}
+    families: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        families.setdefault((cell.data_set, *sorted(c.model for c in sharing(cell))), []).append(
-            cell
-        )
+        family = (cell.data_set, first_stage_name(cell, place))
+        families.setdefault(family, []).append(cell)
     groups = []
     for family in families.values():
         left = [cell for cell in family if cell in order]
-        kept = sorted(
-            folders_of(family[0], place), key=len, reverse=True
-        )  # what there is, the most trials first
+        # Of the runs that go on, those of the most trials come first.
+        kept = sorted(folders_of(family[0], place), key=len, reverse=True)
         while left:
             trials = list(dict.fromkeys(cell.trial for cell in left))
-            chunk = next(
-                (there for there in kept if set(there) & set(trials)),
-                tuple(trials[: place.together]),
-            )
-            those = sorted((cell for cell in left if cell.trial in chunk), key=order.get)
+            new = tuple(trials[: place.together])
+            chunk = next((run for run in kept if set(run) & set(trials)), new)
+            some = sorted((cell for cell in left if cell.trial in chunk), key=order.__getitem__)
             left = [cell for cell in left if cell.trial not in chunk]
-            groups.append((those, place, list(chunk)))
+            groups.append((some, place, list(chunk)))
     return sorted(groups, key=lambda group: order[group[0][0]])
 
 
-def _told(outcome: Outcome) -> str:
+def _summary(outcome: Outcome) -> str:
     if outcome.failed:
         return f"failed: {outcome.failed.splitlines()[0]}"
-    measured, seconds = outcome.told["measured"], outcome.told["seconds"]["whole"]
+    distances = outcome.record["measured"]["frechet"]
     return (
-        f"Fréchet distance {measured['frechet']:.2f} (floor {measured['floor']:.2f}), "
-        f"{seconds:.0f} s"
+        f"Fréchet distance {distances[outcome.cell.row.density]:.2f} (floor "
+        f"{distances['floor']:.2f}), {outcome.record['seconds']['whole']:.0f} s"
     )
 
 
@@ -172,8 +165,7 @@ def failures(outcomes: Sequence[Outcome]) -> str:
             reasons.setdefault(outcome.failed, []).append(outcome.cell)
     lines = []
     for reason, cells in reasons.items():
-        names = "; ".join(map(str, cells[:3])) + (
-            f"; and {len(cells) - 3} more" if len(cells) > 3 else ""
-        )
-        lines.append(f"{len(cells)} failed ({names}): {reason}")
+        names = "; ".join(map(str, cells[:3]))
+        more = f"; and {len(cells) - 3} more" if len(cells) > 3 else ""
+        lines.append(f"{len(cells)} failed ({names}{more}): {reason}")
     return "\n".join(lines)

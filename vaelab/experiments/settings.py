@@ -1,12 +1,15 @@
-"""How a two-stage VAE is trained, as plain data, and the training itself."""
+"""How a two-stage VAE is trained, as plain data, and the first stage that the data describe."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
 
-from vaelab import densities, models, networks, training
+from vaelab import models, networks
 from vaelab._inputs import (
     check_choice,
     check_positive,
@@ -14,11 +17,48 @@ from vaelab._inputs import (
     check_seed,
     check_weight,
 )
-from vaelab.data import Images
-from vaelab.training import Cosine, HalveEvery, Hold
 
-NETWORKS = ("mlp", "infogan", "resnet", "wae")
-MODELS = ("vae", "ce", "flow", "wae-mmd", "wae-gan", "ae")
+
+def _exports(module: ModuleType, argument: str) -> dict[str, Callable]:
+    """The functions that a module exports and that take an argument of this name."""
+    exported = {name: getattr(module, name) for name in module.__all__}
+    functions = {name: each for name, each in exported.items() if inspect.isfunction(each)}
+    return {name: f for name, f in functions.items() if argument in inspect.signature(f).parameters}
+
+
+_NETWORKS = _exports(networks, "latent_dim")
+_MODELS = _exports(models, "networks")
+_SHORT = {"ce": "ce_vae", "flow": "vae_flow"}  # names that Settings has always taken
+# What a network's function is given without being asked, where it takes it.
+_GIVEN = ("image_shape", "channels", "side", "latent_dim", "bn_momentum")
+NETWORKS = tuple(_NETWORKS)
+MODELS = tuple(_MODELS)
+
+
+def _name(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> str:
+    """The exported name of a function, or of a name in which - and _ are alike."""
+    if isinstance(value, str):
+        name = _SHORT.get(value, value).replace("-", "_")
+    else:
+        name = next((name for name, each in known.items() if each is value), repr(value))
+    check_choice(kind, name, known)
+    return name
+
+
+def _check_arguments(name: str, arguments: Mapping[str, Any], allowed: list[str]) -> None:
+    """Raise unless a function, of which `name` speaks, takes all the arguments."""
+    if not isinstance(arguments, Mapping):
+        raise TypeError(f"arguments of {name}: expected names and values, got {arguments!r}")
+    if arguments and not allowed:
+        raise ValueError(f"arguments of {name}: expected none, got {', '.join(arguments)}")
+    for argument in arguments:
+        check_choice(f"arguments of {name}", argument, allowed)
+    try:
+        json.dumps(dict(arguments))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"arguments of {name}: expected numbers, words and lists of them, got {arguments!r}"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -27,9 +67,9 @@ class Settings:
     (Appendix D).
 
     Args:
-        network: "mlp", "infogan" for images with sides divisible by 4, "resnet" or "wae".
+        network: a function of `vaelab.networks` or its name: "mlp", "infogan" for images with
+            sides divisible by 4, "resnet" or "wae".
         latent_dim: κ.
-        gamma: "learned", "optimal", or the decoder variance; of the models "vae" and "flow".
         epochs, second_epochs: passes over the data in each stage.
         batch_size: rows a step.
         lr, second_lr: Adam's step sizes.
@@ -37,18 +77,24 @@ class Settings:
             cosine in both.
         weight_decay: as in `training.fit`, in both stages.
         seed: of weights, batches, noise and samples.
-        bn_momentum: of batch normalisation; 0.001, the paper's, wants runs of more than 5,000
-            steps.
-        model: the first stage: "vae", "ce" (cross-entropy), "flow", "wae-mmd", "wae-gan" or "ae".
+        bn_momentum: of batch normalisation, where the network has it; 0.001, the paper's, wants
+            runs of more than 5,000 steps.
+        model: the first stage: a function of the catalogue `vaelab.models` or its name, such as
+            "vae", "ce-vae" or "wae_mmd"; - and _ are alike.
         second_halve_every: the same for the second stage; twice `halve_every` unless given.
         second_hidden: width of the second stage's three hidden layers.
         gamma_lr: as in `training.fit`, in the first stage.
-        latent_weight: λ of "wae-mmd" and "wae-gan"; that of `vaelab.models` unless given.
+        arguments: what the model's function takes beside the networks, such as {"gamma": 1.0} or
+            {"weight": 30.7}; plain data.
+        network_arguments: what the network's function takes beside shape, κ and momentum, such as
+            {"hidden": (256, 256)}; plain data.
+
+    Raises:
+        ValueError: names or numbers that no model can be trained with.
     """
 
-    network: str = "infogan"
+    network: str | Callable = "infogan"
     latent_dim: int = 64
-    gamma: float | str = "learned"
     epochs: int = 400
     second_epochs: int = 800
     batch_size: int = 100
@@ -58,27 +104,30 @@ class Settings:
     weight_decay: float = 5e-4
     seed: int = 0
     bn_momentum: float = 0.001
-    model: str = "vae"
+    model: str | Callable = "vae"
     second_halve_every: int | None = None
     second_hidden: int = 1024
     gamma_lr: float = 10.0
-    latent_weight: float | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    network_arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        check_choice("network", self.network, NETWORKS), check_choice("model", self.model, MODELS)
+        object.__setattr__(self, "network", _name("network", self.network, _NETWORKS))
+        object.__setattr__(self, "model", _name("model", self.model, _MODELS))
         for name in ("latent_dim", "epochs", "second_epochs", "batch_size", "second_hidden"):
             check_positive_int(name, getattr(self, name))
-        check_positive("lr", self.lr), check_positive("second_lr", self.second_lr)
-        check_positive("gamma_lr", self.gamma_lr)
-        (
-            check_weight("weight_decay", self.weight_decay),
-            check_weight("halve_every", self.halve_every),
-        )
+        for name in ("lr", "second_lr", "gamma_lr"):
+            check_positive(name, getattr(self, name))
+        check_weight("weight_decay", self.weight_decay)
+        check_weight("halve_every", self.halve_every)
         if self.second_halve_every is not None:
             check_weight("second_halve_every", self.second_halve_every)
-        if self.latent_weight is not None:
-            check_weight("latent_weight", self.latent_weight)
         check_seed(self.seed)
+        allowed = list(inspect.signature(_MODELS[self.model]).parameters)
+        _check_arguments(self.model, self.arguments, [n for n in allowed if n != "networks"])
+        allowed = list(inspect.signature(_NETWORKS[self.network]).parameters)
+        allowed = [name for name in allowed if name not in _GIVEN]
+        _check_arguments(self.network, self.network_arguments, allowed)
 
 
 DIGITS = Settings(
@@ -92,7 +141,27 @@ DIGITS = Settings(
     halve_every=0,
     weight_decay=0.0,
     second_hidden=128,
+    network_arguments={"hidden": (256, 256)},
 )
+
+
+def settings_from(stored: Mapping[str, Any]) -> Settings:
+    """The settings of a file, today's or one of the days when γ and λ were fields of their own.
+
+    Raises:
+        KeyError, TypeError, ValueError: no settings.
+    """
+    values = {name: value for name, value in stored.items() if name != "second_stage"}
+    if "arguments" in values:
+        return Settings(**values)
+    gamma = values.pop("gamma")
+    weight = values.pop("latent_weight")
+    values["arguments"] = {} if weight is None else {"weight": weight}
+    if values["model"] in ("vae", "flow") and gamma != "learned":
+        values["arguments"]["gamma"] = gamma
+    if values["network"] == "mlp":
+        values["network_arguments"] = DIGITS.network_arguments
+    return Settings(**values)
 
 
 def build(shape: tuple[int, ...], settings: Settings) -> models.Autoencoder:
@@ -100,135 +169,32 @@ def build(shape: tuple[int, ...], settings: Settings) -> models.Autoencoder:
 
     Args:
         shape: one image's (channels, height, width).
-        settings: as for `train`.
+        settings: which model of which networks.
 
     Raises:
-        ValueError: an unknown network, or images it cannot take.
+        ValueError: images that the network cannot take, or an argument that the model cannot.
+
+    >>> model = build((1, 8, 8), Settings("mlp", 2, model="wae-mmd", arguments={"weight": 1.0}))
+    >>> model.image_shape
+    (1, 8, 8)
     """
-    weight = {} if settings.latent_weight is None else {"weight": settings.latent_weight}
     with networks.seeded(settings.seed):
-        nets, gamma = _networks(shape, settings), settings.gamma
-        catalogue = {
-            "vae": lambda: models.vae(nets, gamma),
-            "flow": lambda: models.vae_flow(nets, gamma),
-            "ce": lambda: models.ce_vae(nets),
-            "ae": lambda: models.ae(nets),
-            "wae-mmd": lambda: models.wae_mmd(nets, **weight),
-            "wae-gan": lambda: models.wae_gan(nets, **weight),
-        }
-        return catalogue[settings.model]()
+        pair = _networks(shape, settings)
+        return _MODELS[settings.model](pair, **settings.arguments)
 
 
 def _networks(shape: tuple[int, ...], settings: Settings) -> networks.Networks:
-    name, kappa, momentum = settings.network, settings.latent_dim, settings.bn_momentum
-    if name == "mlp":
-        output = "sigmoid" if settings.model == "ce" else "identity"
-        return networks.mlp(shape, kappa, hidden=(256, 256), output=output)
+    function = _NETWORKS[settings.network]
+    takes = inspect.signature(function).parameters
     channels, height, width = shape
-    if height != width:
+    if "side" in takes and height != width:
         raise ValueError(
-            f"{name} takes square images, got {height}×{width}; give --side to crop and resize"
+            f"{settings.network} takes square images, got {height}×{width}; give --side to crop "
+            "and resize"
         )
-    return getattr(networks, name)(channels, height, kappa, bn_momentum=momentum)
-
-
-def second_stage(
-    settings: Settings, device: str = "auto", precision: str = "float32", compile: bool = False
-) -> densities.SecondStage:
-    """The second stage that goes with the settings, untrained."""
-    small = settings.network == "mlp"
-    halve_every = settings.second_halve_every
-    halve_every = 2 * settings.halve_every if halve_every is None else halve_every
-    schedule = HalveEvery(halve_every) if halve_every else Cosine()
-    return densities.SecondStage(
-        (settings.second_hidden,) * 3,
-        "silu" if small else "relu",
-        epochs=settings.second_epochs,
-        batch_size=settings.batch_size,
-        lr=settings.second_lr,
-        schedule=schedule,
-        weight_decay=settings.weight_decay,
-        gamma_schedule=Hold(1.0, 0.7 if small else 0.5),
-        device=device,
-        precision=precision,
-        compile=compile,
-    )
-
-
-def train_firsts(
-    images: Images,
-    several: Sequence[Settings],
-    folder: Path | None = None,
-    device: str = "auto",
-    progress: bool = True,
-    checkpoint_every: float = 60.0,
-    precision: str = "float32",
-    compile: bool = False,
-) -> list[tuple[models.Autoencoder, training.Run]]:
-    """Train the first stage alone, by one or more settings that differ in nothing but the seed:
-    those at once.
-
-    Other arguments as for `train`, the last two as for `training.fit`.
-
-    Raises:
-        ValueError: settings that differ in more.
-    """
-    one = several[0]
-    if any(replace(each, seed=one.seed) != one for each in several):
-        raise ValueError(f"settings: expected no difference but in the seed, got {list(several)}")
-    built, seeds = [build(images.shape, each) for each in several], [each.seed for each in several]
-    plan = {
-        "epochs": one.epochs,
-        "batch_size": one.batch_size,
-        "lr": one.lr,
-        "weight_decay": one.weight_decay,
-        "schedule": HalveEvery(one.halve_every) if one.halve_every else Cosine(),
-        "gamma_lr": one.gamma_lr,
-        "checkpoint": folder / "stage1.state.safetensors" if folder else None,
-        "checkpoint_every": checkpoint_every,
-        "device": device,
-        "progress": progress,
-        "label": "first stage",
-        "precision": precision,
-        "compile": compile,
-    }
-    if len(built) == 1:
-        return [(built[0], training.fit(built[0], images.train, seed=seeds[0], **plan))]
-    return list(
-        zip(built, training.fit_together(built, images.train, seeds=seeds, **plan), strict=True)
-    )
-
-
-def train(
-    images: Images,
-    settings: Settings,
-    folder: Path | None = None,
-    device: str = "auto",
-    progress: bool = True,
-    checkpoint_every: float = 60.0,
-) -> tuple[models.Autoencoder, densities.SecondStage, dict[str, training.Run]]:
-    """Train both stages.
-
-    Args:
-        images: the data set.
-        settings: how.
-        folder: where both stages keep their checkpoints; a call with the same arguments goes on
-            from them.
-        device: as in `training.fit`.
-        progress: whether to show bars.
-        checkpoint_every: seconds between two checkpoints.
-
-    Returns:
-        First stage, second stage, and the run of each.
-    """
-    [(model, run)] = train_firsts(images, [settings], folder, device, progress, checkpoint_every)
-    second = second_stage(settings, device)
-    second.fit(
-        model,
-        images.train,
-        settings.seed,
-        progress=progress,
-        checkpoint=folder / "stage2.state.safetensors" if folder else None,
-        checkpoint_every=checkpoint_every,
-    )
-    return model, second, {"first": run, "second": second.run}
+    values = (shape, channels, height, settings.latent_dim, settings.bn_momentum)
+    given = dict(zip(_GIVEN, values, strict=True))
+    arguments = {name: value for name, value in given.items() if name in takes}
+    if settings.model == "ce_vae" and "output" in takes:
+        arguments["output"] = "sigmoid"  # Cross-entropy needs outputs in [0, 1].
+    return function(**arguments | settings.network_arguments)
