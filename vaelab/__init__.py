@@ -27,6 +27,7 @@ _WHERE = {
 _ROOMS = (
     "checkpoints",
     "claims",
+    "cli",
     "dashboards",
     "data",
     "densities",
