@@ -194,6 +194,15 @@ def test_what_prints_letters_explains_them(name, capsys):
     assert "lower" in words and "better" in words and "collapsed model" in words
 
 
+def test_letters_that_a_terminal_lacks_do_not_stop_a_command():
+    code = "import sys; from vaelab.__main__ import main; sys.exit(main(['train', '--help']))"
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
+    assert "? is the variance of the decoder's noise" in " ".join(done.stdout.split())
+
+
 def test_no_command_prints_the_help(capsys):
     assert main([]) == 0
     assert capsys.readouterr().out == parser().format_help()
@@ -321,6 +330,14 @@ def test_errors_of_the_package_speak_of_options(tmp_path, capsys):
     assert wrong.startswith("table: expected one of 'dai-wipf-1'")
 
 
+def test_a_table_that_cannot_be_written_is_refused_before_it_is_run(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    for option, name in (("--markdown", "a.md"), ("--figure", "a.png")):
+        wrong = refused(capsys, "table", "dai-wipf-1", option, tmp_path / "file" / name)
+        assert f"cannot write to {tmp_path / 'file'} (" in wrong
+    assert refused(capsys, "table", "dai-wipf-1", "--figure", "a.pdf").startswith("--figure: ")
+
+
 def test_what_does_not_fit_into_memory_is_refused_at_once(trained, tmp_path, capsys):
     train = ("train", "digits", "--out", tmp_path / "run")
     folder, _ = trained
@@ -353,6 +370,7 @@ def test_memory_is_that_of_the_machine_or_of_its_container(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("error", "message"),
     [
+        (MemoryError(), "out of memory; ask for less"),
         (MemoryError("Unable to allocate 9 TiB"), "out of memory (Unable to allocate 9 TiB); ask"),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried\nat frame 0"),

@@ -72,5 +72,5 @@ def add_training(p: Parser) -> None:
 
 def given(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given a value, of those named like a field of the dataclass `kind`."""
-    values = {field.name: options.get(field.name) for field in fields(kind)}
-    return {name: value for name, value in values.items() if value is not None}
+    names = {field.name for field in fields(kind)}
+    return {k: v for k, v in options.items() if k in names and v is not None}

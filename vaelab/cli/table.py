@@ -18,7 +18,7 @@ from vaelab._imports import importing
 from vaelab.cli.options import Parser, add_data, add_training, given
 
 if TYPE_CHECKING:
-    from vaelab.experiments import Cell, Filled, Outcome, Place
+    from vaelab.experiments import Cell, Filled, Outcome
 
 EPILOG = (
     "A Fréchet distance or an MMD² is better the lower it is; training images against test images "
@@ -87,7 +87,7 @@ def _add_place(p: Parser) -> None:
     )
     p.option(
         "--jobs",
-        "how many cells side by side, on a GPU too (default 1; −1 for all cores)",
+        "how many cells side by side, on a GPU too (default 1; -1 for all cores)",
         int,
         "N",
     )
@@ -122,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     from vaelab import experiments
+    from vaelab._files import check_writable
     from vaelab._inputs import check_choice
     from vaelab.training import PRECISIONS
 
@@ -132,13 +133,8 @@ def _check(args: argparse.Namespace) -> None:
     check_choice("features", args.features or "classifier", ("classifier", "inception"))
     if args.figure is not None and args.figure.suffix.lower() != ".png":
         raise ValueError(f"--figure: expected a file that ends in .png, got {args.figure}")
-
-
-def _place(args: argparse.Namespace) -> Place:
-    from vaelab.experiments import Place
-
-    alone = args.jobs in (None, 1) and not args.dask
-    return Place(**given(Place, vars(args)), progress=sys.stderr.isatty() and alone)
+    for file in filter(None, (args.markdown, args.figure)):
+        check_writable(file.parent)
 
 
 def _outcomes(args: argparse.Namespace, cells: Sequence[Cell]) -> list[Outcome]:
@@ -147,7 +143,9 @@ def _outcomes(args: argparse.Namespace, cells: Sequence[Cell]) -> list[Outcome]:
     """
     from vaelab import experiments
 
-    place = _place(args)
+    alone = args.jobs in (None, 1) and not args.dask
+    options = given(experiments.Place, vars(args))
+    place = experiments.Place(**options, progress=sys.stderr.isatty() and alone)
     if args.show:
         return [
             experiments.Outcome(cell, told=experiments.read_cell(cell, place)) for cell in cells
@@ -181,10 +179,8 @@ def _write(args: argparse.Namespace, filled: Filled) -> None:
     from vaelab._files import write_atomic
 
     if args.markdown:
-        args.markdown.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(args.markdown, (experiments.as_markdown(filled) + "\n").encode())
     if args.figure:
         plots.use_style()
-        args.figure.parent.mkdir(parents=True, exist_ok=True)
         plots.table_figure(filled).savefig(picture := io.BytesIO(), format="png")
         write_atomic(args.figure, picture.getvalue())

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     the rest.
     """
     with importing():
-        from vaelab import experiments  # noqa: F401  What `_train` needs, and all that is heavy.
+        from vaelab import experiments  # noqa: F401  It is heavy, and `_train` needs it.
         from vaelab._processes import process_group
 
     with process_group(args.device) as rank:

@@ -48,7 +48,8 @@ def message_of(error: Exception) -> str | None:
     if isinstance(error, (ValueError, TypeError, OSError)):
         return str(error)
     if isinstance(error, MemoryError):
-        return f"out of memory ({error}); ask for less, or close what else needs memory"
+        detail = f" ({error})" if str(error) else ""
+        return f"out of memory{detail}; ask for less, or close what else needs memory"
 
     from vaelab.training import OutOfMemory, TrainingDiverged
 
