@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ import safetensors
 from PIL import Image
 
 import vaelab
-from vaelab.__main__ import main, parser
+from vaelab import cli, experiments, training
+from vaelab.cli import main, memory, parser
+from vaelab.cli.train import settings_for
 
 SHORT = (
     "--network",
@@ -128,6 +131,8 @@ def test_samples_as_a_picture_and_as_an_array(trained, tmp_path, capsys):
         == 0
     )
     assert "9 images of shape (1, 8, 8), seed 3" in capsys.readouterr().out
+    assert main(["sample", str(folder), "--out", str(tmp_path / "B.PNG")]) == 0
+    assert (tmp_path / "B.PNG").exists()
     array = np.load(tmp_path / "a.npy")
     np.testing.assert_array_equal(array, vaelab.load(folder).sample(9, seed=3).numpy())
     assert np.asarray(Image.open(tmp_path / "a.png")).shape == (2 * 26, 2 * 26)
@@ -170,7 +175,7 @@ def test_claims_are_printed(capsys):
     )
 
 
-@pytest.mark.parametrize("name", ["demo", "train", "sample", "claims", "notebooks"])
+@pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_explains_itself(name, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([name, "--help"])
@@ -178,6 +183,48 @@ def test_every_command_explains_itself(name, capsys):
     assert stopped.value.code == 0 and len(said) > 250 and "None" not in said
     options = next(a for a in parser()._actions if a.choices).choices[name]._actions
     assert all(option.help for option in options)
+
+
+@pytest.mark.parametrize("name", ["demo", "train", "table"])
+def test_what_prints_letters_explains_them(name, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert all(letter in words for letter in ("γ is the variance", "λ", "κ", "r̂"))
+    assert "lower" in words and "better" in words and "collapsed model" in words
+
+
+def test_letters_that_a_terminal_lacks_do_not_stop_a_command():
+    code = "import sys; from vaelab.__main__ import main; sys.exit(main(['train', '--help']))"
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
+    assert "? is the variance of the decoder's noise" in " ".join(done.stdout.split())
+
+
+def test_no_command_prints_the_help(capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out == parser().format_help()
+
+
+def test_the_version_is_the_package_s(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"vaelab {vaelab.__version__}\n"
+
+
+def test_options_are_put_over_the_defaults_of_the_network():
+    def settings(*arguments):
+        return settings_for(parser().parse_args(["train", *arguments]))
+
+    assert settings("digits") == experiments.DIGITS
+    given = settings("digits", "--epochs", "3", "--lr", "0.1", "--gamma", "2", "--seed", "5")
+    changes = {"epochs": 3, "lr": 0.1, "second_lr": 0.1, "gamma": 2.0, "seed": 5}
+    assert given == replace(experiments.DIGITS, **changes)
+    assert settings("mnist", "--gamma", "optimal") == experiments.Settings(gamma="optimal")
+    assert settings("./digits") == experiments.Settings()  # A folder that is called digits.
 
 
 def test_the_program_is_installed_and_known_by_two_names():
@@ -196,23 +243,35 @@ def test_the_program_is_installed_and_known_by_two_names():
         (["digitz"], "did you mean 'digits'"),
         (["digits", "--network", "infogam"], "got 'infogam'; did you mean 'infogan'"),
         (["digits", "--device", "cuba"], "got 'cuba'; did you mean 'cuda'"),
-        (["digits", "--latent-dim", 0], "latent_dim: expected a whole number ≥ 1, got 0"),
-        (["digits", "--gamma", 0], "--gamma: expected a finite number > 0, got 0.0"),
-        (["digits", "--gamma", "-1"], "--gamma: expected a finite number > 0, got -1.0"),
-        (["digits", "--gamma", "nan"], "--gamma: expected a finite number > 0, got nan"),
+        (["digits", "--latent-dim", 0], "--latent-dim: expected a whole number ≥ 1, got 0"),
+        (
+            ["digits", "--gamma", 0],
+            "--gamma, the decoder variance: expected a finite number > 0, got 0.0",
+        ),
+        (
+            ["digits", "--gamma", "-1"],
+            "--gamma, the decoder variance: expected a finite number > 0, got -1.0",
+        ),
+        (
+            ["digits", "--gamma", "nan"],
+            "--gamma, the decoder variance: expected a finite number > 0, got nan",
+        ),
         (
             ["digits", "--gamma", "learnt"],
-            "--gamma: expected learned, optimal or a number > 0, got 'learnt'",
+            '--gamma: expected "learned", "optimal" or a number > 0, got \'learnt\'',
         ),
-        (["digits", "--epochs", 0], "epochs: expected a whole number ≥ 1, got 0"),
-        (["digits", "--second-epochs", -3], "second_epochs: expected a whole number ≥ 1, got -3"),
-        (["digits", "--batch-size", 0], "batch_size: expected a whole number ≥ 1, got 0"),
-        (["digits", "--lr", 0], "lr: expected a finite number > 0, got 0.0"),
-        (["digits", "--seed", -1], "seed: expected a whole number from 0 to"),
-        (["digits", "--checkpoint-every", -1], "checkpoint_every: expected a number ≥ 0, got -1.0"),
+        (["digits", "--epochs", 0], "--epochs: expected a whole number ≥ 1, got 0"),
+        (["digits", "--second-epochs", -3], "--second-epochs: expected a whole number ≥ 1, got -3"),
+        (["digits", "--batch-size", 0], "--batch-size: expected a whole number ≥ 1, got 0"),
+        (["digits", "--lr", 0], "--lr: expected a finite number > 0, got 0.0"),
+        (["digits", "--seed", -1], "--seed: expected a whole number from 0 to"),
+        (
+            ["digits", "--checkpoint-every", -1],
+            "--checkpoint-every: expected a number ≥ 0, got -1.0",
+        ),
         (
             ["digits", "--network", "infogan", "--bn-momentum", 2],
-            "bn_momentum: expected a number in (0, 1], got 2.0",
+            "--bn-momentum: expected a number in (0, 1], got 2.0",
         ),
         (["."], "expected pictures (.png, .jpg, .jpeg, .bmp, .webp), found none"),
     ],
@@ -224,6 +283,126 @@ def test_bad_settings_are_answered_before_anything_is_made(
     monkeypatch.chdir(tmp_path)
     assert message in refused(capsys, "train", *arguments, "--out", tmp_path / "run")
     assert not list(tmp_path.glob("run/*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "got 'trian'; did you mean 'train'? (see vaelab --help)"),
+        (["zzz"], "COMMAND: expected one of demo, train, sample, export-page, table, claims, "),
+        (["--verson"], "unexpected '--verson'; did you mean '--version'? (see vaelab --help)"),
+        (["train", "digits", "--latent_dim", 3], "'--latent_dim'; did you mean '--latent-dim'?"),
+        (["table", "dai-wipf-1", "--profil=quick", "--triasl=3"], "did you mean '--trials'?"),
+        (["sample", "run", "--zzz"], "unexpected '--zzz' (see vaelab sample --help)"),
+        (["demo", "digits"], "unexpected 'digits' (see vaelab demo --help)"),
+        (["notebooks", "biuld"], "got 'biuld'; did you mean 'build'? (see vaelab notebooks"),
+        (["train"], "the following arguments are required: DATA (see vaelab train --help)"),
+        (["train", "digits", "--epochs"], "--epochs: expected one argument"),
+        (["train", "digits", "--epochs", "1.5"], "--epochs: expected a whole number, got '1.5'"),
+        (["train", "digits", "--lr", "fast"], "--lr: expected a number, got 'fast'"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_words_that_no_command_knows_are_one_line(arguments, message, capsys):
+    assert main([str(a) for a in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and len(captured.err.splitlines()) == 1
+    assert captured.err.startswith("vaelab: error: ") and message in captured.err
+
+
+def test_a_misspelt_command_does_not_wait_for_torch():
+    code = "import sys; from vaelab.cli import main; main(['trian']); print('torch' in sys.modules)"
+    done = call(sys.executable, "-c", code)
+    assert done.stdout == "False\n" and "did you mean 'train'" in done.stderr
+
+
+def test_errors_of_the_package_speak_of_options(tmp_path, capsys):
+    for i, size in enumerate(((8, 8), (8, 9))):
+        Image.fromarray(np.zeros(size, np.uint8)).save(tmp_path / f"{i}.png")
+    assert "pass --side to crop and resize" in refused(capsys, "train", tmp_path)
+    wrong = refused(capsys, "train", "mnist", "--data", tmp_path / "nowhere")
+    assert wrong.startswith("--data: expected an existing folder, got ")
+    wrong = refused(capsys, "table", "dai-wipf-1", "--data-set", "digitz")
+    assert wrong.startswith("--data-set: expected one of ") and "did you mean 'digits'" in wrong
+    wrong = refused(capsys, "table", "dai-wipf-1", "--trials", 0)
+    assert wrong == "--trials: expected a whole number ≥ 1, got 0"
+    wrong = refused(capsys, "table", "dai-wipf-9")
+    assert wrong.startswith("table: expected one of 'dai-wipf-1'")
+
+
+def test_a_table_that_cannot_be_written_is_refused_before_it_is_run(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    for option, name in (("--markdown", "a.md"), ("--figure", "a.png")):
+        wrong = refused(capsys, "table", "dai-wipf-1", option, tmp_path / "file" / name)
+        assert f"cannot write to {tmp_path / 'file'} (" in wrong
+    assert refused(capsys, "table", "dai-wipf-1", "--figure", "a.pdf").startswith("--figure: ")
+
+
+def test_what_does_not_fit_into_memory_is_refused_at_once(trained, tmp_path, capsys):
+    train = ("train", "digits", "--out", tmp_path / "run")
+    folder, _ = trained
+    said = refused(capsys, "sample", folder, "-n", 10**12)
+    assert said.startswith(f"-n {10**12}: needs 3,072,000 GB of memory, and there are ")
+    assert not (folder / "samples.png").exists()
+    said = refused(capsys, *train, "--latent-dim", 10**8)
+    assert said.startswith("--latent-dim 100000000: needs 2,400,000,000 GB of memory, and ")
+    said = refused(capsys, *train, "--side", 10**7)
+    assert said.startswith("--side 10000000: needs 800,000 GB of memory, and ")
+    said = refused(capsys, *train, "--side", 10**5)
+    assert "GB of memory" in said and said.endswith(("give less", "--side or --network"))
+    said = refused(capsys, *train, "--latent-dim", 10**400)
+    assert "GB of memory" in said and not (tmp_path / "run").exists()
+
+
+def test_memory_is_that_of_the_machine_or_of_its_container(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_LIMIT", tmp_path / "memory.max")
+    machine = memory.memory()
+    assert 1e8 < machine < 1e15
+    memory.check_memory("-n 2", int(machine))
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.memory() == machine
+    (tmp_path / "memory.max").write_text("2000000000\n")
+    memory.check_memory("-n 2", 2 * 10**9)
+    with pytest.raises(ValueError, match=r"^-n 3: needs 3 GB of memory, and there are 2; give"):
+        memory.check_memory("-n 3", 3 * 10**9)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "out of memory; ask for less"),
+        (MemoryError("Unable to allocate 9 TiB"), "out of memory (Unable to allocate 9 TiB); ask"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried\nat frame 0"),
+            "out of memory (DefaultCPUAllocator: can't allocate memory: you tried); ask for less",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to"), "out of memory (CUDA out of memory. Tried"),
+        (training.OutOfMemory("batch_size=8 fits"), "--batch-size=8 fits"),
+        (training.TrainingDiverged("at step 3"), "at step 3"),
+        (OSError(28, "no room left for x"), "no room left for x"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else str(value)[:20],
+)
+def test_errors_that_a_user_can_mend_are_one_line(error, message, capsys, monkeypatch):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr(cli.train, "run", fail)
+    assert refused(capsys, "train", "digits").startswith(message)
+
+
+def test_a_fault_of_the_package_keeps_its_traceback(monkeypatch):
+    def fail(args):
+        raise RuntimeError("a shape is wrong")
+
+    monkeypatch.setattr(cli.train, "run", fail)
+    with pytest.raises(RuntimeError, match="a shape is wrong"):
+        main(["train", "digits"])
+
+
+def test_notebooks_are_built_in_a_checkout(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "no notebook source in notebooks/src" in refused(capsys, "notebooks", "build")
 
 
 def test_a_broken_picture_is_named(tmp_path, capsys):
@@ -321,7 +500,7 @@ FORKS = """
 import json, os, sys
 import torch._dynamo, tqdm.auto
 from vaelab import checkpoints, data, experiments, training
-from vaelab.__main__ import main
+from vaelab.cli import main
 data.load_images("digits")
 for line in sys.stdin:
     child = os.fork()
@@ -378,6 +557,40 @@ def test_an_interrupt_saves_and_says_how_to_go_on(trained, tmp_path):
     assert process.returncode == 130 and "Traceback" not in said
     assert "stopped after step " in said and "the same call goes on from there" in said
     assert call(*command(folder)).returncode == 0 and same_bytes(trained[0], folder)
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+class Swallower:
+    def find_spec(self, name, *rest):
+        if name == "{name}":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:  # As torch and numpy do here and there.
+                print("swallowed")
+
+sys.meta_path.insert(0, Swallower())
+from vaelab.__main__ import main
+sys.exit(main(["demo"]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT")
+@pytest.mark.parametrize("name", ["vaelab.cli.train", "torch", "vaelab.plots"])
+def test_an_interrupt_while_importing_ends_in_one_line(name, tmp_path):
+    done = call(sys.executable, "-c", INTERRUPTED.format(name=name), cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nstopped\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_elsewhere_says_that_it_stopped(capsys, monkeypatch):
+    def stop(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.claims, "run", stop)
+    assert main(["claims"]) == 130
+    assert capsys.readouterr().err == "\nstopped\n"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tmpfs")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vaelab import experiments
-from vaelab.__main__ import parser
+from vaelab.cli import parser
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ _WHERE = {
 _ROOMS = (
     "apps",
     "checkpoints",
+    "cli",
     "course",
     "data",
     "densities",

@@ -1,0 +1,83 @@
+"""The command line, one module a command: demo, train, sample, export-page, table, claims,
+notebooks.
+
+A command is a module whose docstring is its help, with `add_arguments(parser)` and `run(args)`,
+which returns the exit status; `EPILOG`, where there is one, ends its help. `run` imports what is
+heavy, so that `--help` waits for nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from vaelab import __version__
+from vaelab.cli import claims, demo, export_page, notebooks, sample, table, train
+from vaelab.cli.options import Parser
+from vaelab.cli.words import message_of, translate
+
+DESCRIPTION = "Variational autoencoders, taught in notebooks that check themselves."
+COMMANDS = {
+    "demo": demo,
+    "train": train,
+    "sample": sample,
+    "export-page": export_page,
+    "table": table,
+    "claims": claims,
+    "notebooks": notebooks,
+}
+
+
+def parser() -> Parser:
+    """The parser of every command."""
+    top = Parser("vaelab", description=DESCRIPTION)
+    top.add_argument("--version", action="version", version=f"vaelab {__version__}")
+    top.set_defaults(run=_print_help, parser=top)
+    commands = top.add_subparsers(metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        text = command.__doc__ or name
+        p = commands.add_parser(
+            name,
+            help=text.partition(".")[0],
+            description=text,
+            epilog=getattr(command, "EPILOG", None),
+        )
+        command.add_arguments(p)
+        p.set_defaults(run=command.run, parser=p)
+    return top
+
+
+def _print_help(args: argparse.Namespace) -> int:
+    args.parser.print_help()
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status.
+
+    An error that a user can mend is one line on standard error, in the words of the command line,
+    and status 2.
+    """
+    command = parser()
+    try:
+        args, unknown = command.parse_known_args(argv)
+        command = args.parser
+        if unknown:
+            command.refuse(unknown)
+        status = args.run(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # The reader, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt as interrupt:
+        print("\n".join(["", *getattr(interrupt, "__notes__", ["stopped"])]), file=sys.stderr)
+        return 130
+    except Exception as error:
+        message = message_of(error)
+        if message is None:
+            raise
+        print(f"vaelab: error: {translate(message, command.options())}", file=sys.stderr)
+        return 2

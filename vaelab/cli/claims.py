@@ -1,0 +1,26 @@
+"""Print the ledger: what the papers claim, and what was found.
+
+It holds every claim that a computer can check, with what was found and where.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from vaelab._imports import importing
+from vaelab.cli.options import Parser
+
+
+def add_arguments(p: Parser) -> None:
+    """Add the command's options."""
+    p.add_argument("ids", nargs="*", metavar="ID", help="only these, such as D15 (default: all)")
+    p.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the ledger."""
+    with importing():
+        from vaelab import claims
+
+    print(claims.render(as_json=args.json, ids=args.ids))
+    return 0

@@ -1,0 +1,76 @@
+"""The parser of a command, and the options that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from vaelab.cli.words import suggestion
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are a ValueError of one line, which names the nearest word it knows."""
+
+    def option(
+        self,
+        name: str,
+        help: str,
+        kind: Callable[[str], Any] = str,
+        metavar: str | None = None,
+        default: Any = None,
+    ) -> None:
+        """Add an option with one value, read by `kind`, or an argument."""
+        self.add_argument(name, help=help, type=kind, metavar=metavar, default=default)
+
+    def options(self) -> dict[str, str]:
+        """The options by the arguments they become, such as "latent_dim": "--latent-dim"."""
+        return {a.dest: a.option_strings[-1] for a in self._actions if a.option_strings}
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Raise for words that no option or argument takes."""
+        word = next((word for word in unknown if word.startswith("-")), unknown[0])
+        name = word.partition("=")[0]
+        self.error(f"unexpected {name!r}{suggestion(name, self.options().values())}")
+
+    def error(self, message: str) -> NoReturn:
+        """Raise in place of printing the usage and leaving."""
+        message = message.removeprefix("argument ")
+        message = message.replace("invalid int value:", "expected a whole number, got")
+        message = message.replace("invalid float value:", "expected a number, got")
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = ", ".join(action.choices)
+            message = f"expected one of {known}, got {value!r}{suggestion(value, action.choices)}"
+            raise argparse.ArgumentError(action, message)
+
+
+def add_run(p: Parser) -> None:
+    """Add FOLDER, a trained model."""
+    p.option("folder", "a folder that `vaelab train` wrote", Path, "FOLDER")
+
+
+def add_seed(p: Parser, what: str) -> None:
+    """Add --seed, with what is drawn from it."""
+    p.option("--seed", f"of {what} (default 0)", int, default=0)
+
+
+def add_data(p: Parser) -> None:
+    """Add --data."""
+    p.option("--data", "where data sets lie (default: $VAELAB_DATA, else data/)", Path, "ROOT")
+
+
+def add_training(p: Parser) -> None:
+    """Add --device and --checkpoint-every."""
+    p.option("--device", "auto, cpu, cuda, mps, ... (default auto)", default="auto")
+    p.option("--checkpoint-every", "seconds between saves (default 60)", float, "S", 60.0)
+
+
+def given(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given a value, of those named like a field of the dataclass `kind`."""
+    names = {field.name for field in fields(kind)}
+    return {k: v for k, v in options.items() if k in names and v is not None}

@@ -1,0 +1,186 @@
+"""Print a table of a paper: what is measured here beside what was published.
+
+The cells that have not run yet (a data set, a model and a trial each) are trained and measured
+first. Stop it at any time: the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaelab._imports import importing
+from vaelab.cli.options import Parser, add_data, add_training, given
+
+if TYPE_CHECKING:
+    from vaelab.experiments import Cell, Filled, Outcome
+
+EPILOG = (
+    "A Fréchet distance or an MMD² is better the lower it is; training images against test images "
+    "are the floor. γ is the variance of the decoder's noise, fixed or learned with the weights. "
+    "A collapsed model (r̂ = 0: none of its κ directions has an eigenvalue λ of the encoder's "
+    "covariance below ½) has a small MMD² too, since its codes are noise from N(0, I). `vaelab "
+    "demo` prints other figures for digits: it measures one model, and does not round samples to "
+    "bytes."
+)
+
+
+def add_arguments(p: Parser) -> None:
+    """Add the command's options."""
+    p.option("name", "dai-wipf-1, dai-wipf-2 or dai-wipf-3", metavar="TABLE")
+    _add_cells(p)
+    _add_place(p)
+    p.option("--markdown", "write the table as Markdown too", Path, "FILE")
+    p.option("--figure", "draw the table as a PNG too", Path, "FILE")
+    p.add_argument("--show", action="store_true", help="run nothing; print what has been measured")
+
+
+def _add_cells(p: Parser) -> None:
+    p.add_argument(
+        "--data-set",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this column, such as mnist; may be given again (default: the profile's)",
+    )
+    p.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this row, such as two-stage; may be given again (default: all)",
+    )
+    p.option("--profile", "quick (a CPU), full (a GPU) or paper (default quick)", default="quick")
+    p.option("--trials", "how often, with seeds 0 to N − 1 (default: the profile's)", int, "N")
+    p.option(
+        "--protocol",
+        "clean, or dai-wipf: as the authors' code measures (default clean)",
+        default="clean",
+    )
+    p.option(
+        "--features", "classifier or inception, for the Fréchet distance (default: the profile's)"
+    )
+    p.option(
+        "--weights", "Inception's weights (default: the data root, or downloaded)", Path, "FILE"
+    )
+
+
+def _add_place(p: Parser) -> None:
+    add_data(p)
+    add_training(p)
+    p.option("--precision", "float32, tf32 or bfloat16 (default float32)")
+    p.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the networks, without --together as CUDA graphs: slow to start",
+    )
+    p.option(
+        "--together",
+        "how many trials of a cell to train in one pass: for a GPU (default 1)",
+        int,
+        "N",
+    )
+    p.option(
+        "--jobs",
+        "how many cells side by side, on a GPU too (default 1; -1 for all cores)",
+        int,
+        "N",
+    )
+    p.option(
+        "--dask", "run the cells on this Dask cluster, such as tcp://host:8786", metavar="ADDRESS"
+    )
+    p.option("--out", "results (default data/results/)", Path, "FOLDER")
+    p.option("--runs", "checkpoints (default runs/)", Path, "FOLDER")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is missing of a table, print it; status 1 where cells failed."""
+    with importing():
+        from vaelab import experiments
+
+    _check(args)
+    table, profile = experiments.TABLES[args.name], experiments.PROFILES[args.profile]
+    data_sets, models = tuple(args.data_set), tuple(args.model)
+    cells = experiments.cells_of(table, profile, data_sets, models, args.trials, args.protocol)
+    outcomes = _outcomes(args, cells)
+    filled = experiments.fill(table, outcomes)
+    print("\n" + experiments.as_text(filled))
+    _write(args, filled)
+    failed = experiments.failures(outcomes)
+    if failed:
+        print(
+            f"\n{failed}\nnothing measured is lost: the same command goes on with what is missing",
+            file=sys.stderr,
+        )
+    return 1 if failed else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    from vaelab import experiments
+    from vaelab._files import check_writable
+    from vaelab._inputs import check_choice
+    from vaelab.training import PRECISIONS
+
+    check_choice("table", args.name, experiments.TABLES)
+    check_choice("profile", args.profile, experiments.PROFILES)
+    check_choice("protocol", args.protocol, experiments.PROTOCOLS)
+    check_choice("precision", args.precision or "float32", PRECISIONS)
+    check_choice("features", args.features or "classifier", ("classifier", "inception"))
+    if args.figure is not None and args.figure.suffix.lower() != ".png":
+        raise ValueError(f"--figure: expected a file that ends in .png, got {args.figure}")
+    for file in filter(None, (args.markdown, args.figure)):
+        check_writable(file.parent)
+
+
+def _outcomes(args: argparse.Namespace, cells: Sequence[Cell]) -> list[Outcome]:
+    """What the cells have measured, once those that are missing have run, unless --show is
+    given.
+    """
+    from vaelab import experiments
+
+    alone = args.jobs in (None, 1) and not args.dask
+    options = given(experiments.Place, vars(args))
+    place = experiments.Place(**options, progress=sys.stderr.isatty() and alone)
+    if args.show:
+        return [
+            experiments.Outcome(cell, told=experiments.read_cell(cell, place)) for cell in cells
+        ]
+    jobs = 1 if args.jobs is None and not args.dask else args.jobs
+    with _backend(args.dask):
+        return experiments.run_table(cells, place, jobs, lambda line: print(line, flush=True))
+
+
+@contextlib.contextmanager
+def _backend(address: str | None) -> Iterator[None]:
+    """Let joblib send cells to a Dask cluster, where one is named."""
+    if address is None:
+        yield
+        return
+    try:
+        from dask.distributed import Client
+    except ImportError as error:
+        raise ValueError(
+            f"--dask needs dask.distributed ({error}); pip install 'vaelab[cluster]'"
+        ) from error
+    from joblib import parallel_config
+
+    with Client(address, timeout=30), parallel_config(backend="dask", n_jobs=-1):
+        yield
+
+
+def _write(args: argparse.Namespace, filled: Filled) -> None:
+    """Write the table to the files that the command line names."""
+    from vaelab import experiments, plots
+    from vaelab._files import write_atomic
+
+    if args.markdown:
+        write_atomic(args.markdown, (experiments.as_markdown(filled) + "\n").encode())
+    if args.figure:
+        plots.use_style()
+        plots.table_figure(filled).savefig(picture := io.BytesIO(), format="png")
+        write_atomic(args.figure, picture.getvalue())

@@ -1,0 +1,61 @@
+"""What the command line says: of its letters, of an error, of a word that it does not know."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+
+LETTERS = (
+    "γ is the variance of the decoder's noise: the lower, the closer the reconstructions. "
+    "λ are the eigenvalues of the encoder's covariance, one for each of the κ directions of the "
+    "code: near 0 a direction carries the image, near 1 it carries nothing. r̂ counts the "
+    "directions with λ < ½: it should be the dimension of the data; 0 means that the model has "
+    "collapsed. Error, MMD² and Fréchet distance: lower is better. But a collapsed model has a "
+    "small MMD² too, since its codes are noise from N(0, I) whatever the image."
+)
+
+# Arguments of the package that are called otherwise on the command line.
+_ALIASES = {"root": "data", "data set": "data_set"}
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The end of an error's message: the nearest known word, or nothing where none is near."""
+    words = {name.lstrip("-"): name for name in known}
+    near = difflib.get_close_matches(word.lstrip("-"), words, 1, 0.5)
+    return f"; did you mean {words[near[0]]!r}?" if near else ""
+
+
+def translate(message: str, options: Mapping[str, str]) -> str:
+    """Put a command's options in the place of the arguments that the package speaks of.
+
+    >>> translate("side: expected a whole number", {"side": "--side"})
+    '--side: expected a whole number'
+    >>> translate("pass side= or batch_size=8", {"side": "--side", "batch_size": "--batch-size"})
+    'pass --side or --batch-size=8'
+    """
+    aliases = {name: options[dest] for name, dest in _ALIASES.items() if dest in options}
+    named = {**aliases, **options}
+    name = "|".join(map(re.escape, named))
+    start, inside = rf"^({name})(?=[:,] )", rf"(?<![^ (])({name})(?:(?==\d)|=(?![\w'\"]))"
+    return re.sub(f"{start}|{inside}", lambda found: named[found[1] or found[2]], message)
+
+
+def message_of(error: Exception) -> str | None:
+    """What an error says to a user who can mend it; None where it is a fault of vaelab."""
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        return error.strerror
+    if isinstance(error, (ValueError, TypeError, OSError)):
+        return str(error)
+    if isinstance(error, MemoryError):
+        detail = f" ({error})" if str(error) else ""
+        return f"out of memory{detail}; ask for less, or close what else needs memory"
+
+    from vaelab.training import OutOfMemory, TrainingDiverged
+
+    if isinstance(error, (OutOfMemory, TrainingDiverged)):
+        return str(error)
+    first = str(error).partition("\n")[0]
+    if isinstance(error, RuntimeError) and re.search("out of memory|can't allocate memory", first):
+        return message_of(MemoryError(first))
+    return None
