@@ -4,6 +4,7 @@ and fails clearly.
 
 import gc
 import json
+import re
 import os
 import signal
 from dataclasses import replace
@@ -361,7 +362,7 @@ def test_a_table_of_trials_trained_together(tmp_path):
         tmp_path / "both", "ce", "learned", "two-stage", trials=3, together=2, say=said.append
     )
     for one, other in zip(alone, outcomes, strict=True):
-        a, b = one.told, other.told
+        a, b = one.record, other.record
         assert (a["cell"], a["settings"]) == (b["cell"], b["settings"])
         assert b["measured"]["frechet"] == pytest.approx(a["measured"]["frechet"], rel=0.02)
         assert b["arithmetic"]["together"] == (1 if other.cell.trial == 2 else 2)
@@ -371,15 +372,15 @@ def test_a_table_of_trials_trained_together(tmp_path):
 def test_trials_together_go_on_where_they_were_killed(tmp_path, monkeypatch):
     from test_experiments import cells, run
 
-    monkeypatch.setattr(cells, "measure_stages", lambda *_: 1 / 0)
+    monkeypatch.setattr(cells, "measure", lambda *_: 1 / 0)
     failed = run(tmp_path, "learned", "two-stage", trials=2, together=2)
     assert all("ZeroDivisionError" in outcome.failed for outcome in failed)
     folders = sorted(path.name for path in (tmp_path / "runs").rglob("vae-*"))
-    assert folders == ["vae-0..1"]
+    assert len(folders) == 1 and re.fullmatch(r"vae-[0-9a-f]{8}-0\.\.1", folders[0])
     monkeypatch.undo()
     run(tmp_path, "learned", trials=1)  # asked for alone: it too goes on from what is there
     outcomes = run(tmp_path, "learned", "two-stage", trials=3, together=3)
-    assert [o.told["seconds"]["resumed"] for o in outcomes] == [
+    assert [o.record["seconds"]["resumed"] for o in outcomes] == [
         True,
         True,
         True,
@@ -387,12 +388,12 @@ def test_trials_together_go_on_where_they_were_killed(tmp_path, monkeypatch):
         False,
         False,
     ]
-    assert [o.told["arithmetic"]["together"] for o in outcomes] == [2, 2, 2, 2, 1, 1]
+    assert [o.record["arithmetic"]["together"] for o in outcomes] == [2, 2, 2, 2, 1, 1]
     assert not list((tmp_path / "runs").rglob("*"))
 
 
 def test_the_folders_of_trials():
-    from test_experiments import ONE, TINY, cells, cells_of, place
+    from test_experiments import ONE, TINY, cells_of, folder_of, folders_of, place
 
     cell, where = cells_of(ONE, TINY, ("digits",), ("fixed",), 1)[0], place(Path("there"))
     for trials, name in (
@@ -401,22 +402,22 @@ def test_the_folders_of_trials():
         ((3, 7), "3+7"),
         (tuple(range(200)), "0..199"),
     ):
-        assert cells.folder_of(cell, where, trials).name == f"vae-1-{name}"
+        assert re.fullmatch(r"vae-[0-9a-f]{8}-(.*)", folder_of(cell, where, trials).name)[1] == name
 
 
 def test_folders_are_found_by_their_trials(tmp_path):
-    from test_experiments import ONE, TINY, cells, cells_of, place
+    from test_experiments import ONE, TINY, cells_of, folder_of, folders_of, place
 
     learned, fixed = cells_of(ONE, TINY, ("digits",), ("learned", "fixed"), 1)
     expected = {(0,), (1, 2, 3, 9), (4, 6)}
     for cell in (learned, fixed):
         for trials in expected:
-            folder = cells.folder_of(cell, place(tmp_path), trials)
+            folder = folder_of(cell, place(tmp_path), trials)
             folder.mkdir(parents=True)
             (folder / "stage1.state.safetensors").touch()
     assert (
-        set(cells.folders_of(learned, place(tmp_path)))
-        == set(cells.folders_of(fixed, place(tmp_path)))
+        set(folders_of(learned, place(tmp_path)))
+        == set(folders_of(fixed, place(tmp_path)))
         == expected
     )
 

@@ -282,7 +282,7 @@ def table_figure(filled: Any) -> Figure:
     for ax, column in zip(axes[0], columns, strict=True):
         entries = [filled.entries[r, column] for r in labels]
         _table_panel(ax, labels, [e.mean for e in entries], [e.sd for e in entries], COLORS["q"])
-        ax.set(title=f"{column}, here", xlabel=quantity)
+        ax.set(title=column if ", " in column else f"{column}, here", xlabel=quantity)
     for ax, column in zip(axes[1] if printed else [], columns, strict=False):
         entries = [filled.entries[r, column] for r in labels]
         _table_panel(

@@ -374,8 +374,8 @@ claims.check_below("D22", clean[1], 0.7 * clean[0], "InfoGAN networks: two stage
 # %% tags=["nbval-ignore-output"]
 columns = (*table.columns, "digits")
 cells = {name: experiments.cells_of(table, profile, columns) for name, profile in experiments.PROFILES.items()}
-found = {name: [experiments.Outcome(c, told=experiments.read_cell(c, place)) for c in them] for name, them in cells.items()}
-most = max(found, key=lambda name: sum(outcome.told is not None for outcome in found[name]))
+found = {name: experiments.read_table(them, place) for name, them in cells.items()}
+most = max(found, key=lambda name: sum(outcome.record is not None for outcome in found[name]))
 outcomes = found[most] if notebooks.profile() == "quick" else experiments.run_table(cells["full"], place)
 filled = experiments.fill(table, outcomes)
 print(experiments.as_text(filled))

@@ -65,28 +65,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _images_of(saved: Saved, args: argparse.Namespace) -> Images:
     """The images that a saved model was trained on, or those that the command line names."""
-    from vaelab.data import NAMES, load_images
+    from vaelab.apps.images import images_for, was_trained_on
 
-    data = saved.run.get("data", {})
-    name = args.images or data.get("name")
-    ways = (
-        "give --images (a data set or the folder of pictures), or --without-images for a page "
-        "without λ and codes"
-    )
-    if args.images is None and name not in NAMES:
-        origin = "its run.json names no data set"
-        if name:
-            origin = f"trained on {name!r} ({data.get('source')})"
-        raise ValueError(f"{args.folder}: {origin}; {ways}")
     try:
-        images = load_images(name, root=args.data, side=saved.model.image_shape[-1])
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{error}\nThe page reads λ and codes off images: {ways}"
-        ) from error
-    if data.get("fingerprint") not in (None, images.fingerprint()):
+        images = images_for(saved, args.data, args.images)
+    except (FileNotFoundError, ValueError) as error:
+        problem = f"{error}, or --without-images for a page without λ and codes"
+        raise type(error)(problem) from error
+    if not was_trained_on(saved, images):
         print(
-            f"note: {name} is not what the model was trained on; λ and codes are read off it all "
-            "the same"
+            f"note: {images.name} is not what the model was trained on; λ and codes are read off it "
+            "all the same"
         )
     return images

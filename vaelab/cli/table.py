@@ -94,7 +94,7 @@ def _add_place(p: Parser) -> None:
     p.option(
         "--dask", "run the cells on this Dask cluster, such as tcp://host:8786", metavar="ADDRESS"
     )
-    p.option("--out", "results (default data/results/)", Path, "FOLDER")
+    p.option("--out", "results (default results/)", Path, "FOLDER")
     p.option("--runs", "checkpoints (default runs/)", Path, "FOLDER")
 
 
@@ -147,9 +147,7 @@ def _outcomes(args: argparse.Namespace, cells: Sequence[Cell]) -> list[Outcome]:
     options = given(experiments.Place, vars(args))
     place = experiments.Place(**options, progress=sys.stderr.isatty() and alone)
     if args.show:
-        return [
-            experiments.Outcome(cell, told=experiments.read_cell(cell, place)) for cell in cells
-        ]
+        return experiments.read_table(cells, place)
     jobs = 1 if args.jobs is None and not args.dask else args.jobs
     with _backend(args.dask):
         return experiments.run_table(cells, place, jobs, lambda line: print(line, flush=True))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -47,6 +46,9 @@ def add_arguments(p: Parser) -> None:
         _gamma,
         "G",
     )
+    p.option(
+        "--model", "the first stage: vae, ce-vae, wae-mmd, ae, … of vaelab.models (default vae)"
+    )
     p.option("--epochs", "passes of stage 1 (default 200 for mlp, 400 otherwise)", int, "N")
     p.option("--second-epochs", "passes of stage 2 (default 500 for mlp, 800 otherwise)", int, "N")
     p.option("--batch-size", "images a step (default 128 for mlp, 100 otherwise)", int, "N")
@@ -80,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace, rank: int) -> int:
     from vaelab import checkpoints, experiments
     from vaelab._inputs import pick_device
+    from vaelab.training import Session
 
     pick_device(args.device)
     settings = settings_for(args)
@@ -90,14 +93,8 @@ def _train(args: argparse.Namespace, rank: int) -> int:
     count = _parameters(images.shape, settings)
     if rank == 0:
         _print_cost(images, count, settings, folder)
-    model, second, _ = experiments.train(
-        images,
-        settings,
-        folder,
-        args.device,
-        sys.stderr.isatty(),
-        checkpoint_every=args.checkpoint_every,
-    )
+    session = Session(**given(Session, vars(args)), progress=sys.stderr.isatty())
+    model, second, _ = experiments.train(images, settings, folder, session)
     if rank:
         return 0
     model.cpu()
@@ -125,6 +122,8 @@ def settings_for(args: argparse.Namespace) -> Settings:
     network = args.network or ("mlp" if args.data_set == "digits" else "infogan")
     base = experiments.DIGITS if network == "mlp" else experiments.Settings()
     options = {**vars(args), "network": network, "second_lr": args.lr}
+    if args.gamma is not None:
+        options["arguments"] = {"gamma": args.gamma}
     return replace(base, **given(experiments.Settings, options))
 
 
@@ -164,11 +163,13 @@ def _parameters(shape: tuple[int, ...], settings: Settings) -> int:
 
 
 def _finished(folder: Path, settings: Settings, fingerprint: str) -> int:
-    from vaelab import checkpoints
+    from vaelab import checkpoints, experiments
 
     record = checkpoints.load(folder).run
-    wanted = json.loads(json.dumps(asdict(settings)))
-    if record.get("settings") != wanted or record["data"]["fingerprint"] != fingerprint:
+    if (
+        experiments.settings_from(record["settings"]) != settings
+        or record["data"]["fingerprint"] != fingerprint
+    ):
         raise FileExistsError(
             f"{folder} holds a run of other settings or other data; give another --out, or "
             "delete it"
@@ -207,8 +208,9 @@ def _print_cost(images: Images, count: int, settings: Settings, folder: Path) ->
 def as_text(results: dict[str, Any]) -> str:
     """A training run's figures as text."""
     mmd2 = results["mmd2"]
+    gamma = "–" if results["gamma"] is None else f"{results['gamma']:.5f}"
     lines = [
-        f"γ {results['gamma']:.5f}    second stage's γ {results['second_gamma']:.3f}    "
+        f"γ {gamma}    second stage's γ {results['second_gamma']:.3f}    "
         f"r̂ {results['active_dims']:.0f}    reconstruction error "
         f"{results['reconstruction_error']:.5f}",
         f"MMD² to N(0, I)    stage 1 {mmd2['stage 1']:.5f}    stage 2 {mmd2['stage 2']:.5f}",

@@ -9,7 +9,7 @@ Ghosh et al. 2020, Section 4), and then `model.images(density.sample(n))` draws 
 from vaelab.densities.density import Density, draw
 from vaelab.densities.evidence import log_prob_mc
 from vaelab.densities.gaussian import Gaussian, GaussianMixture
-from vaelab.densities.prior import ModelPrior, StandardNormal
+from vaelab.densities.prior import ModelPrior, StandardNormal, is_standard_normal
 from vaelab.densities.second_stage import SecondStage, fit_second_stages
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "StandardNormal",
     "draw",
     "fit_second_stages",
+    "is_standard_normal",
     "log_prob_mc",
 ]

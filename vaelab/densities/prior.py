@@ -60,3 +60,8 @@ class StandardNormal(ModelPrior):
 
     def __init__(self) -> None:
         super().__init__(StandardNormalPrior())
+
+
+def is_standard_normal(density: Density) -> bool:
+    """Whether a density is N(0, I): asked for, or the prior of the model."""
+    return isinstance(density, ModelPrior) and isinstance(density.prior, StandardNormalPrior)

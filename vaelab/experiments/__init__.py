@@ -26,7 +26,7 @@ from vaelab.experiments.provenance import commit, machine
 from vaelab.experiments.records import read_cell, read_table
 from vaelab.experiments.runner import failures, run_table
 from vaelab.experiments.settings import DIGITS, MODELS, NETWORKS, Settings, build, settings_from
-from vaelab.experiments.stages import Session, second_stage, train, train_firsts
+from vaelab.experiments.stages import second_stage, train, train_firsts
 from vaelab.experiments.tables import TABLES, Row, Table, published
 
 __all__ = [
@@ -46,7 +46,6 @@ __all__ = [
     "Place",
     "Profile",
     "Row",
-    "Session",
     "Settings",
     "Table",
     "as_markdown",

@@ -21,7 +21,7 @@ from vaelab.experiments.places import Place, clear, folder_of
 from vaelab.experiments.provenance import commit
 from vaelab.experiments.records import write_cell
 from vaelab.experiments.shared import Shared, load_shared
-from vaelab.experiments.stages import FIRST, SECOND, train_firsts, train_seconds
+from vaelab.experiments.stages import FIRST, SECOND, at, train_firsts, train_seconds
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ def _run(cells: Sequence[Cell], place: Place, trials: tuple[int, ...]) -> list[O
     resumed = any(folder_of(one, place, trials).glob("*.state.safetensors"))
 
     def train_some(some: tuple[int, ...]) -> list[tuple[models.Autoencoder, training.Run]]:
-        session = place.session.at(folder_of(one, place, some), FIRST)
+        session = at(place.session, folder_of(one, place, some), FIRST)
         return train_firsts(shared.images, [settings[trial] for trial in some], session)
 
     def train_their_seconds(some: tuple[int, ...]) -> list[densities.SecondStage]:
-        session = place.session.at(folder_of(one, place, some), SECOND)
+        session = at(place.session, folder_of(one, place, some), SECOND)
         posteriors = [trained[trial].model.codes(shared.images.train) for trial in some]
         return train_seconds([settings[trial] for trial in some], posteriors, session)
 
@@ -147,7 +147,8 @@ def _content(cell: Cell, place: Place, shared: Shared, trained: Trained) -> dict
     started = time.perf_counter()
     density = second
     if density is None:
-        density = densities.StandardNormal().fit_codes(trained.model.codes(images.train[:2]))
+        density = densities.ModelPrior(trained.model.prior)
+        density.fit_codes(trained.model.codes(images.train[:2]))
     fitted = {cell.row.density: density}
     how = (shared.judge, cell.settings.seed, fitted, cell.profile.n_samples)
     measured = measure(images, trained.model, second, *how)

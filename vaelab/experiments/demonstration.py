@@ -21,8 +21,9 @@ from vaelab.experiments.measuring import (
 )
 from vaelab.experiments.provenance import machine
 from vaelab.experiments.settings import DIGITS
-from vaelab.experiments.stages import Session, train, train_firsts
+from vaelab.experiments.stages import train, train_firsts
 from vaelab.features import features_for
+from vaelab.training import Session
 
 
 def demo(
@@ -43,10 +44,10 @@ def demo(
     settings = replace(DIGITS, seed=seed)
     say(f"{images.source}\n1/3  a VAE with γ fixed at 1")
     at_one = replace(settings, arguments={"gamma": 1.0})
-    session = Session("cpu", progress=progress)
+    session = Session(device="cpu", progress=progress)
     [(fixed, fixed_run)] = train_firsts(images, [at_one], session)
     say("2/3  the same with γ learned\n3/3  a second VAE on its codes")
-    model, second, runs = train(images, settings, device="cpu", progress=progress)
+    model, second, runs = train(images, settings, session=session)
     judge = judge_for(images, features_for(images), images.train[:N_SAMPLES])
     fitted = fit_densities(model, second, images.train, seed)
     normal = {NORMAL: densities.StandardNormal().fit_codes(fixed.codes(images.test))}

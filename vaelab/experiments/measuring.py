@@ -72,7 +72,7 @@ def judge_for(
 
 def fit_densities(
     model: models.Autoencoder, second: densities.SecondStage | None, x: Tensor, seed: int = 0
-) -> dict[str, densities.StandardNormal]:
+) -> dict[str, densities.Density]:
     """Every density of the demonstration, by name, fitted to the codes of images `x`; the second
     stage, if there is one, as it is.
     """
@@ -80,7 +80,7 @@ def fit_densities(
     components = min(10, len(q))
     stages = {} if second is None else {SECONDS: second}
     return {
-        NORMAL: densities.StandardNormal().fit_codes(q),
+        NORMAL: densities.ModelPrior(model.prior).fit_codes(q),
         **stages,
         "Gaussian": densities.Gaussian().fit_codes(q, seed),
         f"mixture of {components}": densities.GaussianMixture(components).fit_codes(q, seed),
@@ -93,7 +93,7 @@ def measure(
     second: densities.SecondStage | None = None,
     judge: Judge | None = None,
     seed: int = 0,
-    fitted: Mapping[str, densities.StandardNormal] | None = None,
+    fitted: Mapping[str, densities.Density] | None = None,
     n: int = N_SAMPLES,
 ) -> dict[str, Any]:
     """Everything the theory and the tables speak of, for one trained model.
@@ -158,7 +158,7 @@ def measure_stages(
     codes = {"stage 1": z}
     if second is not None:
         codes["stage 2"] = second.codes(z, seed + 1)
-    normal = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed + 2))
+    normal = model.prior.sample(*z.shape, seed=seed + 2)
     measured = {
         "gamma": model.gamma,
         "active_dims": metrics.active_dims(eigenvalues),
@@ -174,7 +174,7 @@ def measure_stages(
 
 
 def noise_by_direction(
-    model: models.Autoencoder, q: posteriors.Point, seed: int = 0
+    model: models.Autoencoder, q: posteriors.Distribution, seed: int = 0
 ) -> dict[str, Any]:
     """What noise along each principal direction of the mean Σ_z does to the images of up to 16
     codes.

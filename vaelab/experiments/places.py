@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vaelab.experiments.grid import Cell
-from vaelab.experiments.stages import Session
+from vaelab.training import Session
 
 _RESULTS = Path(__file__).parents[2] / "data" / "results"
 SHIPPED = _RESULTS if _RESULTS.is_dir() else None  # What came with a checkout of the package.
@@ -54,10 +54,10 @@ class Place:
     def session(self) -> Session:
         """Under what circumstances its cells are trained; a checkpoint is still to be named."""
         return Session(
-            self.device,
-            self.precision,
-            self.compile,
-            self.progress,
+            device=self.device,
+            precision=self.precision,
+            compile=self.compile,
+            progress=self.progress,
             checkpoint_every=self.checkpoint_every,
         )
 

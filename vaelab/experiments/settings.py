@@ -6,7 +6,6 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
 
 from vaelab import models, networks
@@ -18,16 +17,8 @@ from vaelab._inputs import (
     check_weight,
 )
 
-
-def _exports(module: ModuleType, argument: str) -> dict[str, Callable]:
-    """The functions that a module exports and that take an argument of this name."""
-    exported = {name: getattr(module, name) for name in module.__all__}
-    functions = {name: each for name, each in exported.items() if inspect.isfunction(each)}
-    return {name: f for name, f in functions.items() if argument in inspect.signature(f).parameters}
-
-
-_NETWORKS = _exports(networks, "latent_dim")
-_MODELS = _exports(models, "networks")
+_NETWORKS = networks.MAKERS
+_MODELS = models.CATALOGUE
 _SHORT = {"ce": "ce_vae", "flow": "vae_flow"}  # names that Settings has always taken
 # What a network's function is given without being asked, where it takes it.
 _GIVEN = ("image_shape", "channels", "side", "latent_dim", "bn_momentum")
@@ -184,17 +175,9 @@ def build(shape: tuple[int, ...], settings: Settings) -> models.Autoencoder:
 
 
 def _networks(shape: tuple[int, ...], settings: Settings) -> networks.Networks:
-    function = _NETWORKS[settings.network]
-    takes = inspect.signature(function).parameters
-    channels, height, width = shape
-    if "side" in takes and height != width:
-        raise ValueError(
-            f"{settings.network} takes square images, got {height}×{width}; give --side to crop "
-            "and resize"
-        )
-    values = (shape, channels, height, settings.latent_dim, settings.bn_momentum)
-    given = dict(zip(_GIVEN, values, strict=True))
-    arguments = {name: value for name, value in given.items() if name in takes}
+    takes = inspect.signature(_NETWORKS[settings.network]).parameters
+    options = {"bn_momentum": settings.bn_momentum} if "bn_momentum" in takes else {}
     if settings.model == "ce_vae" and "output" in takes:
-        arguments["output"] = "sigmoid"  # Cross-entropy needs outputs in [0, 1].
-    return function(**arguments | settings.network_arguments)
+        options["output"] = "sigmoid"  # Cross-entropy needs outputs in [0, 1].
+    options |= settings.network_arguments
+    return networks.for_shape(settings.network, shape, settings.latent_dim, options)

@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from vaelab import densities, models, training
 from vaelab.data import Images
 from vaelab.experiments.settings import Settings, build
-from vaelab.posteriors import Point
-from vaelab.training import Cosine, HalveEvery, Hold
+from vaelab.posteriors import Distribution
+from vaelab.training import Cosine, HalveEvery, Hold, Plan, Session
 
 FIRST = "stage1.state.safetensors"
 SECOND = "stage2.state.safetensors"
 
 
-@dataclass(frozen=True)
-class Session:
-    """Under what circumstances something is trained, none of which is a choice of the model.
-
-    Args:
-        device, precision, compile, progress, checkpoint, checkpoint_every: as in `training.fit`.
-    """
-
-    device: str = "auto"
-    precision: str = "float32"
-    compile: bool = False
-    progress: bool = True
-    checkpoint: Path | None = None
-    checkpoint_every: float = 60.0
-
-    def at(self, folder: Path | None, file: str) -> Session:
-        """The same, with its checkpoint in a file of a folder, or without one."""
-        return replace(self, checkpoint=folder and folder / file)
-
-
-def second_stage(
-    settings: Settings, device: str = "auto", precision: str = "float32", compile: bool = False
-) -> densities.SecondStage:
+def second_stage(settings: Settings) -> densities.SecondStage:
     """The second stage that goes with the settings, untrained."""
     small = settings.network == "mlp"
     halve_every = settings.second_halve_every
@@ -52,9 +30,6 @@ def second_stage(
         schedule=_schedule(halve_every),
         weight_decay=settings.weight_decay,
         gamma_schedule=Hold(1.0, 0.7 if small else 0.5),
-        device=device,
-        precision=precision,
-        compile=compile,
     )
 
 
@@ -75,44 +50,48 @@ def train_firsts(
     if any(replace(each, seed=one.seed) != one for each in several):
         raise ValueError(f"settings: expected no difference but in the seed, got {list(several)}")
     built = [build(images.shape, each) for each in several]
-    plan = {
-        name: getattr(one, name)
-        for name in ("epochs", "batch_size", "lr", "weight_decay", "gamma_lr")
-    }
-    plan |= {"schedule": _schedule(one.halve_every), "label": "first stage", **asdict(session)}
+    plan = Plan(
+        epochs=one.epochs,
+        batch_size=one.batch_size,
+        lr=one.lr,
+        schedule=_schedule(one.halve_every),
+        weight_decay=one.weight_decay,
+        gamma_lr=one.gamma_lr,
+        seed=one.seed,
+    )
     if len(built) == 1:
-        return [(built[0], training.fit(built[0], images.train, seed=one.seed, **plan))]
+        return [(built[0], training.fit_plan(built[0], images.train, plan, session))]
     seeds = [each.seed for each in several]
-    runs = training.fit_together(built, images.train, seeds=seeds, **plan)
+    runs = training.fit_together(built, images.train, plan, session, seeds=seeds)
     return list(zip(built, runs, strict=True))
 
 
 def train_seconds(
-    several: Sequence[Settings], posteriors: Sequence[Point], session: Session
+    several: Sequence[Settings], posteriors: Sequence[Distribution], session: Session
 ) -> list[densities.SecondStage]:
     """Train second stages, one for each of the settings, on the codes of their first stages: those
     at once.
     """
-    parts = (session.device, session.precision, session.compile)
-    stages = [second_stage(settings, *parts) for settings in several]
+    stages = [second_stage(settings) for settings in several]
     seeds = [settings.seed for settings in several]
-    saving = (session.checkpoint, session.checkpoint_every, session.progress)
     if len(stages) == 1:
-        stages[0].fit_codes(posteriors[0], seeds[0], *saving)
+        stages[0].fit_codes(posteriors[0], seeds[0], session)
     else:
-        densities.fit_second_stages(stages, posteriors, seeds, *saving)
+        densities.fit_second_stages(stages, posteriors, seeds, session)
     return stages
+
+
+def at(session: Session, folder: Path | None, file: str) -> Session:
+    """The same session, with its checkpoint in a file of a folder, or without one."""
+    label = "first stage" if file == FIRST else "second stage"
+    return session.at(folder and folder / file, label)
 
 
 def train(
     images: Images,
     settings: Settings,
     folder: Path | None = None,
-    device: str = "auto",
-    progress: bool = True,
-    checkpoint_every: float = 60.0,
-    precision: str = "float32",
-    compile: bool = False,
+    session: Session | None = None,
 ) -> tuple[models.Autoencoder, densities.SecondStage, dict[str, training.Run]]:
     """Train both stages.
 
@@ -121,16 +100,13 @@ def train(
         settings: how.
         folder: where both stages keep their checkpoints; a call with the same arguments goes on
             from them.
-        device: as in `training.fit`.
-        progress: whether to show bars.
-        checkpoint_every: seconds between two checkpoints.
-        precision, compile: as in `training.fit`, for both stages.
+        session: where it runs, as in `training.fit`.
 
     Returns:
         First stage, second stage, and the run of each.
     """
-    session = Session(device, precision, compile, progress, None, checkpoint_every)
-    [(model, run)] = train_firsts(images, [settings], session.at(folder, FIRST))
+    session = Session() if session is None else session
+    [(model, run)] = train_firsts(images, [settings], at(session, folder, FIRST))
     posteriors = [model.codes(images.train)]
-    [second] = train_seconds([settings], posteriors, session.at(folder, SECOND))
+    [second] = train_seconds([settings], posteriors, at(session, folder, SECOND))
     return model, second, {"first": run, "second": second.run}

@@ -46,7 +46,8 @@ def for_shape(
         return maker(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
     if len(image_shape) != 3 or image_shape[1] != image_shape[2]:
         raise ValueError(
-            f"{name}: expected square images (n, c, s, s), got rows of shape {tuple(image_shape)}"
+            f"{name} takes square images (c, s, s), got {tuple(image_shape)}; give side= to crop and "
+            "resize pictures"
         )
     channels, side, _ = image_shape
     return maker(channels=channels, side=side, latent_dim=latent_dim, **options)

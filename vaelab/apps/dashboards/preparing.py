@@ -37,7 +37,7 @@ class Opened:
     """
 
     model: models.Autoencoder
-    densities: dict[str, densities.StandardNormal]
+    densities: dict[str, densities.Density]
     x: Tensor
     labels: Tensor | None
     name: str
@@ -77,9 +77,8 @@ def prepare(
         progress=progress,
     )
     for i, (gamma, model) in enumerate(run):
-        normal = densities.StandardNormal().fit(model, digits.train)
         place = folder / "path" / str(i)
-        checkpoints.save(place, model, normal, {"data": record, "gamma": gamma})
+        checkpoints.save(place, model, run={"data": record, "gamma": gamma})
     if second_stage:
         second = _second_stage().fit(model, digits.train, seed)
         checkpoints.save(folder / "model", model, second, {"data": record})
@@ -123,7 +122,7 @@ def open_model(folder: str | Path, images: str | None = None) -> Opened:
     stored = saved.density
     is_second = isinstance(stored, densities.SecondStage)
     kind = "second stage" if is_second else type(stored).__name__
-    if kind != "StandardNormal":
+    if not densities.is_standard_normal(stored):
         fitted = {kind: stored, **fitted}
     labels = None if data.train_labels is None else data.train_labels[order]
     return Opened(model, fitted, x, labels, f"{data.name}, κ = {model.latent_dim}")

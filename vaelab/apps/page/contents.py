@@ -16,6 +16,7 @@ from vaelab.apps.page.directions import Directions, directions, principal, unkno
 from vaelab.apps.page.steps import Plan, n_products, n_weights, plan, run, to_int16
 from vaelab.checkpoints import Saved
 from vaelab.data import Images
+from vaelab.parts import call_of
 
 Record = dict[str, Any]
 N_CODES = 500  # points of the plane
@@ -99,7 +100,7 @@ class Contents:
         }
         return record | {"facts": self._facts(q, n_weights(decoder), record)}
 
-    def _codes(self, q: posteriors.Point | None) -> tuple[Tensor, Tensor]:
+    def _codes(self, q: posteriors.Distribution | None) -> tuple[Tensor, Tensor]:
         """Means of q(z given x) and one draw from each; without images, draws from the stored
         density twice.
         """
@@ -220,7 +221,7 @@ class Contents:
             records.append(self._second(stored))
         elif name in ("Gaussian", "GaussianMixture"):
             records.append(self._mixture(stored))
-        elif name != "StandardNormal":
+        elif not densities.is_standard_normal(stored):
             self.notes.append(
                 f"the page cannot draw from the stored density, {name}; it is left out"
             )
@@ -255,11 +256,11 @@ class Contents:
         decoder = self._plan(name, steps, lambda p: model.images(run(p, u)), pixels)
         return {"name": name, "kind": "second", "gamma": density.gamma, "decoder": decoder}
 
-    def _facts(self, q: posteriors.Point | None, n: int, record: Record) -> list[list[str]]:
+    def _facts(self, q: posteriors.Distribution | None, n: int, record: Record) -> list[list[str]]:
         """Names and values, as text."""
         model = self.saved.model
         gamma = model.gamma
-        network = model.networks_spec.get("name", "own")
+        network = call_of(model).arguments["networks"].maker.__name__
         versions = self.saved.run.get("versions", {})
         facts = {
             "data set": name_of_data(self.saved, self.images) or "not recorded",

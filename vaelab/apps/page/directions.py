@@ -30,7 +30,7 @@ class Directions(NamedTuple):
     kind: str
 
 
-def directions(q: posteriors.Point) -> Directions:
+def directions(q: posteriors.Distribution) -> Directions:
     """The directions that sliders move along, read off the posteriors of images.
 
     They are the eigenvectors of Σ_z's mean over the images: the axes, if every Σ_z is diagonal.
