@@ -26,7 +26,7 @@ MODULES = sorted(
 # From the ground up: a room may import those of the floors below it, and of its own floor none.
 FLOORS = (
     {"_inputs", "_files", "_processes"},
-    {"manifolds", "data", "networks", "posteriors", "likelihoods", "metrics"},
+    {"manifolds", "data", "networks", "posteriors", "likelihoods", "metrics", "interpolation"},
     {"regularizers", "features", "theory"},
     {"models"},
     {"training"},

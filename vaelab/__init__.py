@@ -34,6 +34,7 @@ _ROOMS = (
     "exercises",
     "experiments",
     "features",
+    "interpolation",
     "likelihoods",
     "manifolds",
     "metrics",
