@@ -27,12 +27,12 @@ keys.
 
 from __future__ import annotations
 
+from vaelab.interpolation import lerp, slerp
 from vaelab.widgets._view import View
 from vaelab.widgets.comparison import PosteriorComparison, PosteriorRow
 from vaelab.widgets.explorers import figure_explorer, gamma_explorer, latent_explorer
 from vaelab.widgets.gamma import GammaPath, gamma_path
 from vaelab.widgets.latent import Interpolator, LatentTraversal
-from vaelab.widgets.spaces import lerp, slerp
 from vaelab.widgets.theorems import TheoremOneView, TheoremTwoView
 
 __all__ = [
