@@ -53,4 +53,4 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     if not angle.sin() > 1e-6:  # True for a code of length 0, too: its angle is NaN.
         return lerp(a, b, t.to(a))
     shares = torch.stack([(1 - t) * angle, t * angle], 1).sin() / angle.sin()
-    return (lerp(*lengths, t) * (shares @ directions)).to(a)
+    return (lerp(lengths[0], lengths[1], t) * (shares @ directions)).to(a)

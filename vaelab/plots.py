@@ -71,18 +71,22 @@ def image_grid(images: Any, columns: int | None = None, pad: int = 1) -> np.ndar
     n, channels, h, w = x.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    grid = np.ones((rows, h + pad, columns, w + pad, channels))
-    for i, image in enumerate(x.clip(0, 1)):
-        grid[i // columns, :h, i % columns, :w] = image.transpose(1, 2, 0)
-    height, width = rows * (h + pad), columns * (w + pad)
-    picture = grid.reshape(height, width, channels)[: height - pad, : width - pad]
+    tiles = np.ones((rows * columns, channels, h + pad, w + pad))
+    tiles[:n, :, :h, :w] = x.clip(0, 1)
+    tiles = tiles.reshape(rows, columns, *tiles.shape[1:]).transpose(0, 3, 1, 4, 2)
+    picture = tiles.reshape(rows * (h + pad), columns * (w + pad), channels)
+    picture = picture[: -pad or None, : -pad or None]
     return picture[..., 0] if channels == 1 else picture
+
+
+def as_bytes(picture: np.ndarray) -> np.ndarray:
+    """Values in [0, 1] as the bytes nearest to them."""
+    return np.round(np.asarray(picture) * 255).astype(np.uint8)
 
 
 def to_png(picture: np.ndarray, scale: int = 1) -> bytes:
     """A picture of `image_grid` as the bytes of a PNG file, every pixel `scale` × `scale`."""
-    pixels = np.round(np.asarray(picture) * 255).astype(np.uint8)
-    return pixels_to_png(pixels.repeat(scale, 0).repeat(scale, 1))
+    return pixels_to_png(as_bytes(picture).repeat(scale, 0).repeat(scale, 1))
 
 
 def pixels_to_png(pixels: np.ndarray, palette: np.ndarray | None = None) -> bytes:
@@ -136,7 +140,7 @@ def eigenvalue_histogram(
     """
     values = np.asarray(eigenvalues, dtype=float).clip(0, 1.2).ravel()
     share = np.full(len(values), 1 / len(values))
-    ax.hist(values, bins=np.linspace(0, 1.2, 37), weights=share, color=color, label=label)
+    ax.hist(values, bins=np.linspace(0, 1.2, 37).tolist(), weights=share, color=color, label=label)
     ax.axvline(0.5, color="0.5", linestyle=":")
     ax.set(xlabel=LAMBDA, ylabel="share of directions")
 
@@ -247,7 +251,8 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
     """
     n = len(pictures)
     figure = plt.figure(figsize=(13, 8.2))
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.5 if n > 3 else 1.0, 1.0])
+    ratios = [1.5 if n > 3 else 1.0, 1.0]
+    (top,), (bottom,) = figure.subfigures(2, 1, squeeze=False, height_ratios=ratios)
     columns = min(n, 3)
     axes = top.subplots(math.ceil(n / columns), columns, squeeze=False)
     for ax in axes.flat:
@@ -299,9 +304,8 @@ def _table_panel(
     color: str,
 ) -> None:
     """A point and a bar for each label whose (mean, standard deviation) is known."""
-    rows = [row for row, (mean, _) in enumerate(values) if mean is not None]
-    means = [values[row][0] for row in rows]
-    bars = [values[row][1] or 0.0 for row in rows]
+    known = [(i, mean, sd or 0.0) for i, (mean, sd) in enumerate(values) if mean is not None]
+    rows, means, bars = np.array(known).reshape(-1, 3).T
     ax.errorbar(means, rows, xerr=bars, fmt="o", color=color, capsize=3, markersize=5)
     ax.set(yticks=range(len(labels)), yticklabels=labels, xlim=(0, None))
     ax.set_ylim(len(labels) - 0.5, -0.5)

@@ -38,7 +38,7 @@ class View(ipywidgets.VBox):
         self.error: Exception | None = None
         self._error_line = ipywidgets.HTML()
         self._depth = 0  # of `one_frame`s, one inside the other
-        self._answering = 0  # events, one inside the other
+        self._answering = False
         self._stale = False
         self._listening = contextlib.ExitStack()
 
@@ -48,7 +48,10 @@ class View(ipywidgets.VBox):
     def _listen(
         self, handler: Callable[[], None], *widgets: ipywidgets.Widget, name: str = "value"
     ) -> None:
-        """Call `handler` at every change of a trait of the widgets, until `close`."""
+        """Call `handler` at every change of a trait of the widgets, until `close`.
+
+        What a handler changes itself is no event: it draws that, too.
+        """
         answer = functools.partial(self._answer, handler)
         for widget in widgets:
             widget.observe(answer, names=name)
@@ -61,15 +64,16 @@ class View(ipywidgets.VBox):
         self._listening.callback(button.on_click, answer, remove=True)
 
     def _answer(self, handler: Callable[[], None], event: Any) -> None:
-        if not self._answering:
-            self._report(None)
-        self._answering += 1
+        if self._answering:
+            return
+        self._answering = True
+        self._report(None)
         try:
             handler()
         except Exception as error:
             self._report(error)
         finally:
-            self._answering -= 1
+            self._answering = False
 
     def _report(self, error: Exception | None) -> None:
         """Show an error's first line below everything else; None takes the line away."""

@@ -17,10 +17,10 @@ from torch import Tensor
 from vaelab import metrics
 from vaelab._inputs import check_images, check_positive_int, check_seed
 from vaelab.densities import draw
-from vaelab.plots import COLORS
+from vaelab.plots import COLORS, spectra
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import captioned, dropdown, range_slider, set_range, slider
-from vaelab.widgets.drawing import Picture, Plot, dress, pixel_scale, whole_numbers
+from vaelab.widgets.drawing import Picture, Plot, dress, pixel_scale
 from vaelab.widgets.pointer import Pointer
 from vaelab.widgets.scatter import CLASSES, Scatter
 from vaelab.widgets.spaces import PRIOR, Subject, subject, subscript
@@ -71,9 +71,13 @@ class PosteriorRow(View):
         self._scatter = Scatter(3)
         self._bright = np.ones(self.n_codes, bool)
         self._panel = 0  # the one under the mouse
-        self._quiet = False
         self._build()
         self._choose_density()
+        self._listen(self._choose_density, self.density)
+        self._listen(self._choose_plane, self.x, self.y)
+        self._listen(self._show_cursor, self.cursor_x, self.cursor_y)
+        self._listen(self._point, self.canvas, name="pointer")
+        self._listen(self._brush, self.canvas, name="box")
 
     def _all_axes(self) -> dict[str, Tensor]:
         """Directions (κ,) by name: the latent dimensions, smallest λ first, then the first
@@ -109,11 +113,6 @@ class PosteriorRow(View):
             HBox([VBox(panels), VBox(pictures)]),
             HBox([self.figures, self.spectra]),
         )
-        self._listen(self._choose_density, self.density)
-        self._listen(self._choose_plane, self.x, self.y)
-        self._listen(self._show_cursor, *cursors)
-        self._listen(self._point, self.canvas, name="pointer")
-        self._listen(self._brush, self.canvas, name="box")
 
     # ---- the density and the plane ---------------------------------------------------------------
 
@@ -141,14 +140,15 @@ class PosteriorRow(View):
     def _draw_spectra(self) -> None:
         figure = Figure(figsize=(3.8, 1.5), dpi=100, layout="constrained")
         ax = figure.subplots()
-        names = ("q(z)", self.density.value)
-        for codes, color, name in zip(self._codes, ("q", "second"), names, strict=False):
-            s = metrics.singular_values(codes)
-            ax.plot(np.arange(1, len(s) + 1), s, ".-", color=COLORS[color], label=name, linewidth=1)
-        ax.axhline(1, color=COLORS["prior"], linestyle="--", linewidth=1, label=PRIOR)
-        ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
+        name = self.density.value
+        values = {"q(z)": self._q, name: self._drawn}
+        values = {k: metrics.singular_values(codes) for k, codes in values.items()}
+        spectra(ax, values, {"q(z)": COLORS["q"], name: COLORS["second"]})
+        for line in ax.lines:
+            line.set_linewidth(1)
+        ax.set(xlabel="", ylabel="", ylim=(0, 1.1 * ax.get_ylim()[1]))
         dress(ax, "singular values of the codes / √n", "best", 7)
-        whole_numbers(ax)
+        ax.locator_params("x", integer=True)
         self.spectra.value = Plot(figure).png()
 
     def _choose_plane(self) -> None:
@@ -160,14 +160,12 @@ class PosteriorRow(View):
         limits = list(zip(low.tolist(), high.tolist(), strict=True))
         titles = ["q(z)", self.density.value, PRIOR]
         self._scatter.set_axes(titles, [name.split("  ")[0] for name in names], limits)
-        self._quiet = True
         with self.one_frame():
             for each, ends in zip(self._brushes, limits, strict=True):
                 set_range(each, *ends, ends)
             for each, ends, at in zip(self._cursors, limits, self._mean @ self._plane, strict=True):
                 set_range(each, *ends, at.item())
             self.redraw()
-        self._quiet = False
         self._show_cursor()
 
     # ---- the brush -------------------------------------------------------------------------------
@@ -205,12 +203,12 @@ class PosteriorRow(View):
     # ---- the cursor ------------------------------------------------------------------------------
 
     def _point(self) -> None:
-        place = self.canvas.pointer and self._scatter.locate(*self.canvas.pointer)
-        if not place:
+        pointer = self.canvas.pointer
+        place = self._scatter.locate(*pointer) if pointer else None
+        if place is None:
             return  # beside the panels
-        self._quiet = True
-        self._panel, self.cursor_x.value, self.cursor_y.value = place
-        self._quiet = False
+        self._panel, x, y = place
+        self.cursor_x.value, self.cursor_y.value = x, y
         self._show_cursor()
 
     @property
@@ -223,8 +221,6 @@ class PosteriorRow(View):
         return self._mean + pinv @ (at - self._mean @ self._plane)
 
     def _show_cursor(self) -> None:
-        if self._quiet:
-            return
         at = np.array([[each.value for each in self._cursors]])
         scale = pixel_scale(self.subject.x.shape[-2], 112)
         self.decoded.show(self._space.images(self.code[None]), scale)
@@ -279,7 +275,8 @@ class PosteriorComparison(View):
         _check_entries(entries)
         images = check_images(images, minimum=2)
         made = {
-            name: subject(model, images, *rest, labels) for name, (model, *rest) in entries.items()
+            name: subject(model, images, density, labels)
+            for name, (model, density) in entries.items()
         }
         super().__init__()
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))

@@ -79,7 +79,7 @@ def log_slider(
     )
 
 
-def set_range(each: ipywidgets.Widget, low: float, high: float, value: Any) -> None:
+def set_range(each: Any, low: float, high: float, value: Any) -> None:
     """Give a slider new ends and a new value, without min > max on the way."""
     each.min = min(low, each.min)
     each.max = max(high, each.max)
@@ -90,8 +90,8 @@ def set_range(each: ipywidgets.Widget, low: float, high: float, value: Any) -> N
 
 def dropdown(
     name: str, options: Sequence[str], value: str | None = None, width: str = "220px"
-) -> ipywidgets.Dropdown:
-    """A labelled choice; the first option is taken unless another is given."""
+) -> Any:
+    """A labelled choice, a `Dropdown`; the first option is taken unless another is given."""
     return ipywidgets.Dropdown(
         options=options,
         value=options[0] if value is None else value,
@@ -99,3 +99,8 @@ def dropdown(
         style={"description_width": "initial"},
         layout={"width": width},
     )
+
+
+def toggles(name: str, options: Sequence[str]) -> Any:
+    """A labelled choice in sight, `ToggleButtons`; the first option is taken."""
+    return ipywidgets.ToggleButtons(options=options, description=name)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import ipywidgets
 import numpy as np
-import torch
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vaelab.plots import COLORS, image_grid, pixels_to_png, rgb, to_png
+from vaelab.plots import COLORS, as_bytes, image_grid, pixels_to_png, rgb, to_png
 
 MARK = rgb(COLORS["q"])
+Place = Literal["best", "lower right", "upper right"]
 PAD = 3  # white pixels round each picture of a strip, where the mark is drawn
 
 
@@ -53,7 +54,27 @@ class Plot:
         return pixels_to_png(self.pixels())
 
 
-def dress(ax: Axes, title: str = "", legend: str | None = None, size: int = 8) -> None:
+def panels(
+    size: tuple[float, float],
+    ratios: Sequence[float],
+    edges: tuple[float, float, float, float],
+    gap: float,
+) -> tuple[Figure, list[Axes]]:
+    """A figure and its axes side by side, in the same place whatever the style.
+
+    Args:
+        size: of the figure, in hundreds of pixels.
+        ratios: of the axes' widths, one each.
+        edges: left, bottom, right and top of the axes, as shares of the figure.
+        gap: between two axes, as a share of their mean width.
+    """
+    figure = Figure(figsize=size, dpi=100, layout="none")  # pyright: ignore[reportArgumentType]
+    axes = figure.subplots(1, len(ratios), width_ratios=ratios)
+    figure.subplots_adjust(*edges, wspace=gap)
+    return figure, list(axes)
+
+
+def dress(ax: Axes, title: str = "", legend: Place | None = None, size: int = 8) -> None:
     """The small print of a panel.
 
     Args:
@@ -68,11 +89,6 @@ def dress(ax: Axes, title: str = "", legend: str | None = None, size: int = 8) -
         ax.legend(fontsize=7, frameon=False, loc=legend)
 
 
-def whole_numbers(ax: Axes) -> None:
-    """Put the x axis's ticks at whole numbers."""
-    ax.xaxis.get_major_locator().set_params(integer=True)
-
-
 def pixel_scale(side: int, pixels: int) -> int:
     """How many screen pixels an image pixel gets for a picture of about `pixels`."""
     return max(1, round(pixels / side))
@@ -80,12 +96,10 @@ def pixel_scale(side: int, pixels: int) -> int:
 
 def strip_pixels(images: Tensor, scale: int, columns: int) -> np.ndarray:
     """Images in rows, every pixel `scale` wide, `PAD` white pixels round each: bytes (H, W, 3)."""
-    x = images if images.ndim == 4 else images[:, None]
-    x = (x.clamp(0, 1) * 255).round().to(torch.uint8)
-    x = x.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    x = torch.nn.functional.pad(x, (PAD, PAD, PAD, PAD), value=255)
-    rows = x.unflatten(0, (-1, columns)).permute(0, 3, 1, 4, 2)  # (rows, h, columns, w, channels)
-    return rows.flatten(2, 3).flatten(0, 1).expand(-1, -1, 3).contiguous().numpy()
+    x = images.cpu().numpy().repeat(scale, -2).repeat(scale, -1)
+    grid = np.atleast_3d(image_grid(x, columns, pad=2 * PAD))
+    grid = np.pad(grid, ((PAD, PAD), (PAD, PAD), (0, 0)), constant_values=1)
+    return as_bytes(np.broadcast_to(grid, (*grid.shape[:2], 3)))
 
 
 class Picture(ipywidgets.Image):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import ipywidgets
 import torch
@@ -22,7 +23,7 @@ from vaelab.widgets.drawing import Picture
 class _Explorer(View):
     """Sliders above one picture, which `render` draws of the sliders' values."""
 
-    def __init__(self, sliders: Sequence[ipywidgets.Widget], render: Callable[..., None]) -> None:
+    def __init__(self, sliders: Sequence[Any], render: Callable[..., None]) -> None:
         super().__init__()
         self.sliders = tuple(sliders)
         self.image = Picture()

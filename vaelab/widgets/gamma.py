@@ -21,7 +21,7 @@ from vaelab.plots import COLORS, pixels_to_png
 from vaelab.posteriors import DiagonalNormal, Point
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import row_names
-from vaelab.widgets.drawing import PAD, Picture, Plot, pixel_scale, strip_pixels, whole_numbers
+from vaelab.widgets.drawing import PAD, Picture, Plot, pixel_scale, strip_pixels
 from vaelab.widgets.spaces import PRIOR, Space, subject
 
 
@@ -145,8 +145,6 @@ class GammaPath(View):
         self.gammas = np.array([gamma for gamma, _ in pairs])
         self._originals = x[:n_columns]
         u = subjects[0].densities[PRIOR].sample(len(self._originals), seed)
-        self.reconstructions = [space.images(space.q.mean[:n_columns]) for space in spaces]
-        self.samples = [space.images(u) for space in spaces]
         split = torch.stack([_split(space, n_points) for space in spaces], 1)
         self.eigenvalues, self.predicted, diagonal = split.numpy()
         is_diagonal = type(spaces[0].q) in (Point, DiagonalNormal)
@@ -154,8 +152,8 @@ class GammaPath(View):
         self.nll, self.latent = np.array([_cost(model, x, seed) for _, model in pairs]).T
         self._build()
         self._draw_figure()
-        steps = range(len(pairs))
-        self._frames = [self._frame(t) for t in steps]  # drawn once: a step shows at once
+        # Everything is drawn now, so that a step shows at once.
+        self._frames = [self._frame(t, space, u) for t, space in enumerate(spaces)]
         self.redraw()
 
     def _build(self) -> None:
@@ -184,7 +182,7 @@ class GammaPath(View):
             crosses.set_label("its diagonal")
             self._lines.append((crosses, self.predicted_diagonal))
         ax.set(xlabel="index j", ylabel="λ of Σ_z", ylim=(0, 1.15))
-        whole_numbers(ax)
+        ax.locator_params("x", integer=True)
         ax.axhline(0.5, color="0.6", linestyle=":")
         ax.legend(fontsize=8, frameon=False, loc="upper left", ncols=3)
         return [*self._bars, *(line for line, _ in self._lines)]
@@ -203,16 +201,17 @@ class GammaPath(View):
         self._place = ax.axvline(self.gammas[0], color=COLORS["exact"])
         return self._place
 
-    def _frame(self, t: int) -> tuple[bytes, bytes]:
-        """The two pictures at a step."""
-        rows = [row.to(self._originals) for row in (self.reconstructions[t], self.samples[t])]
+    def _frame(self, t: int, space: Space, u: Tensor) -> tuple[bytes, bytes]:
+        """The two pictures at a step; u are codes from N(0, I)."""
+        n = len(self._originals)
+        rows = [space.images(codes).to(self._originals) for codes in (space.q.mean[:n], u)]
         images = torch.cat([self._originals, *rows])
         for bar, height in zip(self._bars, self.eigenvalues[t], strict=True):
             bar.set_height(height)
         for line, values in self._lines:
             line.set_ydata(values[t])
         self._place.set_xdata([self.gammas[t]] * 2)
-        pixels = strip_pixels(images, self._scale, len(self._originals))
+        pixels = strip_pixels(images, self._scale, n)
         return pixels_to_png(pixels), self._plot.png()
 
     def _draw(self) -> None:
@@ -223,7 +222,7 @@ class GammaPath(View):
         self.said.value = f"γ = {self.gammas[t]:.3g}: cost {nll + latent:.1f} nats = {terms}"
 
 
-def _check_run(pairs: Sequence[tuple[float, Any]]) -> None:
+def _check_run(pairs: Sequence[tuple[Any, Any]]) -> None:
     if not len(pairs):
         ways = "gamma_path makes some, and training.fit keeps some with keep_every"
         raise ValueError(f"run: expected at least one (γ, model), got none; {ways}")

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 import torch
-from ipywidgets import Button, HBox, IntSlider, Label, ToggleButtons, VBox
+from ipywidgets import Button, HBox, IntSlider, Label, VBox
 from torch import Tensor
 
 from vaelab._inputs import check_positive, check_positive_int, check_seed
@@ -17,7 +17,7 @@ from vaelab.densities import SecondStage
 from vaelab.interpolation import lerp, slerp
 from vaelab.plots import pixels_to_png
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import captioned, dropdown, row_names, set_range, slider
+from vaelab.widgets.controls import captioned, dropdown, row_names, set_range, slider, toggles
 from vaelab.widgets.drawing import PAD, Picture, Strip, pixel_scale, strip_pixels
 from vaelab.widgets.spaces import PRIOR, Space, subject, subscript
 
@@ -89,14 +89,19 @@ class LatentTraversal(View):
         self.strip = Strip(pixel_scale(height, 68), n_strip)
         self._build(min(n_sliders, self.subject.spaces["z"].latent_dim))
         self._pick()
+        self._listen(self._pick, self.index, self.space)
+        self._listen(self._turn, self.directions)
+        for j, each in enumerate(self.sliders):
+            self._listen(functools.partial(self._move, j), each)
+        self._press(self._draw_code, self.draw)
+        self._press(self._pick, self.reset)
+        self._press(lambda: self._start_at(self._space.q.mean.mean(0)), self.mean)
 
     def _build(self, n_sliders: int) -> None:
         spaces = self.subject.spaces
         self.index = IntSlider(0, 0, len(self.subject.x) - 1, description="image")
-        self.directions = ToggleButtons(
-            options=["latent axes", "eigenvectors"], description="directions"
-        )
-        self.space = ToggleButtons(options=list(spaces), description="space")
+        self.directions = toggles("directions", ["latent axes", "eigenvectors"])
+        self.space = toggles("space", list(spaces))
         self.space.layout.display = "" if len(spaces) > 1 else "none"
         self.source = dropdown("draw from", list(self.subject.densities))
         self.draw = Button(description="draw")
@@ -109,13 +114,6 @@ class LatentTraversal(View):
         right = [captioned(self.image, "decoded"), VBox([self._caption, self.original])]
         buttons = HBox([self.reset, self.mean, self.source, self.draw])
         self.children = (HBox([left, HBox(right)]), buttons, self._way, self.strip)
-        self._listen(self._pick, self.index, self.space)
-        self._listen(self._turn, self.directions)
-        for j, each in enumerate(self.sliders):
-            self._listen(functools.partial(self._move, j), each)
-        self._press(self._draw_code, self.draw)
-        self._press(self._pick, self.reset)
-        self._press(lambda: self._start_at(self._space.q.mean.mean(0)), self.mean)
 
     @property
     def _space(self) -> Space:
@@ -169,18 +167,16 @@ class LatentTraversal(View):
         """Choose the basis of directions, and set the sliders to the code's coordinates in it."""
         values, self._basis, names = self._directions()
         self.eigenvalues = values[: len(self.sliders)].clamp(min=0)
-        at = self._at = self._basis.T @ self._start
+        self._at = self._basis.T @ self._start
+        self._touched = 0
+        self._others = None
         reach = (self._space.q.mean @ self._basis).abs().amax(0).tolist()
-        with self.one_frame():
-            for j, each in enumerate(self.sliders):
-                limit = self._limit or max(3.0, math.ceil(2 * reach[j]) / 2)
-                limit = max(limit, math.ceil(2 * abs(at[j].item())) / 2)
-                set_range(each, -limit, limit, at[j].item())
-                each.description = f"{names[j]}   λ = {self.eigenvalues[j].item():.2g}"
-            self._at = at  # sliders hold float64: the code keeps the encoder's own numbers
-            self._touched = 0
-            self._others = None
-            self.redraw()
+        for j, (each, at) in enumerate(zip(self.sliders, self._at.tolist(), strict=False)):
+            limit = self._limit or max(3.0, math.ceil(2 * reach[j]) / 2)
+            limit = max(limit, math.ceil(2 * abs(at)) / 2)
+            set_range(each, -limit, limit, at)
+            each.description = f"{names[j]}   λ = {self.eigenvalues[j]:.2g}"
+        self.redraw()
 
     def _move(self, j: int) -> None:
         value = self.sliders[j].value
@@ -260,9 +256,9 @@ class Interpolator(View):
         """
         codes = {}
         for name, space in self.subject.spaces.items():
-            ends = space.q.mean[[self.first.value, self.second.value]]
-            codes[f"{name} straight"] = lerp(*ends, t.to(ends))
-            codes[f"{name} arc"] = slerp(*ends, t.to(ends))
+            a, b = space.q.mean[self.first.value], space.q.mean[self.second.value]
+            codes[f"{name} straight"] = lerp(a, b, t.to(a))
+            codes[f"{name} arc"] = slerp(a, b, t.to(a))
         return codes
 
     def _decode(self, t: Tensor) -> Tensor:

@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from vaelab.plots import pixels_to_png, rgb
-from vaelab.widgets.drawing import Plot
+from vaelab.widgets.drawing import Plot, panels
 
 # Petroff (2021), arXiv:2107.02270, ten colours: distinguishable with every common colour vision.
 CLASSES = (
@@ -43,10 +42,8 @@ class Scatter:
 
     def __init__(self, n: int, side: int = 220) -> None:
         height = side + 30
-        size = (n * side / 100, height / 100)
-        figure = Figure(figsize=size, dpi=100, layout="none")  # whatever the style
-        self.axes = figure.subplots(1, n)
-        figure.subplots_adjust(0.19 / n, 36 / height, 1 - 0.03 / n, 1 - 20 / height, wspace=0.2)
+        edges = (0.19 / n, 36 / height, 1 - 0.03 / n, 1 - 20 / height)
+        figure, self.axes = panels((n * side / 100, height / 100), [1] * n, edges, gap=0.2)
         self._plot = Plot(figure)
 
     def set_axes(
@@ -91,7 +88,7 @@ class Scatter:
             frame = self.axes[panel].bbox
             low = (frame.x0 + 3, height - frame.y1 + 3)
             high = (frame.x1 - 3, height - frame.y0 - 3)
-            inside = ((at > low) & (at < high)).all(1)
+            inside = np.all((at > low) & (at < high), axis=1)
             order = np.argsort(numbers >= 0, kind="stable")  # the dim ones first
             order = order[inside[order]]
             x, y = at[order].T

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from ipywidgets import HTML, HBox, IntSlider, Widget
+from ipywidgets import HTML, HBox, IntSlider
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from torch import Tensor
 
@@ -19,12 +18,13 @@ from vaelab._inputs import check_choice, check_positive, check_positive_int
 from vaelab.plots import COLORS
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import dropdown, log_slider, range_slider, slider
-from vaelab.widgets.drawing import Picture, Plot, dress
+from vaelab.widgets.drawing import Picture, Plot, dress, panels
 
 LINE = ("skewed", "bimodal", "valley", "narrow", "half_line", "gaussian", "student_t")
 PLANE = ("arc", "sine_curve")
 MAX_LATENT_DIM = 6
 HERMITE_NODES = 60
+T_SHOWN = np.geomspace(1, 1e4, 30)  # 1/γ, where the cost's limit is drawn
 # exp below it is taken as e^-80: numbers too small for a normal float cost a hundred times as much
 FAR = -80.0
 TINY = 1e-9  # the lowest KL on the axis
@@ -49,6 +49,7 @@ class _TheoremView(View):
 
     mass_nodes = 2**13
     t_max = 1e4
+    _plot: Plot
     densities: Sequence[str] = ("bimodal", "skewed", "narrow", "gaussian")
 
     def __init__(self, density: str, t: float, latent_dim: int) -> None:
@@ -67,7 +68,7 @@ class _TheoremView(View):
         self.image = Picture()
         self.said = HTML()
 
-    def _begin(self, truth: Sequence[Widget], region: Sequence[Widget]) -> None:
+    def _begin(self, truth: Sequence[Any], region: Sequence[Any]) -> None:
         """Lay out the controls of p_gt and those of the set A, listen to them, and draw."""
         self._region_controls = region
         controls = HBox([*truth, self.t, self.latent_dim])
@@ -172,14 +173,6 @@ class _TheoremView(View):
         return f"mass of A: {model:.5f} under the model, {data:.5f} under the data"
 
 
-def _panels(width: float, ratios: Sequence[float], left: float, bottom: float, gap: float) -> Any:
-    """Axes side by side, whatever the style."""
-    figure = Figure(figsize=(width, 2.5), dpi=100, layout="none")
-    axes = figure.subplots(1, len(ratios), width_ratios=ratios)
-    figure.subplots_adjust(left, bottom, right=0.99, top=0.9, wspace=gap)
-    return axes
-
-
 class TheoremOneView(_TheoremView):
     """Theorem 1 on the line, r = d = 1: as t = 1/γ grows, p_θt tends to p_gt and the encoder to the
     true posterior.
@@ -211,16 +204,17 @@ class TheoremOneView(_TheoremView):
     def __init__(self, density: str = "bimodal", t: float = 10.0, latent_dim: int = 2) -> None:
         super().__init__(density, t, latent_dim)
         self.region = range_slider("set A", (-1, 1), 5)
-        self._ax, *shared = _panels(8.6, [1.4, 1, 1], left=0.05, bottom=0.19, gap=0.22)
-        self._area = self._ax.add_patch(Rectangle((0, 0), 1, 1, linewidth=0))
-        self._area.set(color=COLORS["fixed"], alpha=0.25)
+        edges = (0.05, 0.19, 0.99, 0.9)
+        figure, (self._ax, *shared) = panels((8.6, 2.5), [1.4, 1, 1], edges, gap=0.22)
+        self._area = Rectangle((0, 0), 1, 1, color=COLORS["fixed"], alpha=0.25, linewidth=0)
+        self._ax.add_patch(self._area)
         (self._model,) = self._ax.plot([], [], color=COLORS["other"], linewidth=2.5, label="p_θt")
         (self._data,) = self._ax.plot([], [], "--", color=COLORS["data"], linewidth=1, label="p_gt")
         self._ax.set_xlabel("x")
         dress(self._ax, "density, and the set A")
         self._ax.legend(fontsize=8, frameon=False, loc="upper right")
         moving = [self._area, self._model, self._data, *self._shared_panels(*shared)]
-        self._plot = Plot(self._ax.figure, moving)
+        self._plot = Plot(figure, moving)
         self._begin([self.density], [self.region])
 
     def _manifold(self) -> manifolds.Manifold:
@@ -302,9 +296,10 @@ class TheoremTwoView(_TheoremView):
         self.place = slider("A's place", 0.0, -2.0, 2.0)
         self.radius = slider("A's radius", 0.5, 0.05, 1.5)
         self._n_pixels = n_pixels
-        plane, cost, *shared = _panels(9.6, [1, 1, 1, 1], left=0.045, bottom=0.17, gap=0.27)
+        edges = (0.045, 0.17, 0.99, 0.9)
+        figure, (plane, cost, *shared) = panels((9.6, 2.5), [1, 1, 1, 1], edges, gap=0.27)
         moving = [*self._map_panel(plane), *self._cost_panel(cost), *self._shared_panels(*shared)]
-        self._plot = Plot(plane.figure, moving)
+        self._plot = Plot(figure, moving)
         self._begin([self.chart, self.density], [self.place, self.radius])
 
     def _map_panel(self, ax: Axes) -> list[Artist]:
@@ -312,15 +307,14 @@ class TheoremTwoView(_TheoremView):
         self._map = ax.imshow(blank, "Blues", vmin=0, vmax=1, origin="lower")
         self._map.set_interpolation("bilinear")
         (self._curve,) = ax.plot([], [], color=COLORS["data"], linewidth=0.8)
-        self._disc = ax.add_patch(Circle((0, 0), 1, fill=False, linewidth=2))
-        self._disc.set_edgecolor(COLORS["fixed"])
+        self._disc = Circle((0, 0), 1, fill=False, color=COLORS["fixed"], linewidth=2)
+        ax.add_patch(self._disc)
         dress(ax, "p_θt, the curve, the set A")
         frame = ax.spines.values()  # the map would cover it
         return [self._map, *frame, self._curve, self._disc]
 
     def _cost_panel(self, ax: Axes) -> list[Artist]:
-        gamma = 1 / np.geomspace(1, 1e4, 30)
-        (self._line,) = ax.semilogx(gamma, gamma, color=COLORS["exact"], linewidth=1)
+        (self._line,) = ax.semilogx(1 / T_SHOWN, T_SHOWN, color=COLORS["exact"], linewidth=1)
         self._line.set_label("½(d−r) log 2πγ − log p̃")
         (self._dot,) = ax.plot([1], [0], "o", color=COLORS["q"], label="−log p_θt")
         ax.invert_xaxis()
@@ -336,11 +330,11 @@ class TheoremTwoView(_TheoremView):
         scores = _even(-4, 4, 480)
         self._means = self._vae.decode(scores[:, None]).float()
         self._shares = torch.softmax(-0.5 * scores.square(), 0).float()
-        ends = self._coordinates(_even(-3.2, 3.2, 2)).flatten().tolist()
-        curve = self.truth.embed(_even(*ends, 200)[:, None])  # smooth between modes, too
+        low, high = self._coordinates(_even(-3.2, 3.2, 2)).flatten().tolist()
+        curve = self.truth.embed(_even(low, high, 200)[:, None])  # smooth between modes, too
         self._curve.set_data(*curve.T)
         self._fit_map(curve)
-        limits = [self._nll_limit(1 / gamma) for gamma in self._line.get_xdata()]
+        limits = [self._nll_limit(t) for t in T_SHOWN]
         self._line.set_ydata(limits)
         self._cost.set_ylim(min(limits) - 0.5, max(limits) + 2.5)
 
@@ -375,6 +369,5 @@ class TheoremTwoView(_TheoremView):
 
     def _show_region(self) -> manifolds.Region | None:
         centre = self._vae.decode(torch.full((1, 1), self.place.value, dtype=torch.float64))[0]
-        self._disc.set_center(centre.tolist())
-        self._disc.set_radius(self.radius.value)
+        self._disc.set(center=centre.tolist(), radius=self.radius.value)
         return manifolds.Ball(centre, self.radius.value)
