@@ -21,6 +21,9 @@ together.
 - `gamma_path` and `GammaPath`: models trained at falling γ, and what falls with it.
 - `TheoremOneView`, `TheoremTwoView`: the optima of the theorems under a slider for t = 1/γ.
 
+An error while a control is moved stands in a line at the view's foot, and in `view.error`; the view
+goes on.
+
 Everything under a mouse is under the keyboard too: tab to a slider or a picture, then the arrow
 keys.
 """

@@ -37,7 +37,7 @@ class View(ipywidgets.VBox):
         self.frames = 0
         self.error: Exception | None = None
         self._error_line = ipywidgets.HTML()
-        self._depth = 0  # of `one_frame`s, one inside the other
+        self._depth = 0  # It counts `one_frame`s, one inside the other.
         self._answering = False
         self._stale = False
         self._listening = contextlib.ExitStack()
@@ -112,7 +112,7 @@ class View(ipywidgets.VBox):
         """Stop listening, and close every control and picture: nothing of the view stays in the
         kernel.
         """
-        if "_listening" in vars(self):  # not so where the arguments were refused
+        if "_listening" in vars(self):  # A view whose arguments were refused has none.
             self._listening.close()
             self.error = None
             for child in {*self.children, self._error_line}:

@@ -25,7 +25,8 @@ from vaelab.widgets.pointer import Pointer
 from vaelab.widgets.scatter import CLASSES, Scatter
 from vaelab.widgets.spaces import PRIOR, Subject, subject, subscript
 
-N_COMPONENTS = 4  # principal components offered as axes, beside the latent dimensions
+# So many principal components are offered as axes, beside the latent dimensions.
+N_COMPONENTS = 4
 
 
 class PosteriorRow(View):
@@ -54,23 +55,23 @@ class PosteriorRow(View):
     """
 
     def __init__(
-        self, name: str, made: Subject, rows: Tensor, classes: np.ndarray, seed: int
+        self, name: str, parts: Subject, rows: Tensor, classes: np.ndarray, seed: int
     ) -> None:
         super().__init__()
         self.name = name
-        self.subject = made
+        self.subject = parts
         self.n_codes = len(rows)
         self._rows = rows
         self._classes = classes
         self._seed = seed
-        self._space = made.spaces["z"]
+        self._space = parts.spaces["z"]
         self._q = draw(self._space.q, seed)[rows]
         self._mean = self._space.q.mean.mean(0)
-        self._normal = made.densities[PRIOR].sample(self.n_codes, seed + 1).to(self._q)
+        self._normal = parts.densities[PRIOR].sample(self.n_codes, seed + 1).to(self._q)
         self._axes = self._all_axes()
         self._scatter = Scatter(3)
         self._bright = np.ones(self.n_codes, bool)
-        self._panel = 0  # the one under the mouse
+        self._panel = 0  # This is the panel under the mouse.
         self._build()
         self._choose_density()
         self._listen(self._choose_density, self.density)
@@ -196,7 +197,7 @@ class PosteriorRow(View):
             x0, y0, x1, y1 = self.canvas.box
             start, end = self._scatter.locate(x0, y0), self._scatter.locate(x1, y1)
             if start is None or end is None or start[0] != end[0]:
-                return  # begun or ended beside a panel
+                return  # It began or ended beside a panel.
             ranges = np.sort([start[1:], end[1:]], axis=0).T.tolist()
         self.range_x.value, self.range_y.value = ranges
 
@@ -206,7 +207,7 @@ class PosteriorRow(View):
         pointer = self.canvas.pointer
         place = self._scatter.locate(*pointer) if pointer else None
         if place is None:
-            return  # beside the panels
+            return  # The pointer is beside the panels.
         self._panel, x, y = place
         self.cursor_x.value, self.cursor_y.value = x, y
         self._show_cursor()
@@ -217,7 +218,7 @@ class PosteriorRow(View):
         coordinates; shape (κ,).
         """
         at = torch.tensor([each.value for each in self._cursors]).to(self._mean)
-        pinv = torch.linalg.pinv(self._plane.T)  # for one axis twice, too
+        pinv = torch.linalg.pinv(self._plane.T)  # It takes one axis twice, too.
         return self._mean + pinv @ (at - self._mean @ self._plane)
 
     def _show_cursor(self) -> None:
@@ -274,7 +275,7 @@ class PosteriorComparison(View):
         check_seed(seed)
         _check_entries(entries)
         images = check_images(images, minimum=2)
-        made = {
+        subjects = {
             name: subject(model, images, density, labels)
             for name, (model, density) in entries.items()
         }
@@ -282,7 +283,7 @@ class PosteriorComparison(View):
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
         rows = order[:n_codes].sort().values
         known, numbers = [], np.zeros(len(images), int)
-        labels = next(iter(made.values())).labels
+        labels = next(iter(subjects.values())).labels
         if labels is not None:
             known, numbers = np.unique(labels, return_inverse=True)
         self._classes = numbers[rows.numpy()]
@@ -291,7 +292,7 @@ class PosteriorComparison(View):
         tops = HBox([self.classes, self.legend])
         tops.layout.display = "" if len(known) else "none"
         self.rows = {
-            n: PosteriorRow(n, each, rows, self._classes, seed) for n, each in made.items()
+            n: PosteriorRow(n, each, rows, self._classes, seed) for n, each in subjects.items()
         }
         self.children = (tops, *self.rows.values())
         for row in self.rows.values():

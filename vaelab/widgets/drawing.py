@@ -17,7 +17,7 @@ from vaelab.plots import COLORS, as_bytes, image_grid, pixels_to_png, rgb, to_pn
 
 MARK = rgb(COLORS["q"])
 Place = Literal["best", "lower right", "upper right"]
-PAD = 3  # white pixels round each picture of a strip, where the mark is drawn
+PAD = 3  # So many white pixels stand round each picture of a strip; the mark is drawn there.
 
 
 class Plot:

@@ -111,7 +111,8 @@ def figure_explorer(
     """
 
     def render(picture: Picture, number: float) -> None:
-        figure = Figure(figsize=(6, 3))  # outside pyplot: nothing to close, nothing shown twice
+        # Outside pyplot there is nothing to close, and nothing is shown twice.
+        figure = Figure(figsize=(6, 3))
         draw(figure.subplots(), number)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")

@@ -131,7 +131,7 @@ class LatentTraversal(View):
         space, prior = self._space, self.subject.densities[PRIOR]
         density = self.subject.densities[self.source.value]
         if space.name == "u" and isinstance(density, SecondStage):
-            density = prior  # what a second stage draws its u from
+            density = prior  # A second stage draws its u from N(0, I).
         code = density.sample(1, self._seed).to(space.q.mean)
         if space.name == "u" and density is not prior:
             code = space.model.codes(code).mean
@@ -181,7 +181,7 @@ class LatentTraversal(View):
     def _move(self, j: int) -> None:
         value = self.sliders[j].value
         if abs(value - self._at[j].item()) <= 0.5001 * self.sliders[j].step:
-            # the front end, which rounds a code that it was given to its steps, and sends it back
+            # The front end rounds a code that it was given to its steps, and sends it back.
             return
         self._at = self._at.clone()
         self._at[j] = value
@@ -192,7 +192,7 @@ class LatentTraversal(View):
         self.image.show(self._space.images(self.code[None]), self._scale)
         touched = self.sliders[self._touched]
         others = self._at.clone()
-        others[self._touched] = torch.inf  # so that no way along another direction is equal
+        others[self._touched] = torch.inf  # No way along another direction is equal to it.
         places = torch.linspace(touched.min, touched.max, self.strip.columns).to(others)
         if self._others is None or not torch.equal(self._others, others):
             way = others.repeat(len(places), 1)

@@ -25,7 +25,7 @@ CLASSES = (
     "#92dadd",
 )
 DIM = "#e2e2e2"
-GREYS = 200  # shades of the axes; the palette's other entries are the points' colours
+GREYS = 200  # The axes have so many shades; the palette's other entries are the points' colours.
 PALETTE = np.zeros((256, 3), np.uint8)
 PALETTE[:GREYS] = np.round(np.linspace(0, 255, GREYS))[:, None]
 PALETTE[GREYS : GREYS + len(CLASSES) + 1] = [rgb(color) for color in (*CLASSES, DIM)]
@@ -89,7 +89,7 @@ class Scatter:
             low = (frame.x0 + 3, height - frame.y1 + 3)
             high = (frame.x1 - 3, height - frame.y0 - 3)
             inside = np.all((at > low) & (at < high), axis=1)
-            order = np.argsort(numbers >= 0, kind="stable")  # the dim ones first
+            order = np.argsort(numbers >= 0, kind="stable")  # The dim ones come first.
             order = order[inside[order]]
             x, y = at[order].T
             color = np.where(numbers < 0, len(CLASSES), numbers % len(CLASSES))[order]

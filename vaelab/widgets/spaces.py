@@ -21,9 +21,10 @@ from vaelab.models import Autoencoder, evaluating
 from vaelab.posteriors import DiagonalNormal, Point
 
 PRIOR = "N(0, I)"
-CLASS = (str, Number, np.generic)  # what a label may be
+CLASS = (str, Number, np.generic)  # A label may be one of these.
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-TINY = 1e-3  # where a decoder's mean comes this near to 0 or 1, cross-entropy's curvature is cut
+# Where a decoder's mean comes this near to 0 or 1, cross-entropy's curvature is cut.
+TINY = 1e-3
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ LINE = ("skewed", "bimodal", "valley", "narrow", "half_line", "gaussian", "stude
 PLANE = ("arc", "sine_curve")
 MAX_LATENT_DIM = 6
 HERMITE_NODES = 60
-T_SHOWN = np.geomspace(1, 1e4, 30)  # 1/γ, where the cost's limit is drawn
-# exp below it is taken as e^-80: numbers too small for a normal float cost a hundred times as much
+T_SHOWN = np.geomspace(1, 1e4, 30)  # The cost's limit is drawn at these 1/γ.
+# Below it exp is taken as e^-80: numbers too small for a normal float cost a hundred times as much.
 FAR = -80.0
-TINY = 1e-9  # the lowest KL on the axis
+TINY = 1e-9  # It is the lowest KL on the axis.
 
 
 def _even(low: float, high: float, n: int) -> Tensor:
@@ -35,7 +35,7 @@ def _even(low: float, high: float, n: int) -> Tensor:
     return torch.linspace(low, high, n, dtype=torch.float64)
 
 
-SCORES = _even(-1.5, 1.5, 9)  # of the points x where the KL is shown
+SCORES = _even(-1.5, 1.5, 9)  # The KL is shown at the points x with these normal scores.
 
 
 class _TheoremView(View):
@@ -310,7 +310,7 @@ class TheoremTwoView(_TheoremView):
         self._disc = Circle((0, 0), 1, fill=False, color=COLORS["fixed"], linewidth=2)
         ax.add_patch(self._disc)
         dress(ax, "p_θt, the curve, the set A")
-        frame = ax.spines.values()  # the map would cover it
+        frame = ax.spines.values()  # It moves since the map would cover it.
         return [self._map, *frame, self._curve, self._disc]
 
     def _cost_panel(self, ax: Axes) -> list[Artist]:
@@ -331,7 +331,7 @@ class TheoremTwoView(_TheoremView):
         self._means = self._vae.decode(scores[:, None]).float()
         self._shares = torch.softmax(-0.5 * scores.square(), 0).float()
         low, high = self._coordinates(_even(-3.2, 3.2, 2)).flatten().tolist()
-        curve = self.truth.embed(_even(low, high, 200)[:, None])  # smooth between modes, too
+        curve = self.truth.embed(_even(low, high, 200)[:, None])  # It is smooth between modes, too.
         self._curve.set_data(*curve.T)
         self._fit_map(curve)
         limits = [self._nll_limit(t) for t in T_SHOWN]
@@ -346,7 +346,7 @@ class TheoremTwoView(_TheoremView):
         rows = torch.linspace(y0, y1, self._n_pixels, dtype=torch.float32)
         columns = torch.linspace(x0, x1, self._n_pixels, dtype=torch.float32)
         self._grid = torch.cartesian_prod(rows, columns).flip(1)
-        self._thin = (half.item() / self._n_pixels) ** 2  # half a pixel, squared
+        self._thin = (half.item() / self._n_pixels) ** 2  # It is half a pixel, squared.
         self._map.set_extent((x0, x1, y0, y1))
 
     def _nll_limit(self, t: float) -> float:
