@@ -115,6 +115,10 @@ class PosteriorRow(View):
             HBox([self.figures, self.spectra]),
         )
 
+    @property
+    def _titles(self) -> tuple[str, ...]:
+        return ("q(z)", self.density.value, PRIOR)
+
     # ---- the density and the plane ---------------------------------------------------------------
 
     def _choose_density(self) -> None:
@@ -159,8 +163,7 @@ class PosteriorRow(View):
         every = np.concatenate(self.points)
         low, high = np.floor(2 * every.min(0)) / 2, np.ceil(2 * every.max(0)) / 2
         limits = list(zip(low.tolist(), high.tolist(), strict=True))
-        titles = ["q(z)", self.density.value, PRIOR]
-        self._scatter.set_axes(titles, [name.split("  ")[0] for name in names], limits)
+        self._scatter.set_axes(self._titles, [name.split("  ")[0] for name in names], limits)
         with self.one_frame():
             for each, ends in zip(self._brushes, limits, strict=True):
                 set_range(each, *ends, ends)
@@ -185,10 +188,11 @@ class PosteriorRow(View):
         classes = np.where(self._bright, self._classes, -1)
         self.colors = (classes, *(classes[nearest] for nearest in self._nearest))
         self.canvas.value = self._scatter.png(self.points, self.colors)
-        names = ("q(z)", self.density.value, PRIOR)
-        shares = [100 * np.mean(colors >= 0) for colors in self.colors]
-        words = [f"{share:.0f} % of {name}" for share, name in zip(shares, names, strict=True)]
-        self._shares.value = f"bright: {', '.join(words)}"
+        shares = [
+            f"{100 * np.mean(colors >= 0):.0f} % of {title}"
+            for colors, title in zip(self.colors, self._titles, strict=True)
+        ]
+        self._shares.value = f"bright: {', '.join(shares)}"
 
     def _brush(self) -> None:
         """Brush what lies in the rectangle dragged, or everything."""

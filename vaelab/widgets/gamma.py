@@ -18,7 +18,6 @@ from vaelab import training
 from vaelab._inputs import check_positive, check_positive_int, check_seed
 from vaelab.models import Autoencoder, evaluating
 from vaelab.plots import COLORS, pixels_to_png
-from vaelab.posteriors import DiagonalNormal, Point
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import row_names
 from vaelab.widgets.drawing import PAD, Picture, Plot, pixel_scale, strip_pixels
@@ -147,8 +146,7 @@ class GammaPath(View):
         u = subjects[0].densities[PRIOR].sample(len(self._originals), seed)
         split = torch.stack([_split(space, n_points) for space in spaces], 1)
         self.eigenvalues, self.predicted, diagonal = split.numpy()
-        is_diagonal = type(spaces[0].q) in (Point, DiagonalNormal)
-        self.predicted_diagonal = diagonal if is_diagonal else None
+        self.predicted_diagonal = diagonal if spaces[0].is_diagonal else None
         self.nll, self.latent = np.array([_cost(model, x, seed) for _, model in pairs]).T
         self._build()
         self._draw_figure()

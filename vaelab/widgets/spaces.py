@@ -54,6 +54,11 @@ class Space:
         """κ."""
         return self.q.mean.shape[1]
 
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether Σ_z has the latent axes for eigenvectors, whatever the decoder does."""
+        return type(self.q) in (Point, DiagonalNormal)
+
     @torch.no_grad()
     def optimal_covariance(self, z: Tensor) -> Tensor:
         """Σ_z = [I + JᵀJ/γ]⁻¹ of Eq. 83 at codes (n, κ), J the decoder's Jacobian there; shape (n,
@@ -78,7 +83,7 @@ class Space:
         """Σ_z of image `index` where its encoder can turn it, and Eq. 83's at the code z otherwise;
         shape (κ, κ).
         """
-        if index is not None and type(self.q) not in (Point, DiagonalNormal):
+        if index is not None and not self.is_diagonal:
             return self.q[index : index + 1].covariance()[0]
         return self.optimal_covariance(z[None])[0].to(z)
 
@@ -105,14 +110,12 @@ class Subject:
         spaces: by name: "z", and "u" where a density is a second stage.
         densities: by name, N(0, I) first.
         labels: the class of each image, shape (n,), or None.
-        second: the first second stage among the densities, or None.
     """
 
     x: Tensor
     spaces: dict[str, Space]
     densities: dict[str, StandardNormal]
     labels: np.ndarray | None
-    second: SecondStage | None
 
 
 def subject(model: Any, images: Any, density: Any = None, labels: Any = None) -> Subject:
@@ -150,7 +153,7 @@ def subject(model: Any, images: Any, density: Any = None, labels: Any = None) ->
         vae = second.vae
         spaces["u"] = Space("u", vae.codes(q.mean), decode, vae, vae.images)
     densities = {PRIOR: StandardNormal().fit_codes(q), **chosen}
-    return Subject(x, spaces, densities, check_labels(labels, len(x)), second)
+    return Subject(x, spaces, densities, check_labels(labels, len(x)))
 
 
 def subscript(name: str, j: int) -> str:
