@@ -27,7 +27,6 @@ def images(n=5, channels=1, h=3, w=4):
 
 
 # ---- grids ---------------------------------------------------------------------------------------
-# ------------------
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -70,7 +69,10 @@ def test_a_png_holds_the_pixels(channels):
 
 
 # ---- figures -------------------------------------------------------------------------------------
-# ------------------
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def test_gamma_curves_are_logarithmic_lines():
@@ -78,9 +80,9 @@ def test_gamma_curves_are_logarithmic_lines():
     plots.gamma_curve(ax, {"a": [1.0, 0.1, 0.01], "b": [1.0, 1.0, 1.0]}, {"a": "#D55E00"})
     assert ax.get_yscale() == "log" and ax.get_ylabel() == "decoder variance γ"
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), [1.0, 0.1, 0.01])
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["a", "b"] and ax.lines[
-        0
-    ].get_color() == "#D55E00"
+    assert legend(ax) == ["a", "b"]
+    assert ax.lines[0].get_color() == "#D55E00"
+    assert [line.get_linestyle() for line in ax.lines] == ["-", "--"]  # what stays is dashed
 
 
 def test_histogram_is_of_shares():
@@ -94,10 +96,8 @@ def test_histogram_is_of_shares():
 def test_spectra_stand_beside_the_one_of_the_prior():
     _, ax = plt.subplots()
     plots.spectra(ax, {"z": [2.0, 1.0, 0.5]})
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
-        "z",
-        "N(0, I)",
-    ] and ax.get_ylim()[0] == 0
+    assert legend(ax) == ["z", "N(0, I)"]
+    assert ax.get_ylim()[0] == 0
 
 
 def test_the_band_of_the_spectra_holds_those_of_normal_draws():

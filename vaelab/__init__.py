@@ -35,6 +35,7 @@ _ROOMS = (
     "estimators",
     "experiments",
     "features",
+    "interpolation",
     "likelihoods",
     "manifolds",
     "metrics",

@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 # Okabe & Ito (2008): distinguishable with every common colour vision.
 COLORS = {
@@ -26,6 +27,8 @@ COLORS = {
     "fixed": "#E69F00",
     "other": "#56B4E9",
 }
+GAMMA = "decoder variance γ"
+LAMBDA = "eigenvalue λ of Σ_z"
 
 
 def use_style() -> None:
@@ -68,22 +71,42 @@ def image_grid(images: Any, columns: int | None = None, pad: int = 1) -> np.ndar
     n, channels, h, w = x.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    grid = np.ones((rows, h + pad, columns, w + pad, channels))
-    for i, image in enumerate(x.clip(0, 1)):
-        grid[i // columns, :h, i % columns, :w] = image.transpose(1, 2, 0)
-    height, width = rows * (h + pad), columns * (w + pad)
-    picture = grid.reshape(height, width, channels)[: height - pad, : width - pad]
+    tiles = np.ones((rows * columns, channels, h + pad, w + pad))
+    tiles[:n, :, :h, :w] = x.clip(0, 1)
+    tiles = tiles.reshape(rows, columns, *tiles.shape[1:]).transpose(0, 3, 1, 4, 2)
+    picture = tiles.reshape(rows * (h + pad), columns * (w + pad), channels)
+    picture = picture[: -pad or None, : -pad or None]
     return picture[..., 0] if channels == 1 else picture
+
+
+def as_bytes(picture: np.ndarray) -> np.ndarray:
+    """Values in [0, 1] as the bytes nearest to them."""
+    return np.round(np.asarray(picture) * 255).astype(np.uint8)
 
 
 def to_png(picture: np.ndarray, scale: int = 1) -> bytes:
     """A picture of `image_grid` as the bytes of a PNG file, every pixel `scale` × `scale`."""
-    from PIL import Image
+    return pixels_to_png(as_bytes(picture).repeat(scale, 0).repeat(scale, 1))
 
-    pixels = np.round(np.asarray(picture) * 255).astype(np.uint8).repeat(scale, 0).repeat(scale, 1)
+
+def pixels_to_png(pixels: np.ndarray, palette: np.ndarray | None = None) -> bytes:
+    """Bytes as a PNG file, compressed little and fast.
+
+    Args:
+        pixels: (H, W) or (H, W, 3); with a palette (H, W), its entries' numbers.
+        palette: bytes (256, 3).
+    """
+    image = Image.fromarray(pixels)
+    if palette is not None:
+        image.putpalette(palette.tobytes())
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def rgb(color: str) -> tuple[int, ...]:
+    """The three bytes of "#rrggbb"."""
+    return tuple(bytes.fromhex(color[1:]))
 
 
 def show_images(ax: Axes, images: Any, title: str = "", columns: int | None = None) -> None:
@@ -93,16 +116,19 @@ def show_images(ax: Axes, images: Any, title: str = "", columns: int | None = No
     ax.set_axis_off()
 
 
+def _counted(values: Sequence[float]) -> np.ndarray:
+    """1, 2, … as long as the values."""
+    return np.arange(1, len(values) + 1)
+
+
 def gamma_curve(
     ax: Axes, curves: Mapping[str, Sequence[float]], colors: Mapping[str, str] | None = None
 ) -> None:
     """γ against epochs, on a logarithmic axis, a line for each name."""
     for name, gamma in curves.items():
-        style = {"linestyle": "--"} if len(set(gamma)) == 1 else {}
-        ax.semilogy(
-            np.arange(1, len(gamma) + 1), gamma, label=name, color=(colors or {}).get(name), **style
-        )
-    ax.set(xlabel="epoch", ylabel="decoder variance γ")
+        (line,) = ax.semilogy(_counted(gamma), gamma, label=name, color=(colors or {}).get(name))
+        line.set_linestyle("--" if len(set(gamma)) == 1 else "-")
+    ax.set(xlabel="epoch", ylabel=GAMMA)
     ax.legend()
 
 
@@ -112,13 +138,11 @@ def eigenvalue_histogram(
     """How often each λ_j in [0, 1] occurs, over images and latent directions (Dai & Wipf 2019, Fig.
     11).
     """
-    values = np.asarray(eigenvalues, dtype=float).ravel()
+    values = np.asarray(eigenvalues, dtype=float).clip(0, 1.2).ravel()
     share = np.full(len(values), 1 / len(values))
-    ax.hist(
-        values.clip(0, 1.2), bins=np.linspace(0, 1.2, 37), weights=share, color=color, label=label
-    )
+    ax.hist(values, bins=np.linspace(0, 1.2, 37).tolist(), weights=share, color=color, label=label)
     ax.axvline(0.5, color="0.5", linestyle=":")
-    ax.set(xlabel="eigenvalue λ of Σ_z", ylabel="share of directions")
+    ax.set(xlabel=LAMBDA, ylabel="share of directions")
 
 
 def eigenvalue_split(
@@ -136,9 +160,7 @@ def eigenvalue_split(
     for j in range(middle.shape[1]):
         bars = np.stack([middle[:, j] - low[:, j], high[:, j] - middle[:, j]])
         ax.errorbar(gammas, middle[:, j], bars, fmt="o", markersize=4, linewidth=1, color=color)
-    ax.set(
-        xscale="log", xlabel="decoder variance γ", ylabel="eigenvalue λ of Σ_z", ylim=(-0.03, 1.1)
-    )
+    ax.set(xscale="log", xlabel=GAMMA, ylabel=LAMBDA, ylim=(-0.03, 1.1))
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
 
@@ -152,38 +174,30 @@ def split_gif(gammas: Sequence[float], eigenvalues: Any, r: int, milliseconds: i
         r: dimension of the manifold, for the title.
         milliseconds: that a frame stands; the last stands ten times as long.
     """
-    from PIL import Image
-
-    values, frames = np.asarray(eigenvalues), []
-    shift = np.linspace(-0.3, 0.3, values.shape[1])
-    for gamma, rows in zip(gammas, values, strict=True):
-        figure = Figure(figsize=(4.2, 2.8), dpi=90, layout="constrained")
-        ax = figure.subplots()
-        for j in range(rows.shape[1]):
-            ax.plot(
-                j + 1 + shift,
-                rows[:, j],
-                ".",
-                markersize=3,
-                color=COLORS["q"] if j < r else COLORS["prior"],
-            )
-        ax.axhline(0.5, color="0.6", linestyle=":")
-        ax.set(
-            xlabel="index j",
-            ylabel="eigenvalue λ of Σ_z",
-            ylim=(-0.03, 1.1),
-            xticks=range(1, rows.shape[1] + 1),
-        )
-        ax.set_title(f"γ = {gamma:.3g},  r = {r}", loc="left")
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        frames.append(Image.open(buffer).convert("RGB").quantize(16))
-    film = io.BytesIO()
+    values = np.asarray(eigenvalues)
+    frames = [_split_frame(*step, r) for step in zip(gammas, values, strict=True)]
     times = [milliseconds] * (len(frames) - 1) + [10 * milliseconds]
+    film = io.BytesIO()
     frames[0].save(
         film, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True
     )
     return film.getvalue()
+
+
+def _split_frame(gamma: float, eigenvalues: np.ndarray, r: int) -> Image.Image:
+    figure = Figure(figsize=(4.2, 2.8), dpi=90, layout="constrained")
+    ax = figure.subplots()
+    shift = np.linspace(-0.3, 0.3, len(eigenvalues))
+    for j, column in enumerate(eigenvalues.T, 1):
+        ax.plot(j + shift, column, ".", markersize=3, color=COLORS["q" if j <= r else "prior"])
+    ax.axhline(0.5, color="0.6", linestyle=":")
+    ax.set(
+        xlabel="index j", ylabel=LAMBDA, ylim=(-0.03, 1.1), xticks=range(1, len(eigenvalues.T) + 1)
+    )
+    ax.set_title(f"γ = {gamma:.3g},  r = {r}", loc="left")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return Image.open(buffer).convert("RGB").quantize(16)
 
 
 def spectra(
@@ -202,18 +216,12 @@ def spectra(
             √(κ/n) (Marchenko & Pastur 1967); with n that band is drawn.
     """
     for name, s in values.items():
-        ax.plot(np.arange(1, len(s) + 1), s, ".-", label=name, color=(colors or {}).get(name))
+        ax.plot(_counted(s), s, ".-", label=name, color=(colors or {}).get(name))
     ax.axhline(1.0, color=COLORS["prior"], linestyle="--", label="N(0, I)")
     if n is not None:
         spread = math.sqrt(max(len(s) for s in values.values()) / n)
-        ax.axhspan(
-            1 - spread,
-            1 + spread,
-            color=COLORS["prior"],
-            alpha=0.12,
-            linewidth=0,
-            label=f"{n} draws of it",
-        )
+        band = ax.axhspan(1 - spread, 1 + spread, label=f"{n} draws of it")
+        band.set(color=COLORS["prior"], alpha=0.12, linewidth=0)
     ax.set(xlabel="index", ylabel="singular value / √n", ylim=(0, None))
     ax.legend()
 
@@ -221,15 +229,16 @@ def spectra(
 def report_curves(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the lower half of `report_figure` draws, read from the report of `experiments.demo`."""
     stages = {"stage 1": "stage 1 codes z", "stage 2": "stage 2 codes u"}
-    second = {"second stage": report["second_gamma_curve"]}
-    curves = {
-        "γ learned": report["gamma_curves"]["γ learned"],
-        **second,
-        "γ fixed": report["gamma_curves"]["γ fixed"],
+    return {
+        "gamma_curves": {
+            "γ learned": report["gamma_curves"]["γ learned"],
+            "second stage": report["second_gamma_curve"],
+            "γ fixed": report["gamma_curves"]["γ fixed"],
+        },
+        "spectra": {stages[name]: values for name, values in report["spectra"].items()},
+        "eigenvalues": report["eigenvalues"],
+        "n_codes": report["n_codes"],
     }
-    named = {stages[k]: v for k, v in report["spectra"].items()}
-    same = {name: report[name] for name in ("eigenvalues", "n_codes")}
-    return {"gamma_curves": curves, "spectra": named, **same}
 
 
 def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Figure:
@@ -240,26 +249,24 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
             `report_curves`.
         pictures: from title to images (n, c, h, w); up to six.
     """
-    names = list(pictures)
+    n = len(pictures)
     figure = plt.figure(figsize=(13, 8.2))
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1.5 if len(names) > 3 else 1.0, 1.0])
-    columns = 3 if len(names) > 3 else len(names)
-    axes = top.subplots(math.ceil(len(names) / columns), columns, squeeze=False)
+    ratios = [1.5 if n > 3 else 1.0, 1.0]
+    (top,), (bottom,) = figure.subfigures(2, 1, squeeze=False, height_ratios=ratios)
+    columns = min(n, 3)
+    axes = top.subplots(math.ceil(n / columns), columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
-    for ax, name in zip(axes.flat, names, strict=False):
-        show_images(ax, pictures[name], name, columns=10)
+    for ax, (name, images) in zip(axes.flat, pictures.items(), strict=False):
+        show_images(ax, images, name, columns=10)
     left, middle, right = bottom.subplots(1, 3)
-    colors = {
-        "γ fixed": COLORS["fixed"],
-        "γ learned": COLORS["q"],
-        "second stage": COLORS["second"],
-    }
+    q, second = COLORS["q"], COLORS["second"]
+    colors = {"γ fixed": COLORS["fixed"], "γ learned": q, "second stage": second}
     gamma_curve(left, report["gamma_curves"], colors)
     left.set_title("γ falls until it meets the error it can reach")
     eigenvalue_histogram(middle, report["eigenvalues"])
     middle.set_title("λ near 0 carries the image, near 1 noise")
-    colors = {"stage 1 codes z": COLORS["q"], "stage 2 codes u": COLORS["second"]}
+    colors = {"stage 1 codes z": q, "stage 2 codes u": second}
     spectra(right, report["spectra"], colors, report["n_codes"])
     right.set_title("the second stage's codes come nearer to N(0, I)")
     return figure
@@ -273,21 +280,17 @@ def table_figure(filled: Any) -> Figure:
         filled: from `experiments.fill`.
     """
     labels, columns = filled.labels, filled.columns
-    printed = [c for c in columns if any(filled.entries[r, c].paper is not None for r in labels)]
-    heights = [len(labels)] + ([len(labels)] if printed else [])
+    entries = {column: [filled.entries[row, column] for row in labels] for column in columns}
+    printed = [c for c in columns if any(entry.paper is not None for entry in entries[c])]
+    n_rows = 2 if printed else 1
     quantity = {"frechet": "Fréchet distance", "mmd2": "MMD²"}[filled.table.rows[0].measure[0]]
-    size = (2.2 + 2.6 * len(columns), 1.3 + 0.32 * sum(heights))
-    figure = plt.figure(figsize=size)
-    axes = figure.subplots(len(heights), len(columns), squeeze=False, sharey=True)
+    figure = plt.figure(figsize=(2.2 + 2.6 * len(columns), 1.3 + 0.32 * (n_rows * len(labels))))
+    axes = figure.subplots(n_rows, len(columns), squeeze=False, sharey=True)
     for ax, column in zip(axes[0], columns, strict=True):
-        entries = [filled.entries[r, column] for r in labels]
-        _table_panel(ax, labels, [e.mean for e in entries], [e.sd for e in entries], COLORS["q"])
+        _table_panel(ax, labels, [(e.mean, e.sd) for e in entries[column]], COLORS["q"])
         ax.set(title=column if ", " in column else f"{column}, here", xlabel=quantity)
-    for ax, column in zip(axes[1] if printed else [], columns, strict=False):
-        entries = [filled.entries[r, column] for r in labels]
-        _table_panel(
-            ax, labels, [e.paper for e in entries], [e.paper_sd for e in entries], COLORS["data"]
-        )
+    for ax, column in zip(axes[1:].flat, columns, strict=False):
+        _table_panel(ax, labels, [(e.paper, e.paper_sd) for e in entries[column]], COLORS["data"])
         ax.set_title(f"{column}, paper ({filled.table.published})")
         ax.set_visible(column in printed)
         ax.tick_params(labelleft=column == printed[0])
@@ -297,18 +300,14 @@ def table_figure(filled: Any) -> Figure:
 def _table_panel(
     ax: Axes,
     labels: Sequence[str],
-    values: Sequence[float | None],
-    spread: Sequence[float | None],
+    values: Sequence[tuple[float | None, float | None]],
     color: str,
 ) -> None:
-    there = [i for i, value in enumerate(values) if value is not None]
-    x, sd = [values[i] for i in there], [spread[i] or 0.0 for i in there]
-    ax.errorbar(x, there, xerr=sd, fmt="o", color=color, capsize=3, markersize=5)
-    ax.set(
-        yticks=range(len(labels)),
-        yticklabels=labels,
-        ylim=(len(labels) - 0.5, -0.5),
-        xlim=(0, None),
-    )
+    """A point and a bar for each label whose (mean, standard deviation) is known."""
+    known = [(i, mean, sd or 0.0) for i, (mean, sd) in enumerate(values) if mean is not None]
+    rows, means, bars = np.array(known).reshape(-1, 3).T
+    ax.errorbar(means, rows, xerr=bars, fmt="o", color=color, capsize=3, markersize=5)
+    ax.set(yticks=range(len(labels)), yticklabels=labels, xlim=(0, None))
+    ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.grid(axis="y", color="0.9")
     ax.tick_params(axis="y", length=0)

@@ -21,18 +21,21 @@ together.
 - `gamma_path` and `GammaPath`: models trained at falling γ, and what falls with it.
 - `TheoremOneView`, `TheoremTwoView`: the optima of the theorems under a slider for t = 1/γ.
 
+An error while a control is moved stands in a line at the view's foot, and in `view.error`; the view
+goes on.
+
 Everything under a mouse is under the keyboard too: tab to a slider or a picture, then the arrow
 keys.
 """
 
 from __future__ import annotations
 
+from vaelab.interpolation import lerp, slerp
 from vaelab.widgets._view import View
 from vaelab.widgets.comparison import PosteriorComparison, PosteriorRow
 from vaelab.widgets.explorers import figure_explorer, gamma_explorer, latent_explorer
 from vaelab.widgets.gamma import GammaPath, gamma_path
 from vaelab.widgets.latent import Interpolator, LatentTraversal
-from vaelab.widgets.spaces import lerp, slerp
 from vaelab.widgets.theorems import TheoremOneView, TheoremTwoView
 
 __all__ = [

@@ -1,19 +1,14 @@
-"""What every view shares: one frame a change, pictures as PNG, and a `close` that leaves nothing
-behind.
+"""What every view shares: one frame a change, a line for an error, and a `close` that leaves
+nothing behind.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
-from collections.abc import Callable, Iterator, Sequence
+import functools
+import html
+from collections.abc import Callable, Iterator
 from typing import Any
-
-import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image as PILImage
 
 try:
     import ipywidgets
@@ -29,33 +24,76 @@ class View(ipywidgets.VBox):
 
     Every event is drawn before the next one is read, so the front end, which holds back all but the
     newest value while the kernel is busy, never lets frames pile up; and several changes made
-    inside `one_frame` are drawn once.
+    inside `one_frame` are drawn once. An error while an event is answered stands in a line at the
+    view's foot until the next event; the view stays usable.
 
     Attributes:
         frames: how many frames were drawn.
+        error: what the last event raised, or None. `raise view.error` shows where.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.frames = 0
-        self._depth, self._stale, self._heard = 0, False, []
+        self.error: Exception | None = None
+        self._error_line = ipywidgets.HTML()
+        self._depth = 0  # It counts `one_frame`s, one inside the other.
+        self._answering = False
+        self._stale = False
+        self._listening = contextlib.ExitStack()
 
     def _draw(self) -> None:
         raise NotImplementedError
 
     def _listen(
-        self, widget: ipywidgets.Widget, handler: Callable[[Any], None], name: str = "value"
+        self, handler: Callable[[], None], *widgets: ipywidgets.Widget, name: str = "value"
     ) -> None:
-        widget.observe(handler, names=name)
-        self._heard.append((widget, handler, name))
+        """Call `handler` at every change of a trait of the widgets, until `close`.
 
-    def redraw(self, change: Any = None) -> None:
+        What a handler changes itself is no event: it draws that, too.
+        """
+        answer = functools.partial(self._answer, handler)
+        for widget in widgets:
+            widget.observe(answer, names=name)
+            self._listening.callback(widget.unobserve, answer, names=name)
+
+    def _press(self, handler: Callable[[], None], button: ipywidgets.Button) -> None:
+        """Call `handler` when the button is pressed, until `close`."""
+        answer = functools.partial(self._answer, handler)
+        button.on_click(answer)
+        self._listening.callback(button.on_click, answer, remove=True)
+
+    def _answer(self, handler: Callable[[], None], event: Any) -> None:
+        if self._answering:
+            return
+        self._answering = True
+        self._report(None)
+        try:
+            handler()
+        except Exception as error:
+            self._report(error)
+        finally:
+            self._answering = False
+
+    def _report(self, error: Exception | None) -> None:
+        """Show an error's first line below everything else; None takes the line away."""
+        line = self._error_line
+        if error is not None:
+            text = f"{type(error).__name__}: {error}".splitlines()[0]
+            line.value = f'<span role="alert" style="color: #b00020">{html.escape(text)}</span>'
+        if error is not None or self.error is not None:
+            shown = [child for child in self.children if child is not line]
+            self.children = shown if error is None else [*shown, line]
+        self.error = error
+
+    def redraw(self) -> None:
         """Draw a frame now, or at the end of `one_frame`."""
         if self._depth:
             self._stale = True
-        else:
-            self._stale, self.frames = False, self.frames + 1
-            self._draw()
+            return
+        self._stale = False
+        self.frames += 1
+        self._draw()
 
     @contextlib.contextmanager
     def one_frame(self) -> Iterator[None]:
@@ -74,130 +112,27 @@ class View(ipywidgets.VBox):
         """Stop listening, and close every control and picture: nothing of the view stays in the
         kernel.
         """
-        if "_heard" not in vars(self):  # refused before it was built
-            return super().close()
-        for widget, handler, name in self._heard:
-            widget.unobserve(handler, names=name)
-        self._heard = []
-        _close_children(self)
-        self.children = ()
-        _close_one(self, super().close)
+        if "_listening" in vars(self):  # A view whose arguments were refused has none.
+            self._listening.close()
+            self.error = None
+            for child in {*self.children, self._error_line}:
+                _close(child)
+            self.children = ()
+            _close_parts(self)
+        super().close()
 
 
-def _close_children(box: ipywidgets.Box) -> None:
-    for child in box.children:
-        if isinstance(child, View):
-            child.close()
-            continue
-        if isinstance(child, ipywidgets.Box):
-            _close_children(child)
-            child.children = ()
-        if isinstance(child, ipywidgets.Button):
-            child._click_handlers.callbacks.clear()
-        _close_one(child, child.close)
+def _close(widget: ipywidgets.Widget) -> None:
+    if not isinstance(widget, View):
+        for child in getattr(widget, "children", ()):
+            _close(child)
+        _close_parts(widget)
+    widget.close()
 
 
-def _close_one(widget: ipywidgets.Widget, close: Callable[[], None]) -> None:
-    for name in ("layout", "style"):  # models of their own, which closing a widget leaves open
+def _close_parts(widget: ipywidgets.Widget) -> None:
+    """Close its layout and style: widgets too, which closing a widget leaves open."""
+    for name in ("layout", "style"):
         part = getattr(widget, name, None)
         if isinstance(part, ipywidgets.Widget):
             part.close()
-    close()
-
-
-def picture(**layout: str) -> ipywidgets.Image:
-    """An empty picture; give it a PNG as its `value`."""
-    return ipywidgets.Image(
-        format="png", layout={"align_self": "flex-start", "flex": "0 0 auto", **layout}
-    )
-
-
-def captioned(widget: ipywidgets.Widget, caption: str) -> ipywidgets.VBox:
-    """A widget under a line of text."""
-    return ipywidgets.VBox([ipywidgets.Label(caption), widget], layout={"flex": "0 0 auto"})
-
-
-def row_names(names: Sequence[str], height: int) -> ipywidgets.VBox:
-    """Labels one below the other, as far apart as the rows of a strip are high."""
-    labels = [
-        ipywidgets.Label(name, layout={"height": f"{height}px", "margin": "0px"}) for name in names
-    ]
-    return ipywidgets.VBox(labels, layout={"flex": "0 0 auto", "margin": "0 8px 0 0"})
-
-
-def slider(
-    name: str, value: float, low: float, high: float, step: float = 0.05, **more: Any
-) -> ipywidgets.FloatSlider:
-    """A labelled slider for a number between `low` and `high`."""
-    return ipywidgets.FloatSlider(
-        value,
-        min=low,
-        max=high,
-        step=step,
-        description=name,
-        readout_format=".2f",
-        style={"description_width": "110px"},
-        layout={"width": "380px"},
-        **more,
-    )
-
-
-def dropdown(name: str, options: Sequence[Any], width: str = "220px") -> ipywidgets.Dropdown:
-    """A labelled choice; the first one is taken."""
-    return ipywidgets.Dropdown(
-        options=options,
-        description=name,
-        style={"description_width": "initial"},
-        layout={"width": width},
-    )
-
-
-def log_slider(
-    name: str, value: float, low: float, high: float, step: float = 0.05
-) -> ipywidgets.FloatLogSlider:
-    """A labelled slider for a positive number, on a logarithmic axis between `low` and `high`."""
-    return ipywidgets.FloatLogSlider(
-        value=value,
-        base=10,
-        min=float(np.log10(low)),
-        max=float(np.log10(high)),
-        step=step,
-        description=name,
-        readout_format=".3g",
-    )
-
-
-def pixels_to_png(pixels: np.ndarray) -> bytes:
-    """Bytes (H, W) or (H, W, 3) as a PNG file, compressed little and fast."""
-    buffer = io.BytesIO()
-    PILImage.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-class Plot:
-    """A matplotlib figure of which only the moving artists are drawn again: a frame costs
-    milliseconds.
-
-    Args:
-        figure: outside pyplot, with everything on it.
-        moving: the artists that will change. They are drawn on top of the rest.
-    """
-
-    def __init__(self, figure: Figure, moving: Sequence[Artist] = ()) -> None:
-        self.figure, self.moving = figure, list(moving)
-        self.canvas = FigureCanvasAgg(figure)
-        for artist in self.moving:
-            artist.set_animated(True)
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Draw what stands still again, after a change of limits or labels."""
-        self.canvas.draw()
-        self.background = self.canvas.copy_from_bbox(self.figure.bbox)
-
-    def png(self) -> bytes:
-        """The figure as it is now."""
-        self.canvas.restore_region(self.background)
-        for artist in self.moving:
-            self.figure.draw_artist(artist)
-        return pixels_to_png(np.ascontiguousarray(np.asarray(self.canvas.buffer_rgba())[..., :3]))

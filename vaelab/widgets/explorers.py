@@ -5,7 +5,8 @@ a figure.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import ipywidgets
 import torch
@@ -14,23 +15,25 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab._inputs import check_positive_int
-from vaelab.plots import image_grid, to_png
-from vaelab.widgets._view import View, log_slider, picture
+from vaelab.widgets._view import View
+from vaelab.widgets.controls import log_slider
+from vaelab.widgets.drawing import Picture
 
 
 class _Explorer(View):
-    """Sliders above one picture, which `render` makes of the sliders' values."""
+    """Sliders above one picture, which `render` draws of the sliders' values."""
 
-    def __init__(self, sliders: list[ipywidgets.Widget], render: Callable[..., bytes]) -> None:
+    def __init__(self, sliders: Sequence[Any], render: Callable[..., None]) -> None:
         super().__init__()
-        self.sliders, self.image, self._render = tuple(sliders), picture(), render
+        self.sliders = tuple(sliders)
+        self.image = Picture()
+        self._render = render
         self.children = (*sliders, self.image)
-        for each in sliders:
-            self._listen(each, self.redraw)
+        self._listen(self.redraw, *sliders)
         self.redraw()
 
     def _draw(self) -> None:
-        self.image.value = self._render(*(each.value for each in self.sliders))
+        self._render(self.image, *(each.value for each in self.sliders))
 
 
 def latent_explorer(
@@ -58,9 +61,9 @@ def latent_explorer(
         for j in range(latent_dim)
     ]
 
-    def render(*values: float) -> bytes:
-        with torch.no_grad():
-            return to_png(image_grid(decode(torch.tensor([values]))), scale)
+    @torch.no_grad()
+    def render(picture: Picture, *values: float) -> None:
+        picture.show(decode(torch.tensor([values])), scale)
 
     return _Explorer(sliders, render)
 
@@ -82,11 +85,12 @@ def gamma_explorer(
         ValueError: ends that are not 0 < low < high.
     """
 
-    def render(gamma: float) -> bytes:
+    def render(picture: Picture, gamma: float) -> None:
         images = draw(gamma)
-        return to_png(image_grid(images, columns=len(images)), scale)
+        picture.show(images, scale, columns=len(images))
 
-    return _number_explorer("gamma_explorer", render, low, high, high, "γ", step=0.02)
+    _check_ends("gamma_explorer", low, high)
+    return _Explorer([log_slider("γ", high, low, high, step=0.02)], render)
 
 
 def figure_explorer(
@@ -106,27 +110,18 @@ def figure_explorer(
         ValueError: ends that are not 0 < low < high.
     """
 
-    def render(number: float) -> bytes:
-        figure, buffer = (
-            Figure(figsize=(6, 3)),
-            io.BytesIO(),
-        )  # outside pyplot: nothing to close, nothing shown twice
+    def render(picture: Picture, number: float) -> None:
+        # Outside pyplot there is nothing to close, and nothing is shown twice.
+        figure = Figure(figsize=(6, 3))
         draw(figure.subplots(), number)
+        buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
-        return buffer.getvalue()
+        picture.value = buffer.getvalue()
 
-    return _number_explorer("figure_explorer", render, low, high, low, name, step=0.05)
+    _check_ends("figure_explorer", low, high)
+    return _Explorer([log_slider(name, low, low, high)], render)
 
 
-def _number_explorer(
-    caller: str,
-    render: Callable[[float], bytes],
-    low: float,
-    high: float,
-    start: float,
-    name: str,
-    step: float,
-) -> View:
+def _check_ends(caller: str, low: float, high: float) -> None:
     if not 0 < low < high:
         raise ValueError(f"{caller}: expected 0 < low < high, got low={low} and high={high}")
-    return _Explorer([log_slider(name, start, low, high, step)], render)

@@ -6,20 +6,22 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-import ipywidgets
 import numpy as np
 import torch
+from ipywidgets import HTML, HBox, IntSlider
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab import training
-from vaelab._inputs import check_images, check_positive, check_positive_int, check_seed
+from vaelab._inputs import check_positive, check_positive_int, check_seed
 from vaelab.models import Autoencoder, evaluating
-from vaelab.plots import COLORS
-from vaelab.posteriors import DiagonalNormal, Point
-from vaelab.widgets._view import Plot, View, picture, pixels_to_png, row_names
-from vaelab.widgets.latent import PAD, pixel_scale, strip_pixels
-from vaelab.widgets.spaces import subject
+from vaelab.plots import COLORS, pixels_to_png
+from vaelab.widgets._view import View
+from vaelab.widgets.controls import row_names
+from vaelab.widgets.drawing import PAD, Picture, Plot, pixel_scale, strip_pixels
+from vaelab.widgets.spaces import PRIOR, Space, subject
 
 
 def gamma_path(
@@ -42,7 +44,7 @@ def gamma_path(
         images: (n, *image_shape).
         gammas: in the order of training; let them fall.
         epochs: at each γ.
-        first_epochs: at the first γ; as many as at the others unless told.
+        first_epochs: at the first γ; as many as at the others unless given.
         batch_size, lr, device, progress: as in `training.fit`.
         seed: of batches and noise; the i-th γ takes seed + i.
 
@@ -56,14 +58,16 @@ def gamma_path(
         raise ValueError("gammas: expected at least one decoder variance, got none")
     for gamma in gammas:
         check_positive("gammas, each decoder variance", gamma)
-    check_positive_int("epochs", epochs), check_seed(seed)
+    check_positive_int("epochs", epochs)
+    check_seed(seed)
     _check_gamma(model)
-    run, model = [], copy.deepcopy(model)
+    run = []
+    model = copy.deepcopy(model)
     for i, gamma in enumerate(gammas):
         training.fit(
             model,
             images,
-            epochs=(first_epochs or epochs) if i == 0 else epochs,
+            epochs=epochs if i else first_epochs or epochs,
             batch_size=batch_size,
             lr=lr,
             gamma_schedule=training.Hold(gamma, until=2.0),
@@ -128,126 +132,126 @@ class GammaPath(View):
         n_points: int = 8,
         seed: int = 0,
     ) -> None:
-        (
-            check_positive_int("n_columns", n_columns),
-            check_positive_int("n_points", n_points),
-            check_seed(seed),
-        )
-        if isinstance(run, training.Run):
-            run = run.saved
-        if not len(run):
-            ways = "gamma_path makes some, and training.fit keeps some with keep_every"
-            raise ValueError(f"run: expected at least one (γ, model), got none; {ways}")
-        for gamma, model in run:
-            check_positive("run, each γ", gamma)
-            _check_gamma(model)
-        kappa = {model.latent_dim for _, model in run}
-        if len(kappa) > 1:
-            raise ValueError(f"run: expected models of one latent size, got {sorted(kappa)}")
-        x = check_images(images, run[0][1].image_shape, unit=True)
+        check_positive_int("n_columns", n_columns)
+        check_positive_int("n_points", n_points)
+        check_seed(seed)
+        pairs = run.saved if isinstance(run, training.Run) else run
+        _check_run(pairs)
+        subjects = [subject(model, images) for _, model in pairs]
         super().__init__()
-        self.gammas = np.array([gamma for gamma, _ in run])
-        self.samples, self.reconstructions, found = [], [], []
-        self._originals = x[:n_columns].cpu()
-        u = torch.randn(
-            len(self._originals), kappa.pop(), generator=torch.Generator().manual_seed(seed)
-        )
-        for _, model in run:
-            found.append(_measured(model, x, n_points, seed))
-            self.reconstructions.append(model.images(model.codes(self._originals).mean))
-            self.samples.append(model.images(u))
-        self.eigenvalues, self.predicted, diagonal, self.nll, self.latent = (
-            np.array(column) if column[0] is not None else None
-            for column in zip(*found, strict=True)
-        )
-        self.predicted_diagonal = diagonal
-        self._scale = pixel_scale(x.shape[-2], 64)
+        x = subjects[0].x
+        spaces = [each.spaces["z"] for each in subjects]
+        self.gammas = np.array([gamma for gamma, _ in pairs])
+        self._originals = x[:n_columns]
+        u = subjects[0].densities[PRIOR].sample(len(self._originals), seed)
+        split = torch.stack([_split(space, n_points) for space in spaces], 1)
+        self.eigenvalues, self.predicted, diagonal = split.numpy()
+        self.predicted_diagonal = diagonal if spaces[0].is_diagonal else None
+        self.nll, self.latent = np.array([_cost(model, x, seed) for _, model in pairs]).T
         self._build()
-        self._figure()
-        self._frames = [self._frame(t) for t in range(len(run))]  # drawn once: a step shows at once
+        self._draw_figure()
+        # Everything is drawn now, so that a step shows at once.
+        self._frames = [self._frame(t, space, u) for t, space in enumerate(spaces)]
         self.redraw()
 
     def _build(self) -> None:
-        self.step = ipywidgets.IntSlider(0, 0, len(self.gammas) - 1, description="step")
-        self.said, self.image, self.plot = ipywidgets.HTML(), picture(), picture()
-        names = row_names(
-            ("images", "reconstructions", "samples"),
-            self._originals.shape[-2] * self._scale + 2 * PAD,
-        )
-        tops = ipywidgets.HBox([self.step, self.said])
-        self.children = (tops, ipywidgets.HBox([names, self.image]), self.plot)
-        self._listen(self.step, self.redraw)
+        self.step = IntSlider(0, 0, len(self.gammas) - 1, description="step")
+        self.said = HTML()
+        self.image, self.plot = Picture(), Picture()
+        self._scale = pixel_scale(self._originals.shape[-2], 64)
+        height = self._originals.shape[-2] * self._scale + 2 * PAD
+        names = row_names(("images", "reconstructions", "samples"), height)
+        self.children = (HBox([self.step, self.said]), HBox([names, self.image]), self.plot)
+        self._listen(self.redraw, self.step)
 
-    def _figure(self) -> None:
+    def _draw_figure(self) -> None:
         figure = Figure(figsize=(8.4, 2.6), dpi=100, layout="constrained")
         left, right = figure.subplots(1, 2)
+        moving = [*self._draw_split(left), self._draw_cost(right)]
+        self._plot = Plot(figure, moving)
+
+    def _draw_split(self, ax: Axes) -> list[Artist]:
         j = np.arange(1, self.eigenvalues.shape[1] + 1)
-        self._bars = left.bar(j, np.ones(len(j)), color=COLORS["q"], width=0.7, label="encoder")
-        self._marks = left.plot(
-            j, j, "_", color=COLORS["exact"], markersize=10, mew=2, label="Eq. 83"
-        )[0]
-        moving = [*self._bars, self._marks]
+        self._bars = ax.bar(j, np.ones(len(j)), color=COLORS["q"], width=0.7, label="encoder")
+        (marks,) = ax.plot(j, j, "_", color=COLORS["exact"], markersize=10, mew=2, label="Eq. 83")
+        self._lines = [(marks, self.predicted)]
         if self.predicted_diagonal is not None:
-            self._diagonals = left.plot(
-                j, j, "x", color=COLORS["data"], markersize=4, label="its diagonal"
-            )[0]
-            moving.append(self._diagonals)
-        left.set(xlabel="index j", ylabel="λ of Σ_z", ylim=(0, 1.15))
-        left.xaxis.get_major_locator().set_params(integer=True)
-        left.axhline(0.5, color="0.6", linestyle=":")
-        left.legend(fontsize=8, frameon=False, loc="upper left", ncols=3)
-        falling = len(self.gammas) > 1 and self.gammas[-1] < self.gammas[0]
+            (crosses,) = ax.plot(j, j, "x", color=COLORS["data"], markersize=4)
+            crosses.set_label("its diagonal")
+            self._lines.append((crosses, self.predicted_diagonal))
+        ax.set(xlabel="index j", ylabel="λ of Σ_z", ylim=(0, 1.15))
+        ax.locator_params("x", integer=True)
+        ax.axhline(0.5, color="0.6", linestyle=":")
+        ax.legend(fontsize=8, frameon=False, loc="upper left", ncols=3)
+        return [*self._bars, *(line for line, _ in self._lines)]
+
+    def _draw_cost(self, ax: Axes) -> Artist:
         for values, color, name in (
             (self.nll, "q", "−log p(x given z)"),
             (self.latent, "prior", "KL"),
             (self.nll + self.latent, "data", "sum"),
         ):
-            right.semilogx(self.gammas, values, ".-", color=COLORS[color], label=name, linewidth=1)
-        if falling:
-            right.invert_xaxis()
-        right.set(xlabel="γ", ylabel="nats an image")
-        right.legend(fontsize=8, frameon=False)
-        self._here = right.axvline(self.gammas[0], color=COLORS["exact"])
-        self._plot = Plot(figure, [*moving, self._here])
+            ax.semilogx(self.gammas, values, ".-", color=COLORS[color], label=name, linewidth=1)
+        if self.gammas[-1] < self.gammas[0]:
+            ax.invert_xaxis()
+        ax.set(xlabel="γ", ylabel="nats an image")
+        ax.legend(fontsize=8, frameon=False)
+        self._place = ax.axvline(self.gammas[0], color=COLORS["exact"])
+        return self._place
 
-    def _frame(self, t: int) -> tuple[bytes, bytes]:
-        """The two pictures at a step."""
-        rows = (self._originals, self.reconstructions[t], self.samples[t])
-        pixels = strip_pixels(
-            torch.cat([row.to(self._originals) for row in rows]), self._scale, len(self._originals)
-        )
+    def _frame(self, t: int, space: Space, u: Tensor) -> tuple[bytes, bytes]:
+        """The two pictures at a step; u are codes from N(0, I)."""
+        n = len(self._originals)
+        rows = [space.images(codes).to(self._originals) for codes in (space.q.mean[:n], u)]
+        images = torch.cat([self._originals, *rows])
         for bar, height in zip(self._bars, self.eigenvalues[t], strict=True):
             bar.set_height(height)
-        self._marks.set_ydata(self.predicted[t])
-        if self.predicted_diagonal is not None:
-            self._diagonals.set_ydata(self.predicted_diagonal[t])
-        self._here.set_xdata([self.gammas[t]] * 2)
+        for line, values in self._lines:
+            line.set_ydata(values[t])
+        self._place.set_xdata([self.gammas[t]] * 2)
+        pixels = strip_pixels(images, self._scale, n)
         return pixels_to_png(pixels), self._plot.png()
 
     def _draw(self) -> None:
         t = self.step.value
         self.image.value, self.plot.value = self._frames[t]
         nll, latent = self.nll[t], self.latent[t]
-        self.said.value = (
-            f"γ = {self.gammas[t]:.3g}: cost {nll + latent:.1f} nats = {nll:.1f} "
-            f"data + {latent:.1f} KL"
-        )
+        terms = f"{nll:.1f} data + {latent:.1f} KL"
+        self.said.value = f"γ = {self.gammas[t]:.3g}: cost {nll + latent:.1f} nats = {terms}"
+
+
+def _check_run(pairs: Sequence[tuple[Any, Any]]) -> None:
+    if not len(pairs):
+        ways = "gamma_path makes some, and training.fit keeps some with keep_every"
+        raise ValueError(f"run: expected at least one (γ, model), got none; {ways}")
+    for gamma, model in pairs:
+        check_positive("run, each γ", gamma)
+        _check_gamma(model)
+    kappa = {model.latent_dim for _, model in pairs}
+    if len(kappa) > 1:
+        raise ValueError(f"run: expected models of one latent size, got {sorted(kappa)}")
+
+
+def _split(space: Space, n: int) -> Tensor:
+    """λ_j at the first n images' codes, averaged: the encoder's, Eq. 83's, and those of the
+    diagonal Gaussian nearest to Eq. 83's; shape (3, κ), each ascending.
+    """
+    q = space.q[:n]
+    optimal = space.optimal_covariance(q.mean)
+    diagonal = torch.linalg.inv(optimal).diagonal(dim1=1, dim2=2).reciprocal().sort(1).values
+    split = (q.eigenvalues().double(), torch.linalg.eigvalsh(optimal), diagonal)
+    return torch.stack([values.mean(0) for values in split])
 
 
 @torch.no_grad()
-def _measured(model: Autoencoder, x: Tensor, n_points: int, seed: int) -> tuple:
-    """λ, Eq. 83's λ, those of its diagonal, and the mean of both terms of the cost."""
-    space = subject(model, x).spaces["z"]
-    few = space.q[: min(n_points, len(x))]
-    optimal = space.optimal_covariance(few.mean)
-    diagonal = None
-    if type(few) in (Point, DiagonalNormal):
-        precision = torch.linalg.inv(optimal)
-        diagonal = precision.diagonal(dim1=1, dim2=2).reciprocal().sort(1).values.mean(0).tolist()
+def _cost(model: Autoencoder, x: Tensor, seed: int) -> tuple[float, float]:
+    """−log p(x given z) and the sum of the other terms at one draw, averaged over the images x."""
     first = next(model.parameters())
     generator = torch.Generator(first.device).manual_seed(seed)
     with evaluating(model):
         terms = [model.loss_terms(part.to(first), generator) for part in x.split(1000)]
-    nll, latent = (torch.cat(term).double().mean().item() for term in zip(*terms, strict=True))
-    predicted = torch.linalg.eigvalsh(optimal).mean(0).tolist()
-    return few.eigenvalues().double().mean(0).tolist(), predicted, diagonal, nll, latent
+    means = {
+        name: torch.cat([part[name] for part in terms]).double().mean().item() for name in terms[0]
+    }
+    nll = means.pop("nll")
+    return nll, sum(means.values())

@@ -4,63 +4,22 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
-import ipywidgets
-import numpy as np
 import torch
+from ipywidgets import Button, HBox, IntSlider, Label, VBox
 from torch import Tensor
 
 from vaelab._inputs import check_positive, check_positive_int, check_seed
 from vaelab.densities import SecondStage
-from vaelab.plots import COLORS, image_grid, to_png
-from vaelab.widgets._view import (
-    View,
-    captioned,
-    dropdown,
-    picture,
-    pixels_to_png,
-    row_names,
-    slider,
-)
-from vaelab.widgets.spaces import PRIOR, Space, Subject, lerp, slerp, subject
-
-SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-MARK = tuple(int(COLORS["q"][i : i + 2], 16) for i in (1, 3, 5))
-PAD = 3  # white pixels round each picture of a strip, where the mark is drawn
-
-
-def subscript(name: str, j: int) -> str:
-    """The j-th coordinate's name, as in z₃; indices start at 1, as in the papers."""
-    return f"{name}{str(j + 1).translate(SUBSCRIPTS)}"
-
-
-def strip_pixels(images: Tensor, scale: int, columns: int | None = None) -> np.ndarray:
-    """Images in rows, every pixel `scale` wide, `PAD` white pixels round each: bytes (H, W, 3)."""
-    x = images if images.ndim == 4 else images[:, None]
-    x = (
-        (x.clamp(0, 1) * 255)
-        .round()
-        .to(torch.uint8)
-        .repeat_interleave(scale, 2)
-        .repeat_interleave(scale, 3)
-    )
-    rows = torch.nn.functional.pad(x, (PAD, PAD, PAD, PAD), value=255).split(columns or len(x))
-    picture = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
-    return picture.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
-
-
-def marked(strip: np.ndarray, column: int, columns: int) -> np.ndarray:
-    """A copy of a strip with a frame round one of its columns."""
-    width, out = strip.shape[1] // columns, strip.copy()
-    frame = out[:, column * width : (column + 1) * width]
-    frame[:PAD], frame[-PAD:], frame[:, :PAD], frame[:, -PAD:] = MARK, MARK, MARK, MARK
-    return out
-
-
-def pixel_scale(side: int, pixels: int) -> int:
-    """How many screen pixels an image pixel gets for a picture of about `pixels`."""
-    return max(1, round(pixels / side))
+from vaelab.interpolation import lerp, slerp
+from vaelab.plots import pixels_to_png
+from vaelab.widgets._view import View
+from vaelab.widgets.controls import captioned, dropdown, row_names, set_range, slider, toggles
+from vaelab.widgets.drawing import PAD, Picture, Strip, pixel_scale, strip_pixels
+from vaelab.widgets.spaces import PRIOR, Space, subject, subscript
 
 
 class LatentTraversal(View):
@@ -80,7 +39,7 @@ class LatentTraversal(View):
         images: (n, c, h, w) or (n, h, w), values in [0, 1]; some hundred are enough.
         density: a fitted density or a dict of them, to draw codes from. With a second stage the
             sliders can be in its u, with z = ẑ(u) (its decoder's mean).
-        labels: the class of each image.
+        labels: the class of each image: n numbers or words.
         n_sliders: how many directions, the first by λ.
         n_strip: pictures in the strip, which shows the whole way of the direction last touched.
         limit: the sliders run from −limit to limit; 3, or as far as the images' codes reach, unless
@@ -116,49 +75,45 @@ class LatentTraversal(View):
         size: int = 224,
         seed: int = 0,
     ) -> None:
-        self.subject: Subject = subject(model, images, density, labels)
-        (
-            check_positive_int("n_sliders", n_sliders),
-            check_positive_int("n_strip", n_strip),
-            check_seed(seed),
-        )
+        self.subject = subject(model, images, density, labels)
+        check_positive_int("n_sliders", n_sliders)
+        check_positive_int("n_strip", n_strip)
+        check_seed(seed)
         if limit is not None:
             check_positive("limit", limit)
         super().__init__()
         height = self.subject.x.shape[-2]
-        self._scale, self._strip_scale = pixel_scale(height, size), pixel_scale(height, 68)
-        self._limit, self._n_strip, self._seed = limit, n_strip, int(seed)
+        self._scale = pixel_scale(height, size)
+        self._limit = limit
+        self._seed = int(seed)
+        self.strip = Strip(pixel_scale(height, 68), n_strip)
         self._build(min(n_sliders, self.subject.spaces["z"].latent_dim))
         self._pick()
+        self._listen(self._pick, self.index, self.space)
+        self._listen(self._turn, self.directions)
+        for j, each in enumerate(self.sliders):
+            self._listen(functools.partial(self._move, j), each)
+        self._press(self._draw_code, self.draw)
+        self._press(self._pick, self.reset)
+        self._press(lambda: self._start_at(self._space.q.mean.mean(0)), self.mean)
 
     def _build(self, n_sliders: int) -> None:
-        self.index = ipywidgets.IntSlider(0, 0, len(self.subject.x) - 1, description="image")
-        self.directions = ipywidgets.ToggleButtons(
-            options=["latent axes", "eigenvectors"], description="directions"
-        )
-        self.space = ipywidgets.ToggleButtons(
-            options=list(self.subject.spaces), description="space"
-        )
-        self.space.layout.display = "" if len(self.subject.spaces) > 1 else "none"
+        spaces = self.subject.spaces
+        self.index = IntSlider(0, 0, len(self.subject.x) - 1, description="image")
+        self.directions = toggles("directions", ["latent axes", "eigenvectors"])
+        self.space = toggles("space", list(spaces))
+        self.space.layout.display = "" if len(spaces) > 1 else "none"
         self.source = dropdown("draw from", list(self.subject.densities))
-        self.draw, self.reset, self.mean = (
-            ipywidgets.Button(description=n) for n in ("draw", "reset", "mean code")
-        )
+        self.draw = Button(description="draw")
+        self.reset = Button(description="reset")
+        self.mean = Button(description="mean code")
         self.sliders = tuple(slider("", 0.0, -1.0, 1.0) for _ in range(n_sliders))
-        self.image, self.original, self.strip = picture(), picture(), picture()
-        self._caption, self._way = ipywidgets.Label(), ipywidgets.Label()
-        buttons = ipywidgets.HBox([self.reset, self.mean, self.source, self.draw])
-        pictures = ipywidgets.HBox(
-            [captioned(self.image, "decoded"), ipywidgets.VBox([self._caption, self.original])]
-        )
-        left = ipywidgets.VBox([self.index, self.directions, self.space, *self.sliders])
-        self.children = (ipywidgets.HBox([left, pictures]), buttons, self._way, self.strip)
-        self._listen(self.index, self._pick), self._listen(self.directions, self._turn)
-        self._listen(self.space, self._pick)
-        for j, each in enumerate(self.sliders):
-            self._listen(each, lambda change, j=j: self._moved(j, change.new))
-        self.draw.on_click(self._drawn), self.reset.on_click(self._pick)
-        self.mean.on_click(lambda _: self._start_at(self._space.q.mean.mean(0), None))
+        self.image, self.original = Picture(), Picture()
+        self._caption, self._way = Label(), Label()
+        left = VBox([self.index, self.directions, self.space, *self.sliders])
+        right = [captioned(self.image, "decoded"), VBox([self._caption, self.original])]
+        buttons = HBox([self.reset, self.mean, self.source, self.draw])
+        self.children = (HBox([left, HBox(right)]), buttons, self._way, self.strip)
 
     @property
     def _space(self) -> Space:
@@ -169,77 +124,64 @@ class LatentTraversal(View):
         """The code that the picture shows, shape (κ,)."""
         return self._basis @ self._at
 
-    def _pick(self, change: Any = None) -> None:
-        i = self.index.value
-        self._start_at(self._space.q.mean[i], i)
+    def _pick(self) -> None:
+        self._start_at(self._space.q.mean[self.index.value], self.index.value)
 
-    def _drawn(self, button: Any) -> None:
-        chosen, space = self.subject.densities[self.source.value], self._space
-        code = chosen.sample(1, self._seed).to(space.q.mean)
-        if space.name == "u" and self.source.value != PRIOR and not isinstance(chosen, SecondStage):
+    def _draw_code(self) -> None:
+        space, prior = self._space, self.subject.densities[PRIOR]
+        density = self.subject.densities[self.source.value]
+        if space.name == "u" and isinstance(density, SecondStage):
+            density = prior  # A second stage draws its u from N(0, I).
+        code = density.sample(1, self._seed).to(space.q.mean)
+        if space.name == "u" and density is not prior:
             code = space.model.codes(code).mean
-        elif space.name == "u":
-            code = self.subject.densities[PRIOR].sample(1, self._seed).to(space.q.mean)
         self._seed += 1
-        self._start_at(code[0], None)
+        self._start_at(code[0])
 
-    def _start_at(self, code: Tensor, picked: int | None) -> None:
+    def _start_at(self, code: Tensor, picked: int | None = None) -> None:
         """Put the sliders on a code: that of image `picked`, or one of no image."""
-        self._start, self._picked, self._touched = code, picked, 0
-        shown = "no image has this code"
-        if picked is not None:
-            label = (
-                ""
-                if self.subject.labels is None
-                else f", class {self.subject.labels[picked].item()}"
-            )
-            shown = f"image {picked}{label}"
-        x = (
-            torch.ones_like(self.subject.x[:1])
-            if picked is None
-            else self.subject.x[picked : picked + 1]
-        )
-        self._caption.value, self.original.value = shown, to_png(image_grid(x), self._scale)
+        self._start, self._picked = code, picked
+        x, labels = self.subject.x, self.subject.labels
+        if picked is None:
+            caption, image = "no image has this code", torch.ones_like(x[:1])
+        else:
+            caption, image = f"image {picked}", x[picked][None]
+            caption += "" if labels is None else f", class {labels[picked]}"
+        self._caption.value = caption
+        self.original.show(image, self._scale)
         self._turn()
 
-    def _turn(self, change: Any = None) -> None:
-        """Choose the basis of directions, λ ascending, and set the sliders to the code's
-        coordinates in it.
-        """
+    def _directions(self) -> tuple[Tensor, Tensor, list[str]]:
+        """λ ascending, shape (κ,), the directions as columns, shape (κ, κ), and their names."""
         space = self._space
         if self.directions.value == "latent axes":
             values, order = space.mean_variances().sort()
-            basis = torch.eye(len(order)).to(values)[:, order]
             names = [subscript(space.name, j) for j in order.tolist()]
-        else:
-            values, basis = torch.linalg.eigh(space.covariance(self._picked, self._start))
-            basis = (
-                basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
-            )  # v and −v are one: choose
-            names = [subscript("v", j) for j in range(len(values))]
-        self._basis, self._at = basis, basis.T @ self._start
-        self.eigenvalues = values[: len(self.sliders)].clamp(min=0)
-        reach = (space.q.mean @ basis).abs().amax(0).tolist()
-        with self.one_frame():
-            for j, each in enumerate(self.sliders):
-                limit = self._limit or max(3.0, np.ceil(2 * reach[j]) / 2)
-                limit = float(max(limit, np.ceil(2 * abs(self._at[j].item())) / 2))
-                each.min, each.max = (
-                    min(each.min, -limit),
-                    max(each.max, limit),
-                )  # never with min > max on the way
-                each.value = self._at[j].item()
-                each.min, each.max = -limit, limit
-                each.description = f"{names[j]}   λ = {self.eigenvalues[j].item():.2g}"
-            self._at = (
-                self._basis.T @ self._start
-            )  # sliders hold float64: the code keeps the encoder's own numbers
-            self._touched, self._known = 0, None
-            self.redraw()
+            return values, torch.eye(len(order)).to(values)[:, order], names
+        values, basis = torch.linalg.eigh(space.covariance(self._picked, self._start))
+        # v and −v are one direction: the largest coordinate is to be positive.
+        signs = basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
+        return values, basis * signs, [subscript("v", j) for j in range(len(values))]
 
-    def _moved(self, j: int, value: float) -> None:
+    def _turn(self) -> None:
+        """Choose the basis of directions, and set the sliders to the code's coordinates in it."""
+        values, self._basis, names = self._directions()
+        self.eigenvalues = values[: len(self.sliders)].clamp(min=0)
+        self._at = self._basis.T @ self._start
+        self._touched = 0
+        self._others = None
+        reach = (self._space.q.mean @ self._basis).abs().amax(0).tolist()
+        for j, (each, at) in enumerate(zip(self.sliders, self._at.tolist(), strict=False)):
+            limit = self._limit or max(3.0, math.ceil(2 * reach[j]) / 2)
+            limit = max(limit, math.ceil(2 * abs(at)) / 2)
+            set_range(each, -limit, limit, at)
+            each.description = f"{names[j]}   λ = {self.eigenvalues[j]:.2g}"
+        self.redraw()
+
+    def _move(self, j: int) -> None:
+        value = self.sliders[j].value
         if abs(value - self._at[j].item()) <= 0.5001 * self.sliders[j].step:
-            # the front end, which rounds a code that it was given to its steps, and sends it back
+            # The front end rounds a code that it was given to its steps, and sends it back.
             return
         self._at = self._at.clone()
         self._at[j] = value
@@ -247,24 +189,19 @@ class LatentTraversal(View):
         self.redraw()
 
     def _draw(self) -> None:
-        self.image.value = to_png(image_grid(self._space.images(self.code[None])), self._scale)
-        j = self._touched
+        self.image.show(self._space.images(self.code[None]), self._scale)
+        touched = self.sliders[self._touched]
         others = self._at.clone()
-        others[j] = 0
-        places = torch.linspace(self.sliders[j].min, self.sliders[j].max, self._n_strip).to(others)
-        if self._known is None or self._known[0] != j or not torch.equal(self._known[1], others):
+        others[self._touched] = torch.inf  # No way along another direction is equal to it.
+        places = torch.linspace(touched.min, touched.max, self.strip.columns).to(others)
+        if self._others is None or not torch.equal(self._others, others):
             way = others.repeat(len(places), 1)
-            way[:, j] = places
-            pixels = strip_pixels(self._space.images(way @ self._basis.T), self._strip_scale)
-            self._known = (j, others, pixels, None)
-            low, high = self.sliders[j].min, self.sliders[j].max
-            self._way.value = (
-                f"{self.sliders[j].description}: the whole way, from {low:g} to {high:g}"
-            )
-        nearest = int((places - self._at[j]).abs().argmin())
-        if self._known[3] != nearest:
-            self.strip.value = pixels_to_png(marked(self._known[2], nearest, self._n_strip))
-            self._known = (*self._known[:3], nearest)
+            way[:, self._touched] = places
+            self.strip.lay(self._space.images(way @ self._basis.T))
+            self._others = others
+            ends = f"from {touched.min:g} to {touched.max:g}"
+            self._way.value = f"{touched.description}: the whole way, {ends}"
+        self.strip.frame(int((places - self._at[self._touched]).abs().argmin()))
 
 
 class Interpolator(View):
@@ -292,64 +229,55 @@ class Interpolator(View):
     def __init__(
         self, model: Any, images: Any, density: Any = None, *, n_strip: int = 11, size: int = 56
     ) -> None:
-        self.subject: Subject = subject(model, images, density)
+        self.subject = subject(model, images, density)
         check_positive_int("n_strip", n_strip)
         super().__init__()
-        self._scale, self._n_strip = pixel_scale(self.subject.x.shape[-2], size), n_strip
+        height = self.subject.x.shape[-2]
+        scale = pixel_scale(height, size)
         last = len(self.subject.x) - 1
-        wide = {"description_width": "initial"}
-        self.first = ipywidgets.IntSlider(0, 0, last, description="first image", style=wide)
-        self.second = ipywidgets.IntSlider(
-            min(1, last), 0, last, description="second image", style=wide
-        )
-        self.position = slider("position t", 0.5, 0.0, 1.0, 0.01)
-        self.strip, self.image = picture(), picture()
-        self.ways = tuple(
-            f"{name} {way}" for name in self.subject.spaces for way in ("straight", "arc")
-        )
-        height = self.subject.x.shape[-2] * self._scale + 2 * PAD
-        rows = ipywidgets.HBox([row_names(self.ways, height), self.strip, self.image])
-        self.children = (ipywidgets.HBox([self.first, self.second]), self.position, rows)
+        self.first = IntSlider(0, 0, last, description="first image")
+        self.second = IntSlider(min(1, last), 0, last, description="second image")
         for each in (self.first, self.second):
-            self._listen(each, self._picked)
-        self._listen(self.position, self.redraw)
-        self._picked()
+            each.style.description_width = "initial"
+        self.position = slider("position t", 0.5, 0.0, 1.0, 0.01)
+        self.strip = Strip(scale, n_strip)
+        self.image = Picture()
+        self.ways = tuple(self.codes(torch.zeros(0)))
+        names = row_names(self.ways, height * scale + 2 * PAD)
+        ends = HBox([self.first, self.second])
+        self.children = (ends, self.position, HBox([names, self.strip, self.image]))
+        self._listen(self._pick, self.first, self.second)
+        self._listen(self.redraw, self.position)
+        self._pick()
 
     def codes(self, t: Tensor) -> dict[str, Tensor]:
         """The codes on each way at the values t, shape (T,): (T, κ) by name, in the way's own
         space.
         """
-        out = {}
+        codes = {}
         for name, space in self.subject.spaces.items():
             a, b = space.q.mean[self.first.value], space.q.mean[self.second.value]
-            out |= {f"{name} straight": lerp(a, b, t.to(a)), f"{name} arc": slerp(a, b, t.to(a))}
-        return out
+            codes[f"{name} straight"] = lerp(a, b, t.to(a))
+            codes[f"{name} arc"] = slerp(a, b, t.to(a))
+        return codes
 
     def _decode(self, t: Tensor) -> Tensor:
         """The pictures at t on all ways, one way after the other: in one batch, which costs little
         more than a part.
         """
-        codes, spaces = self.codes(t), self.subject.spaces.values()
+        codes, spaces = self.codes(t), self.subject.spaces
         both = [
-            s.to_z(torch.cat([codes[f"{s.name} straight"], codes[f"{s.name} arc"]])) for s in spaces
+            space.to_z(torch.cat([codes[f"{name} straight"], codes[f"{name} arc"]]))
+            for name, space in spaces.items()
         ]
-        return self.subject.spaces["z"].decode(torch.cat(both))
+        return spaces["z"].decode(torch.cat(both))
 
-    def _picked(self, change: Any = None) -> None:
-        self._pixels = strip_pixels(
-            self._decode(torch.linspace(0, 1, self._n_strip)), self._scale, self._n_strip
-        )
-        self._column = None
+    def _pick(self) -> None:
+        self.strip.lay(self._decode(torch.linspace(0, 1, self.strip.columns)))
         self.redraw()
 
     def _draw(self) -> None:
         t = self.position.value
-        self.image.value = pixels_to_png(
-            strip_pixels(self._decode(torch.tensor([t])), self._scale, 1)
-        )
-        column = round(t * (self._n_strip - 1))
-        if column != self._column:
-            self.strip.value, self._column = (
-                pixels_to_png(marked(self._pixels, column, self._n_strip)),
-                column,
-            )
+        pictures = strip_pixels(self._decode(torch.tensor([t])), self.strip.scale, 1)
+        self.image.value = pixels_to_png(pictures)
+        self.strip.frame(round(t * (self.strip.columns - 1)))

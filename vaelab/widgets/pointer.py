@@ -6,7 +6,7 @@ from pathlib import Path
 
 import traitlets
 
-from vaelab.widgets import _view  # first: it says what to install where ipywidgets is missing
+from vaelab.widgets import _view  # It says what to install where ipywidgets is missing.
 
 try:
     import anywidget
@@ -16,7 +16,7 @@ except ImportError as error:
     ) from error
 
 __all__ = ["Pointer"]
-assert _view  # imported for its message
+assert _view  # It is imported for its message.
 
 
 class Pointer(anywidget.AnyWidget):

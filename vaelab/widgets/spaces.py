@@ -7,19 +7,25 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
+import numpy as np
 import torch
+from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
 from vaelab import theory
 from vaelab._inputs import check_images
-from vaelab.densities import NotFittedError, SecondStage, StandardNormal
+from vaelab.densities import Density, SecondStage, StandardNormal
 from vaelab.models import Autoencoder, evaluating
-from vaelab.posteriors import DiagonalNormal, Point
+from vaelab.posteriors import DiagonalNormal, Distribution, Point
 
 PRIOR = "N(0, I)"
-TINY = 1e-3  # where a decoder's mean comes this near to 0 or 1, cross-entropy's curvature is cut
+CLASS = (str, Number, np.generic)  # A label may be one of these.
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+# Where a decoder's mean comes this near to 0 or 1, cross-entropy's curvature is cut.
+TINY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Space:
     """
 
     name: str
-    q: Point
+    q: Distribution
     decode: Callable[[Tensor], Tensor]
     model: Autoencoder
     to_z: Callable[[Tensor], Tensor] = lambda z: z
@@ -49,6 +55,11 @@ class Space:
         """κ."""
         return self.q.mean.shape[1]
 
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether Σ_z has the latent axes for eigenvectors, whatever the decoder does."""
+        return type(self.q) in (Point, DiagonalNormal)
+
     @torch.no_grad()
     def optimal_covariance(self, z: Tensor) -> Tensor:
         """Σ_z = [I + JᵀJ/γ]⁻¹ of Eq. 83 at codes (n, κ), J the decoder's Jacobian there; shape (n,
@@ -56,25 +67,24 @@ class Space:
 
         Cross-entropy has no γ; there diag(1 / x̂(1 − x̂)), its curvature in x̂, stands for I/γ.
         """
-        decode = self.model.decode
         z = z.to(next(self.model.parameters()))
+        row_decoder = torch.func.jacfwd(lambda row: self.model.decode(row[None])[0].flatten())
         with evaluating(self.model), warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "`torch.jit.script`", FutureWarning
-            )  # torch 2.15's own, not ours
-            J = torch.func.vmap(torch.func.jacfwd(lambda row: decode(row[None])[0].flatten()))(z)
-            x_hat = decode(z).flatten(1)
+            # The warning is of torch 2.15 itself.
+            warnings.filterwarnings("ignore", "`torch.jit.script`", FutureWarning)
+            J = torch.func.vmap(row_decoder)(z)
+            x_hat = self.model.decode(z).flatten(1)
         gamma = self.model.gamma
         if gamma is None:
             x_hat = x_hat.clamp(TINY, 1 - TINY)
-            J, gamma = J / (x_hat * (1 - x_hat)).sqrt()[..., None], 1.0
-        return theory.optimal_covariance(J.double(), gamma).cpu()
+            J /= (x_hat * (1 - x_hat)).sqrt()[..., None]
+        return theory.optimal_covariance(J.double(), gamma or 1.0).cpu()
 
     def covariance(self, index: int | None, z: Tensor) -> Tensor:
         """Σ_z of image `index` where its encoder can turn it, and Eq. 83's at the code z otherwise;
         shape (κ, κ).
         """
-        if index is not None and type(self.q) not in (Point, DiagonalNormal):
+        if index is not None and not self.is_diagonal:
             return self.q[index : index + 1].covariance()[0]
         return self.optimal_covariance(z[None])[0].to(z)
 
@@ -85,10 +95,11 @@ class Space:
         Where the encoder tells no dimension from another (a point, or one constant variance) it is
         Eq. 83's at the mean code.
         """
-        own = self.q.covariance().diagonal(dim1=1, dim2=2).mean(0)
-        if own.max() - own.min() <= 1e-6 * own.max():
-            return self.optimal_covariance(self.q.mean.mean(0, keepdim=True))[0].diagonal().to(own)
-        return own
+        variances = self.q.covariance().diagonal(dim1=1, dim2=2).mean(0)
+        if variances.max() - variances.min() > 1e-6 * variances.max():
+            return variances
+        optimal = self.optimal_covariance(self.q.mean.mean(0, keepdim=True))[0]
+        return optimal.diagonal().to(variances)
 
 
 @dataclass(frozen=True)
@@ -99,18 +110,13 @@ class Subject:
         x: the images, shape (n, *image_shape), values in [0, 1].
         spaces: by name: "z", and "u" where a density is a second stage.
         densities: by name, N(0, I) first.
-        labels: the class of each image, or None.
+        labels: the class of each image, shape (n,), or None.
     """
 
     x: Tensor
     spaces: dict[str, Space]
-    densities: dict[str, StandardNormal]
-    labels: Tensor | None
-
-    @property
-    def second(self) -> SecondStage | None:
-        """The first second stage among the densities."""
-        return next((d for d in self.densities.values() if isinstance(d, SecondStage)), None)
+    densities: dict[str, Density]
+    labels: np.ndarray | None
 
 
 def subject(model: Any, images: Any, density: Any = None, labels: Any = None) -> Subject:
@@ -120,51 +126,71 @@ def subject(model: Any, images: Any, density: Any = None, labels: Any = None) ->
         model: a `vaelab.models.Autoencoder`, or a fitted `vaelab.estimators.VAE` or `TwoStageVAE`.
         images: (n, c, h, w) or (n, h, w), c = 1 or 3, values in [0, 1].
         density: a fitted density of `vaelab.densities`, a dict of them by name, or None.
-        labels: n classes, or None.
+        labels: n classes, numbers or words, or None; see `check_labels`.
 
     Raises:
         TypeError: not a model.
         ValueError: an unfitted model or density, images of another shape or outside [0, 1], a
-            density of another latent size, codes that are not finite, labels of another length.
+            density of another latent size, codes that are not finite, labels that do not fit.
     """
-    autoencoder, shift, scale, own = _opened(model)
+    autoencoder, shift, scale, included = _opened(model)
     shape = autoencoder.image_shape
-    if not (len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3))):
+    if len(shape) != 2 and (len(shape) != 3 or shape[0] not in (1, 3)):
         raise ValueError(
             "model: expected one of images (c, h, w), c = 1 or 3, or (h, w), got rows of shape "
             f"{shape}"
         )
     x = check_images(images, shape, unit=True).detach().cpu()
-    chosen = _named(density) or own
-    for name, each in chosen.items():
-        if each.latent_dim != autoencoder.latent_dim:
-            raise ValueError(
-                f"density {name!r}: expected codes of {autoencoder.latent_dim} numbers, as the "
-                "model has, got "
-                f"{each.latent_dim}; fit it to this model"
-            )
-    dtype = next(autoencoder.parameters()).dtype
-    q = autoencoder.codes(((x - shift) / scale).to(dtype))
+    chosen = _named(density, autoencoder.latent_dim) or included
+    q = autoencoder.codes(((x - shift) / scale).to(next(autoencoder.parameters()).dtype))
     _check_finite(q)
 
     def decode(z: Tensor) -> Tensor:
         return autoencoder.images(z) * scale + shift
 
     spaces = {"z": Space("z", q, decode, autoencoder)}
-    if labels is not None:
-        labels = torch.as_tensor(labels).detach().cpu()
-        if labels.shape != (len(x),):
-            raise ValueError(
-                f"labels: expected one for each of {len(x)} images, got shape {tuple(labels.shape)}"
-            )
-    made = Subject(x, spaces, {PRIOR: StandardNormal().fit_codes(q), **chosen}, labels)
-    if made.second is not None:
-        vae = made.second.vae
+    second = next((each for each in chosen.values() if isinstance(each, SecondStage)), None)
+    if second is not None:
+        vae = second.vae
         spaces["u"] = Space("u", vae.codes(q.mean), decode, vae, vae.images)
-    return made
+    densities = {PRIOR: StandardNormal().fit_codes(q), **chosen}
+    return Subject(x, spaces, densities, check_labels(labels, len(x)))
 
 
-def _opened(model: Any) -> tuple[Autoencoder, Any, Any, dict[str, StandardNormal]]:
+def subscript(name: str, j: int) -> str:
+    """The j-th coordinate's name, as in z₃; indices start at 1, as in the papers."""
+    return f"{name}{str(j + 1).translate(SUBSCRIPTS)}"
+
+
+def check_labels(labels: Any, n: int) -> np.ndarray | None:
+    """The classes of n images, shape (n,), for whatever holds one number or word for each.
+
+    Args:
+        labels: a list, an array, a tensor, a column of a table or a table of one column, or None.
+        n: how many images there are.
+
+    Raises:
+        ValueError: another number of labels, several for an image, or what is no class (None, NaN).
+    """
+    if labels is None:
+        return None
+    values = np.array(labels.tolist() if isinstance(labels, Tensor) else labels, dtype=object)
+    if values.shape not in ((n,), (n, 1)):
+        raise ValueError(
+            f"labels: expected one for each of {n} images, got {type(labels).__name__} of shape "
+            f"{values.shape}"
+        )
+    classes = [each.item() if isinstance(each, Tensor) else each for each in values.ravel()]
+    bad = [k for k, each in enumerate(classes) if not isinstance(each, CLASS) or each != each]
+    if bad:
+        raise ValueError(
+            f"labels: expected a number or a word for each image, got {len(bad)} of {n} that are "
+            f"neither, the first is number {bad[0]}: {classes[bad[0]]!r}; give every image a class"
+        )
+    return np.array(classes)
+
+
+def _opened(model: Any) -> tuple[Autoencoder, Any, Any, dict[str, Density]]:
     """The autoencoder in a model or an estimator; x = shift + scale · its output; the density it
     brings along.
     """
@@ -178,12 +204,13 @@ def _opened(model: Any) -> tuple[Autoencoder, Any, Any, dict[str, StandardNormal
         raise NotFittedError(
             f"model: this {type(model).__name__} is not fitted yet; call fit(images) first"
         )
-    own = {"second stage": model.density_} if isinstance(model.density_, SecondStage) else {}
-    return model.model_, model.mean_, model.scale_, own
+    second = isinstance(model.density_, SecondStage)
+    included = {"second stage": model.density_} if second else {}
+    return model.model_, model.mean_, model.scale_, included
 
 
-def _named(density: Any) -> dict[str, StandardNormal]:
-    """Densities by name, each of them fitted."""
+def _named(density: Any, latent_dim: int) -> dict[str, Density]:
+    """Densities by name, each of them fitted to codes of `latent_dim` numbers."""
     if density is None:
         return {}
     named = dict(density) if isinstance(density, Mapping) else {type(density).__name__: density}
@@ -196,43 +223,20 @@ def _named(density: Any) -> dict[str, StandardNormal]:
             raise NotFittedError(
                 f"density {name!r}: it is not fitted yet; call fit(model, images) first"
             )
+        if each.latent_dim != latent_dim:
+            raise ValueError(
+                f"density {name!r}: expected codes of {latent_dim} numbers, as the model has, got "
+                f"{each.latent_dim}; fit it to this model"
+            )
     return named
 
 
-def _check_finite(q: Point) -> None:
-    bad = ~torch.isfinite(q.mean).all(1)
-    for part in vars(q).values():
-        if isinstance(part, Tensor):
-            bad = bad | ~torch.isfinite(part).flatten(1).all(1)
+def _check_finite(q: Distribution) -> None:
+    parts = [part for part in (q.mean, *vars(q).values()) if isinstance(part, Tensor)]
+    bad = torch.stack([~part.isfinite().flatten(1).all(1) for part in parts]).any(0)
     if bad.any():
         raise ValueError(
             f"codes: {int(bad.sum())} of {len(bad)} images have codes with NaN or infinite "
-            "values, the first is number "
-            f"{int(bad.int().argmax())}; the model has diverged: train it again with a smaller lr"
+            f"values, the first is number {int(bad.int().argmax())}; the model has diverged: "
+            "train it again with a smaller lr"
         )
-
-
-def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """The straight line from a to b: (1 − t) a + t b, for codes (κ,) and T values of t; shape (T,
-    κ).
-    """
-    return (1 - t[:, None]) * a + t[:, None] * b
-
-
-def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """The arc from a to b, [sin((1 − t)Ω) a + sin(tΩ) b] / sin Ω with Ω their angle; shape (T, κ).
-
-    Between codes of one length it keeps that length, as typical draws from N(0, I) all have about
-    √κ. Where a and b are parallel, opposite or zero there is no arc, and it is `lerp`.
-
-    Source: Shoemake (1985); White (2016), Section 2.1.
-
-    >>> round(slerp(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 2.0]), torch.tensor([0.5])).norm().item(), 6)
-    2.0
-    """
-    cosine = torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=0).clamp(-1, 1)
-    angle = torch.arccos(cosine)
-    if not angle.sin() > 1e-6 or not a.any() or not b.any():
-        return lerp(a, b, t)
-    s = t.double()[:, None]
-    return ((((1 - s) * angle).sin() * a + (s * angle).sin() * b) / angle.sin()).to(a)

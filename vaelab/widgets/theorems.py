@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import ipywidgets
 import numpy as np
 import torch
+from ipywidgets import HTML, HBox, IntSlider
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from torch import Tensor
 
 from vaelab import manifolds, theory
 from vaelab._inputs import check_choice, check_positive, check_positive_int
 from vaelab.plots import COLORS
-from vaelab.widgets._view import Plot, View, dropdown, log_slider, picture, slider
+from vaelab.widgets._view import View
+from vaelab.widgets.controls import dropdown, log_slider, range_slider, slider
+from vaelab.widgets.drawing import Picture, Plot, dress, panels
 
 LINE = ("skewed", "bimodal", "valley", "narrow", "half_line", "gaussian", "student_t")
 PLANE = ("arc", "sine_curve")
 MAX_LATENT_DIM = 6
-SCORES = torch.linspace(-1.5, 1.5, 9, dtype=torch.float64)  # of the points x where the KL is shown
 HERMITE_NODES = 60
-# exp below it is taken as e^-80: numbers too small for a normal float cost a hundred times as much
+T_SHOWN = np.geomspace(1, 1e4, 30)  # The cost's limit is drawn at these 1/γ.
+# Below it exp is taken as e^-80: numbers too small for a normal float cost a hundred times as much.
 FAR = -80.0
+TINY = 1e-9  # It is the lowest KL on the axis.
+
+
+def _even(low: float, high: float, n: int) -> Tensor:
+    """n numbers from low to high, float64."""
+    return torch.linspace(low, high, n, dtype=torch.float64)
+
+
+SCORES = _even(-1.5, 1.5, 9)  # The KL is shown at the points x with these normal scores.
 
 
 class _TheoremView(View):
@@ -36,96 +48,129 @@ class _TheoremView(View):
     """
 
     mass_nodes = 2**13
+    t_max = 1e4
+    _plot: Plot
+    densities: Sequence[str] = ("bimodal", "skewed", "narrow", "gaussian")
 
-    def __init__(
-        self, names: Sequence[str], density: str, t: float, t_max: float, latent_dim: int
-    ) -> None:
-        check_choice("density", density, names)
-        check_positive("t = 1/γ", t), check_positive_int("latent_dim", latent_dim)
-        if not 1 <= t <= t_max or latent_dim > MAX_LATENT_DIM:
+    def __init__(self, density: str, t: float, latent_dim: int) -> None:
+        check_choice("density", density, self.densities)
+        check_positive("t = 1/γ", t)
+        check_positive_int("latent_dim", latent_dim)
+        if not 1 <= t <= self.t_max or latent_dim > MAX_LATENT_DIM:
             raise ValueError(
-                f"expected 1 ≤ t ≤ {t_max:g} and latent_dim ≤ {MAX_LATENT_DIM}, got t = {t}, "
+                f"expected 1 ≤ t ≤ {self.t_max:g} and latent_dim ≤ {MAX_LATENT_DIM}, got t = {t}, "
                 f"latent_dim = {latent_dim}"
             )
         super().__init__()
-        self.density = dropdown("density", names)
-        self.density.value = density
-        self.t = log_slider("t = 1/γ", t, 1, t_max)
-        self.latent_dim = ipywidgets.IntSlider(latent_dim, 1, MAX_LATENT_DIM, description="codes κ")
-        self.image, self.said = picture(), ipywidgets.HTML()
-        self.values: dict = {}
+        self.density = dropdown("density", self.densities, density)
+        self.t = log_slider("t = 1/γ", t, 1, self.t_max)
+        self.latent_dim = IntSlider(latent_dim, 1, MAX_LATENT_DIM, description="codes κ")
+        self.image = Picture()
+        self.said = HTML()
+
+    def _begin(self, truth: Sequence[Any], region: Sequence[Any]) -> None:
+        """Lay out the controls of p_gt and those of the set A, listen to them, and draw."""
+        self._region_controls = region
+        controls = HBox([*truth, self.t, self.latent_dim])
+        self.children = (controls, HBox(region), self.said, self.image)
+        self._listen(self._choose, *truth)
+        self._listen(self.redraw, self.t, self.latent_dim, *region)
+        self._choose()
 
     @property
     def gamma(self) -> float:
         """γ = 1/t."""
         return 1 / self.t.value
 
-    def _set_truth(self, truth: manifolds.Manifold) -> None:
-        self.truth, self._vae = truth, theory.optimal_vae(truth)
-        self._x = truth.embed(theory.from_noise(truth.density, SCORES[:, None]))
-        self._rate = theory.kl_rate_exact(self._vae, self._x)
-        u, self._weights = truth.density.nodes(
-            self.mass_nodes
-        )  # those of `theory.mass_of_set`, for all t
-        self._nodes, self._mass = truth.embed(u), (None, 0.0)
+    # ---- what a view adds ------------------------------------------------------------------------
 
-    def _static(self, kl: Axes, spectrum: Axes) -> list:
+    def _manifold(self) -> manifolds.Manifold:
+        """p_gt, as the controls choose it."""
+        raise NotImplementedError
+
+    def _fit_axes(self) -> None:
+        """Draw what depends on p_gt alone."""
+        raise NotImplementedError
+
+    def _show_density(self) -> str:
+        """Draw p_θt; a note for the line of words."""
+        raise NotImplementedError
+
+    def _show_region(self) -> manifolds.Region | None:
+        """Draw A's outline; A, or None where it is empty."""
+        raise NotImplementedError
+
+    # ---- what both do ----------------------------------------------------------------------------
+
+    def _choose(self) -> None:
+        self.truth = self._manifold()
+        self._vae = theory.optimal_vae(self.truth)
+        self._x = self.truth.embed(self._coordinates(SCORES))
+        self._rate = theory.kl_rate_exact(self._vae, self._x)
+        # The nodes are those of `theory.mass_of_set`, for all t.
+        u, self._weights = self.truth.density.nodes(self.mass_nodes)
+        self._nodes = self.truth.embed(u)
+        self._region_known: list = []
+        self.values: dict[str, Any] = {}
+        self._fit_axes()
+        self._plot.refresh()
+        self.redraw()
+
+    def _coordinates(self, scores: Tensor) -> Tensor:
+        """Normal scores (n,) to coordinates (n, 1) of p_gt."""
+        return theory.from_noise(self.truth.density, scores[:, None])
+
+    def _shared_panels(self, kl: Axes, spectrum: Axes) -> list[Artist]:
         at = np.arange(len(SCORES)) - len(SCORES) // 2
-        self._kl = kl.semilogy(
-            at, np.ones(len(at)), "o", color=COLORS["q"], markersize=5, label="KL[q ‖ posterior]"
-        )[0]
-        self._limit = kl.semilogy(
-            at, np.ones(len(at)), color=COLORS["exact"], linewidth=1, label="½γ Var δ₁"
-        )[0]
-        kl.set(
-            ylim=(1e-9, 1e3),
-            xlabel="nine points x, from left to right",
-            xticks=at[::4],
-            xticklabels=[],
-        )
-        kl.legend(fontsize=7, frameon=False, loc="lower right")
-        kl.set_title("nats", fontsize=9)
         j = np.arange(1, MAX_LATENT_DIM + 1)
-        spectrum.axhline(
-            1, color=COLORS["prior"], linestyle="--", linewidth=1, label="the prior's variance"
-        )
-        self._lambda = spectrum.semilogy(
-            j, np.ones(len(j)), "o", color=COLORS["q"], label="λ of Σ_z, middle x"
-        )[0]
+        q, exact = COLORS["q"], COLORS["exact"]
+        (self._kl,) = kl.semilogy(at, at**0, "o", color=q, markersize=5, label="KL[q ‖ posterior]")
+        (self._limit,) = kl.semilogy(at, at**0, color=exact, linewidth=1, label="½γ Var δ₁")
+        kl.set(ylim=(TINY, 1e3), xticks=at[::4], xticklabels=[])
+        kl.set_xlabel("nine points x, from left to right")
+        dress(kl, "nats", "lower right")
+        line = spectrum.axhline(1, color=COLORS["prior"], linestyle="--", linewidth=1)
+        line.set_label("the prior's variance")
+        (self._lambda,) = spectrum.semilogy(j, j**0, "o", color=q, label="λ of Σ_z, middle x")
         spectrum.set(ylim=(1e-7, 1e2), xlim=(0.5, MAX_LATENT_DIM + 0.5), xlabel="index j", xticks=j)
-        spectrum.legend(fontsize=7, frameon=False, loc="lower right")
-        for ax in (kl, spectrum):
-            ax.tick_params(labelsize=8)
+        dress(spectrum, legend="lower right")
         return [self._limit, self._kl, self._lambda]
+
+    def _draw(self) -> None:
+        self._show_encoder()
+        note = self._show_density()
+        self.said.value = f"γ = {self.gamma:.3g}{note}. {self._masses()}"
+        self.image.value = self._plot.png()
 
     def _show_encoder(self) -> None:
         """KL and eigenvalues at this t and κ."""
-        t, kappa, middle = self.t.value, self.latent_dim.value, self._x[len(SCORES) // 2][None]
+        t, kappa = self.t.value, self.latent_dim.value
         wide = theory.optimal_vae(self.truth, kappa, seed=0)
+        middle = self._x[len(SCORES) // 2][None]
         eigenvalues = torch.linalg.eigvalsh(wide.covariance(middle, t))[0]
         log_p = theory.log_p_theta(self._vae, self._x, t, HERMITE_NODES)
         kl = log_p + theory.loss(self._vae, self._x, t, HERMITE_NODES)
-        self.values |= {
-            "nll": -log_p.mean().item(),
-            "kl": kl,
-            "kl_limit": self._rate / t,
-            "eigenvalues": eigenvalues,
-        }
-        (
-            self._kl.set_ydata(kl.clamp(min=1e-9)),
-            self._limit.set_ydata((self._rate / t).clamp(min=1e-9)),
-        )
+        limit = self._rate / t
+        self.values |= {"nll": -log_p.mean().item(), "kl": kl, "kl_limit": limit}
+        self.values["eigenvalues"] = eigenvalues
+        self._kl.set_ydata(kl.clamp(min=TINY))
+        self._limit.set_ydata(limit.clamp(min=TINY))
         self._lambda.set_data(np.arange(1, kappa + 1), eigenvalues)
 
-    def _masses(self, region: manifolds.Region, known_by: tuple) -> str:
-        """p_θt(A) and μ_gt(A); the latter does not depend on t and is kept for the set that
-        `known_by` names.
-        """
+    def _masses(self) -> str:
+        """p_θt(A) and μ_gt(A); the latter does not depend on t and is kept while A stays."""
+        region = self._show_region()
+        if region is None:
+            self.values |= {"mass": 0.0, "mass_limit": 0.0}
+            return "A is a point: no mass"
         model = (self._weights * region.gaussian_mass(self._nodes, self.gamma)).sum().item()
-        if self._mass[0] != known_by:
-            self._mass = (known_by, self.truth.mass(region))
-        self.values |= {"mass": model, "mass_limit": self._mass[1]}
-        return f"mass of A: {model:.5f} under the model, {self._mass[1]:.5f} under the data"
+        place = [each.value for each in self._region_controls]
+        if self._region_known != place:
+            self._region_known = place
+            self.values["mass_limit"] = self.truth.mass(region)
+        self.values["mass"] = model
+        data = self.values["mass_limit"]
+        return f"mass of A: {model:.5f} under the model, {data:.5f} under the data"
 
 
 class TheoremOneView(_TheoremView):
@@ -153,69 +198,37 @@ class TheoremOneView(_TheoremView):
     """
 
     mass_nodes = 2**15
+    t_max = 1e5
+    densities = LINE
 
     def __init__(self, density: str = "bimodal", t: float = 10.0, latent_dim: int = 2) -> None:
-        super().__init__(LINE, density, t, 1e5, latent_dim)
-        self.region = ipywidgets.FloatRangeSlider(
-            value=(-1, 1),
-            min=-5,
-            max=5,
-            step=0.05,
-            description="set A",
-            readout_format=".2f",
-            layout={"width": "380px"},
-        )
-        figure = Figure(figsize=(8.6, 2.5), dpi=100, layout="none")  # whatever the style
-        self._ax, kl, spectrum = figure.subplots(1, 3, width_ratios=[1.4, 1, 1])
-        figure.subplots_adjust(left=0.05, right=0.99, bottom=0.19, top=0.9, wspace=0.22)
-        self._area = self._ax.add_patch(
-            Rectangle((0, 0), 1, 1, color=COLORS["fixed"], alpha=0.25, linewidth=0)
-        )
-        self._model = self._ax.plot([], [], color=COLORS["other"], linewidth=2.5, label="p_θt")[0]
-        self._data = self._ax.plot(
-            [], [], color=COLORS["data"], linewidth=1, linestyle="--", label="p_gt"
-        )[0]
-        self._ax.set(xlabel="x")
-        self._ax.set_title("density, and the set A", fontsize=9)
-        self._ax.tick_params(labelsize=8)
+        super().__init__(density, t, latent_dim)
+        self.region = range_slider("set A", (-1, 1), 5)
+        edges = (0.05, 0.19, 0.99, 0.9)
+        figure, (self._ax, *shared) = panels((8.6, 2.5), [1.4, 1, 1], edges, gap=0.22)
+        self._area = Rectangle((0, 0), 1, 1, color=COLORS["fixed"], alpha=0.25, linewidth=0)
+        self._ax.add_patch(self._area)
+        (self._model,) = self._ax.plot([], [], color=COLORS["other"], linewidth=2.5, label="p_θt")
+        (self._data,) = self._ax.plot([], [], "--", color=COLORS["data"], linewidth=1, label="p_gt")
+        self._ax.set_xlabel("x")
+        dress(self._ax, "density, and the set A")
         self._ax.legend(fontsize=8, frameon=False, loc="upper right")
-        self._plot = Plot(
-            figure, [self._area, self._model, self._data, *self._static(kl, spectrum)]
-        )
-        controls = ipywidgets.HBox([self.density, self.t, self.latent_dim])
-        self.children = (controls, self.region, self.said, self.image)
-        self._listen(self.density, self._chosen)
-        for each in (self.t, self.latent_dim, self.region):
-            self._listen(each, self.redraw)
-        self._chosen()
+        moving = [self._area, self._model, self._data, *self._shared_panels(*shared)]
+        self._plot = Plot(figure, moving)
+        self._begin([self.density], [self.region])
 
-    def _chosen(self, change: object = None) -> None:
-        truth = manifolds.manifold("flat", self.density.value, r=1)
-        self._set_truth(truth)
-        ends = theory.from_noise(truth.density, torch.tensor([[-2.6], [2.6]], dtype=torch.float64))[
-            :, 0
-        ]
-        room = 0.15 * (ends[1] - ends[0])
-        self._grid = torch.linspace(
-            (ends[0] - room).item(), (ends[1] + room).item(), 241, dtype=torch.float64
-        )
+    def _manifold(self) -> manifolds.Manifold:
+        return manifolds.manifold("flat", self.density.value, r=1)
+
+    def _fit_axes(self) -> None:
+        low, high = self._coordinates(_even(-2.6, 2.6, 2)).flatten().tolist()
+        room = 0.15 * (high - low)
+        self._grid = _even(low - room, high + room, 241)
         p = self._p_gt(self._grid)
         self.values = {"x": self._grid, "p_gt": p}
         self._data.set_data(self._grid, p)
-        self._ax.set(
-            xlim=(self._grid[0].item(), self._grid[-1].item()), ylim=(0, 1.15 * p.max().item())
-        )
-        self._plot.refresh()
-        self.redraw()
-
-    def _density(self, t: float) -> Tensor:
-        """p_θt on the grid: p_gt * N(0, γ I) (Eq. 21)."""
-        if isinstance(self.truth.density, manifolds.Mixture):
-            return theory.log_p_theta(self._vae, self._grid[:, None], t).exp()
-        w = torch.linspace(-7, 7, 141, dtype=torch.float64)
-        weights = torch.exp(-0.5 * w.square())
-        there = self._p_gt((self._grid[:, None] + w / t**0.5).flatten()).reshape(-1, len(w))
-        return there @ (weights / weights.sum())
+        self._ax.set_xlim(low - room, high + room)
+        self._ax.set_ylim(0, 1.15 * p.max().item())
 
     def _p_gt(self, x: Tensor) -> Tensor:
         """p_gt at the points x, shape (n,) to (n,)."""
@@ -224,19 +237,23 @@ class TheoremOneView(_TheoremView):
         p[inside] = self.truth.density.log_prob(x[inside][:, None]).exp()
         return p
 
-    def _draw(self) -> None:
-        low, high = self.region.value
-        self.values["p_theta"] = self._density(self.t.value)
+    def _p_theta(self, t: float) -> Tensor:
+        """p_θt on the grid: p_gt * N(0, γ I) (Eq. 21)."""
+        if isinstance(self.truth.density, manifolds.Mixture):
+            return theory.log_p_theta(self._vae, self._grid[:, None], t).exp()
+        w = _even(-7, 7, 141)
+        p = self._p_gt((self._grid[:, None] + w / t**0.5).flatten())
+        return p.reshape(-1, len(w)) @ torch.softmax(-0.5 * w.square(), 0)
+
+    def _show_density(self) -> str:
+        self.values["p_theta"] = self._p_theta(self.t.value)
         self._model.set_data(self._grid, self.values["p_theta"])
+        return ""
+
+    def _show_region(self) -> manifolds.Region | None:
+        low, high = self.region.value
         self._area.set_bounds(low, 0, high - low, self._ax.get_ylim()[1])
-        self._show_encoder()
-        if low < high:
-            told = self._masses(manifolds.Box([low], [high]), (low, high))
-        else:
-            self.values |= {"mass": 0.0, "mass_limit": 0.0}
-            told = "A is a point: no mass"
-        self.said.value = f"γ = {self.gamma:.3g}. {told}"
-        self.image.value = self._plot.png()
+        return manifolds.Box([low], [high]) if low < high else None
 
 
 class TheoremTwoView(_TheoremView):
@@ -272,117 +289,85 @@ class TheoremTwoView(_TheoremView):
         latent_dim: int = 3,
         n_pixels: int = 64,
     ) -> None:
-        check_choice("chart", chart, PLANE), check_positive_int("n_pixels", n_pixels)
-        super().__init__(("bimodal", "skewed", "narrow", "gaussian"), density, t, 1e4, latent_dim)
-        self.chart = dropdown("curve", PLANE)
-        self.chart.value = chart
-        self.place, self.radius = (
-            slider("A's place", 0.0, -2.0, 2.0),
-            slider("A's radius", 0.5, 0.05, 1.5),
-        )
+        check_choice("chart", chart, PLANE)
+        check_positive_int("n_pixels", n_pixels)
+        super().__init__(density, t, latent_dim)
+        self.chart = dropdown("curve", PLANE, chart)
+        self.place = slider("A's place", 0.0, -2.0, 2.0)
+        self.radius = slider("A's radius", 0.5, 0.05, 1.5)
         self._n_pixels = n_pixels
-        figure = Figure(figsize=(9.6, 2.5), dpi=100, layout="none")  # whatever the style
-        self._ax, self._cost, kl, spectrum = figure.subplots(1, 4)
-        figure.subplots_adjust(left=0.045, right=0.99, bottom=0.17, top=0.9, wspace=0.27)
-        blank = np.zeros((n_pixels, n_pixels))
-        self._map = self._ax.imshow(
-            blank, origin="lower", cmap="Blues", vmin=0, vmax=1, interpolation="bilinear"
-        )
-        self._curve = self._ax.plot([], [], color=COLORS["data"], linewidth=0.8)[0]
-        self._disc = self._ax.add_patch(
-            Circle((0, 0), 1, fill=False, color=COLORS["fixed"], linewidth=2)
-        )
-        self._ax.set_title("p_θt, the curve, the set A", fontsize=9)
-        ts = np.geomspace(1, 1e4, 30)
-        name = "½(d−r) log 2πγ − log p̃"
-        self._line = self._cost.semilogx(
-            1 / ts, ts, color=COLORS["exact"], linewidth=1, label=name
-        )[0]
-        self._dot = self._cost.plot([1], [0], "o", color=COLORS["q"], label="−log p_θt")[0]
-        self._cost.invert_xaxis()
-        self._cost.set(xlabel="γ", ylim=(-4.5, 5))
-        self._cost.set_title("mean over nine x, nats", fontsize=9)
-        self._cost.legend(fontsize=7, frameon=False, loc="upper right")
-        for ax in (self._ax, self._cost):
-            ax.tick_params(labelsize=8)
-        frame = self._ax.spines.values()  # the map would cover it
-        moving = [
-            self._map,
-            *frame,
-            self._curve,
-            self._disc,
-            self._line,
-            self._dot,
-            *self._static(kl, spectrum),
-        ]
+        edges = (0.045, 0.17, 0.99, 0.9)
+        figure, (plane, cost, *shared) = panels((9.6, 2.5), [1, 1, 1, 1], edges, gap=0.27)
+        moving = [*self._map_panel(plane), *self._cost_panel(cost), *self._shared_panels(*shared)]
         self._plot = Plot(figure, moving)
-        tops = ipywidgets.HBox([self.chart, self.density, self.t, self.latent_dim])
-        self.children = (tops, ipywidgets.HBox([self.place, self.radius]), self.said, self.image)
-        for each in (self.density, self.chart):
-            self._listen(each, self._chosen)
-        for each in (self.t, self.latent_dim, self.place, self.radius):
-            self._listen(each, self.redraw)
-        self._chosen()
+        self._begin([self.chart, self.density], [self.place, self.radius])
 
-    def _chosen(self, change: object = None) -> None:
-        self._set_truth(manifolds.manifold(self.chart.value, self.density.value))
-        self.values = {}
-        scores = torch.linspace(-4, 4, 480, dtype=torch.float64)
+    def _map_panel(self, ax: Axes) -> list[Artist]:
+        blank = np.zeros((self._n_pixels, self._n_pixels))
+        self._map = ax.imshow(blank, "Blues", vmin=0, vmax=1, origin="lower")
+        self._map.set_interpolation("bilinear")
+        (self._curve,) = ax.plot([], [], color=COLORS["data"], linewidth=0.8)
+        self._disc = Circle((0, 0), 1, fill=False, color=COLORS["fixed"], linewidth=2)
+        ax.add_patch(self._disc)
+        dress(ax, "p_θt, the curve, the set A")
+        frame = ax.spines.values()  # It moves since the map would cover it.
+        return [self._map, *frame, self._curve, self._disc]
+
+    def _cost_panel(self, ax: Axes) -> list[Artist]:
+        (self._line,) = ax.semilogx(1 / T_SHOWN, T_SHOWN, color=COLORS["exact"], linewidth=1)
+        self._line.set_label("½(d−r) log 2πγ − log p̃")
+        (self._dot,) = ax.plot([1], [0], "o", color=COLORS["q"], label="−log p_θt")
+        ax.invert_xaxis()
+        ax.set_xlabel("γ")
+        dress(ax, "mean over nine x, nats", "upper right")
+        self._cost = ax
+        return [self._line, self._dot]
+
+    def _manifold(self) -> manifolds.Manifold:
+        return manifolds.manifold(self.chart.value, self.density.value)
+
+    def _fit_axes(self) -> None:
+        scores = _even(-4, 4, 480)
         self._means = self._vae.decode(scores[:, None]).float()
-        self._shares = (
-            torch.exp(-0.5 * scores.square()).div(torch.exp(-0.5 * scores.square()).sum()).float()
-        )
-        ends = theory.from_noise(
-            self.truth.density, torch.tensor([[-3.2], [3.2]], dtype=torch.float64)
-        )[:, 0].tolist()
-        curve = self.truth.embed(
-            torch.linspace(*ends, 200, dtype=torch.float64)[:, None]
-        )  # smooth between modes, too
-        low, high = curve.min(0).values - 0.4, curve.max(0).values + 0.4
-        middle, half = (low + high) / 2, (high - low).max() / 2
-        low, high = (middle - half).tolist(), (middle + half).tolist()
-        sides = [
-            torch.linspace(a, b, self._n_pixels, dtype=torch.float32)
-            for a, b in zip(low, high, strict=True)
-        ]
-        self._grid = torch.cartesian_prod(sides[1], sides[0]).flip(
-            1
-        )  # rows upwards, columns to the right
-        self._thin = (float(half) / self._n_pixels) ** 2  # half a pixel, squared
-        self._map.set_extent((low[0], high[0], low[1], high[1]))
+        self._shares = torch.softmax(-0.5 * scores.square(), 0).float()
+        low, high = self._coordinates(_even(-3.2, 3.2, 2)).flatten().tolist()
+        curve = self.truth.embed(_even(low, high, 200)[:, None])  # It is smooth between modes, too.
         self._curve.set_data(*curve.T)
-        limits = [
-            theory.nll_limit(self.truth, self._x, 1 / g).mean().item()
-            for g in self._line.get_xdata()
-        ]
+        self._fit_map(curve)
+        limits = [self._nll_limit(t) for t in T_SHOWN]
         self._line.set_ydata(limits)
         self._cost.set_ylim(min(limits) - 0.5, max(limits) + 2.5)
-        self._plot.refresh()
-        self.redraw()
 
-    def _density(self, gamma: float) -> Tensor:
+    def _fit_map(self, curve: Tensor) -> None:
+        """A square round the curve, and its pixels: rows upwards, columns to the right."""
+        low, high = curve.min(0).values - 0.4, curve.max(0).values + 0.4
+        middle, half = (low + high) / 2, (high - low).max() / 2
+        (x0, y0), (x1, y1) = (middle - half).tolist(), (middle + half).tolist()
+        rows = torch.linspace(y0, y1, self._n_pixels, dtype=torch.float32)
+        columns = torch.linspace(x0, x1, self._n_pixels, dtype=torch.float32)
+        self._grid = torch.cartesian_prod(rows, columns).flip(1)
+        self._thin = (half.item() / self._n_pixels) ** 2  # It is half a pixel, squared.
+        self._map.set_extent((x0, x1, y0, y1))
+
+    def _nll_limit(self, t: float) -> float:
+        return theory.nll_limit(self.truth, self._x, t).mean().item()
+
+    def _p_theta(self, gamma: float) -> Tensor:
         """p_θt on the grid: N(f(z), γ I) summed over z, √γ no thinner than half a pixel."""
         gamma = max(gamma, self._thin)
         squares = torch.cdist(self._grid, self._means).square_()
-        p = (
-            squares.mul_(-0.5 / gamma).clamp_(min=FAR).exp_()
-            @ self._shares
-            / (2 * torch.pi * gamma)
-        )
+        kernel = squares.mul_(-0.5 / gamma).clamp_(min=FAR).exp_()
+        p = kernel @ self._shares / (2 * torch.pi * gamma)
         return p.reshape(self._n_pixels, self._n_pixels)
 
-    def _draw(self) -> None:
-        t = self.t.value
-        p = self._density(self.gamma)
-        self._show_encoder()
-        limit = theory.nll_limit(self.truth, self._x, t).mean()
-        self.values |= {"p_theta": p, "nll_limit": limit.item()}
+    def _show_density(self) -> str:
+        p = self._p_theta(self.gamma)
+        self.values |= {"p_theta": p, "nll_limit": self._nll_limit(self.t.value)}
         self._map.set_data((p / p.max()).numpy())
         self._dot.set_data([self.gamma], [self.values["nll"]])
-        centre = self._vae.decode(torch.tensor([[self.place.value]], dtype=torch.float64))[0]
-        self._disc.set_center(centre.tolist()), self._disc.set_radius(self.radius.value)
-        told = self._masses(
-            manifolds.Ball(centre, self.radius.value), (self.place.value, self.radius.value)
-        )
-        self.said.value = f"γ = {self.gamma:.3g}, highest density {p.max().item():.3g}. {told}"
-        self.image.value = self._plot.png()
+        return f", highest density {p.max().item():.3g}"
+
+    def _show_region(self) -> manifolds.Region | None:
+        centre = self._vae.decode(torch.full((1, 1), self.place.value, dtype=torch.float64))[0]
+        self._disc.set(center=centre.tolist(), radius=self.radius.value)
+        return manifolds.Ball(centre, self.radius.value)

@@ -1,0 +1,56 @@
+"""Ways from one code to another: `lerp`, the straight line, and `slerp`, the arc."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """The straight line from a to b, (1 − t) a + t b.
+
+    Args:
+        a, b: codes, shape (κ,).
+        t: T numbers, 0 at a and 1 at b.
+
+    Returns:
+        Shape (T, κ).
+    """
+    return (1 - t[:, None]) * a + t[:, None] * b
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """The arc from a to b: its direction turns at a constant rate, its length changes at one.
+
+    With Ω the angle between a and b, â = a/‖a‖ and b̂ = b/‖b‖, it is
+
+        [(1 − t) ‖a‖ + t ‖b‖] · [sin((1 − t)Ω) â + sin(tΩ) b̂] / sin Ω.
+
+    Between codes of one length it keeps that length, as typical draws from N(0, I) all have about
+    √κ. Where a and b are parallel, opposite or zero there is no arc, and it is `lerp`.
+
+    Source: Shoemake (1985); White (2016), Section 2.1. Both take codes of one length, where the
+    formula is theirs; with [sin((1 − t)Ω) a + sin(tΩ) b] / sin Ω for codes of unequal lengths, the
+    middle between nearly opposite ones would be many times as long as either.
+
+    Args:
+        a, b: codes, shape (κ,).
+        t: T numbers, 0 at a and 1 at b.
+
+    Returns:
+        Shape (T, κ), in the type of a.
+
+    >>> a, b = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 4.0])
+    >>> round(slerp(a, b, torch.tensor([0.5])).norm().item(), 6)
+    3.0
+    """
+    t = t.double()
+    ends = torch.stack([a, b]).double()
+    lengths = ends.norm(dim=1, keepdim=True)
+    directions = ends / lengths
+    total, difference = directions.sum(0).norm(), directions.diff(dim=0).norm()
+    angle = 2 * torch.atan2(difference, total)  # arccos would lose digits at nearly opposite codes
+    if not angle.sin() > 1e-6:  # True for a code of length 0, too: its angle is NaN.
+        return lerp(a, b, t.to(a))
+    shares = torch.stack([(1 - t) * angle, t * angle], 1).sin() / angle.sin()
+    return (lerp(lengths[0], lengths[1], t) * (shares @ directions)).to(a)
