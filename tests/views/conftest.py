@@ -35,5 +35,5 @@ def point(digits):
 
 @pytest.fixture(scope="session")
 def second(vae, digits):
-    stage = densities.SecondStage((16,), epochs=3, lr=1e-3, device="cpu")
+    stage = densities.SecondStage((16,), epochs=3, lr=1e-3)
     return stage.fit(vae, digits.train[:600])
