@@ -955,6 +955,7 @@ def test_the_first_of_several_frames_is_taken(tmp_path):
     images = load_images(tmp_path)
     assert (everything(images) == torch.from_numpy(noise(0))).all()
     assert "Cut to the first of several frames: 2 of 2 pictures." in images.notes
+    assert "All pictures are the same, or nearly." in images.notes
 
 
 def test_a_folder_named_like_a_data_set_is_not_that_data_set(tmp_path):
@@ -991,7 +992,7 @@ def test_one_list_of_split_names_whatever_their_case(tmp_path, train, test):
     write_pictures(tmp_path / test, 3, start=50)
     images = load_images(tmp_path)
     assert (len(images.train_pixels), len(images.test_pixels)) == (6, 3)
-    assert images.notes[0] == f"{train}/ is to train on, {test}/ to test on."
+    assert images.notes[0] == f"{train}/ is to train on, {test}/ to test on; no class folders."
     assert torch.equal(images.test_pixels[0, 0], torch.from_numpy(noise(50)))
 
 
@@ -1034,7 +1035,8 @@ def test_hidden_files_and_folders_are_never_classes(tmp_path):
     (tmp_path / ".DS_Store").touch()
     images = load_images(tmp_path)
     assert images.classes == ("cat", "dog") and len(everything(images)) == 6
-    assert images.notes == ("Every tenth picture is held out to test on.", "No files left out.")
+    how = f"Every tenth picture in {tmp_path} is held out to test on; 2 class folders."
+    assert images.notes == (how, "No files left out.")
 
 
 NAMES = st.sampled_from(

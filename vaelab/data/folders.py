@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vaelab.data.pictures import picture_formats
+from vaelab.data.pictures import picture_endings
 
 # A folder is read as a split if its name is one of these: in capitals or not, and with or without
 # a word that says what any folder is ("Training Set", "test_images").
@@ -74,14 +74,15 @@ def list_folder(folder: Path) -> Listing:
             )
     else:
         train, test = _hold_out(train)
-        how = "Every tenth picture is held out to test on"
+        how = f"Every tenth picture in {source} is held out to test on"
     left_out = _left_out(folder, train + test)
     if not train:
         raise ValueError(
             f"{folder}: expected at least 2 pictures, one to train on and one to test, got "
             f"{len(test)} ({left_out})"
         )
-    return Listing(train, test, classes, (f"{how}.", f"{left_out}."))
+    how = f"{how}; {len(classes) or 'no'} class folders."
+    return Listing(train, test, classes, (how, f"{left_out}."))
 
 
 def split_kind(name: str) -> str | None:
@@ -173,8 +174,12 @@ def _is_hidden(name: str) -> bool:
 
 def _files(folder: Path) -> list[Path]:
     """All files below a folder in the order of their paths, without hidden ones."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
     files = []
-    for place, names, inside in os.walk(folder):
+    for place, names, inside in os.walk(folder, onerror=refuse):
         names[:] = [name for name in names if not _is_hidden(name)]
         files += [Path(place, name) for name in inside if not _is_hidden(name)]
     return sorted(files, key=Path.as_posix)
@@ -182,7 +187,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _pictures(paths: Sequence[Path]) -> list[Path]:
     """Those whose ending Pillow reads, and which are files."""
-    endings = picture_formats()
+    endings = picture_endings()
     chosen = [path for path in paths if path.suffix.lower() in endings and path.is_file()]
     return sorted(chosen, key=Path.as_posix)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _BLOCK = 4096  # pictures that are turned into floats at a time
-_FLAT = 4 / 255  # a range of values in which there is nothing to see
+_FLAT = 3.5 / 255  # a range of values in which there is nothing to see
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -71,19 +71,25 @@ class Picture:
 
 
 @cache
-def picture_formats() -> dict[str, str]:
-    """Pillow's name of the format for each ending of a file name that it can read: ".png": "PNG".
+def picture_formats() -> list[str]:
+    """Pillow's names of the formats that are read, in the order in which it tries them.
 
     Without formats that hold no pixels and those that Pillow hands to another program (PostScript).
     """
     from PIL import Image
 
+    Image.preinit()  # the usual formats are tried first
     Image.init()
-    return {
-        suffix: name
-        for suffix, name in Image.registered_extensions().items()
-        if name in Image.OPEN and name not in _NO_PICTURES
-    }
+    return [name for name in Image.ID if name not in _NO_PICTURES]
+
+
+@cache
+def picture_endings() -> set[str]:
+    """The endings of file names that stand for these formats, in small letters: ".png", ..."""
+    from PIL import Image
+
+    formats = picture_formats()
+    return {end for end, name in Image.registered_extensions().items() if name in formats}
 
 
 def colour_of(background: str | float) -> Colour:
@@ -133,7 +139,7 @@ def read_picture(path: Path, reading: Reading, grey: bool) -> Picture | None:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=sorted(set(picture_formats().values()))) as picture:
+        with Image.open(path, formats=picture_formats()) as picture:
             return _read(picture, reading, grey)
     except (
         OSError,
@@ -156,11 +162,11 @@ def _read(picture: Image, reading: Reading, grey: bool) -> Picture | None:
     notes = [] if white == BYTE else [f"Of {depth}, with {white:g} for white"]
     if getattr(picture, "n_frames", 1) > 1:
         notes.append("Cut to the first of several frames")
-    exif_transpose(picture, in_place=True)
     ground = colour_of(reading.background)
     is_clear = picture.has_transparency_data
     if grey and not (_is_grey(picture) and (len(set(ground)) == 1 or not is_clear)):
-        return None
+        return None  # before anything is decoded
+    exif_transpose(picture, in_place=True)
     top = None
     if WHITES[depth] != BYTE:
         picture, top = _shallow(picture, white)
@@ -170,7 +176,7 @@ def _read(picture: Image, reading: Reading, grey: bool) -> Picture | None:
         notes += [f"Laid on {reading.background} where transparent"] if is_seen else []
     picture = picture.convert("L" if grey else "RGB")
     if top is None:
-        top = float(np.max(picture.getextrema()))
+        top = float(np.asarray(picture).max())
     if white != BYTE:
         picture = fromarray(_scaled(np.asarray(picture), white))
     pixels = np.atleast_3d(np.asarray(_fit(picture, reading))).transpose(2, 0, 1)

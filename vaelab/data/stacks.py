@@ -22,6 +22,7 @@ from vaelab.data.roots import enumerated
 _WORKERS = 4
 _BLOCK = 256
 _NAMED = 20  # bad pictures that a message names
+_ALIKE = 4  # levels of 255 by which pictures that are not the same differ
 _SHARE = 4  # one part in so many of the range is exceeded by the brightest picture
 _BYTE_SHARE = 8  # the same in pictures of bytes, which may well be dark
 
@@ -123,6 +124,8 @@ def read_pictures(paths: Sequence[Path], reading: Reading, grey: bool = True) ->
     for depth, top in tops.items():
         _check_range(depth, top, reading.white)
     sentences = [f"{note}: {n} of {len(kept)} pictures." for note, n in notes.items()]
+    if np.ptp(pixels[: len(kept)], 0).max() < _ALIKE:
+        sentences.append("All pictures are the same, or nearly.")
     if bad:
         sentences.append(f"{problem} and are left out: {names}.")
     return Stack(pixels[: len(kept)], kept, sentences)
@@ -139,13 +142,13 @@ def _results(
 
     starts = range(0, len(paths), _BLOCK)
     pool = ThreadPoolExecutor(_WORKERS)
+    bar = tqdm(total=len(paths), desc="reading pictures", leave=False, delay=2)
     try:
-        blocks = pool.map(read_block, starts)
-        for block in tqdm(
-            blocks, "reading pictures", len(starts), leave=False, delay=2, unit_scale=_BLOCK
-        ):
+        for block in pool.map(read_block, starts):
+            bar.update(len(block))
             yield from block
     finally:
+        bar.close()
         pool.shutdown(cancel_futures=True)
 
 
