@@ -175,12 +175,12 @@ def _read(picture: Image, reading: Reading, grey: bool) -> Picture | None:
         picture, is_seen = _lay(picture, [round(value * white / BYTE) for value in ground])
         notes += [f"Laid on {reading.background} where transparent"] if is_seen else []
     picture = picture.convert("L" if grey else "RGB")
-    if top is None:
-        top = float(np.asarray(picture).max())
     if white != BYTE:
-        picture = fromarray(_scaled(np.asarray(picture), white))
+        values = np.asarray(picture)
+        top = float(values.max())
+        picture = fromarray(_scaled(values, white))
     pixels = np.atleast_3d(np.asarray(_fit(picture, reading))).transpose(2, 0, 1)
-    return Picture(pixels, depth, top, notes)
+    return Picture(pixels, depth, float(pixels.max()) if top is None else top, notes)
 
 
 def _depth_of(picture: Image) -> str:
