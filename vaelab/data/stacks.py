@@ -99,6 +99,7 @@ def read_pictures(paths: Sequence[Path], reading: Reading, grey: bool = True) ->
     with closing(_results(paths, reading, grey)) as results:
         for number, result in enumerate(results):
             if result is None:
+                results.close()
                 return read_pictures(paths, reading, False)
             if isinstance(result, UnreadableError):
                 bad.append(f"{paths[number]} ({result})")
