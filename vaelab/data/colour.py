@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from vaelab._inputs import check_choice
-from vaelab.data.images import Images, resize, unit
-from vaelab.data.pictures import SUFFIXES, Box, load_folder, read_pictures
-from vaelab.data.roots import download, what_is_expected
+from vaelab.data.folders import list_folder
+from vaelab.data.images import Images, resize
+from vaelab.data.pictures import Box, Reading
+from vaelab.data.roots import Place, provide
+from vaelab.data.stacks import load_folder, read_pictures
 
 CROPS: dict[str, Box] = {  # left, top, right, bottom
     "paper": (25, 45, 153, 173),
@@ -26,24 +27,24 @@ def load_cifar10(root: Path, may_download: bool, side: int | None) -> Images:
     from torchvision.datasets import CIFAR10
 
     folder = root / CIFAR10.base_folder
-    files = [
-        folder / name
-        for name, _ in (*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], ""))
-    ]
     if (root / "cifar10" / "train").is_dir() and not folder.exists():
         return _cifar10_pictures(root / "cifar10", side)
-    expected = [f"{file}" for file in files]
-    if may_download and not all(file.is_file() for file in files):
-        download("cifar10", folder, expected, lambda: CIFAR10(root, download=True))
-    if not all(file.is_file() for file in files):
-        problem = "not found" if may_download else "not found, and download=False"
-        raise FileNotFoundError(what_is_expected("cifar10", folder, expected, problem))
+    names = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]
+    files = [folder / name for name in (*names, CIFAR10.meta["filename"])]
+    provide(
+        Place("cifar10", root, folder, [f"{file}" for file in files]),
+        lambda: all(file.is_file() for file in files),
+        may_download,
+        lambda: CIFAR10(root, download=True),
+    )
     try:
         sets = [CIFAR10(root, train) for train in (True, False)]
     except RuntimeError as error:  # torchvision compares checksums before it opens a file
         raise ValueError(f"{folder} is damaged ({error}); delete it and load again") from error
-    train, test = (resize(unit(s.data.transpose(0, 3, 1, 2)), side) for s in sets)
-    labels = (torch.tensor(s.targets) for s in sets)
+    train, test = (
+        resize(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), side) for part in sets
+    )
+    labels = (torch.tensor(part.targets) for part in sets)
     return Images(
         "cifar10", train, test, *labels, tuple(sets[0].classes), "CIFAR-10 (Krizhevsky 2009)."
     )
@@ -55,17 +56,16 @@ def _cifar10_pictures(folder: Path, side: int | None) -> Images:
             f"{folder}: expected train/ and test/ with a folder for every class, got no test/; put "
             "it there, or move the folder away to have the official files downloaded"
         )
-    images = load_folder(folder, side)
+    images = load_folder(folder, Reading(side))
     if len(images.classes) != 10 or images.shape != (3, side or 32, side or 32):
         raise ValueError(
             f"{folder}: expected CIFAR-10's pictures, 32×32 in ten class folders, got {images}; "
-            "for other "
-            "pictures give the folder's path as the data set"
+            "for other pictures give the folder's path as the data set"
         )
-    kinds = {path.suffix.lower() for path in (folder / "train").rglob("*")}.intersection(SUFFIXES)
+    kinds = sorted({path.suffix.lower() for path, _ in list_folder(folder).train})
     source = (
-        f"CIFAR-10 (Krizhevsky 2009), from pictures ({', '.join(sorted(kinds))}) in the data "
-        "root's cifar10/."
+        f"CIFAR-10 (Krizhevsky 2009), from pictures ({', '.join(kinds)}) in the data root's "
+        "cifar10/."
     )
     return replace(images, name="cifar10", source=source)
 
@@ -77,18 +77,22 @@ def load_celeba(root: Path, may_download: bool, side: int | None, crop: str | No
     folder = root / "celeba"
     pictures, partition = folder / "img_align_celeba", folder / "list_eval_partition.txt"
     expected = [f"{pictures / '000001.jpg'}, {pictures / '000002.jpg'}, ...", f"{partition}"]
-    if may_download and not (partition.is_file() and pictures.is_dir()):
+
+    def fetch() -> None:
         from torchvision.datasets import CelebA
 
-        download("celeba", folder, expected, lambda: CelebA(root, download=True))
-    if not (partition.is_file() and pictures.is_dir()):
-        problem = "not found" if may_download else "not found, and download=False"
-        raise FileNotFoundError(what_is_expected("celeba", folder, expected, problem))
+        CelebA(root, download=True)
+
+    provide(
+        Place("celeba", root, folder, expected),
+        lambda: partition.is_file() and pictures.is_dir(),
+        may_download,
+        fetch,
+    )
     train, test = (_faces(pictures, names, side, crop) for names in _split(partition))
     source = (
         f"CelebA (Liu, Luo, Wang & Tang 2015), official training and test split, crop {crop!r}; "
-        "the validation "
-        "images are left out."
+        "the validation images are left out."
     )
     return Images("celeba", train, test, None, None, (), source)
 
@@ -128,4 +132,5 @@ def _faces(folder: Path, names: list[str], side: int | None, crop: str) -> torch
                 f"{paths[0]}: expected the aligned pictures of 178×218, got "
                 f"{picture.width}×{picture.height}; img_align_celeba.zip holds them"
             )
-    return unit(np.asarray(read_pictures(paths, side or FACE_SIDE, False, CROPS[crop])))
+    stack = read_pictures(paths, Reading(side or FACE_SIDE, box=CROPS[crop]), grey=False)
+    return torch.from_numpy(stack.pixels)

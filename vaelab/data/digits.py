@@ -21,9 +21,8 @@ def load_digits_split(side: int | None) -> Images:
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(bunch.images))
     x = torch.from_numpy((bunch.images[order] / 16).astype(np.float32)).unsqueeze(1)
     y = torch.from_numpy(bunch.target[order].astype(np.int64))
-    (train, test), (y_train, y_test) = (
-        part.tensor_split([_N_DIGITS_TRAIN]) for part in (resize(x, side), y)
-    )
+    train, test = resize(x, side).tensor_split([_N_DIGITS_TRAIN])
+    y_train, y_test = y.tensor_split([_N_DIGITS_TRAIN])
     source = (
         "Handwritten digits (Alpaydin & Kaynak 1998, UCI repository, the test part), as in "
         "scikit-learn."

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import math
 import struct
+import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from vaelab.data.images import Images, resize, unit
-from vaelab.data.roots import download, what_is_expected
+from vaelab.data.images import Images, resize
+from vaelab.data.roots import Place, provide
 
 IDX_SETS = {
     "mnist": ("MNIST", tuple(map(str, range(10))), "MNIST (LeCun, Cortes & Burges 1998)."),
@@ -37,55 +41,76 @@ IDX_FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+_LARGEST = 2**31  # bytes in one file; MNIST's largest holds 47 million
 
 
 def load_idx(name: str, root: Path, may_download: bool, side: int | None) -> Images:
     """MNIST or Fashion-MNIST; see `load_images`."""
     folder, classes, source = IDX_SETS[name]
     raw = root / folder / "raw"
-    expected = [f"{raw / file}  (or packed, .gz)" for file in IDX_FILES]
-    if may_download and not _all_there(raw):
+
+    def fetch() -> None:
         from torchvision import datasets
 
-        download(name, raw, expected, lambda: getattr(datasets, folder)(root, download=True))
-    if not _all_there(raw):
-        problem = "not found" if may_download else "not found, and download=False"
-        raise FileNotFoundError(what_is_expected(name, raw, expected, problem))
-    x, y, x_test, y_test = (_read_idx(raw / file) for file in IDX_FILES)
+        getattr(datasets, folder)(root, download=True)
+
+    place = Place(name, root, raw, [f"{raw / file}  (or packed, .gz)" for file in IDX_FILES])
+    provide(place, lambda: all(_idx_file(raw, file) for file in IDX_FILES), may_download, fetch)
+    x, y, x_test, y_test = (_read_idx(_idx_file(raw, file)) for file in IDX_FILES)
     for images, labels in ((x, y), (x_test, y_test)):
-        if images.ndim != 3 or labels.shape != images.shape[:1]:
-            raise ValueError(
-                f"{raw}: expected images (n, h, w) and labels (n,), got {images.shape} and "
-                f"{labels.shape}; delete this folder and load again"
-            )
-    train, test = (resize(unit(images[:, None]), side) for images in (x, x_test))
-    return Images(
-        name,
-        train,
-        test,
-        torch.from_numpy(y).long(),
-        torch.from_numpy(y_test).long(),
-        classes,
-        source,
-    )
+        shapes = f"{tuple(images.shape)} and {tuple(labels.shape)}"
+        match = images.ndim == 3 and labels.shape == images.shape[:1] and len(labels) > 0
+        _expect(raw, match, "images (n, h, w) and labels (n,)", shapes)
+        in_range = bool(labels.max() < len(classes))
+        _expect(raw, in_range, f"labels from 0 to {len(classes) - 1}", f"{labels.max()}")
+    sizes = [f"{images.shape[2]}×{images.shape[1]}" for images in (x, x_test)]
+    _expect(raw, sizes[0] == sizes[1], "training and test images of one size", " and ".join(sizes))
+    train, test = (resize(images.unsqueeze(1), side) for images in (x, x_test))
+    return Images(name, train, test, y.long(), y_test.long(), classes, source)
 
 
-def _all_there(raw: Path) -> bool:
-    return all((raw / file).is_file() or (raw / f"{file}.gz").is_file() for file in IDX_FILES)
-
-
-def _read_idx(path: Path) -> np.ndarray:
-    """The array of bytes in an idx file, or in the same file packed with gzip."""
-    try:
-        data = (
-            path.read_bytes()
-            if path.is_file()
-            else gzip.decompress(path.with_name(path.name + ".gz").read_bytes())
+def _expect(raw: Path, is_right: bool, expected: str, got: str) -> None:
+    if not is_right:
+        raise ValueError(
+            f"{raw}: expected {expected}, got {got}; delete this folder and load again"
         )
-        zero, kind, rank = struct.unpack(">HBB", data[:4])
-        shape = struct.unpack(f">{rank}I", data[4 : 4 + 4 * rank])
-        if (zero, kind) != (0, 8):
-            raise ValueError("not an idx file of bytes")
-        return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()
-    except (ValueError, EOFError, struct.error, gzip.BadGzipFile) as error:
+
+
+def _idx_file(raw: Path, name: str) -> Path | None:
+    """The file of that name, plain or packed, also where it is spelled with a dot for the hyphen
+    (train-images.idx3-ubyte); None if there is none.
+    """
+    spellings = (name, name.replace("-idx", ".idx"))
+    paths = [raw / f"{spelling}{ending}" for ending in ("", ".gz") for spelling in spellings]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _read_idx(path: Path) -> Tensor:
+    """The array of bytes in an idx file, or in the same file packed with gzip.
+
+    No more is unpacked than the file's header announces.
+
+    Raises:
+        ValueError: the file is no idx file, or is longer or shorter than its header says.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return _unpack_idx(file)
+    except (ValueError, EOFError, struct.error, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it and load again") from error
+
+
+def _unpack_idx(file: BinaryIO) -> Tensor:
+    zero, kind, rank = struct.unpack(">HBB", file.read(4))
+    if (zero, kind) != (0, 8):
+        raise ValueError("not an idx file of bytes")
+    shape = struct.unpack(f">{rank}I", file.read(4 * rank))
+    size = math.prod(shape)
+    if size > _LARGEST:
+        raise ValueError(f"its header announces {size} bytes, more than {_LARGEST}")
+    pixels = np.empty(size, np.uint8)
+    n_read = file.readinto(pixels)
+    if n_read < size or file.read(1):
+        got = n_read if n_read < size else "more"
+        raise ValueError(f"expected {size} bytes after its header, got {got}")
+    return torch.from_numpy(pixels).reshape(shape)

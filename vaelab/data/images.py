@@ -1,68 +1,118 @@
-"""A data set in memory, and what turns bytes into it."""
+"""A data set in memory: pixels as they came, and floats when they are asked for."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+_BLOCK = 4096  # pictures that are turned into floats at a time
+_FLAT = 3.5 / 255  # a range of values in which there is nothing to see
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Images:
     """A set of images, split once and for all into training and test images.
 
+    The pixels stay as they came: bytes (uint8, 0..255) where the pictures were bytes, which takes
+    a quarter of the memory of floats, and float32 in [0, 1] where they were not, such as resized
+    data sets. `train` and `test` are float32 in [0, 1] whatever came. They are made anew each time
+    they are asked for and are not kept, so ask once and hold on to it; for a few rows ask for
+    `unit(images.train_pixels[rows])`, for their number for `len(images.train_pixels)`. A subset is
+    `dataclasses.replace(images, train_pixels=..., train_labels=...)`.
+
     Args:
         name: "digits", "mnist", "fashion", "cifar10", "celeba", or the name of the folder.
-        train: training images, float32 in [0, 1], shape (n_train, channels, height, width).
-        test: test images, shape (n_test, channels, height, width).
+        train_pixels: training images, uint8 or float32, shape (n_train, channels, height, width).
+        test_pixels: test images, shape (n_test, channels, height, width).
         train_labels: class numbers, int64, shape (n_train,); None where the pictures have no
             classes.
         test_labels: the same for the test images, shape (n_test,).
         classes: the name of each class number; empty where there are none.
-        source: a sentence on the origin of the images.
+        source: the origin of the images, and how they were read.
+        notes: what a reader of a folder should know, a sentence each: how its split was read, what
+            was left out, what was laid on which ground. They end `source`, too.
     """
 
     name: str
-    train: Tensor
-    test: Tensor
+    train_pixels: Tensor
+    test_pixels: Tensor
     train_labels: Tensor | None
     test_labels: Tensor | None
     classes: tuple[str, ...]
     source: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def train(self) -> Tensor:
+        """Training images, float32 in [0, 1]; made anew from bytes at every call."""
+        return unit(self.train_pixels)
+
+    @property
+    def test(self) -> Tensor:
+        """Test images, float32 in [0, 1]; made anew from bytes at every call."""
+        return unit(self.test_pixels)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """One image's (channels, height, width)."""
-        channels, height, width = self.train.shape[1:]
+        channels, height, width = self.train_pixels.shape[1:]
         return channels, height, width
 
     def fingerprint(self) -> str:
         """The SHA-256 of the training pixels' float32 bytes, 64 hexadecimal digits: equal pixels,
         equal print.
         """
-        return hashlib.sha256(self.train.cpu().contiguous().numpy()).hexdigest()
+        sha = hashlib.sha256()
+        for block in self.train_pixels.split(_BLOCK):
+            sha.update(unit(block).cpu().contiguous().numpy())
+        return sha.hexdigest()
 
     def __repr__(self) -> str:
-        n_train, n_test, n_classes = len(self.train), len(self.test), len(self.classes)
+        n_train, n_test = len(self.train_pixels), len(self.test_pixels)
         return (
             f"Images({self.name!r}: {n_train} train, {n_test} test, shape {self.shape}, "
-            f"{n_classes} classes)"
+            f"{len(self.classes)} classes)"
         )
 
 
-def unit(pixels: np.ndarray) -> Tensor:
-    """Bytes 0..255 to float32 in [0, 1], same shape."""
-    return torch.from_numpy(pixels).float().div_(255)
+def unit(pixels: Tensor) -> Tensor:
+    """Bytes 0..255 to float32 in [0, 1], same shape; floats are returned as they are.
 
-
-def resize(x: Tensor, side: int | None) -> Tensor:
-    """Images (n, channels, h, w) to (n, channels, side, side), bilinear and antialiased; None
-    leaves them alone.
+    >>> unit(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist()
+    [0.0, 0.20000000298023224, 1.0]
     """
-    if side is None or x.shape[-2:] == (side, side):
-        return x
-    return F.interpolate(x, (side, side), mode="bilinear", antialias=True).clamp_(0, 1)
+    return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
+
+
+def resize(pixels: Tensor, side: int | None) -> Tensor:
+    """Images (n, channels, h, w) to float32 (n, channels, side, side), bilinear and antialiased.
+
+    None, or the side they have, leaves them as they came.
+    """
+    if side is None or pixels.shape[-2:] == (side, side):
+        return pixels
+    out = torch.empty(*pixels.shape[:2], side, side)
+    for part, block in zip(out.split(_BLOCK), pixels.split(_BLOCK), strict=True):
+        part.copy_(F.interpolate(unit(block), (side, side), mode="bilinear", antialias=True))
+    return out.clamp_(0, 1)
+
+
+def check_contrast(images: Images) -> None:
+    """Raise unless the pixels of a data set differ.
+
+    Raises:
+        ValueError: all pixels of all images have the same value, or nearly.
+    """
+    parts = (images.train_pixels, images.test_pixels)
+    low = min(unit(pixels.min()).item() for pixels in parts)
+    high = max(unit(pixels.max()).item() for pixels in parts)
+    if not high - low >= _FLAT:
+        raise ValueError(
+            f"{images.name}: expected images that differ, got the values {low:.3g} to {high:.3g} "
+            f"(of 0 to 1) in all pixels of all {sum(map(len, parts))}; look at the files, and if "
+            "they are drawn in transparency alone choose another background="
+        )

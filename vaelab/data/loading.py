@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from vaelab._inputs import check_choice, check_positive_int
+from vaelab._inputs import check_choice, check_positive, check_positive_int
 from vaelab.data.colour import CROPS, load_celeba, load_cifar10
 from vaelab.data.digits import load_digits_split
 from vaelab.data.idx import IDX_SETS, load_idx
-from vaelab.data.images import Images
-from vaelab.data.pictures import load_folder
+from vaelab.data.images import Images, check_contrast
+from vaelab.data.pictures import Reading, colour_of
 from vaelab.data.roots import data_root
+from vaelab.data.stacks import load_folder
 
 NAMES = ("digits", "mnist", "fashion", "cifar10", "celeba")
 
@@ -22,18 +24,23 @@ def load_images(
     download: bool = True,
     side: int | None = None,
     crop: str | None = None,
+    background: str | float = "white",
+    white: float | None = None,
+    skip_bad: bool = False,
 ) -> Images:
     """Load a data set by name, or a folder of pictures by its path.
 
-    A folder holds pictures (png, jpg, jpeg, bmp, webp), in sub-folders named after their classes or
-    in none. If it has a folder train/ the pictures are looked for there and, for the test images,
-    in test/. Without a test/ every tenth picture, drawn with a fixed seed, is held out. Grey
-    pictures stay grey if all are; otherwise all become RGB. Transparency is dropped.
+    A folder holds pictures in any format that Pillow reads (png, jpg, tif, gif, webp, ...), in
+    sub-folders named after their classes or in none. If it has a folder for training (train,
+    training, Train, ...) the pictures are looked for there, and in test/ (or testing, val, valid,
+    validation, ...) for the test images. Otherwise every tenth picture, drawn with a fixed seed, is
+    held out. Grey pictures stay grey if all are; otherwise all become RGB. How the folder was read,
+    what was left out and what was laid on the ground is told in `Images.notes`.
 
     Args:
         name: "digits" (8×8, 1297 + 500), "mnist" or "fashion" (28×28, 60,000 + 10,000), "cifar10"
             (32×32 RGB, 50,000 + 10,000; the official files, or pictures in the root's
-            cifar10/train/ and test/), "celeba" (64×64 RGB, 162,770 + 19,962, 9 GB as float32), or
+            cifar10/train/ and test/), "celeba" (64×64 RGB, 162,770 + 19,962, 2.2 GB as bytes), or
             the path of a folder.
         root: where downloaded sets lie, or shall; see the top of `vaelab.data`.
         download: whether to download what is absent.
@@ -42,13 +49,22 @@ def load_images(
         crop: of CelebA's 178×218 pictures, before they are resized to 64×64 (or `side`): "paper",
             the 128×128 of Dai & Wipf (2019), unless given; or "wae", the 140×140 of Tolstikhin et
             al. (2018) and Ghosh et al. (2020).
+        background: of a folder's pictures, what shows through where they are transparent: a
+            colour's name, "#rrggbb", or a grey from 0 (black) to 1 (white).
+        white: of a folder's pictures, the pixel value that counts as white: 4095 for 12 bits in
+            16-bit files. None for the largest one that the files can hold (1 in floating-point
+            ones).
+        skip_bad: whether a folder's pictures that cannot be read are left out, and named in the
+            notes.
 
     Returns:
-        The images.
+        The images; what a folder holds stays bytes, in 256 steps.
 
     Raises:
-        ValueError: an unknown name; a folder with fewer than two pictures, with a broken one or
-            with several sizes.
+        ValueError: an unknown name; options that the data set does not have; a damaged file; a
+            folder with fewer than two pictures, with several sizes, with a split that can be read
+            in two ways, with pictures that cannot be read, or whose values lie above white or far
+            below it; pixels that are all alike.
         FileNotFoundError: the folder, the root or the data is not there and could not be
             downloaded.
         OSError: the root cannot be written to.
@@ -62,17 +78,40 @@ def load_images(
         raise ValueError(
             f"crop: only celeba has crops ({', '.join(CROPS)}); expected None for {str(name)!r}"
         )
+    colour_of(background)
+    if white is not None:
+        check_positive("white", white)
+    reading = Reading(side, background, white, skip_bad)
+    if name in NAMES and reading != Reading(side):
+        raise ValueError(
+            "background, white and skip_bad are for folders of pictures; leave them out for "
+            f"{str(name)!r}"
+        )
+    images = _load(name, root, download, reading, crop)
+    check_contrast(images)
+    return images
+
+
+def _load(
+    name: str | Path,
+    root: str | Path | None,
+    may_download: bool,
+    reading: Reading,
+    crop: str | None,
+) -> Images:
     if name == "digits":
-        return load_digits_split(side)
+        return load_digits_split(reading.side)
     if name in IDX_SETS:
-        return load_idx(str(name), data_root(root), download, side)
+        return load_idx(str(name), data_root(root), may_download, reading.side)
     if name == "cifar10":
-        return load_cifar10(data_root(root), download, side)
+        return load_cifar10(data_root(root), may_download, reading.side)
     if name == "celeba":
-        return load_celeba(data_root(root), download, side, crop)
+        return load_celeba(data_root(root), may_download, reading.side, crop)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return load_folder(folder, side)
+        images = load_folder(folder, reading)
+        is_taken = images.name in NAMES  # by a data set of that name, which this is not
+        return replace(images, name=f"{images.name}-folder") if is_taken else images
     if (
         isinstance(name, Path)
         or len(folder.parts) > 1

@@ -1,195 +1,146 @@
-"""Pictures in files: a folder of your own, and the reading of many at once."""
+"""One picture in a file, as bytes: what is taken, how it is laid on a ground, what is refused."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from vaelab.data.images import Images, unit
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 Box = tuple[int, int, int, int]  # left, top, right, bottom
-_SPLIT_SEED = 0
-_WORKERS = 4
-_BLOCK = 256
+Colour = tuple[int, int, int]  # red, green, blue
+BYTE = 255
+WHITES = {  # the value that is white, by the kind of number in a file
+    "8-bit": BYTE,
+    "16-bit colour": BYTE,  # Pillow reads its upper 8 bits
+    "16-bit": 2**16 - 1,
+    "32-bit": 2**16 - 1,
+    "floating-point": 1,
+}
+_NO_PICTURES = {"BUFR", "EPS", "FPX", "GRIB", "HDF5", "MIC", "MPEG", "WMF"}
 
 
-def load_folder(folder: Path, side: int | None) -> Images:
-    """A folder of pictures; see `load_images`."""
-    split = (folder / "train").is_dir()
-    train_paths, labels, classes = _list_pictures(folder / "train" if split else folder)
-    test_paths: list[Path] = []
-    if split and (folder / "test").is_dir():
-        test_paths, test_labels, test_classes = _list_pictures(folder / "test")
-        if test_classes != classes:
-            raise ValueError(
-                f"{folder}: expected the same class folders in train/ and test/, got "
-                f"{list(classes)} and "
-                f"{list(test_classes)}; rename or remove the odd ones"
-            )
-        labels += test_labels
-    paths = train_paths + test_paths
-    if len(paths) < 2 or not train_paths:
-        raise ValueError(
-            f"{folder}: expected at least 2 pictures, one to train on and one to test, got "
-            f"{len(paths)}"
-        )
-    pixels, y = read_pictures(paths, side), torch.tensor(labels)
-    train, test = (
-        np.split(np.arange(len(paths)), [len(train_paths)]) if test_paths else _hold_out(len(paths))
-    )
-    source = f"{len(paths)} pictures from the folder {folder.resolve()}."
-    return Images(
-        folder.resolve().name,
-        unit(pixels[train]),
-        unit(pixels[test]),
-        y[train] if classes else None,
-        y[test] if classes else None,
-        classes,
-        source,
-    )
+class UnreadableError(ValueError):
+    """A file that cannot be read as a picture; the message says why."""
 
 
-def _hold_out(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers 0..n−1 in two ascending parts, the second a tenth of them drawn by
-    numpy.random.default_rng(0).
-    """
-    order = np.random.default_rng(_SPLIT_SEED).permutation(n)
-    n_test = max(1, round(n / 10))
-    return np.sort(order[n_test:]), np.sort(order[:n_test])
-
-
-def _list_pictures(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
-    """The pictures of a folder in the order of their names, their class numbers, and the classes'
-    names.
-
-    Two or more sub-folders with pictures make classes; otherwise the class number is 0 and there
-    are no names.
-    """
-    loose = _pictures(folder.iterdir())
-    inside = {
-        sub.name: _pictures(sub.rglob("*")) for sub in sorted(folder.iterdir()) if sub.is_dir()
-    }
-    inside = {name: paths for name, paths in inside.items() if paths}
-    if loose and inside:
-        raise ValueError(
-            f"{folder}: expected pictures either directly in it or in class folders, got both "
-            f"({loose[0].name} and {next(iter(inside))}/); move them to one place"
-        )
-    if not loose and not inside:
-        raise ValueError(
-            f"{folder}: expected pictures ({', '.join(SUFFIXES)}), found none; check the path"
-        )
-    groups = list(inside.values()) or [loose]
-    labels = [label for label, paths in enumerate(groups) for _ in paths]
-    return (
-        [path for paths in groups for path in paths],
-        labels,
-        tuple(inside) if len(inside) > 1 else (),
-    )
-
-
-def _pictures(paths: Sequence[Path]) -> list[Path]:
-    kept = (
-        p
-        for p in paths
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
-    )
-    return sorted(kept, key=lambda path: path.as_posix())
-
-
-def read_pictures(
-    paths: Sequence[Path], side: int | None, grey: bool = True, box: Box | None = None
-) -> np.ndarray:
-    """All pictures as bytes, shape (n, channels, height, width): grey if `grey` is true and all
-    are, otherwise RGB.
-
-    Decoded by a few threads, in blocks, straight into one array. The first coloured picture starts
-    it over in RGB.
+@dataclass(frozen=True)
+class Reading:
+    """How pictures are read.
 
     Args:
-        paths: of the pictures, at least one.
         side: height and width to resize to; None leaves them as they are.
-        grey: whether grey pictures may stay grey.
+        background: what transparent pictures are laid on; see `colour_of`.
+        white: the value that counts as white; None for the largest one that the file's kind of
+            number holds (`WHITES`).
+        skip_bad: whether pictures that cannot be read are left out.
         box: what to cut out before resizing; the central square unless given.
     """
-    from tqdm.auto import tqdm
 
-    first = _read_picture(paths[0], side, grey, box)
-    if first is None:
-        return read_pictures(paths, side, False, box)
-    pixels = np.empty((len(paths), *first.shape), np.uint8)
-
-    def read_block(start: int) -> bool:
-        for i in range(start, min(start + _BLOCK, len(paths))):
-            picture = _read_picture(paths[i], side, grey, box)
-            if picture is None:
-                return False
-            _check_size(paths[0], first, paths[i], picture)
-            pixels[i] = picture
-        return True
-
-    blocks = range(0, len(paths), _BLOCK)
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        bar = tqdm(
-            pool.map(read_block, blocks),
-            "reading pictures",
-            len(blocks),
-            False,
-            delay=2,
-            unit_scale=_BLOCK,
-        )
-        all_fit = all(bar)
-        bar.close()
-        pool.shutdown(cancel_futures=True)
-    return pixels if all_fit else read_pictures(paths, side, False, box)
+    side: int | None = None
+    background: str | float = "white"
+    white: float | None = None
+    skip_bad: bool = False
+    box: Box | None = None
 
 
-def _check_size(path: Path, picture: np.ndarray, other_path: Path, other: np.ndarray) -> None:
-    if picture.shape != other.shape:
-        raise ValueError(
-            f"pictures of several sizes: {path} is {picture.shape[2]}×{picture.shape[1]}, "
-            f"{other_path} is "
-            f"{other.shape[2]}×{other.shape[1]}; pass side= to crop and resize them all"
-        )
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was read.
 
-
-def _middle(size: tuple[int, int]) -> Box:
-    """The central square of a picture of that width and height."""
-    edge = min(size)
-    left, top = ((length - edge) // 2 for length in size)
-    return left, top, left + edge, top + edge
-
-
-def _read_picture(
-    path: Path, side: int | None, grey: bool, box: Box | None = None
-) -> np.ndarray | None:
-    """One picture as bytes, shape (channels, height, width); None if grey is wanted and it is
-    coloured.
+    Args:
+        pixels: bytes, shape (channels, height, width), 1 channel or 3.
+        depth: the kind of number in the file, one of `WHITES`.
+        top: the largest value in it, on the file's scale.
+        notes: what was done to it that a reader should know, such as "Laid on white where
+            transparent"; ": 3 of 10 pictures" is to follow.
     """
-    from PIL import Image, ImageOps
+
+    pixels: np.ndarray
+    depth: str
+    top: float
+    notes: list[str]
+
+
+@cache
+def picture_formats() -> list[str]:
+    """Pillow's names of the formats that are read, in the order in which it tries them.
+
+    Without formats that hold no pixels and those that Pillow hands to another program (PostScript).
+    """
+    from PIL import Image
+
+    Image.preinit()  # the usual formats are tried first
+    Image.init()
+    return [name for name in Image.ID if name not in _NO_PICTURES]
+
+
+@cache
+def picture_endings() -> set[str]:
+    """The endings of file names that stand for these formats, in small letters: ".png", ..."""
+    from PIL import Image
+
+    formats = picture_formats()
+    return {end for end, name in Image.registered_extensions().items() if name in formats}
+
+
+def colour_of(background: str | float) -> Colour:
+    """The colour of a ground as three bytes.
+
+    Args:
+        background: a colour's name ("white"), "#rrggbb", or a grey from 0 (black) to 1 (white).
+
+    >>> colour_of("navy"), colour_of(0.2)
+    ((0, 0, 128), (51, 51, 51))
+    """
+    from PIL import ImageColor
+
+    with suppress(TypeError, ValueError):
+        grey = float(background)
+        if 0 <= grey <= 1:
+            return (round(grey * BYTE),) * 3
+    with suppress(AttributeError, TypeError, ValueError):
+        red, green, blue = ImageColor.getrgb(background)
+        return red, green, blue
+    raise ValueError(
+        "background: expected a colour's name, '#rrggbb', or a grey from 0 (black) to 1 (white), "
+        f"got {background!r}"
+    )
+
+
+def white_of(depth: str, named: float | None) -> float:
+    """The value that is white in pictures of that depth, where `Reading.white` is `named`."""
+    most = WHITES[depth]
+    return min(named or most, most) if most == BYTE else named or most
+
+
+def read_picture(path: Path, reading: Reading, grey: bool) -> Picture | None:
+    """Read the first frame of a picture, upright; None if it is coloured and grey is wanted.
+
+    Transparent pixels are laid on the ground. Values from 0 to white become 0..255, rounded and
+    cut; white is `white_of` the picture's depth.
+
+    Args:
+        path: of the file.
+        reading: how to read it.
+        grey: whether grey pictures stay grey.
+
+    Raises:
+        UnreadableError: no picture, a damaged or a cut one; negative values, NaN or infinity.
+    """
+    from PIL import Image
 
     try:
-        with Image.open(path) as picture:
-            if grey and picture.mode not in ("1", "L", "LA", "I", "I;16"):
-                return None
-            ImageOps.exif_transpose(picture, in_place=True)
-            if picture.mode.startswith("I"):  # 16-bit grey, which convert("L") would clip
-                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-            if picture.mode == "P":
-                picture = picture.convert("RGBA")
-            picture = picture.convert("L" if grey else "RGB")
-            if side is not None:
-                picture = picture.crop(box or _middle(picture.size))
-                picture = picture.resize(
-                    (side, side), Image.Resampling.BILINEAR
-                )  # which antialiases
-            return np.atleast_3d(np.asarray(picture)).transpose(2, 0, 1)
+        with Image.open(path, formats=picture_formats()) as picture:
+            return _read(picture, reading, grey)
     except (
         OSError,
         SyntaxError,
@@ -199,6 +150,94 @@ def _read_picture(
         Image.DecompressionBombError,
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"{path} cannot be read as a picture ({reason}); repair or remove it"
-        ) from error
+        raise UnreadableError(reason) from error
+
+
+def _read(picture: Image, reading: Reading, grey: bool) -> Picture | None:
+    from PIL.Image import fromarray
+    from PIL.ImageOps import exif_transpose
+
+    depth = _depth_of(picture)
+    white = white_of(depth, reading.white)
+    notes = [] if white == BYTE else [f"Of {depth}, with {white:g} for white"]
+    if getattr(picture, "n_frames", 1) > 1:
+        notes.append("Cut to the first of several frames")
+    ground = colour_of(reading.background)
+    is_clear = picture.has_transparency_data
+    if grey and not (_is_grey(picture) and (len(set(ground)) == 1 or not is_clear)):
+        return None  # before anything is decoded
+    exif_transpose(picture, in_place=True)
+    top = None
+    if WHITES[depth] != BYTE:
+        picture, top = _shallow(picture, white)
+        white = BYTE
+    if is_clear:
+        picture, is_seen = _lay(picture, [round(value * white / BYTE) for value in ground])
+        notes += [f"Laid on {reading.background} where transparent"] if is_seen else []
+    picture = picture.convert("L" if grey else "RGB")
+    if white != BYTE:
+        values = np.asarray(picture)
+        top = float(values.max())
+        picture = fromarray(_scaled(values, white))
+    pixels = np.atleast_3d(np.asarray(_fit(picture, reading))).transpose(2, 0, 1)
+    return Picture(pixels, depth, float(pixels.max()) if top is None else top, notes)
+
+
+def _depth_of(picture: Image) -> str:
+    """The kind of number in a picture that was opened and not yet loaded, one of `WHITES`."""
+    if picture.mode.startswith(("I", "F")):
+        return {"I": "32-bit", "F": "floating-point"}.get(picture.mode, "16-bit")
+    return "16-bit colour" if ";16" in str(picture.tile) else "8-bit"
+
+
+def _is_grey(picture: Image) -> bool:
+    if picture.mode == "P":
+        red, green, blue = np.reshape(picture.getpalette("RGB"), (-1, 3)).T
+        return np.array_equal(red, green) and np.array_equal(green, blue)
+    return picture.mode in ("1", "L", "LA", "F") or picture.mode.startswith("I")
+
+
+def _scaled(values: np.ndarray, white: float) -> np.ndarray:
+    """Values from 0 to white as bytes from 0 to 255."""
+    return (values * (BYTE / white)).clip(0, BYTE).round().astype(np.uint8)
+
+
+def _shallow(picture: Image, white: float) -> tuple[Image, float]:
+    """A grey picture of more than 8 bits in 8 bits, and the largest value that it had."""
+    from PIL.Image import fromarray
+
+    values = np.asarray(picture)
+    if not np.isfinite(values).all() or values.min() < 0:
+        raise ValueError("expected finite pixel values ≥ 0")
+    grey = fromarray(_scaled(values, white))
+    if picture.has_transparency_data:
+        grey.putalpha(fromarray(_scaled(values != picture.info["transparency"], 1)))
+    return grey, float(values.max())
+
+
+def _lay(picture: Image, ground: Sequence[int]) -> tuple[Image, bool]:
+    """The picture on the ground, and whether the ground is seen."""
+    from PIL import Image
+
+    above = picture.convert("RGBA")
+    below = Image.new("RGBA", picture.size, (*ground, BYTE))
+    lowest, _ = above.getextrema()[3]
+    return Image.alpha_composite(below, above), lowest < BYTE
+
+
+def _fit(picture: Image, reading: Reading) -> Image:
+    """The picture cut and resized, with antialiasing, if a side is wanted."""
+    from PIL.Image import Resampling
+
+    side = reading.side
+    if side is None:
+        return picture
+    cut = picture.crop(reading.box or _middle(picture.size))
+    return cut.resize((side, side), Resampling.BILINEAR)
+
+
+def _middle(size: tuple[int, int]) -> Box:
+    """The central square of a picture of that width and height."""
+    edge = min(size)
+    left, top = ((length - edge) // 2 for length in size)
+    return left, top, left + edge, top + edge

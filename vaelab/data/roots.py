@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-_TIMEOUT = 30.0
+_TIMEOUT = 30.0  # seconds
 
 
 def data_root(root: str | Path | None = None) -> Path:
@@ -35,56 +36,100 @@ def data_root(root: str | Path | None = None) -> Path:
     return Path.home() / ".cache" / "vaelab"
 
 
-def download(name: str, folder: Path, expected: Sequence[str], fetch: Callable[[], Any]) -> None:
-    """Have torchvision fetch a data set into a folder, or say what is expected there.
+@dataclass(frozen=True)
+class Place:
+    """Where the files of a downloaded data set lie.
 
     Args:
         name: of the data set.
-        folder: where its files shall lie.
+        root: the data root.
+        folder: that holds its files, inside the root.
         expected: what they are, a line each.
+    """
+
+    name: str
+    root: Path
+    folder: Path
+    expected: Sequence[str]
+
+    def message(self, problem: str) -> str:
+        """What to say of a data set that is not there: what was expected, what lies there."""
+        lines = "\n".join(f"  {line}" for line in self.expected)
+        return (
+            f"{self.name}: {problem}. Expected:\n{lines}\n{self._contents()}"
+            'With a network, this fetches them:  python -c "import vaelab; '
+            f"vaelab.load_images('{self.name}', root='.')\"\n"
+            "If you have them, point root= (or --data, or the environment variable VAELAB_DATA) to "
+            f"the folder that holds {self.folder.relative_to(self.root).parts[0]}/. Without "
+            "either, load_images('digits') needs no download."
+        )
+
+    def _contents(self) -> str:
+        """A line on what lies in the folder, or in the nearest one above it that holds more."""
+        for place in (self.folder, *self.folder.parents):
+            if not place.is_relative_to(self.root):
+                break
+            entries = sorted(place.iterdir()) if place.is_dir() else []
+            names = [path.name for path in entries if not self.folder.is_relative_to(path)]
+            if names:
+                return f"Found in {place}:\n  {enumerated(names, 12)}\n"
+        return ""
+
+
+def enumerated(names: Sequence[str], most: int) -> str:
+    """The names with commas between them, and how many more there are than `most`.
+
+    >>> enumerated(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def provide(
+    place: Place, is_there: Callable[[], bool], may_download: bool, fetch: Callable[[], Any]
+) -> None:
+    """Have torchvision fetch a data set that is not there, or say what is expected.
+
+    Args:
+        place: where its files lie.
+        is_there: whether all of them do.
+        may_download: whether they may be fetched.
         fetch: does the work.
 
     Raises:
         OSError: the folder cannot be made or written to.
-        FileNotFoundError: the download failed.
+        FileNotFoundError: the files are not there, or the download failed.
     """
-    _check_writable(name, folder, expected)
+    if not is_there() and may_download:
+        _download(place, fetch)
+    if not is_there():
+        problem = "not found" if may_download else "not found, and download=False"
+        raise FileNotFoundError(place.message(problem))
+
+
+def _download(place: Place, fetch: Callable[[], Any]) -> None:
+    _check_writable(place)
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT)
     try:
         fetch()
     except (OSError, RuntimeError, HTTPException, EOFError, ImportError, ValueError) as error:
-        problem = (
-            "not found, and the download failed "
-            f"({' '.join(str(error).split()) or type(error).__name__})"
-        )
-        raise FileNotFoundError(what_is_expected(name, folder, expected, problem)) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if "gdown" in reason:
+            reason = "it needs gdown, in the extra celeba: pip install 'vaelab[celeba]'"
+        problem = f"not found, and the download failed ({reason})"
+        raise FileNotFoundError(place.message(problem)) from error
     finally:
         socket.setdefaulttimeout(timeout)
 
 
-def _check_writable(name: str, folder: Path, expected: Sequence[str]) -> None:
+def _check_writable(place: Place) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
+        place.folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(place.folder, os.W_OK):
             raise PermissionError("permission denied")
     except OSError as error:
-        problem = f"not found, and cannot be downloaded to {folder} ({error.strerror or error})"
-        raise OSError(what_is_expected(name, folder, expected, problem)) from error
-
-
-def what_is_expected(name: str, folder: Path, expected: Sequence[str], problem: str) -> str:
-    """The message for a data set that is not there."""
-    lines = "\n".join(f"  {line}" for line in expected)
-    return (
-        f"{name}: {problem}. Expected:\n{lines}\n"
-        'With a network, this fetches them:  python -c "import vaelab; '
-        f"vaelab.load_images('{name}', root='.')\"\n"
-        "If you have them, point root= (or --data, or the environment variable VAELAB_DATA) to "
-        "the folder that holds "
-        f"{_first_part(folder)}/. Without either, load_images('digits') needs no download."
-    )
-
-
-def _first_part(folder: Path) -> str:
-    return folder.parent.name if folder.name == "raw" else folder.name
+        reason = error.strerror or error
+        problem = f"not found, and cannot be downloaded to {place.folder} ({reason})"
+        raise OSError(place.message(problem)) from error
