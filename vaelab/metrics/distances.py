@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -78,7 +77,11 @@ def mmd2(x: Any, y: Any, kernel: Kernel | None = None) -> float:
         kernel: a function of squared distances and κ; `imq()` unless given.
     """
     x, y = as_rows(x, y)
-    k = partial(imq() if kernel is None else kernel, dimension=x.shape[1])
+    kernel = imq() if kernel is None else kernel
+
+    def k(squared: Tensor) -> Tensor:
+        return kernel(squared, x.shape[1])
+
     return _mean_within(x, k) + _mean_within(y, k) - 2 * _mean_across(x, y, k)
 
 
