@@ -29,5 +29,7 @@ def hermite(dim: int, n_nodes: int | None = None) -> tuple[Tensor, Tensor]:
     check_positive_int("n_nodes", n_nodes)
     points, weights = np.polynomial.hermite_e.hermegauss(n_nodes)
     points, weights = torch.from_numpy(points), torch.from_numpy(weights / weights.sum())
-    grid = torch.cartesian_prod(*[points] * dim).reshape(-1, dim)
-    return grid, torch.cartesian_prod(*[weights] * dim).reshape(-1, dim).prod(1)
+    grid, shares = (
+        torch.cartesian_prod(*[axis] * dim).reshape(-1, dim) for axis in (points, weights)
+    )
+    return grid, shares.prod(1)
