@@ -36,7 +36,6 @@ def imq_by_hand(squared, k):
 
 
 # ---- MMD and energy distance
-# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("block", [7, 512])
@@ -88,8 +87,7 @@ def test_the_kernel_is_its_formula():
     torch.testing.assert_close(metrics.imq()(squared, 4), expected)
 
 
-# ---- Fréchet -------------------------------------------------------------------------------------
-# ------------------
+# ---- Fréchet
 
 
 @pytest.mark.filterwarnings("ignore:Matrix is")
@@ -123,7 +121,6 @@ def test_frechet_distance_of_fewer_rows_than_features():
 
 
 # ---- spectra and dimensions
-# ----------------------------------------------------------------------------------------
 
 
 def test_singular_values_are_those_of_the_second_moment():
@@ -160,8 +157,7 @@ def test_mean_squared_error_is_a_mean_over_everything():
         metrics.mean_squared_error(x, y[:, :1])
 
 
-# ---- doors ---------------------------------------------------------------------------------------
-# ------------------
+# ---- doors
 
 
 def test_arrays_and_tensors_and_images_are_welcome():
@@ -273,7 +269,6 @@ def test_kernel_distance_of_the_smallest_subsets_is_finite():
 
 
 # ---- sliced Wasserstein
-# --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("n", "m"), [(23, 31), (30, 30), (6, 18)])
@@ -316,7 +311,6 @@ def test_sliced_wasserstein_names_a_bad_setting(settings):
 
 
 # ---- what torchmetrics measures
-# ------------------------------------------------------------------------------------
 
 
 def test_kernel_distance_is_its_formula():
@@ -363,7 +357,6 @@ def test_measures_of_the_extra_say_what_to_install(monkeypatch):
 
 
 # ---- eigenvalues and directions
-# ------------------------------------------------------------------------------------
 
 
 def test_eigenvalue_counts_are_a_histogram():

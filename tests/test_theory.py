@@ -49,8 +49,7 @@ def linear_data(d=10, r=3, seed=0):
     return basis @ torch.diag(torch.tensor([3.0, 1.0, 0.3, 0.1][:r], dtype=F64)) @ basis.T
 
 
-# Theorem 1: r = d ---------------------------------------------------------------------------------
-# -------------------
+# ---- Theorem 1: r = d
 
 
 @pytest.mark.parametrize("name", FLAT_1)
@@ -286,8 +285,7 @@ def test_pointwise_limits_do_not_control_the_tails():
         )
 
 
-# Theorem 2: r < d ---------------------------------------------------------------------------------
-# -------------------
+# ---- Theorem 2: r < d
 
 
 @pytest.mark.parametrize(("name", "density", "options"), CURVED)
@@ -447,8 +445,7 @@ def test_every_latent_noise_decodes_to_x_as_gamma_falls():
     assert theory.reconstruction_error(vae, x, 1e4, idle).max() < 1e-20
 
 
-# Section 3: Eq. 83, active dimensions, the linear case
-# --------------------------------------------------------------
+# ---- Section 3: Eq. 83, active dimensions, the linear case
 
 
 def check_equation_83():
@@ -684,8 +681,7 @@ def test_check(name):
     CHECKS[name]()
 
 
-# Mutations: a wrong theory must be caught
-# ---------------------------------------------------------------------------
+# ---- Mutations: a wrong theory must be caught
 
 MUTATIONS = [
     # module, what is right, what is wrong, the check that must turn red
@@ -882,8 +878,7 @@ def test_mutations_turn_the_check_red(module, right, wrong, check):
         CHECKS[check]()
 
 
-# Doors --------------------------------------------------------------------------------------------
-# -------------------
+# ---- Doors
 
 
 def vertical_line_chart():

@@ -92,20 +92,14 @@ class Manifold:
         return (w * g(self.embed(u))).sum()
 
     def entropy(self, n_nodes: int = 2**14) -> float:
-        """H(μ_gt) = −∫ log p̃_gt dμ_gt in nats, with respect to r-dimensional volume, by
-        quadrature.
-        """
-        u, w = self.density.nodes(n_nodes, smooth=True)
-        # The outermost nodes may round onto the border of an open set.
-        inside = self.density.contains(u)
-        u, w = u[inside], w[inside] / w[inside].sum()
+        """H(μ_gt) = −∫ log p̃_gt dμ_gt in nats, for r-dimensional volume, by quadrature."""
+        u, w = self.density.nodes_inside(n_nodes)
         if self.chart.simple:
             return float((w * (self.log_volume(u) - self.density.log_prob(u))).sum())
         return float(-(w * self.log_density(self.embed(u))).sum())
 
     def mass(self, region: Region, n_nodes: int = 2**18) -> float:
-        """μ_gt(A), for r = 1 to about 12 digits, from the points where the curve crosses the
-        boundary of A.
+        """μ_gt(A), for r = 1 to about 12 digits, from where the curve crosses the border of A.
 
         For r ≥ 2 by quadrature, whose error falls about as n_nodes^(−3/4): some 1e-5 to 5e-5 at the
         default.
@@ -150,9 +144,7 @@ def _random_rotation(d: int, seed: int) -> Tensor:
 
 
 def _mass_on_curve(curve: Manifold, region: Region, n_scan: int = 20_000) -> float:
-    """Σ of Φ(z) differences between the places, found by bisection in z, where the curve enters and
-    leaves.
-    """
+    """Σ of differences of Φ(z) where the curve enters and leaves, found by bisection in z."""
     edges = torch.linspace(-9, 9, n_scan, dtype=torch.float64)
 
     def inside(z: Tensor) -> Tensor:
@@ -160,7 +152,8 @@ def _mass_on_curve(curve: Manifold, region: Region, n_scan: int = 20_000) -> flo
 
     flags = inside(edges)
     at = torch.nonzero(flags[1:] != flags[:-1])[:, 0]
-    low, high = edges[at], edges[at + 1]
+    low = edges[at]
+    high = edges[at + 1]
     for _ in range(52):
         middle = 0.5 * (low + high)
         same = inside(middle) == flags[at]

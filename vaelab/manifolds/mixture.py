@@ -83,6 +83,12 @@ class Density:
         z, w = normal_lattice(n, self.dim, smooth)
         return self.from_noise(z), w
 
+    def nodes_inside(self, n: int) -> tuple[Tensor, Tensor]:
+        """The nodes for smooth g that rounding has not put on the border of the support."""
+        u, w = self.nodes(n, smooth=True)
+        inside = self.contains(u)
+        return u[inside], w[inside] / w[inside].sum()
+
     def contains(self, u: Tensor) -> Tensor:
         """Whether each row of u, shape (n, i), lies where the density is positive; bool, shape
         (n,).

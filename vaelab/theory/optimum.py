@@ -249,9 +249,10 @@ def log_p_theta_lattice(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int = 2**
     For r = 1 exact to rounding as long as neighbouring nodes decode to points closer than about √γ;
     for r ≥ 2 the lattice gives some 3 digits where √γ is not small against the manifold.
     """
-    truth, gamma = vae.truth, 1 / check_t(t)
-    u, w = truth.density.nodes(n_nodes)
-    mean, log_w = truth.embed(u), w.log()
+    gamma = 1 / check_t(t)
+    u, w = vae.truth.density.nodes(n_nodes)
+    mean = vae.truth.embed(u)
+    log_w = w.log()
     constant = 0.5 * vae.d * math.log(2 * math.pi * gamma)
     rows = [(log_w - 0.5 * t * (row - mean).square().sum(1)).logsumexp(0) for row in x]
     return torch.stack(rows) - constant
