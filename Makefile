@@ -38,7 +38,7 @@ test-targets: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python .ci/types.py
+	$(BIN)/python .ci/count_type_errors.py
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks --ServerApp.kernel_websocket_connection_class=vaelab.dashboards.connection.NoDelayConnection

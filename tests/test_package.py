@@ -6,6 +6,7 @@ import ast
 import doctest
 import importlib
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -196,7 +197,9 @@ def test_ruff_has_nothing_to_say(command):
 
 
 def type_errors():
-    spec = importlib.util.spec_from_file_location("type_errors", ROOT / ".ci" / "types.py")
+    spec = importlib.util.spec_from_file_location(
+        "type_errors", ROOT / ".ci" / "count_type_errors.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -212,6 +215,17 @@ def test_the_number_of_type_errors_may_only_fall(monkeypatch, tmp_path, capsys):
         assert types.main() == status
         printed = capsys.readouterr().out
         assert words in printed and ("file.py:1: wrong" in printed) == bool(status)
+
+
+def test_the_count_runs_as_a_script(tmp_path):
+    (tmp_path / "pyright.py").write_text("print('this is no report')", encoding="utf-8")
+    command = [sys.executable, str(ROOT / ".ci" / "count_type_errors.py")]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert done.returncode == 1
+    assert "pyright gave no report: this is no report" in done.stderr
 
 
 def test_a_type_checker_without_a_report_is_no_success(monkeypatch):
