@@ -90,8 +90,9 @@ def sine_curve(frequency: float = 2.0, height: float = 1.0) -> Chart:
 
 
 def arc(radius: float = 1.0, opening: float = 1.5 * math.pi) -> Chart:
-    """An open arc of a circle, as long as `opening` radians: angle = ½ opening · u / √(1 + u²); r =
-    1, d = 2.
+    """An open arc of a circle, `opening` radians long: angle = ½ opening · u / √(1 + u²).
+
+    r = 1, d = 2.
     """
     check_positive("radius", radius)
     if not 0 < opening < TURN:
@@ -121,8 +122,9 @@ def helix(pitch: float = 0.4, turns: float = 1.5) -> Chart:
 
 
 def graph_surface(bend: float = 0.5) -> Chart:
-    """A saddle with ripples, x = (u₁, u₂, bend (u₁² − u₂²)/2 + bend sin 2u₁ cos u₂): r = 2, d =
-    3.
+    """A saddle with ripples, x = (u₁, u₂, bend (u₁² − u₂²)/2 + bend sin 2u₁ cos u₂).
+
+    r = 2, d = 3.
     """
 
     def embed(u: Tensor) -> Tensor:
@@ -283,8 +285,9 @@ def clifford_torus() -> Chart:
 
 
 def moebius_band(half_width: float = 0.4) -> Chart:
-    """((1 + w cos ½a) cos a, (1 + w cos ½a) sin a, w sin ½a), |w| < half_width < 1; u = (a, w): r =
-    2, d = 3.
+    """((1 + w cos ½a) cos a, (1 + w cos ½a) sin a, w sin ½a), |w| < half_width < 1: r = 2, d = 3.
+
+    u = (a, w).
     """
     if not 0 < half_width < 1:
         raise ValueError(

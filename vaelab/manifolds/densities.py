@@ -124,8 +124,8 @@ class Product(Density):
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
         return self.parts[before.shape[1]].quantile(z, before[:, :0])
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        return torch.cat([part.draw(n, generator) for part in self.parts], 1)
+    def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.cat([part.sample_with(n, generator) for part in self.parts], 1)
 
     def contains(self, u: Tensor) -> Tensor:
         return torch.stack([part.contains(column) for part, column in self._columns(u)]).all(0)
@@ -177,8 +177,8 @@ class Transformed(Density):
         v = self.inverse(before) if before.shape[1] else before
         return self.forward(torch.cat([v, self.base.quantile(z, v)[:, None]], 1))[:, -1]
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        return self.forward(self.base.draw(n, generator))
+    def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
+        return self.forward(self.base.sample_with(n, generator))
 
     def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
         v, w = self.base.nodes(n, smooth)

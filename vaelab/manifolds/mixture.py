@@ -32,8 +32,8 @@ log_ndtr = torch.special.log_ndtr
 class Density:
     """A probability density on ℝ^r, or on an open subset of it.
 
-    A subclass has `dim`, `conditionals` and `quantile`, and where it knows better its own `draw`,
-    `nodes` and `contains`.
+    A subclass has `dim`, `conditionals` and `quantile`; it may replace `sample_with`, `nodes` and
+    `contains`, which is everywhere unless it says otherwise.
     """
 
     @property
@@ -68,10 +68,10 @@ class Density:
     ) -> Tensor:
         """Draw n points, shape (n, r)."""
         check_positive_int("n", n)
-        return self.draw(n, generator_from(seed, generator))
+        return self.sample_with(n, generator_from(seed, generator))
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """The same with a generator."""
+    def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
+        """The same from a generator."""
         return self.from_noise(normal_noise(generator, n, self.dim))
 
     def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
@@ -187,7 +187,7 @@ class Mixture(Density):
         mean = self.means[:, i] + torch.einsum("kj,nkj->nk", self.scale_trils[:, i, :i], y)
         return _mixture_quantile(z, log_w, mean, self.scale_trils[:, i, i].expand_as(mean))
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+    def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
         k = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         eps = normal_noise(generator, n, self.dim, 1)
         return self.means[k] + (self.scale_trils[k] @ eps).squeeze(-1)

@@ -15,8 +15,8 @@ DEFAULT_NODES = {1: 100, 2: 20, 3: 10, 4: 8}
 
 @lru_cache(maxsize=32)
 def hermite(dim: int, n_nodes: int | None = None) -> tuple[Tensor, Tensor]:
-    """Nodes w, shape (n_nodes^dim, dim), and weights, shape (n_nodes^dim,), with Σ weight g(w) = E
-    g(w), w ~ N(0, I).
+    """Nodes w, shape (n_nodes^dim, dim), and weights p, shape (n_nodes^dim,), for w ~ N(0, I):
+    Σ p g(w) = E g(w).
 
     Exact for polynomials of degree < 2 n_nodes in each coordinate.
 
