@@ -9,6 +9,7 @@ help:
 	@echo "make test            run every example of a docstring, and every test but the long ones"
 	@echo "make test-notebooks  run both copies of every notebook, with another processor's arithmetic, and the other long tests"
 	@echo "make test-targets    train toys for minutes and hold them to the theory's figures"
+	@echo "make lint            check style, layout and the number of type errors"
 	@echo "make lab             open the course in JupyterLab"
 	@echo "make dashboards      open the interactive views as pages without code (VAELAB_MODEL=folder for your own)"
 	@echo "make notebooks       rebuild the notebooks whose source changed"
@@ -36,6 +37,8 @@ test-targets: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python .ci/count_type_errors.py
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks --ServerApp.kernel_websocket_connection_class=vaelab.apps.dashboards.connection.NoDelayConnection

@@ -50,30 +50,29 @@ def pictures():
 
 
 # ---- the classifiers that ship
-# -------------------------------------------------------------------------------------
 
 
 def test_digits_classifier_is_as_good_as_it_says(digits):
-    told = shipped.told_of("digits")
+    record = shipped.record_of("digits")
     measured = features.accuracy(load_classifier("digits"), digits.test, digits.test_labels)
     assert measured == pytest.approx(
-        told["test_accuracy"], abs=0.0041
+        record["test_accuracy"], abs=0.0041
     )  # two images, for another machine's rounding
-    assert measured >= 0.98 and told["data"]["fingerprint"] == digits.fingerprint()
+    assert measured >= 0.98 and record["data"]["fingerprint"] == digits.fingerprint()
 
 
 @pytest.mark.parametrize(("name", "least"), [("mnist", 0.99), ("fashion", 0.91)])
 def test_convolutional_classifiers_are_as_good_as_they_say(name, least, real_root):
-    told, classifier, root = shipped.told_of(name), load_classifier(name), real_root
-    assert told["test_accuracy"] >= least
+    record, classifier, root = shipped.record_of(name), load_classifier(name), real_root
+    assert record["test_accuracy"] >= least
     assert sum(p.numel() for p in classifier.parameters()) <= 110_000
     if root is None:
         assert classifier(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
         return
     images = load_images(name, root, download=False)
     measured = features.accuracy(classifier, images.test[:2000], images.test_labels[:2000])
-    assert measured == pytest.approx(told["test_accuracy"], abs=0.02)
-    assert images.classes == tuple(told["classes"])
+    assert measured == pytest.approx(record["test_accuracy"], abs=0.02)
+    assert images.classes == tuple(record["classes"])
 
 
 @pytest.mark.parametrize("name", features.SHIPPED)
@@ -82,13 +81,13 @@ def test_shipped_weights_are_small_safe_and_finite(name):
     content = weights.read_bytes()
     assert len(content) <= 450_000
     assert all(torch.isfinite(t).all() for t in safetensors.torch.load(content).values())
-    told = shipped.told_of(name)
+    record = shipped.record_of(name)
     assert (
-        told["training"] == features.RECIPES[name]
-        and told["name"] == name
-        and "torch" in told["versions"]
+        record["training"] == features.RECIPES[name]
+        and record["name"] == name
+        and "torch" in record["versions"]
     )
-    assert not any("/" in str(v) and "home" in str(v) for v in told.values())
+    assert not any("/" in str(v) and "home" in str(v) for v in record.values())
 
 
 def test_a_classifier_that_does_not_ship_is_refused():
@@ -100,11 +99,11 @@ def test_shipping_writes_what_loading_reads(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(features.RECIPES, "digits", {"epochs": 1})
     command.main(["digits", "--out", str(tmp_path), "--seed", "3"])
     assert "digits.safetensors: test accuracy" in capsys.readouterr().out
-    told = json.loads((tmp_path / "digits.json").read_text(encoding="utf-8"))
+    record = json.loads((tmp_path / "digits.json").read_text(encoding="utf-8"))
     assert (
-        told["seed"] == 3
-        and told["training"] == {"epochs": 1}
-        and told["made_by"].endswith("digits --seed 3")
+        record["seed"] == 3
+        and record["training"] == {"epochs": 1}
+        and record["made_by"].endswith("digits --seed 3")
     )
     again = train_classifier(load_images("digits"), seed=3, epochs=1)
     written = safetensors.torch.load_file(tmp_path / "digits.safetensors")
@@ -113,7 +112,6 @@ def test_shipping_writes_what_loading_reads(tmp_path, monkeypatch, capsys):
 
 
 # ---- the network and its training
-# ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -164,15 +162,14 @@ def test_training_needs_labels(pictures):
         train_classifier(pictures, epochs=0)
 
 
-# ---- the spaces ----------------------------------------------------------------------------------
-# ------------------
+# ---- the spaces
 
 
 def test_digits_are_measured_by_the_shipped_classifier(digits, space):
-    told = shipped.told_of("digits")
+    record = shipped.record_of("digits")
     assert (
         space.name
-        == f"digits classifier (64-128-32-10, test accuracy {100 * told['test_accuracy']:.1f} %)"
+        == f"digits classifier (64-128-32-10, test accuracy {100 * record['test_accuracy']:.1f} %)"
     )
     assert space.n_features == 32 and not any("FID" in s.name for s in (space,))
     expected = load_classifier("digits").features(digits.test).detach()
@@ -263,8 +260,7 @@ def test_wrong_images_are_refused(space):
         space(torch.full((2, 1, 8, 8), float("nan")))
 
 
-# ---- Inception -----------------------------------------------------------------------------------
-# ------------------
+# ---- Inception
 
 
 @pytest.fixture(scope="module")
@@ -315,9 +311,11 @@ def test_inception_takes_grey_images_and_scores_features(stand_in):
     torch.testing.assert_close(space.over(grey), colour.over(grey.expand(-1, 3, -1, -1)))
     generator = torch.Generator().manual_seed(1)
     fake, real = torch.rand(2, 30, 2048, generator=generator)
-    told = space.scores(fake, real)
-    assert set(told) == {"kid", "kid_sd", "inception_score", "inception_score_sd"}
-    assert told["kid"] == metrics.kernel_distance(fake, real)[0] and told["inception_score"] >= 1
+    record = space.scores(fake, real)
+    assert set(record) == {"kid", "kid_sd", "inception_score", "inception_score_sd"}
+    assert (
+        record["kid"] == metrics.kernel_distance(fake, real)[0] and record["inception_score"] >= 1
+    )
 
 
 def test_weights_that_cannot_be_had_are_a_clear_error(tmp_path, monkeypatch):

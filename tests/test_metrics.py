@@ -36,7 +36,6 @@ def imq_by_hand(squared, k):
 
 
 # ---- MMD and energy distance
-# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("block", [7, 512])
@@ -88,8 +87,7 @@ def test_the_kernel_is_its_formula():
     torch.testing.assert_close(metrics.imq()(squared, 4), expected)
 
 
-# ---- Fréchet -------------------------------------------------------------------------------------
-# ------------------
+# ---- Fréchet
 
 
 @pytest.mark.filterwarnings("ignore:Matrix is")
@@ -123,7 +121,6 @@ def test_frechet_distance_of_fewer_rows_than_features():
 
 
 # ---- spectra and dimensions
-# ----------------------------------------------------------------------------------------
 
 
 def test_singular_values_are_those_of_the_second_moment():
@@ -160,8 +157,7 @@ def test_mean_squared_error_is_a_mean_over_everything():
         metrics.mean_squared_error(x, y[:, :1])
 
 
-# ---- doors ---------------------------------------------------------------------------------------
-# ------------------
+# ---- doors
 
 
 def test_arrays_and_tensors_and_images_are_welcome():
@@ -188,8 +184,91 @@ def test_bad_samples_are_answered(measure, x, message):
         measure(x, torch.zeros(5, 3))
 
 
+def column(sample):
+    return torch.as_tensor(sample)[:, 0]
+
+
+SAMPLES = {
+    "mmd2": metrics.mmd2,
+    "energy_distance": metrics.energy_distance,
+    "frechet_distance": metrics.frechet_distance,
+    "sliced_wasserstein": metrics.sliced_wasserstein,
+    "kernel_distance": metrics.kernel_distance,
+    "mean_squared_error": metrics.mean_squared_error,
+    "rank_correlation": lambda x, y: metrics.rank_correlation(column(x), column(y)),
+    "singular_values": lambda x, _: metrics.singular_values(x),
+    "inception_score": lambda x, _: metrics.inception_score(x, n_splits=2),
+    "active_dims": lambda x, _: metrics.active_dims(x),
+    "eigenvalue_counts": lambda x, _: metrics.eigenvalue_counts(x),
+    "direction_variance": lambda x, _: metrics.direction_variance(torch.sin, x),
+}
+
+
+def test_every_measure_is_asked_at_the_door():
+    assert set(SAMPLES) == set(metrics.__all__) - {"Kernel", "imq"}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_no_measure_takes_numbers_that_are_not_finite(name, bad):
+    x, y = normal(6, 3).abs(), normal(6, 3, seed=1).abs()
+    x[4, 0] = bad
+    with pytest.raises(ValueError, match=r"expected finite numbers, .* NaN or infinite values \(1"):
+        SAMPLES[name](x, y)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("as_array", [torch.Tensor.int, torch.Tensor.numpy, torch.Tensor.tolist])
+def test_whole_numbers_and_arrays_count_as_the_floats_they_are(name, as_array):
+    pytest.importorskip("torchmetrics")
+    x, y = torch.arange(18.0).reshape(6, 3), torch.arange(18.0).reshape(6, 3).square()
+    measured = SAMPLES[name](as_array(x), as_array(y))
+    torch.testing.assert_close(measured, SAMPLES[name](x, y), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_measure_takes_an_empty_sample(name):
+    with pytest.raises(ValueError, match=r"expected (a sample|at least one value)"):
+        SAMPLES[name](torch.zeros(0, 3), torch.zeros(0, 3))
+
+
+def test_large_whole_numbers_keep_their_digits():
+    dates = torch.tensor([20_251_125_000, 20_251_125_001, 20_251_125_002])
+    assert metrics.rank_correlation(dates, [1, 2, 3]) == pytest.approx(1)
+    assert metrics.mean_squared_error(dates, dates + 1) == 1
+
+
+def test_complex_numbers_are_no_sample():
+    with pytest.raises(TypeError, match="expected real numbers, got"):
+        metrics.mean_squared_error(torch.zeros(2, dtype=torch.complex64), [0, 0])
+
+
+def test_noise_on_whole_number_codes_is_not_cut():
+    w, z = normal(6, 3).float(), torch.tensor([[0, 1, 2], [3, 4, 5]])
+    decode = lambda codes: codes @ w.T  # noqa: E731
+    expected = metrics.direction_variance(decode, z.float())
+    torch.testing.assert_close(metrics.direction_variance(decode, z), expected)
+    turned = metrics.direction_variance(decode, z, directions=torch.eye(3, dtype=torch.long))
+    torch.testing.assert_close(turned, expected)
+
+
+def test_a_decoder_that_overflows_is_named():
+    with pytest.raises(ValueError, match="decoded images: expected finite numbers"):
+        metrics.direction_variance(lambda z: z / 0, torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("settings", [{"subset_size": 1}, {"subset_size": 0}, {"n_subsets": 0}])
+def test_kernel_distance_names_a_bad_setting(settings):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))}: expected"):
+        metrics.kernel_distance(*samples(), **settings)
+
+
+def test_kernel_distance_of_the_smallest_subsets_is_finite():
+    pytest.importorskip("torchmetrics")
+    assert all(map(math.isfinite, metrics.kernel_distance(*samples(), 1, 2)))
+
+
 # ---- sliced Wasserstein
-# --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("n", "m"), [(23, 31), (30, 30), (6, 18)])
@@ -232,7 +311,6 @@ def test_sliced_wasserstein_names_a_bad_setting(settings):
 
 
 # ---- what torchmetrics measures
-# ------------------------------------------------------------------------------------
 
 
 def test_kernel_distance_is_its_formula():
@@ -279,14 +357,13 @@ def test_measures_of_the_extra_say_what_to_install(monkeypatch):
 
 
 # ---- eigenvalues and directions
-# ------------------------------------------------------------------------------------
 
 
 def test_eigenvalue_counts_are_a_histogram():
     values = torch.rand(30, 7, generator=torch.Generator().manual_seed(0))
     expected, _ = np.histogram(values.numpy(), bins=8, range=(0, 1))
     np.testing.assert_allclose(metrics.eigenvalue_counts(values, 8), expected / 210)
-    with pytest.raises(ValueError, match="expected at least one, all ≥ 0"):
+    with pytest.raises(ValueError, match="expected all ≥ 0, got -0"):
         metrics.eigenvalue_counts([-0.1])
 
 

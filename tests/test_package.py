@@ -4,6 +4,8 @@ docstring.
 
 import ast
 import importlib
+import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -157,45 +159,100 @@ def test_every_public_thing_is_documented():
 # -------------------------------------------------------------------------------------
 
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
 def requirement(text):
-    name, bound = re.fullmatch(r"([\w.-]+)>=([\d.]+)", text).groups()
+    name, bound = re.fullmatch(r"([\w.-]+)(?:\[\w+\])?([>=]=[\d.]+.*)", text).groups()
     return {"pytorch": "torch", "matplotlib-base": "matplotlib"}.get(name, name), bound
 
 
 def test_environment_and_pyproject_name_the_same_packages():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    named = [
-        *project["dependencies"],
-        *(r for group in project["optional-dependencies"].values() for r in group),
-    ]
-    packages = [
-        line for line in environment["dependencies"] if isinstance(line, str) and line != "pip"
-    ]
-    conda = dict(map(requirement, packages))
-    assert conda.pop("python") == project["requires-python"].removeprefix(">=")
-    assert conda == dict(map(requirement, named))
+    extras = [text for group in PROJECT["optional-dependencies"].values() for text in group]
+    packages = [text for text in environment["dependencies"] if isinstance(text, str)]
+    (by_pip,) = (part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
+    assert by_pip[0] == "-e ."
+    packages.remove("pip")
+    conda = dict(map(requirement, [*packages, *by_pip[1:]]))
+    assert conda.pop("python") == PROJECT["requires-python"]
+    assert conda == dict(map(requirement, [*PROJECT["dependencies"], *extras]))
     assert environment["channels"] == ["conda-forge", "nodefaults"]
-    assert {"pip": ["-e ."]} in environment["dependencies"]
 
 
-def test_the_version_is_said_once():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["version"] == vaelab.__version__
+def test_the_version_stands_in_one_place():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert "version" not in PROJECT and PROJECT["dynamic"] == ["version"]
+    assert citation["version"] == vaelab.__version__
+    assert citation["license"] == "MIT" and citation["authors"] == PROJECT["authors"]
 
 
-def test_ruff_has_nothing_to_say():
-    command = [
-        sys.executable,
-        "-m",
-        "ruff",
-        "check",
-        "--no-cache",
-        "--output-format",
-        "concise",
-        str(ROOT),
-    ]
+def test_the_changelog_dates_this_version():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", changelog, re.MULTILINE)
+    released = headings[1:] if headings[0] == "Unreleased" else headings
+    assert re.fullmatch(rf"{re.escape(vaelab.__version__)} \(\d{{4}}-\d\d-\d\d\)", released[0])
+
+
+# ---- what its tools say
+# -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command", [["check", "--output-format", "concise"], ["format", "--check"]]
+)
+def test_ruff_has_nothing_to_say(command):
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=120
+        [sys.executable, "-m", "ruff", *command, "--no-cache", str(ROOT)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def type_errors():
+    spec = importlib.util.spec_from_file_location(
+        "type_errors", ROOT / ".ci" / "count_type_errors.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_number_of_type_errors_may_only_fall(monkeypatch, tmp_path, capsys):
+    types = type_errors()
+    (tmp_path / "ceiling").write_text("2\n", encoding="utf-8")
+    monkeypatch.setattr(types, "CEILING", tmp_path / "ceiling")
+    monkeypatch.setattr(types, "ROOT", tmp_path)
+    for count, status, words in ((1, 0, "write 1"), (2, 0, "as before"), (3, 1, "mend")):
+        monkeypatch.setattr(types, "errors", lambda count=count: ["file.py:1: wrong"] * count)
+        assert types.main() == status
+        printed = capsys.readouterr().out
+        assert words in printed and ("file.py:1: wrong" in printed) == bool(status)
+
+
+def test_the_count_runs_as_a_script(tmp_path):
+    (tmp_path / "pyright.py").write_text("print('this is no report')", encoding="utf-8")
+    command = [sys.executable, str(ROOT / ".ci" / "count_type_errors.py")]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert done.returncode == 1
+    assert "pyright gave no report: this is no report" in done.stderr
+
+
+def test_a_type_checker_without_a_report_is_no_success(monkeypatch):
+    types = type_errors()
+    answers = {
+        "pyright: no such module": "no such module",
+        '{"summary": {"filesAnalyzed": 0}}': "no file",
+    }
+    for answer, words in answers.items():
+        done = subprocess.CompletedProcess([], 1, answer, "")
+        monkeypatch.setattr(types.subprocess, "run", lambda *_, done=done, **__: done)
+        with pytest.raises(RuntimeError, match=words):
+            types.errors()

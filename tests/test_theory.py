@@ -56,8 +56,7 @@ def linear_data(d=10, r=3, seed=0):
     return basis @ torch.diag(torch.tensor([3.0, 1.0, 0.3, 0.1][:r], dtype=F64)) @ basis.T
 
 
-# Theorem 1: r = d ---------------------------------------------------------------------------------
-# -------------------
+# ---- Theorem 1: r = d
 
 
 @pytest.mark.parametrize("name", FLAT_1)
@@ -293,8 +292,7 @@ def test_pointwise_limits_do_not_control_the_tails():
         )
 
 
-# Theorem 2: r < d ---------------------------------------------------------------------------------
-# -------------------
+# ---- Theorem 2: r < d
 
 
 @pytest.mark.parametrize(("name", "density", "options"), CURVED)
@@ -454,8 +452,7 @@ def test_every_latent_noise_decodes_to_x_as_gamma_falls():
     assert theory.reconstruction_error(vae, x, 1e4, idle).max() < 1e-20
 
 
-# Section 3: Eq. 83, active dimensions, the linear case
-# --------------------------------------------------------------
+# ---- Section 3: Eq. 83, active dimensions, the linear case
 
 
 def check_equation_83():
@@ -905,8 +902,7 @@ def test_the_slip_is_noticed(name):
                 assert red(check, (AssertionError, ValueError, RuntimeError)), wrong
 
 
-# Doors --------------------------------------------------------------------------------------------
-# -------------------
+# ---- Doors
 
 
 def vertical_line_chart():

@@ -3,7 +3,7 @@ principal components.
 
 The usual Fréchet distance (FID) looks at images through an Inception network trained on ImageNet,
 whose weights are a download of 90 MB and which was made for colour photographs of 299×299 pixels.
-For images of 8×8 or 28×28 a classifier of the very same data set sees more and costs nothing. Its
+For images of 8×8 or 28×28 a classifier of the same data set sees more and costs nothing. Its
 distances live on a scale of their own: they compare models on one data set and in one feature
 space, whose name stands beside every figure, and they are never called FID.
 
@@ -12,7 +12,7 @@ vaelab.features mnist` trains and writes one again. `inception` is the usual net
 weights can be had.
 """
 
-from vaelab.features.classifier import Classifier, accuracy, train_classifier
+from vaelab.features.classifier import Classifier, FeatureNetwork, accuracy, train_classifier
 from vaelab.features.inception_v3 import inception
 from vaelab.features.shipped import RECIPES, SHIPPED, load_classifier, ship_classifier
 from vaelab.features.space import FeatureSpace, PrincipalComponents, features_for
@@ -21,6 +21,7 @@ __all__ = [
     "RECIPES",
     "SHIPPED",
     "Classifier",
+    "FeatureNetwork",
     "FeatureSpace",
     "PrincipalComponents",
     "accuracy",

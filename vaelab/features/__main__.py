@@ -24,10 +24,9 @@ def main(argv: list[str] | None = None) -> None:
         help="an existing folder to write to (default: the package's own)",
     )
     arguments = parser.parse_args(argv)
-    told = ship_classifier(arguments.name, arguments.out, arguments.data, arguments.seed)
-    print(
-        f"{arguments.out / arguments.name}.safetensors: test accuracy {told['test_accuracy']:.2%}"
-    )
+    record = ship_classifier(arguments.name, arguments.out, arguments.data, arguments.seed)
+    path = arguments.out / f"{arguments.name}.safetensors"
+    print(f"{path}: test accuracy {record['test_accuracy']:.2%}")
 
 
 if __name__ == "__main__":

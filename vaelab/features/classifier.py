@@ -14,7 +14,17 @@ from vaelab.data import Images
 _LARGEST_SIDE = 32
 
 
-class Classifier(nn.Module):
+class FeatureNetwork(nn.Module):
+    """What a feature space looks through: a subclass has `n_features` and `features`."""
+
+    n_features: int
+
+    def features(self, x: Tensor) -> Tensor:
+        """The features of images (n, *image_shape): shape (n, n_features)."""
+        raise NotImplementedError
+
+
+class Classifier(FeatureNetwork):
     """A small image classifier whose last hidden layer serves as features.
 
     Up to 64 pixels: a perceptron, pixels-128-32-classes. Above: three convolutions of stride 2 (24,
@@ -35,13 +45,11 @@ class Classifier(nn.Module):
         super().__init__()
         check_positive_int("n_classes", n_classes)
         self.image_shape = tuple(image_shape)
-        self.kind = "perceptron" if math.prod(self.image_shape) <= 64 else "convolutional"
-        self.n_features = 32 if self.kind == "perceptron" else 64
+        small = math.prod(self.image_shape) <= 64
+        self.n_features = 32 if small else 64
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            self.body = (_perceptron if self.kind == "perceptron" else _convolutional)(
-                *self.image_shape
-            )
+            self.body = (_perceptron if small else _convolutional)(*self.image_shape)
             self.head = nn.Linear(self.n_features, n_classes)
 
     def features(self, x: Tensor) -> Tensor:
@@ -57,9 +65,10 @@ class Classifier(nn.Module):
     @property
     def description(self) -> str:
         """The layers in a few words."""
-        if self.kind == "convolutional":
+        n_pixels = math.prod(self.image_shape)
+        if n_pixels > 64:
             return f"convolutional, {self.n_features} features"
-        return f"{math.prod(self.image_shape)}-128-32-{self.head.out_features}"
+        return f"{n_pixels}-128-32-{self.head.out_features}"
 
 
 def _perceptron(*image_shape: int) -> nn.Sequential:
@@ -92,10 +101,6 @@ def shrink(x: Tensor) -> Tensor:
     """Images larger than 32×32 averaged down to that; others as they are."""
     height, width = (min(n, _LARGEST_SIDE) for n in x.shape[-2:])
     return x if x.shape[-2:] == (height, width) else F.adaptive_avg_pool2d(x, (height, width))
-
-
-# ---- training ------------------------------------------------------------------------------------
-# ------------------
 
 
 def train_classifier(
@@ -140,8 +145,7 @@ def train_classifier(
     if images.train_labels is None:
         raise ValueError(
             f"{images.name}: expected labelled images to train a classifier on, got none with "
-            "labels; put "
-            "the pictures in one sub-folder for each class, or use features_for"
+            "labels; put the pictures in one sub-folder for each class, or use features_for"
         )
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(images.train), generator=generator)[:n_images]
@@ -163,23 +167,28 @@ def train_classifier(
 
 
 def _vary(x: Tensor, shift: int, noise: float, generator: torch.Generator) -> Tensor:
-    """Images (n, c, h, w), each moved by up to `shift` pixels and with Gaussian noise added; same
-    shape.
-    """
+    """Images (n, c, h, w), each moved by up to `shift` pixels, with Gaussian noise on top."""
     if shift:
         n, _, height, width = x.shape
         down, right = torch.randint(0, 2 * shift + 1, (2, n, 1), generator=generator)
         rows, columns = down + torch.arange(height), right + torch.arange(width)
-        padded = F.pad(x, [shift] * 4)
-        x = padded[
-            torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]
-        ].permute(0, 3, 1, 2)
+        images = torch.arange(n)[:, None, None]
+        x = F.pad(x, [shift] * 4)[images, :, rows[:, :, None], columns[:, None, :]]
+        x = x.permute(0, 3, 1, 2)
     return x + noise * torch.randn(x.shape, generator=generator) if noise else x
 
 
 @torch.no_grad()
-def accuracy(classifier: Classifier, x: Tensor, labels: Tensor, batch_size: int = 1000) -> float:
-    """The share of images `x`, shape (n, *image_shape), whose most likely class is their label."""
+def accuracy(
+    classifier: Classifier, x: Tensor, labels: Tensor | None, batch_size: int = 1000
+) -> float:
+    """The share of images `x`, shape (n, *image_shape), whose most likely class is their label.
+
+    Raises:
+        ValueError: no labels.
+    """
+    if labels is None:
+        raise ValueError("labels: expected one for each image, got None")
     classifier.eval()
     guesses = torch.cat([classifier(part).argmax(1) for part in x.split(batch_size)])
     return (guesses == labels).double().mean().item()

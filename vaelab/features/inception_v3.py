@@ -1,8 +1,8 @@
 """The usual features: Inception-v3 with the weights of 2015-12-05, for which the published FIDs,
 KIDs and IS stand.
 
-The network is that of `torch-fidelity` (extra `metrics`), which follows TensorFlow's to the bit of
-its resizing. The weights, 91 MB, come from a file, from torch's cache, or from the network.
+The network is that of `torch-fidelity` (extra `metrics`), which follows TensorFlow's, down to its
+way of resizing. The weights, 91 MB, come from a file, from torch's cache, or from the network.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 from vaelab import metrics
 from vaelab.data import data_root
+from vaelab.features.classifier import FeatureNetwork
 from vaelab.features.space import FeatureSpace
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
 SHA256 = "6726825d"  # as torch's hub checks it: the file's name carries the first digits
-BATCH = 50  # images at a time: 299×299 pixels each
 
 
-class Inception(nn.Module):
+class Inception(FeatureNetwork):
     """The layers up to the last pooling: 2,048 features of RGB or grey images with values in [0,
     1].
 
@@ -36,17 +36,15 @@ class Inception(nn.Module):
 
     n_features = 2048
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
         super().__init__()
-        layers = dict(network.named_children())
+        layers: dict[str, Any] = dict(network.named_children())
         self.classes = layers.pop("fc")
         self.body = nn.Sequential(*layers.values())
         self.side = network.INPUT_IMAGE_SIZE
 
     def features(self, x: Tensor) -> Tensor:
-        """The features of images (n, 1 or 3, height, width), not rounded to bytes: shape (n,
-        2048).
-        """
+        """The features of images (n, 1 or 3, height, width), not rounded to bytes; (n, 2048)."""
         from torch_fidelity.interpolate_compat_tensorflow import (
             interpolate_bilinear_2d_like_tensorflow1x as resize,
         )
@@ -56,19 +54,15 @@ class Inception(nn.Module):
         return self.body((x - 128) / 128).flatten(1)
 
     def logits(self, features: Tensor) -> Tensor:
-        """The logits of the 1,008 classes, without bias as the Inception score has them: shape (n,
-        1008).
-        """
+        """The logits of the 1,008 classes, without bias as the Inception score wants; (n, 1008)."""
         return features.to(self.classes.weight) @ self.classes.weight.T
 
 
 class InceptionSpace(FeatureSpace):
     """The feature space of FID, KID and Inception score."""
 
-    def over(
-        self, x: Tensor, device: str | torch.device = "cpu", batch_size: int = BATCH
-    ) -> Tensor:
-        return super().over(x, device, batch_size)
+    network: Inception
+    batch_size = 50  # Each image has 299×299 pixels.
 
     def scores(self, fake: Tensor, real: Tensor, seed: int = 0) -> dict[str, float]:
         """KID and Inception score, with the spread over their subsets and splits."""
@@ -90,8 +84,7 @@ def inception(
     """The feature space of the published figures.
 
     Args:
-        image_shape: (1 or 3, height, width) of the images it shall take; they are resized to
-            299×299.
+        image_shape: (1 or 3, height, width) of its images; they are resized to 299×299.
         weights: the file of weights; otherwise looked for as
             inception/pt_inception-2015-12-05-6726825d.pth under the data root, then in torch's
             cache, then downloaded to there.
@@ -126,11 +119,11 @@ def inception(
     name = f"Inception-v3 (2015-12-05), {Inception.n_features} features"
     if not _sum(path).startswith(SHA256):
         name += f", not the published weights but {path.name}"
-    return InceptionSpace(name, Inception(network).eval(), tuple(image_shape))
+    return InceptionSpace(name, Inception(network).eval(), image_shape)
 
 
 def _find(weights: str | Path | None, root: str | Path | None) -> Path:
-    """The file of weights, downloaded if need be."""
+    """The file of weights, downloaded if it is absent."""
     if weights is not None:
         path = Path(weights).expanduser()
         if not path.is_file():
@@ -155,9 +148,8 @@ def _find(weights: str | Path | None, root: str | Path | None) -> Path:
 
 _MEND = (
     f"fetch {URL} where there is a network, and either give its path (--weights FILE) or put it "
-    "into inception/ under "
-    "the data root; without it, use the classifier's features (--features classifier), whose "
-    "figures are no FIDs"
+    "into inception/ under the data root; without it, use the classifier's features "
+    "(--features classifier), whose figures are no FIDs"
 )
 
 
@@ -165,16 +157,17 @@ def _read(path: Path) -> dict[str, Any]:
     """Tensors by name; nothing in the file is executed."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # of torch, of pickle, of zip: there is no end to the ways of not being such a file
-        found = f"{path} is damaged, or holds more than tensors, and was not read"
-        raise ValueError(f"{found}; delete it and fetch {URL}") from error
+    except Exception as error:  # Torch, pickle and zip each have their own errors for a bad file.
+        raise ValueError(
+            f"{path} is damaged, or holds more than tensors, and was not read; delete it and "
+            f"fetch {URL}"
+        ) from error
 
 
 def _as_file(state: dict[str, Any]) -> io.BytesIO:
     """Weights that were read safely, as the file that torch-fidelity reads."""
-    torch.save(state, file := io.BytesIO())
+    file = io.BytesIO()
+    torch.save(state, file)
     file.seek(0)
     return file
 

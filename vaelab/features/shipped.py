@@ -21,6 +21,7 @@ RECIPES = {
     "fashion": {"epochs": 8, "noise": 0.05, "weight_decay": 0.05},
     "cifar10": {"epochs": 24, "shift": 3, "noise": 0.03, "weight_decay": 0.05},
 }
+_WEIGHTS = resources.files("vaelab") / "weights"
 
 
 def ship_classifier(name: str, folder: Path, root: str | None = None, seed: int = 0) -> dict:
@@ -34,12 +35,12 @@ def ship_classifier(name: str, folder: Path, root: str | None = None, seed: int 
         seed: as for `train_classifier`.
 
     Returns:
-        What the .json says: shape, classes, accuracy on the test images, and how it was trained.
+        The content of the .json: shape, classes, accuracy on the test images, and the training.
     """
     check_choice("name", name, SHIPPED)
     images = load_images(name, root)
     classifier = train_classifier(images, seed, **RECIPES[name])
-    told = {
+    record = {
         "name": name,
         "image_shape": images.shape,
         "classes": images.classes,
@@ -54,9 +55,9 @@ def ship_classifier(name: str, folder: Path, root: str | None = None, seed: int 
     }
     (folder / f"{name}.safetensors").write_bytes(safetensors.torch.save(classifier.state_dict()))
     (folder / f"{name}.json").write_text(
-        json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    return told
+    return record
 
 
 def load_classifier(name: str) -> Classifier:
@@ -71,16 +72,14 @@ def load_classifier(name: str) -> Classifier:
     >>> load_classifier("digits").description
     '64-128-32-10'
     """
-    told = told_of(name)
-    classifier = Classifier(tuple(told["image_shape"]), len(told["classes"]))
-    weights = resources.files("vaelab") / "weights" / f"{name}.safetensors"
+    record = record_of(name)
+    classifier = Classifier(tuple(record["image_shape"]), len(record["classes"]))
+    weights = _WEIGHTS / f"{name}.safetensors"
     classifier.load_state_dict(safetensors.torch.load(weights.read_bytes()))
     return classifier.eval()
 
 
-def told_of(name: str) -> dict:
-    """What the .json beside a shipped classifier's weights says."""
+def record_of(name: str) -> dict:
+    """The .json beside a shipped classifier's weights."""
     check_choice("name", name, SHIPPED)
-    return json.loads(
-        (resources.files("vaelab") / "weights" / f"{name}.json").read_text(encoding="utf-8")
-    )
+    return json.loads((_WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))

@@ -8,23 +8,28 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaelab._inputs import check_images, pick_device
 from vaelab.data import Images
-from vaelab.features.classifier import accuracy, shrink, train_classifier
-from vaelab.features.shipped import SHIPPED, load_classifier, told_of
+from vaelab.features.classifier import (
+    Classifier,
+    FeatureNetwork,
+    accuracy,
+    shrink,
+    train_classifier,
+)
+from vaelab.features.shipped import SHIPPED, load_classifier, record_of
 
-_ON_THE_SPOT = {"epochs": 6, "n_images": 5000}
-_N_COMPONENTS = 64
+_N_IMAGES = 5000
 
 
-class PrincipalComponents(nn.Module):
+class PrincipalComponents(FeatureNetwork):
     """The leading principal components of the pixels of up to 5,000 images, larger ones averaged
     down to 32×32 first.
 
     The distance between two Gaussians does not change when the axes are turned, so signs and order
-    are of no account.
+    do not matter.
 
     Args:
         x: images (n, *image_shape), n ≥ 2.
@@ -32,18 +37,20 @@ class PrincipalComponents(nn.Module):
         seed: of the randomised decomposition, which scikit-learn takes for large images.
     """
 
-    def __init__(self, x: Tensor, n_components: int = _N_COMPONENTS, seed: int = 0) -> None:
+    mean: Tensor
+    axes: Tensor
+
+    def __init__(self, x: Tensor, n_components: int = 64, seed: int = 0) -> None:
         from sklearn.decomposition import PCA
 
         super().__init__()
-        rows = shrink(x[:: math.ceil(len(x) / _ON_THE_SPOT["n_images"])]).flatten(1)
+        rows = shrink(x[:: math.ceil(len(x) / _N_IMAGES)]).flatten(1)
         self.n_features = min(n_components, rows.shape[1], len(rows) - 1)
         pca = PCA(self.n_features, random_state=seed).fit(rows.numpy())
-        self.register_buffer("mean", torch.from_numpy(pca.mean_).float())
-        self.register_buffer("axes", torch.from_numpy(pca.components_.T.copy()).float())
+        self.register_buffer("mean", torch.as_tensor(pca.mean_).float())
+        self.register_buffer("axes", torch.as_tensor(pca.components_).T.float().contiguous())
 
     def features(self, x: Tensor) -> Tensor:
-        """The components of images (n, *image_shape): shape (n, n_features)."""
         return (shrink(x).flatten(1) - self.mean) @ self.axes
 
 
@@ -64,8 +71,9 @@ class FeatureSpace:
     """
 
     name: str
-    network: nn.Module
+    network: FeatureNetwork
     image_shape: tuple[int, int, int]
+    batch_size = 1000  # How many images go through the network at a time.
 
     @property
     def n_features(self) -> int:
@@ -73,7 +81,7 @@ class FeatureSpace:
         return self.network.n_features
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, batch_size: int = 1000) -> Tensor:
+    def __call__(self, x: Tensor, batch_size: int | None = None) -> Tensor:
         """The features of images (n, *image_shape): float32, shape (n, n_features), on the images'
         device.
 
@@ -82,21 +90,16 @@ class FeatureSpace:
         """
         x = check_images(x, self.image_shape)
         network = self.network.to(x.device).eval()
-        return torch.cat([network.features(part.float()) for part in x.split(batch_size)])
+        parts = x.split(batch_size or self.batch_size)
+        return torch.cat([network.features(part.float()) for part in parts])
 
-    def over(self, x: Tensor, device: str | torch.device = "cpu", batch_size: int = 1000) -> Tensor:
-        """The features of images, computed on a device piece by piece: on the images' own
-        device.
-        """
-        where = pick_device(device)
-        return torch.cat(
-            [self(part.to(where), batch_size).to(x.device) for part in x.split(batch_size)]
-        )
+    def over(self, x: Tensor, device: str | torch.device = "cpu") -> Tensor:
+        """The features of images, computed piece by piece on a device, on that of the images."""
+        device = pick_device(device)
+        return torch.cat([self(part.to(device)).to(x.device) for part in x.split(self.batch_size)])
 
     def scores(self, fake: Tensor, real: Tensor, seed: int = 0) -> dict[str, float]:
-        """What else is said of features beside their Fréchet distance: nothing here; KID and IS of
-        Inception's.
-        """
+        """Measures beside the Fréchet distance: KID and IS in Inception's features, or none."""
         return {}
 
 
@@ -116,21 +119,21 @@ def features_for(images: Images, seed: int = 0) -> FeatureSpace:
     32
     """
     if images.name in SHIPPED:
-        told = told_of(images.name)
-        if (tuple(told["image_shape"]), tuple(told["classes"])) == (images.shape, images.classes):
-            score = 100 * told["test_accuracy"]
-            name = f"{images.name} classifier ({told['description']}, test accuracy {score:.1f} %)"
-            return FeatureSpace(name, load_classifier(images.name), images.shape)
+        record = record_of(images.name)
+        shape, classes = tuple(record["image_shape"]), tuple(record["classes"])
+        if shape == images.shape and classes == images.classes:
+            name = f"{images.name} classifier"
+            return _space(name, load_classifier(images.name), images, record["test_accuracy"])
     if images.train_labels is None:
         components = PrincipalComponents(images.train, seed=seed)
-        return FeatureSpace(
-            f"{components.n_features} principal components of the pixels", components, images.shape
-        )
-    n = min(len(images.train), _ON_THE_SPOT["n_images"])
-    classifier = train_classifier(images, seed, **_ON_THE_SPOT)
+        name = f"{components.n_features} principal components of the pixels"
+        return FeatureSpace(name, components, images.shape)
+    classifier = train_classifier(images, seed, epochs=6, n_images=_N_IMAGES)
     score = accuracy(classifier, images.test, images.test_labels)
-    name = (
-        f"classifier trained on {n} of {images.name} ({classifier.description}, test accuracy "
-        f"{100 * score:.1f} %)"
-    )
-    return FeatureSpace(name, classifier, images.shape)
+    name = f"classifier trained on {min(len(images.train), _N_IMAGES)} of {images.name}"
+    return _space(name, classifier, images, score)
+
+
+def _space(name: str, classifier: Classifier, images: Images, score: float) -> FeatureSpace:
+    about = f"({classifier.description}, test accuracy {100 * score:.1f} %)"
+    return FeatureSpace(f"{name} {about}", classifier, images.shape)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from vaelab.manifolds import charts
 from vaelab.manifolds.calculus import row_hessian, row_jacobian
-from vaelab.manifolds.charts import Chart
+from vaelab.manifolds.charts import CHARTS, CLOSED, SIMPLE, Chart
 from vaelab.manifolds.densities import Product, StudentT, Transformed
 from vaelab.manifolds.lattice import generator_from, normal_lattice, unit_lattice
 from vaelab.manifolds.manifold import Manifold, manifold
@@ -39,10 +39,6 @@ from vaelab.manifolds.named import (
     valley,
 )
 from vaelab.manifolds.sets import Ball, Box, HalfSpace, Region
-
-SIMPLE = ("flat", "sine_curve", "arc", "helix", "graph_surface", "swiss_roll", "smooth_graph")
-CLOSED = ("circle", "sphere", "torus", "clifford_torus", "moebius_band")
-CHARTS = {name: getattr(charts, name) for name in SIMPLE + CLOSED}
 
 __all__ = [
     "CHARTS",

@@ -25,9 +25,9 @@ def _gradient(column: Tensor, x: Tensor, keep_graph: bool) -> Tensor:
     if not column.requires_grad:
         return torch.zeros_like(x)
     (g,) = torch.autograd.grad(
-        column, x, create_graph=keep_graph, retain_graph=True, allow_unused=True
+        column, x, create_graph=keep_graph, retain_graph=True, materialize_grads=True
     )
-    return torch.zeros_like(x) if g is None else g
+    return g
 
 
 def row_hessian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

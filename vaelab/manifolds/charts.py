@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive, check_positive_int
-from vaelab.manifolds.lattice import generator_from
+from vaelab.manifolds.lattice import generator_from, normal_noise
 
 TURN = 2 * math.pi
 _Map = Callable[[Tensor], Tensor]
@@ -32,13 +32,12 @@ class Chart:
         d: dimension of the space around it.
         embed: ψ, coordinates (n, r) to points (n, d).
         coordinates: φ, points (n, d) to coordinates (n, r).
-        simple: whether φ is a global chart onto ℝ^r.
         isometric: whether ψ is a rotation of ℝ^r itself (r = d), under which N(0, γ I) keeps its
             form.
         preimages: every u' with ψ(u') = ψ(u) near enough to matter, (n, r) to (m, n, r); for closed
             manifolds.
-        cell: corners of one cell of coordinates, for closed manifolds, on which the uniform density
-            stands by default.
+        cell: corners of one cell of coordinates, on which the uniform density stands by default,
+            for manifolds without a global chart.
     """
 
     name: str
@@ -46,10 +45,34 @@ class Chart:
     d: int
     embed: _Map
     coordinates: _Map
-    simple: bool = True
     isometric: bool = False
     preimages: _Map = lambda u: u[None]
     cell: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    @property
+    def simple(self) -> bool:
+        """Whether φ is a global chart onto ℝ^r."""
+        return self.cell is None
+
+
+def _around(rho: Tensor | float, angle: Tensor, *rest: Tensor) -> Tensor:
+    """(ρ cos angle, ρ sin angle, …), the columns side by side."""
+    return torch.cat([rho * angle.cos(), rho * angle.sin(), *rest], 1)
+
+
+def _angle(x: Tensor) -> Tensor:
+    """The angle of the first two columns in [0, 2π), shape (n, 1)."""
+    return torch.atan2(x[:, 1:2], x[:, :1]) % TURN
+
+
+def _squeeze(u: Tensor, reach: float) -> Tensor:
+    """reach · u / √(1 + u²): ℝ onto (−reach, reach)."""
+    return reach * u / (1 + u.square()).sqrt()
+
+
+def _stretch(s: Tensor, scale: float = 1.0) -> Tensor:
+    """scale · s / √(1 − s²): (−1, 1) onto ℝ."""
+    return scale * s / ((1 - s) * (1 + s)).clamp_min(1e-300).sqrt()
 
 
 def flat(r: int) -> Chart:
@@ -67,23 +90,23 @@ def sine_curve(frequency: float = 2.0, height: float = 1.0) -> Chart:
 
 
 def arc(radius: float = 1.0, opening: float = 1.5 * math.pi) -> Chart:
-    """An open arc of a circle, as long as `opening` radians: angle = ½ opening · u / √(1 + u²); r =
-    1, d = 2.
+    """An open arc of a circle, `opening` radians long: angle = ½ opening · u / √(1 + u²).
+
+    r = 1, d = 2.
     """
     check_positive("radius", radius)
-    if not 0 < opening < 2 * math.pi:
+    if not 0 < opening < TURN:
         raise ValueError(
             f"opening: expected an angle in (0, 2π), got {opening}; a whole circle has no "
             "global chart"
         )
 
     def embed(u: Tensor) -> Tensor:
-        angle = 0.5 * opening * u / (1 + u.square()).sqrt()
+        angle = _squeeze(u, 0.5 * opening)
         return radius * torch.cat([angle.sin(), angle.cos()], 1)
 
     def coordinates(x: Tensor) -> Tensor:
-        s = torch.atan2(x[:, :1], x[:, 1:]) / (0.5 * opening)
-        return s / ((1 - s) * (1 + s)).clamp_min(1e-300).sqrt()
+        return _stretch(torch.atan2(x[:, :1], x[:, 1:]) / (0.5 * opening))
 
     return Chart("open arc", 1, 2, embed, coordinates)
 
@@ -93,18 +116,19 @@ def helix(pitch: float = 0.4, turns: float = 1.5) -> Chart:
     check_positive("pitch", pitch)
 
     def embed(u: Tensor) -> Tensor:
-        return torch.cat([torch.cos(turns * u), torch.sin(turns * u), pitch * u], 1)
+        return _around(1.0, turns * u, pitch * u)
 
     return Chart("helix", 1, 3, embed, lambda x: x[:, 2:] / pitch)
 
 
 def graph_surface(bend: float = 0.5) -> Chart:
-    """A saddle with ripples, x = (u₁, u₂, bend (u₁² − u₂²)/2 + bend sin 2u₁ cos u₂): r = 2, d =
-    3.
+    """A saddle with ripples, x = (u₁, u₂, bend (u₁² − u₂²)/2 + bend sin 2u₁ cos u₂).
+
+    r = 2, d = 3.
     """
 
     def embed(u: Tensor) -> Tensor:
-        a, b = u[:, :1], u[:, 1:]
+        a, b = u.split(1, 1)
         height = 0.5 * (a.square() - b.square()) + torch.sin(2 * a) * torch.cos(b)
         return torch.cat([u, bend * height], 1)
 
@@ -122,17 +146,12 @@ def swiss_roll(tightness: float = 0.12, inner: float = 0.3) -> Chart:
     middle, reach = 4.5 * math.pi, 12.0
 
     def embed(u: Tensor) -> Tensor:
-        t = u[:, :1] / reach * 3
-        theta = middle + reach * t / (1 + t.square()).sqrt()
-        rho = inner + tightness * theta
-        return torch.cat([rho * torch.cos(theta), u[:, 1:], rho * torch.sin(theta)], 1)
+        theta = middle + _squeeze(u[:, :1] / reach * 3, reach)
+        return _around(inner + tightness * theta, theta, u[:, 1:])[:, [0, 2, 1]]
 
     def coordinates(x: Tensor) -> Tensor:
         theta = (x[:, ::2].norm(dim=1, keepdim=True) - inner) / tightness
-        s = (theta - middle) / reach
-        return torch.cat(
-            [reach / 3 * s / ((1 - s) * (1 + s)).clamp_min(1e-300).sqrt(), x[:, 1:2]], 1
-        )
+        return torch.cat([_stretch((theta - middle) / reach, reach / 3), x[:, 1:2]], 1)
 
     return Chart("Swiss roll", 2, 3, embed, coordinates)
 
@@ -167,40 +186,16 @@ def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: fl
             "its space"
         )
     generator, waves = generator_from(seed), 2 * r + 2
-
-    def randn(*shape: int) -> Tensor:
-        return torch.randn(*shape, dtype=torch.float64, generator=generator)
-
-    A = torch.linalg.qr(randn(d, r)).Q
-    B = randn(d, waves)
+    A = torch.linalg.qr(normal_noise(generator, d, r)).Q
+    B = normal_noise(generator, d, waves)
     B = bend * math.sqrt(2 * r / (waves * max(d - r, 1))) * (B - A @ (A.T @ B))
-    W = frequency / math.sqrt(r) * randn(waves, r)
-    b = 2 * math.pi * torch.rand(waves, dtype=torch.float64, generator=generator)
-    return Chart(
-        f"smooth graph r={r} d={d}",
-        r,
-        d,
-        lambda u: u @ A.T + torch.sin(u @ W.T + b) @ B.T,
-        lambda x: x @ A,
-    )
+    W = frequency / math.sqrt(r) * normal_noise(generator, waves, r)
+    b = TURN * torch.rand(waves, dtype=torch.float64, generator=generator)
 
+    def embed(u: Tensor) -> Tensor:
+        return u @ A.T + torch.sin(u @ W.T + b) @ B.T
 
-def _turns(u: Tensor, angular: tuple[bool, ...], flip: bool = False) -> Tensor:
-    """u with 2πk added to its angular coordinates, k = −3..3; with `flip`, odd k changes the sign
-    of the other one.
-    """
-    ks = torch.cartesian_prod(
-        *[torch.arange(-3, 4) if a else torch.zeros(1, dtype=torch.long) for a in angular]
-    )
-    ks = ks.reshape(-1, 1, len(angular)).to(u)
-    out = u + 2 * math.pi * ks
-    if flip:
-        out[..., 1] = out[..., 1] * torch.where(ks[..., 0].abs() % 2 == 1, -1.0, 1.0)
-    return out
-
-
-def _angle(y: Tensor, x: Tensor) -> Tensor:
-    return torch.atan2(y, x) % (2 * math.pi)
+    return Chart(f"smooth graph r={r} d={d}", r, d, embed, lambda x: x @ A)
 
 
 def _closed(
@@ -208,14 +203,26 @@ def _closed(
     d: int,
     embed: _Map,
     coordinates: _Map,
-    preimages: _Map,
     low: tuple[float, ...],
     high: tuple[float, ...],
+    flip: bool = False,
 ) -> Chart:
-    """A manifold without a global chart, its coordinates in one cell between `low` and `high`."""
-    return Chart(
-        name, len(low), d, embed, coordinates, simple=False, preimages=preimages, cell=(low, high)
-    )
+    """A manifold without a global chart, its coordinates in one cell between `low` and `high`.
+
+    Coordinates that reach 2π are angles: a point has preimages with 2πk added to them, k = −3..3.
+    With `flip`, odd k changes the sign of the second coordinate.
+    """
+    none = torch.zeros(1, dtype=torch.long)
+    turns = [torch.arange(-3, 4) if end == TURN else none for end in high]
+    ks = torch.cartesian_prod(*turns).reshape(-1, 1, len(high))
+
+    def preimages(u: Tensor) -> Tensor:
+        turned = u + TURN * ks.to(u)
+        if flip:
+            turned[..., 1] *= torch.where(ks[..., 0] % 2 == 1, -1.0, 1.0)
+        return turned
+
+    return Chart(name, len(low), d, embed, coordinates, preimages=preimages, cell=(low, high))
 
 
 def circle(radius: float = 1.0) -> Chart:
@@ -223,12 +230,9 @@ def circle(radius: float = 1.0) -> Chart:
     check_positive("radius", radius)
 
     def embed(u: Tensor) -> Tensor:
-        return radius * torch.cat([u.cos(), u.sin()], 1)
+        return _around(radius, u)
 
-    def coordinates(x: Tensor) -> Tensor:
-        return _angle(x[:, 1:], x[:, :1])
-
-    return _closed("circle", 2, embed, coordinates, lambda u: _turns(u, (True,)), (0.0,), (TURN,))
+    return _closed("circle", 2, embed, _angle, (0.0,), (TURN,))
 
 
 def sphere(radius: float = 1.0) -> Chart:
@@ -239,22 +243,13 @@ def sphere(radius: float = 1.0) -> Chart:
     check_positive("radius", radius)
 
     def embed(u: Tensor) -> Tensor:
-        a, h = u[:, :1], u[:, 1:]
-        rho = ((1 - h) * (1 + h)).clamp_min(0).sqrt()
-        return radius * torch.cat([rho * a.cos(), rho * a.sin(), h], 1)
+        a, h = u.split(1, 1)
+        return radius * _around(((1 - h) * (1 + h)).clamp_min(0).sqrt(), a, h)
 
     def coordinates(x: Tensor) -> Tensor:
-        return torch.cat([_angle(x[:, 1:2], x[:, :1]), x[:, 2:] / radius], 1)
+        return torch.cat([_angle(x), x[:, 2:] / radius], 1)
 
-    return _closed(
-        "sphere",
-        3,
-        embed,
-        coordinates,
-        lambda u: _turns(u, (True, False)),
-        (0.0, -1.0),
-        (TURN, 1.0),
-    )
+    return _closed("sphere", 3, embed, coordinates, (0.0, -1.0), (TURN, 1.0))
 
 
 def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
@@ -266,37 +261,33 @@ def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
         )
 
     def embed(u: Tensor) -> Tensor:
-        a, b = u[:, :1], u[:, 1:]
-        rho = major + minor * b.cos()
-        return torch.cat([rho * a.cos(), rho * a.sin(), minor * b.sin()], 1)
+        a, b = u.split(1, 1)
+        return _around(major + minor * b.cos(), a, minor * b.sin())
 
     def coordinates(x: Tensor) -> Tensor:
         rho = x[:, :2].norm(dim=1, keepdim=True)
-        return torch.cat([_angle(x[:, 1:2], x[:, :1]), _angle(x[:, 2:], rho - major)], 1)
+        return torch.cat([_angle(x), _angle(torch.cat([rho - major, x[:, 2:]], 1))], 1)
 
-    return _closed(
-        "torus", 3, embed, coordinates, lambda u: _turns(u, (True, True)), (0.0, 0.0), (TURN, TURN)
-    )
+    return _closed("torus", 3, embed, coordinates, (0.0, 0.0), (TURN, TURN))
 
 
 def clifford_torus() -> Chart:
     """The flat torus (cos a, sin a, cos b, sin b): r = 2, d = 4."""
 
     def embed(u: Tensor) -> Tensor:
-        return torch.cat([u[:, :1].cos(), u[:, :1].sin(), u[:, 1:].cos(), u[:, 1:].sin()], 1)
+        a, b = u.split(1, 1)
+        return _around(1.0, a, _around(1.0, b))
 
     def coordinates(x: Tensor) -> Tensor:
-        return torch.cat([_angle(x[:, 1:2], x[:, :1]), _angle(x[:, 3:], x[:, 2:3])], 1)
+        return torch.cat([_angle(x), _angle(x[:, 2:])], 1)
 
-    def preimages(u: Tensor) -> Tensor:
-        return _turns(u, (True, True))
-
-    return _closed("Clifford torus", 4, embed, coordinates, preimages, (0.0, 0.0), (TURN, TURN))
+    return _closed("Clifford torus", 4, embed, coordinates, (0.0, 0.0), (TURN, TURN))
 
 
 def moebius_band(half_width: float = 0.4) -> Chart:
-    """((1 + w cos ½a) cos a, (1 + w cos ½a) sin a, w sin ½a), |w| < half_width < 1; u = (a, w): r =
-    2, d = 3.
+    """((1 + w cos ½a) cos a, (1 + w cos ½a) sin a, w sin ½a), |w| < half_width < 1: r = 2, d = 3.
+
+    u = (a, w).
     """
     if not 0 < half_width < 1:
         raise ValueError(
@@ -304,18 +295,18 @@ def moebius_band(half_width: float = 0.4) -> Chart:
         )
 
     def embed(u: Tensor) -> Tensor:
-        a, w = u[:, :1], u[:, 1:]
-        rho = 1 + w * (0.5 * a).cos()
-        return torch.cat([rho * a.cos(), rho * a.sin(), w * (0.5 * a).sin()], 1)
+        a, w = u.split(1, 1)
+        return _around(1 + w * (0.5 * a).cos(), a, w * (0.5 * a).sin())
 
     def coordinates(x: Tensor) -> Tensor:
-        a = _angle(x[:, 1:2], x[:, :1])
+        a = _angle(x)
         rho = x[:, :2].norm(dim=1, keepdim=True)
         return torch.cat([a, (rho - 1) * (0.5 * a).cos() + x[:, 2:] * (0.5 * a).sin()], 1)
 
-    def preimages(u: Tensor) -> Tensor:
-        return _turns(u, (True, False), flip=True)
+    low, high = (0.0, -half_width), (TURN, half_width)
+    return _closed("Möbius band", 3, embed, coordinates, low, high, flip=True)
 
-    return _closed(
-        "Möbius band", 3, embed, coordinates, preimages, (0.0, -half_width), (TURN, half_width)
-    )
+
+SIMPLE = ("flat", "sine_curve", "arc", "helix", "graph_surface", "swiss_roll", "smooth_graph")
+CLOSED = ("circle", "sphere", "torus", "clifford_torus", "moebius_band")
+CHARTS = {name: globals()[name] for name in SIMPLE + CLOSED}

@@ -7,38 +7,41 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import special
 from torch import Tensor
 
-from vaelab._inputs import check_positive, check_positive_int
-from vaelab.manifolds.lattice import generator_from, normal_lattice
-from vaelab.manifolds.mixture import Density
+from vaelab._inputs import check_positive
+from vaelab.manifolds.lattice import float64
+from vaelab.manifolds.mixture import Conditionals, Density
 
 
 class _StudentLogCdf(torch.autograd.Function):
     """log F of Student's t, differentiable as often as wanted; both tails by symmetry."""
 
     @staticmethod
-    def forward(ctx: object, t: Tensor, df: float) -> Tensor:
+    def forward(ctx: Any, t: Tensor, df: float) -> Tensor:
         ctx.save_for_backward(t)
         ctx.df = df
         square = t.detach().numpy() ** 2
-        far = special.betainc(
-            0.5 * df, 0.5, df / (df + square)
-        )  # 2 (1 − F(|t|)), exact in the tail
-        near = 1 - special.betainc(
-            0.5, 0.5 * df, square / (df + square)
-        )  # the same, exact at the centre
+        # Both are 2 (1 − F(|t|)): the first exact in the tail, the second at the centre.
+        far = special.betainc(0.5 * df, 0.5, df / (df + square))
+        near = 1 - special.betainc(0.5, 0.5 * df, square / (df + square))
         tail = 0.5 * torch.from_numpy(np.where(square < df, near, far))
         return torch.where(t < 0, tail.log(), torch.log1p(-tail))
 
     @staticmethod
-    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (t,) = ctx.saved_tensors
-        return grad * (_student_log_prob(t, ctx.df) - _StudentLogCdf.apply(t, ctx.df)).exp(), None
+        log_slope = _student_log_prob(t, ctx.df) - _student_log_cdf(t, ctx.df)
+        return grads[0] * log_slope.exp(), None
+
+
+def _student_log_cdf(t: Tensor, df: float) -> Tensor:
+    return _StudentLogCdf.apply(t, df)
 
 
 def _student_log_prob(t: Tensor, df: float) -> Tensor:
@@ -55,46 +58,37 @@ class StudentT(Density):
         loc: centre.
         scale: > 0.
 
-    >>> round(StudentT(1.0).log_prob(torch.zeros(1, 1, dtype=torch.float64)).exp().item() * math.pi, 12)
+    >>> p = StudentT(1.0).log_prob(torch.zeros(1, 1, dtype=torch.float64)).exp().item()
+    >>> round(math.pi * p, 12)
     1.0
     """
 
     df: float = 3.0
     loc: float = 0.0
     scale: float = 1.0
-    dim = 1
 
     def __post_init__(self) -> None:
         check_positive("df", self.df)
         check_positive("scale", self.scale)
 
-    def conditionals(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def dim(self) -> int:
+        """1."""
+        return 1
+
+    def conditionals(self, u: Tensor) -> Conditionals:
         t = (u - self.loc) / self.scale
         log_p = _student_log_prob(t, self.df) - math.log(self.scale)
-        return log_p, _StudentLogCdf.apply(t, self.df), _StudentLogCdf.apply(-t, self.df)
+        return log_p, _student_log_cdf(t, self.df), _student_log_cdf(-t, self.df)
 
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
         lower = -z.abs()
         t = torch.from_numpy(special.stdtrit(self.df, special.ndtr(lower.numpy())))
-        for _ in range(2):  # Newton on log F polishes the last digits
-            log_f = _StudentLogCdf.apply(t, self.df)
-            t = (
-                t
-                - (log_f - torch.special.log_ndtr(lower))
-                * (log_f - _student_log_prob(t, self.df)).exp()
-            )
+        for _ in range(2):  # Newton's method on log F polishes the last digits.
+            log_f = _student_log_cdf(t, self.df)
+            miss = log_f - torch.special.log_ndtr(lower)
+            t = t - miss * (log_f - _student_log_prob(t, self.df)).exp()
         return self.loc - self.scale * torch.where(z > 0, t, -t)
-
-    def sample(
-        self, n: int, seed: int | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
-        check_positive_int("n", n)
-        z = torch.randn(n, dtype=torch.float64, generator=generator_from(seed, generator))
-        return self.quantile(z, z.new_empty(n, 0))[:, None]
-
-    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
-        z, w = normal_lattice(n, 1, smooth)
-        return self.quantile(z[:, 0], z[:, :0])[:, None], w
 
 
 @dataclass(frozen=True)
@@ -119,29 +113,22 @@ class Product(Density):
         """r."""
         return len(self.parts)
 
-    def conditionals(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        columns = [self.parts[i].conditionals(u[:, i : i + 1]) for i in range(u.shape[1])]
-        return tuple(torch.cat(rows, 1) for rows in zip(*columns, strict=True))
+    def _columns(self, u: Tensor) -> list[tuple[Density, Tensor]]:
+        return list(zip(self.parts, u.split(1, 1), strict=False))
+
+    def conditionals(self, u: Tensor) -> Conditionals:
+        columns = [part.conditionals(column) for part, column in self._columns(u)]
+        log_p, log_cdf, log_sf = (torch.cat(rows, 1) for rows in zip(*columns, strict=True))
+        return log_p, log_cdf, log_sf
 
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
         return self.parts[before.shape[1]].quantile(z, before[:, :0])
 
-    def sample(
-        self, n: int, seed: int | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
-        generator = generator_from(seed, generator)
-        return torch.cat([part.sample(n, generator=generator) for part in self.parts], 1)
-
-    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
-        z, w = normal_lattice(n, self.dim, smooth)
-        return torch.stack(
-            [part.quantile(z[:, i], z[:, :0]) for i, part in enumerate(self.parts)], 1
-        ), w
+    def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.cat([part.sample_with(n, generator) for part in self.parts], 1)
 
     def contains(self, u: Tensor) -> Tensor:
-        return torch.stack(
-            [self.parts[i].contains(u[:, i : i + 1]) for i in range(u.shape[1])]
-        ).all(0)
+        return torch.stack([part.contains(column) for part, column in self._columns(u)]).all(0)
 
 
 @dataclass(frozen=True)
@@ -156,7 +143,8 @@ class Transformed(Density):
         forward: T, (n, i) to (n, i) for every i ≤ r.
         inverse: T⁻¹.
         log_slopes: v to log ∂T_i / ∂v_i, shape (n, i).
-        low: the support is {u : low < u_i < high for every i}, before any shear.
+        low: the support is {u : low_i < u_i < high_i for every i}, before any shear: a number for
+            all coordinates, or one for each.
         high: see `low`.
     """
 
@@ -164,8 +152,8 @@ class Transformed(Density):
     forward: Callable[[Tensor], Tensor]
     inverse: Callable[[Tensor], Tensor]
     log_slopes: Callable[[Tensor], Tensor]
-    low: float = -math.inf
-    high: float = math.inf
+    low: float | Tensor = -math.inf
+    high: float | Tensor = math.inf
 
     @property
     def dim(self) -> int:
@@ -173,9 +161,10 @@ class Transformed(Density):
         return self.base.dim
 
     def contains(self, u: Tensor) -> Tensor:
-        return ((u > self.low) & (u < self.high)).all(1)
+        low, high = (float64(side).expand(self.dim)[: u.shape[1]] for side in (self.low, self.high))
+        return ((u > low) & (u < high)).all(1)
 
-    def conditionals(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def conditionals(self, u: Tensor) -> Conditionals:
         v = self.inverse(u)
         log_p, log_cdf, log_sf = self.base.conditionals(v)
         return log_p - self.log_slopes(v), log_cdf, log_sf
@@ -188,10 +177,8 @@ class Transformed(Density):
         v = self.inverse(before) if before.shape[1] else before
         return self.forward(torch.cat([v, self.base.quantile(z, v)[:, None]], 1))[:, -1]
 
-    def sample(
-        self, n: int, seed: int | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
-        return self.forward(self.base.sample(n, seed, generator))
+    def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
+        return self.forward(self.base.sample_with(n, generator))
 
     def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
         v, w = self.base.nodes(n, smooth)

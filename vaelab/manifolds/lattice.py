@@ -1,11 +1,26 @@
-"""Evenly spread points for quadrature, and random generators from seeds."""
+"""Evenly spread points for quadrature, and random numbers from seeds, all in float64."""
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive_int
+
+LOG_2_PI = math.log(2 * math.pi)
+
+
+def float64(values: Any) -> Tensor:
+    """Numbers, an array or a tensor as a float64 tensor."""
+    return torch.as_tensor(values, dtype=torch.float64)
+
+
+def log_phi(z: Tensor) -> Tensor:
+    """log N(z; 0, 1) of each entry, any shape."""
+    return -0.5 * (z.square() + LOG_2_PI)
 
 
 def generator_from(
@@ -19,6 +34,11 @@ def generator_from(
     if generator is not None and seed is not None:
         raise ValueError("randomness: expected seed= or generator=, got both; pass one of them")
     return generator if generator is not None else torch.Generator().manual_seed(seed or 0)
+
+
+def normal_noise(generator: torch.Generator, *shape: int) -> Tensor:
+    """Draws from N(0, 1) of the given shape."""
+    return torch.randn(*shape, dtype=torch.float64, generator=generator)
 
 
 def unit_lattice(n: int, dim: int) -> Tensor:

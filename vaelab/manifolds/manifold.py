@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaelab._inputs import check_choice
 from vaelab.manifolds.calculus import row_jacobian
-from vaelab.manifolds.charts import Chart
-from vaelab.manifolds.lattice import generator_from
+from vaelab.manifolds.charts import CHARTS, Chart
+from vaelab.manifolds.lattice import float64, generator_from, normal_noise
 from vaelab.manifolds.mixture import Density
 from vaelab.manifolds.named import density as named_density
 from vaelab.manifolds.named import uniform
@@ -80,9 +81,10 @@ class Manifold:
 
         Source: Dai & Wipf (2019), Appendix F, the density behind μ_gt in Eq. 43.
         """
-        u = self.chart.preimages(self.coordinates(x))
-        each = self.density.log_prob(u.reshape(-1, self.r)) - self.log_volume(u.reshape(-1, self.r))
-        return each.reshape(len(u), -1).logsumexp(0)
+        preimages = self.chart.preimages(self.coordinates(x))
+        u = preimages.reshape(-1, self.r)
+        log_p = self.density.log_prob(u) - self.log_volume(u)
+        return log_p.reshape(len(preimages), -1).logsumexp(0)
 
     def expectation(self, g: Callable[[Tensor], Tensor], n_nodes: int = 2**16) -> Tensor:
         """∫ g dμ_gt by quadrature, for g from points (n, d) to values (n,)."""
@@ -90,21 +92,14 @@ class Manifold:
         return (w * g(self.embed(u))).sum()
 
     def entropy(self, n_nodes: int = 2**14) -> float:
-        """H(μ_gt) = −∫ log p̃_gt dμ_gt in nats, with respect to r-dimensional volume, by
-        quadrature.
-        """
-        u, w = self.density.nodes(n_nodes, smooth=True)
-        inside = self.density.contains(
-            u
-        )  # the outermost nodes may round onto the border of an open set
-        u, w = u[inside], w[inside] / w[inside].sum()
+        """H(μ_gt) = −∫ log p̃_gt dμ_gt in nats, for r-dimensional volume, by quadrature."""
+        u, w = self.density.nodes_inside(n_nodes)
         if self.chart.simple:
             return float((w * (self.log_volume(u) - self.density.log_prob(u))).sum())
         return float(-(w * self.log_density(self.embed(u))).sum())
 
     def mass(self, region: Region, n_nodes: int = 2**18) -> float:
-        """μ_gt(A), for r = 1 to about 12 digits, from the points where the curve crosses the
-        boundary of A.
+        """μ_gt(A), for r = 1 to about 12 digits, from where the curve crosses the border of A.
 
         For r ≥ 2 by quadrature, whose error falls about as n_nodes^(−3/4): some 1e-5 to 5e-5 at the
         default.
@@ -124,30 +119,24 @@ class Manifold:
         Raises:
             ValueError: `rotation` not an orthogonal d×d matrix.
         """
-        Q = (
-            _random_rotation(self.d, seed)
-            if rotation is None
-            else torch.as_tensor(rotation, dtype=torch.float64)
-        )
-        if Q.shape != (self.d, self.d) or not torch.allclose(
-            Q @ Q.T, torch.eye(self.d, dtype=Q.dtype), atol=1e-10
-        ):
+        d, chart = self.d, self.chart
+        Q = float64(_random_rotation(d, seed) if rotation is None else rotation)
+        eye = torch.eye(d, dtype=Q.dtype)
+        if Q.shape != eye.shape or not torch.allclose(Q @ Q.T, eye, atol=1e-10):
             raise ValueError(
-                f"rotation: expected an orthogonal matrix ({self.d}, {self.d}), got "
-                f"{tuple(Q.shape)}"
+                f"rotation: expected an orthogonal matrix ({d}, {d}), got {tuple(Q.shape)}"
             )
-        old = self.chart
-        chart = dataclasses.replace(
-            old,
-            name=f"{old.name}, turned",
-            embed=lambda u: old.embed(u) @ Q.T,
-            coordinates=lambda x: old.coordinates(x @ Q),
+        turned = dataclasses.replace(
+            chart,
+            name=f"{chart.name}, turned",
+            embed=lambda u: chart.embed(u) @ Q.T,
+            coordinates=lambda x: chart.coordinates(x @ Q),
         )
-        return Manifold(chart, self.density)
+        return Manifold(turned, self.density)
 
 
 def _random_rotation(d: int, seed: int) -> Tensor:
-    Q, R = torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=generator_from(seed)))
+    Q, R = torch.linalg.qr(normal_noise(generator_from(seed), d, d))
     Q = Q * R.diagonal().sign()
     if torch.linalg.det(Q) < 0:
         Q[:, 0] = -Q[:, 0]
@@ -155,27 +144,24 @@ def _random_rotation(d: int, seed: int) -> Tensor:
 
 
 def _mass_on_curve(curve: Manifold, region: Region, n_scan: int = 20_000) -> float:
-    """Σ of Φ(z) differences between the places, found by bisection in z, where the curve enters and
-    leaves.
-    """
+    """Σ of differences of Φ(z) where the curve enters and leaves, found by bisection in z."""
     edges = torch.linspace(-9, 9, n_scan, dtype=torch.float64)
-    none = edges[:, None][:, :0]
 
     def inside(z: Tensor) -> Tensor:
-        return region.contains(curve.embed(curve.density.quantile(z, none[: len(z)])[:, None]))
+        return region.contains(curve.embed(curve.density.from_noise(z[:, None])))
 
     flags = inside(edges)
     at = torch.nonzero(flags[1:] != flags[:-1])[:, 0]
-    low, high = edges[at], edges[at + 1]
+    low = edges[at]
+    high = edges[at + 1]
     for _ in range(52):
         middle = 0.5 * (low + high)
         same = inside(middle) == flags[at]
-        low, high = torch.where(same, middle, low), torch.where(same, high, middle)
-    borders = torch.special.ndtr(
-        torch.cat([-edges.new_full((1,), torch.inf), low, edges.new_full((1,), torch.inf)])
-    )
+        low = torch.where(same, middle, low)
+        high = torch.where(same, high, middle)
+    borders = torch.cat([float64([-torch.inf]), low, float64([torch.inf])])
     state = torch.cat([flags[:1], flags[at + 1]])
-    return float((borders.diff() * state).sum())
+    return float((torch.special.ndtr(borders).diff() * state).sum())
 
 
 def manifold(
@@ -192,12 +178,9 @@ def manifold(
     Raises:
         ValueError: an unknown name, or a density of another dimension.
     """
-    from vaelab._inputs import check_choice
-    from vaelab.manifolds import CHARTS
-
     if isinstance(chart, str):
         check_choice("chart", chart, CHARTS)
-        chart = CHARTS[chart](**options)
+        return manifold(CHARTS[chart](**options), density)
     if density is None:
         density = uniform(*chart.cell) if chart.cell else "modes"
     return Manifold(chart, named_density(density, chart.r))

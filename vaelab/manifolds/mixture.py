@@ -10,25 +10,38 @@ Source: Dai & Wipf (2019), Appendix E, define F from these conditionals (Eq. 14�
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive, check_positive_int
-from vaelab.manifolds.lattice import generator_from, normal_lattice
+from vaelab.manifolds.lattice import (
+    LOG_2_PI,
+    float64,
+    generator_from,
+    log_phi,
+    normal_lattice,
+    normal_noise,
+)
 
-LOG_2_PI = math.log(2 * math.pi)
+Conditionals = tuple[Tensor, Tensor, Tensor]
+log_ndtr = torch.special.log_ndtr
 
 
 class Density:
-    """A probability density on ℝ^r, or on an open subset of it. Subclasses fill in the five methods
-    below.
+    """A probability density on ℝ^r, or on an open subset of it.
+
+    A subclass has `dim`, `conditionals` and `quantile`; it may replace `sample_with`, `nodes` and
+    `contains`, which is everywhere unless it says otherwise.
     """
 
-    dim: int
+    @property
+    def dim(self) -> int:
+        """r."""
+        raise NotImplementedError
 
-    def conditionals(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def conditionals(self, u: Tensor) -> Conditionals:
         """For u, shape (n, i) with i ≤ r: log p, log F and log (1 − F) of each coordinate given
         those before it.
 
@@ -43,11 +56,23 @@ class Density:
         """
         raise NotImplementedError
 
+    def from_noise(self, z: Tensor) -> Tensor:
+        """The points whose conditional quantiles are Φ(z): N(0, I) becomes the density; (n, r)."""
+        u = z[:, :0]
+        for column in z.T:
+            u = torch.cat([u, self.quantile(column.contiguous(), u)[:, None]], 1)
+        return u
+
     def sample(
         self, n: int, seed: int | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw n points, shape (n, r)."""
-        raise NotImplementedError
+        check_positive_int("n", n)
+        return self.sample_with(n, generator_from(seed, generator))
+
+    def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
+        """The same from a generator."""
+        return self.from_noise(normal_noise(generator, n, self.dim))
 
     def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
         """About n points, shape (m, r), and weights that sum to 1, shape (m,), with E g(u) ≈ Σ w g.
@@ -55,7 +80,14 @@ class Density:
         Spread for the indicator of a set, or with `smooth` for smooth g, where the error is far
         smaller.
         """
-        raise NotImplementedError
+        z, w = normal_lattice(n, self.dim, smooth)
+        return self.from_noise(z), w
+
+    def nodes_inside(self, n: int) -> tuple[Tensor, Tensor]:
+        """The nodes for smooth g that rounding has not put on the border of the support."""
+        u, w = self.nodes(n, smooth=True)
+        inside = self.contains(u)
+        return u[inside], w[inside] / w[inside].sum()
 
     def contains(self, u: Tensor) -> Tensor:
         """Whether each row of u, shape (n, i), lies where the density is positive; bool, shape
@@ -76,7 +108,6 @@ class Density:
         return self.conditionals(u)[0].sum(-1)
 
 
-@dataclass(frozen=True, eq=False)
 class Mixture(Density):
     """A Gaussian mixture Σ_k π_k N(m_k, L_k L_kᵀ), the density most of the theory is run on.
 
@@ -98,29 +129,23 @@ class Mixture(Density):
     0.107981933026...
     """
 
-    weights: Tensor
-    means: Tensor
-    scale_trils: Tensor
-
-    def __post_init__(self) -> None:
-        for name in ("weights", "means", "scale_trils"):
-            object.__setattr__(
-                self, name, torch.as_tensor(getattr(self, name), dtype=torch.float64)
-            )
-        _check_mixture(self.weights, self.means, self.scale_trils)
-        object.__setattr__(self, "weights", self.weights / self.weights.sum())
-        object.__setattr__(self, "_whiten", torch.linalg.inv(self.scale_trils).tril())
+    def __init__(self, weights: Any, means: Any, scale_trils: Any) -> None:
+        weights = float64(weights)
+        self.means = float64(means)
+        self.scale_trils = float64(scale_trils)
+        _check_mixture(weights, self.means, self.scale_trils)
+        self.weights = weights / weights.sum()
+        self._whiten = torch.linalg.inv(self.scale_trils).tril()
 
     @classmethod
-    def from_covariances(cls, weights: Tensor, means: Tensor, covariances: Tensor) -> Mixture:
+    def from_covariances(cls, weights: Any, means: Any, covariances: Any) -> Mixture:
         """The same from covariances, shape (k, r, r)."""
-        covariances = torch.as_tensor(covariances, dtype=torch.float64)
-        factor, failed = torch.linalg.cholesky_ex(covariances)
+        factor, failed = torch.linalg.cholesky_ex(float64(covariances))
         if failed.any():
+            number = int(failed.bool().int().argmax())
             raise ValueError(
                 "covariances: expected symmetric positive-definite matrices, got one that is not "
-                "(number "
-                f"{int(failed.bool().int().argmax())}); add a small multiple of the identity"
+                f"(number {number}); add a small multiple of the identity"
             )
         return cls(weights, means, factor)
 
@@ -133,21 +158,21 @@ class Mixture(Density):
         """C_k = L_k L_kᵀ, shape (k, r, r)."""
         return self.scale_trils @ self.scale_trils.mT
 
-    def _before(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """y, log component densities and log weights given the coordinates before, each (n, k,
-        i).
-        """
+    def _whitened(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """y and the log component density of each coordinate given those before, both (n, k, i)."""
         i = u.shape[1]
         y = torch.einsum("kij,nkj->nki", self._whiten[:, :i, :i], u[:, None] - self.means[:, :i])
         log_d = self.scale_trils.diagonal(dim1=-2, dim2=-1)[:, :i].log()
-        log_n = -0.5 * (y.square() + LOG_2_PI) - log_d
-        log_w = self.weights.log()[:, None] + log_n.cumsum(-1) - log_n
-        return y, log_n, log_w - log_w.logsumexp(1, keepdim=True)
+        return y, log_phi(y) - log_d
 
-    def conditionals(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        y, log_n, log_w = self._before(u)
-        terms = (log_n, torch.special.log_ndtr(y), torch.special.log_ndtr(-y))
-        return tuple((log_w + term).logsumexp(1) for term in terms)
+    def conditionals(self, u: Tensor) -> Conditionals:
+        y, log_n = self._whitened(u)
+        log_w = self.weights.log()[:, None] + log_n.cumsum(-1) - log_n
+        log_w = log_w - log_w.logsumexp(1, keepdim=True)
+        log_p, log_cdf, log_sf = (
+            (log_w + term).logsumexp(1) for term in (log_n, log_ndtr(y), log_ndtr(-y))
+        )
+        return log_p, log_cdf, log_sf
 
     def _log_prob_inside(self, u: Tensor) -> Tensor:
         y = torch.einsum("kij,nkj->nki", self._whiten, u[:, None] - self.means)
@@ -157,27 +182,24 @@ class Mixture(Density):
 
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
         i = before.shape[1]
-        y, log_n, log_w = self._before(before)
+        y, log_n = self._whitened(before)
         log_w = (self.weights.log() + log_n.sum(-1)).log_softmax(1)
         mean = self.means[:, i] + torch.einsum("kj,nkj->nk", self.scale_trils[:, i, :i], y)
         return _mixture_quantile(z, log_w, mean, self.scale_trils[:, i, i].expand_as(mean))
 
-    def sample(
-        self, n: int, seed: int | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
-        check_positive_int("n", n)
-        generator = generator_from(seed, generator)
+    def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
         k = torch.multinomial(self.weights, n, replacement=True, generator=generator)
-        eps = torch.randn(n, self.dim, 1, dtype=torch.float64, generator=generator)
+        eps = normal_noise(generator, n, self.dim, 1)
         return self.means[k] + (self.scale_trils[k] @ eps).squeeze(-1)
 
     def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
-        parts, weights = [], []
-        for pi, m, factor in zip(self.weights, self.means, self.scale_trils, strict=True):
-            w, share = normal_lattice(max(16, round(n * pi.item())), self.dim, smooth)
-            parts.append(m + w @ factor.mT)
-            weights.append(pi * share)
-        return torch.cat(parts), torch.cat(weights)
+        nodes = []
+        weights = []
+        for pi, mean, factor in zip(self.weights, self.means, self.scale_trils, strict=True):
+            z, w = normal_lattice(max(16, round(n * pi.item())), self.dim, smooth)
+            nodes.append(mean + z @ factor.mT)
+            weights.append(pi * w)
+        return torch.cat(nodes), torch.cat(weights)
 
     def convolve(self, gamma: float) -> Mixture:
         """The density of u + N(0, γ I): the mixture with C_k + γ I (Dai & Wipf, Eq. 21)."""
@@ -189,9 +211,8 @@ class Mixture(Density):
         """Mean, shape (r,), and covariance, shape (r, r)."""
         mean = self.weights @ self.means
         away = self.means - mean
-        return mean, torch.einsum(
-            "k,kij->ij", self.weights, self.covariances() + away[:, :, None] * away[:, None]
-        )
+        squares = self.covariances() + away[:, :, None] * away[:, None]
+        return mean, torch.einsum("k,kij->ij", self.weights, squares)
 
 
 def _check_mixture(weights: Tensor, means: Tensor, factors: Tensor) -> None:
@@ -199,22 +220,17 @@ def _check_mixture(weights: Tensor, means: Tensor, factors: Tensor) -> None:
     if k == 0 or weights.shape != (k,) or factors.shape != (k, r, r):
         raise ValueError(
             "mixture: expected weights (k,), means (k, r), scale_trils (k, r, r), got "
-            f"{tuple(weights.shape)}, "
-            f"{tuple(means.shape)}, {tuple(factors.shape)}"
+            f"{tuple(weights.shape)}, {tuple(means.shape)}, {tuple(factors.shape)}"
         )
     if not (weights > 0).all() or not torch.isfinite(weights).all():
         raise ValueError(
             f"weights: expected finite numbers > 0, got {weights.tolist()}; drop empty components"
         )
-    if (
-        not (factors.diagonal(dim1=-2, dim2=-1) > 0).all()
-        or factors.triu(1).any()
-        or not torch.isfinite(means).all()
-    ):
+    positive = (factors.diagonal(dim1=-2, dim2=-1) > 0).all()
+    if not positive or factors.triu(1).any() or not torch.isfinite(means).all():
         raise ValueError(
             "scale_trils: expected lower triangular matrices with positive diagonal and finite "
-            "means, got others; "
-            "for covariances use Mixture.from_covariances"
+            "means, got others; for covariances use Mixture.from_covariances"
         )
 
 
@@ -226,36 +242,27 @@ def _mixture_quantile(z: Tensor, log_w: Tensor, mean: Tensor, sd: Tensor) -> Ten
     (n,), (n, k) three times, to (n,).
     """
     sign = torch.where(z > 0, -1.0, 1.0).to(z)
-    target = torch.special.log_ndtr(sign * z)
+    target = log_ndtr(sign * z)
     corners = mean + sd * z[:, None]
-    low, high = corners.amin(1), corners.amax(1)
+    low = corners.amin(1)
+    high = corners.amax(1)
     x = (log_w.exp() * corners).sum(1)
-    todo = torch.arange(len(z))
     eps = torch.finfo(x.dtype).eps
+    rows = torch.arange(len(z))
     for _ in range(200):
-        step, miss = _newton_step(x, todo, (sign, target, log_w, mean, sd), low, high)
-        x[todo] += step
-        moving = step.abs() > 4 * eps * (x[todo].abs() + sd[todo].amin(1))
-        todo = todo[moving & (miss.abs() > 2 * eps * (1 + target[todo].abs()))]
-        if not len(todo):
+        at = x[rows]
+        y = (at[:, None] - mean[rows]) / sd[rows]
+        log_tail = (log_w[rows] + log_ndtr(sign[rows, None] * y)).logsumexp(1)
+        log_p = (log_w[rows] + log_phi(y) - sd[rows].log()).logsumexp(1)
+        miss = sign[rows] * (log_tail - target[rows])
+        high[rows] = torch.where(miss > 0, at, high[rows])
+        low[rows] = torch.where(miss < 0, at, low[rows])
+        new = at - miss * (log_tail - log_p).exp()
+        inside = (new >= low[rows]) & (new <= high[rows])
+        step = torch.where(inside, new, 0.5 * (low[rows] + high[rows])) - at
+        x[rows] += step
+        moving = step.abs() > 4 * eps * (x[rows].abs() + sd[rows].amin(1))
+        rows = rows[moving & (miss.abs() > 2 * eps * (1 + target[rows].abs()))]
+        if not len(rows):
             break
     return x
-
-
-def _newton_step(
-    x: Tensor, rows: Tensor, problem: tuple[Tensor, ...], low: Tensor, high: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The next step of the rows still open, by Newton, or bisection where that leaves the bracket;
-    and their misses.
-    """
-    sign, target, log_w, mean, sd = (part[rows] for part in problem)
-    at = x[rows]
-    y = (at[:, None] - mean) / sd
-    log_tail = (log_w + torch.special.log_ndtr(sign[:, None] * y)).logsumexp(1)
-    log_p = (log_w - 0.5 * (y.square() + LOG_2_PI) - sd.log()).logsumexp(1)
-    above = sign * (log_tail - target)
-    high[rows] = torch.where(above > 0, at, high[rows])
-    low[rows] = torch.where(above < 0, at, low[rows])
-    new = at - above * (log_tail - log_p).exp()
-    inside = (new >= low[rows]) & (new <= high[rows])
-    return torch.where(inside, new, 0.5 * (low[rows] + high[rows])) - at, above

@@ -11,27 +11,38 @@ from torch import Tensor
 
 from vaelab._inputs import check_choice, check_positive, check_positive_int
 from vaelab.manifolds.densities import Product, StudentT, Transformed
-from vaelab.manifolds.lattice import generator_from, unit_lattice
-from vaelab.manifolds.mixture import LOG_2_PI, Density, Mixture
+from vaelab.manifolds.lattice import (
+    float64,
+    generator_from,
+    log_phi,
+    normal_noise,
+    unit_lattice,
+)
+from vaelab.manifolds.mixture import Density, Mixture
 
 
 def _line(weights: list[float], means: list[float], sds: list[float]) -> Mixture:
     return Mixture(weights, torch.tensor(means)[:, None], torch.tensor(sds)[:, None, None])
 
 
+def _bumps(centres: Tensor, width: float) -> Mixture:
+    """Equal round bumps of standard deviation `width` at the centres, shape (k, r)."""
+    k, r = centres.shape
+    return Mixture(torch.ones(k), centres, width * torch.eye(r).expand(k, r, r))
+
+
 def gaussian(dim: int = 1, mean: Tensor | None = None, covariance: Tensor | None = None) -> Mixture:
-    """N(mean, covariance) on ℝ^dim; the standard one unless told."""
+    """N(mean, covariance) on ℝ^dim; the standard one by default."""
     check_positive_int("dim", dim)
-    mean = torch.zeros(dim) if mean is None else mean
-    covariance = torch.eye(dim) if covariance is None else covariance
-    return Mixture.from_covariances(
-        [1.0], torch.as_tensor(mean)[None], torch.as_tensor(covariance)[None]
-    )
+    mean = float64(torch.zeros(dim) if mean is None else mean)
+    covariance = float64(torch.eye(dim) if covariance is None else covariance)
+    return Mixture.from_covariances([1.0], mean[None], covariance[None])
 
 
 def skewed(dim: int = 1) -> Mixture:
     """Three unequal components, one long tail; dim 1 or 2 (correlated)."""
-    check_choice("dim", dim, (1, 2))
+    if dim not in (1, 2):
+        raise ValueError(f"dim: expected 1 or 2, got {dim!r}")
     if dim == 1:
         return _line([0.5, 0.3, 0.2], [-0.8, 0.4, 1.8], [0.45, 0.6, 0.9])
     return Mixture(
@@ -62,16 +73,10 @@ def two_moons(n_components: int = 10, width: float = 0.25) -> Mixture:
     """Two interleaved half circles in ℝ², smoothed: `n_components` round bumps along them."""
     check_positive_int("n_components", n_components)
     check_positive("width", width)
-    half = (
-        math.pi
-        * (torch.arange((n_components + 1) // 2, dtype=torch.float64) + 0.5)
-        / ((n_components + 1) // 2)
-    )
-    upper = torch.stack([half.cos() - 0.5, half.sin() - 0.25], 1)
-    means = torch.cat([upper, -upper])[:n_components] * 1.2
-    return Mixture(
-        torch.ones(n_components), means, width * 1.2 * torch.eye(2).expand(n_components, 2, 2)
-    )
+    n_upper = (n_components + 1) // 2
+    angle = math.pi * (torch.arange(n_upper, dtype=torch.float64) + 0.5) / n_upper
+    upper = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], 1)
+    return _bumps(1.2 * torch.cat([upper, -upper])[:n_components], 1.2 * width)
 
 
 def modes(
@@ -80,13 +85,10 @@ def modes(
     """`n_modes` round bumps of standard deviation `width` at random centres of variance `spread`²,
     on ℝ^dim.
     """
-    for name, value in (("dim", dim), ("n_modes", n_modes)):
-        check_positive_int(name, value)
+    check_positive_int("dim", dim)
+    check_positive_int("n_modes", n_modes)
     check_positive("width", width)
-    centres = spread * torch.randn(
-        n_modes, dim, generator=generator_from(seed), dtype=torch.float64
-    )
-    return Mixture(torch.ones(n_modes), centres, width * torch.eye(dim).expand(n_modes, dim, dim))
+    return _bumps(spread * normal_noise(generator_from(seed), n_modes, dim), width)
 
 
 def banana(bend: float = 0.7, width: float = 0.5) -> Transformed:
@@ -95,7 +97,7 @@ def banana(bend: float = 0.7, width: float = 0.5) -> Transformed:
     def shear(v: Tensor, sign: float) -> Tensor:
         return torch.cat([v[:, :1], v[:, 1:] + sign * bend * (v[:, :1].square() - 1)], 1)
 
-    base = gaussian(2, covariance=torch.diag(torch.tensor([1.0, width**2], dtype=torch.float64)))
+    base = gaussian(2, covariance=float64([1.0, width**2]).diag())
     return Transformed(base, lambda v: shear(v, 1.0), lambda u: shear(u, -1.0), torch.zeros_like)
 
 
@@ -122,22 +124,14 @@ def open_square(base: Density | None = None) -> Transformed:
     Gaussian on ℝ²).
     """
     if base is None:
-        base = gaussian(2, covariance=torch.tensor([[0.5, 0.2], [0.2, 0.4]], dtype=torch.float64))
+        base = gaussian(2, covariance=float64([[0.5, 0.2], [0.2, 0.4]]))
     edge = torch.finfo(torch.float64)
 
     def forward(v: Tensor) -> Tensor:
-        return torch.special.ndtr(v).clamp(
-            edge.tiny, 1 - edge.eps
-        )  # rounding must not leave the open square
+        # Rounding must not leave the open square.
+        return torch.special.ndtr(v).clamp(edge.tiny, 1 - edge.eps)
 
-    return Transformed(
-        base,
-        forward,
-        torch.special.ndtri,
-        lambda v: -0.5 * (v.square() + LOG_2_PI),
-        low=0.0,
-        high=1.0,
-    )
+    return Transformed(base, forward, torch.special.ndtri, log_phi, low=0.0, high=1.0)
 
 
 def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
@@ -146,7 +140,7 @@ def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
     >>> uniform((0.0,), (4.0,)).log_prob(torch.ones(1, 1, dtype=torch.float64)).exp().item()
     0.25
     """
-    low, high = (torch.tensor(side, dtype=torch.float64) for side in (lows, highs))
+    low, high = float64(lows), float64(highs)
     if low.shape != high.shape or not (low < high).all():
         raise ValueError(
             f"uniform: expected low < high in every coordinate, got {lows} and {highs}"
@@ -154,9 +148,8 @@ def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
 
     def forward(v: Tensor) -> Tensor:
         i = v.shape[1]
-        share = torch.special.ndtr(v).clamp(
-            1e-15, 1 - 1e-15
-        )  # rounding must not leave the open box
+        # Rounding must not leave the open box.
+        share = torch.special.ndtr(v).clamp(1e-15, 1 - 1e-15)
         return low[:i] + (high - low)[:i] * share
 
     def inverse(u: Tensor) -> Tensor:
@@ -164,17 +157,13 @@ def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
         return torch.special.ndtri((u - low[:i]) / (high - low)[:i])
 
     def log_slopes(v: Tensor) -> Tensor:
-        return (high - low)[: v.shape[1]].log() - 0.5 * (v.square() + LOG_2_PI)
+        return (high - low)[: v.shape[1]].log() + log_phi(v)
 
     return _Boxed(gaussian(len(lows)), forward, inverse, log_slopes, low, high)
 
 
 class _Boxed(Transformed):
-    """The uniform density: its support has its own bounds in each coordinate."""
-
-    def contains(self, u: Tensor) -> Tensor:
-        i = u.shape[1]
-        return ((u > self.low[:i]) & (u < self.high[:i])).all(1)
+    """The uniform density, with nodes spread evenly over its box."""
 
     def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
         u = unit_lattice(n, self.dim)
@@ -222,6 +211,6 @@ def density(name: str | Density, dim: int) -> Density:
                 "manifold's r"
             )
         return name
-    own = {1: _LINE, 2: _PLANE}.get(dim, {})
-    check_choice("density", name, (*_ANY, *own))
-    return own[name]() if name in own else _ANY[name](dim)
+    special = {1: _LINE, 2: _PLANE}.get(dim, {})
+    check_choice("density", name, (*_ANY, *special))
+    return special[name]() if name in special else _ANY[name](dim)

@@ -7,13 +7,14 @@ gamma)`, the probability that x + N(0, γ I) lies in it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive
+from vaelab.manifolds.lattice import float64
 
 ndtr = torch.special.ndtr
 
@@ -34,7 +35,6 @@ class Region:
         return self.level(x) <= 0
 
 
-@dataclass(frozen=True, eq=False)
 class HalfSpace(Region):
     """{x : normal · x ≤ offset}, and P = Φ((offset − normal · x) / (√γ ‖normal‖)).
 
@@ -46,11 +46,9 @@ class HalfSpace(Region):
     0.5
     """
 
-    normal: Tensor
-    offset: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "normal", torch.as_tensor(self.normal, dtype=torch.float64))
+    def __init__(self, normal: Any, offset: float) -> None:
+        self.normal = float64(normal)
+        self.offset = offset
         if not self.normal.norm() > 0:
             raise ValueError(
                 f"normal: expected a vector that is not zero, got {self.normal.tolist()}"
@@ -63,7 +61,6 @@ class HalfSpace(Region):
         return ndtr(-self.level(x) / math.sqrt(gamma))
 
 
-@dataclass(frozen=True, eq=False)
 class Box(Region):
     """{x : low_i ≤ x_i ≤ high_i}, and P = Π_i Φ((high_i − x_i) / √γ) − Φ((low_i − x_i) / √γ).
 
@@ -72,14 +69,9 @@ class Box(Region):
         high: upper corner, shape (d,); ∞ allowed.
     """
 
-    low: Tensor
-    high: Tensor
-
-    def __post_init__(self) -> None:
-        for name in ("low", "high"):
-            object.__setattr__(
-                self, name, torch.as_tensor(getattr(self, name), dtype=torch.float64)
-            )
+    def __init__(self, low: Any, high: Any) -> None:
+        self.low = float64(low)
+        self.high = float64(high)
         if self.low.shape != self.high.shape or not (self.low < self.high).all():
             raise ValueError(
                 f"box: expected low < high everywhere, got {self.low.tolist()} and "
@@ -91,12 +83,14 @@ class Box(Region):
 
     def gaussian_mass(self, x: Tensor, gamma: float) -> Tensor:
         scale = math.sqrt(gamma)
-        below, above = (self.low - x) / scale, (self.high - x) / scale
-        flip = below > 0  # both corners in the upper tail: subtract there, where digits are
+        below = (self.low - x) / scale
+        above = (self.high - x) / scale
+        flip = (
+            below > 0
+        )  # Both corners lie in the upper tail: subtract there, where the digits are.
         return torch.where(flip, ndtr(-below) - ndtr(-above), ndtr(above) - ndtr(below)).prod(1)
 
 
-@dataclass(frozen=True, eq=False)
 class Ball(Region):
     """{x : ‖x − centre‖ ≤ radius}; P is the distribution function of a non-central χ² with d
     degrees of freedom.
@@ -110,26 +104,24 @@ class Ball(Region):
         radius: > 0.
     """
 
-    centre: Tensor
-    radius: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "centre", torch.as_tensor(self.centre, dtype=torch.float64))
-        check_positive("radius", self.radius)
+    def __init__(self, centre: Any, radius: float) -> None:
+        check_positive("radius", radius)
+        self.centre = float64(centre)
+        self.radius = radius
 
     def level(self, x: Tensor) -> Tensor:
         return (x - self.centre).norm(dim=1) - self.radius
 
     def gaussian_mass(self, x: Tensor, gamma: float) -> Tensor:
-        away, scale, d = (x - self.centre).norm(dim=1), math.sqrt(gamma), x.shape[1]
-        near = (away - self.radius).abs() < scale * (
-            math.sqrt(d) + 9
-        )  # elsewhere the noise never reaches the border
-        out = (away <= self.radius).double()
+        scale, d = math.sqrt(gamma), x.shape[1]
+        away = (x - self.centre).norm(dim=1)
+        mass = (away <= self.radius).double()
+        # Elsewhere the noise never reaches the border.
+        near = (away - self.radius).abs() < scale * (math.sqrt(d) + 9)
         c, w = _across(self.radius / scale, d)
         D = away[near, None] / scale
-        out[near] = (ndtr(c - D) - ndtr(-c - D)) @ w
-        return out
+        mass[near] = (ndtr(c - D) - ndtr(-c - D)) @ w
+        return mass
 
 
 def _across(radius: float, d: int, n_nodes: int = 64) -> tuple[Tensor, Tensor]:
@@ -140,15 +132,11 @@ def _across(radius: float, d: int, n_nodes: int = 64) -> tuple[Tensor, Tensor]:
     is singular.
     """
     if d == 1:
-        return torch.tensor([radius], dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+        return float64([radius]), float64([1.0])
     reach = math.asin(min(1.0, (math.sqrt(d - 1) + 9) / radius))
     node, weight = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(n_nodes))
     angle = 0.5 * reach * (node + 1)
     v, c = radius * angle.sin(), radius * angle.cos()
-    log_chi = (
-        (d - 2) * v.log()
-        - 0.5 * v.square()
-        - 0.5 * (d - 3) * math.log(2)
-        - math.lgamma(0.5 * (d - 1))
-    )
+    constant = 0.5 * (d - 3) * math.log(2)
+    log_chi = (d - 2) * v.log() - 0.5 * v.square() - constant - math.lgamma(0.5 * (d - 1))
     return c, 0.5 * reach * weight * c * log_chi.exp()

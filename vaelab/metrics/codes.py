@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive_int, check_seed
-from vaelab.metrics.samples import as_rows
+from vaelab.metrics.samples import as_numbers, as_rows
 
 
 def singular_values(z: Any) -> Tensor:
@@ -33,10 +33,13 @@ def active_dims(eigenvalues: Any, threshold: float = 0.5) -> float:
     Args:
         eigenvalues: (n, κ), from `q.eigenvalues()`.
         threshold: between 0 and 1.
+
+    Raises:
+        ValueError: a threshold outside (0, 1), no eigenvalues, or NaN or infinite ones.
     """
     if not 0 < threshold < 1:
         raise ValueError(f"threshold: expected a number between 0 and 1, got {threshold}")
-    counts = (torch.as_tensor(eigenvalues) < threshold).sum(-1).double()
+    counts = (as_numbers("eigenvalues", eigenvalues, None) < threshold).sum(-1).double()
     return counts.median().item()
 
 
@@ -52,11 +55,9 @@ def eigenvalue_counts(eigenvalues: Any, bins: int = 20) -> Tensor:
     [0.5, 0.0, 0.0, 0.5]
     """
     check_positive_int("bins", bins)
-    values = torch.as_tensor(eigenvalues).detach().double().flatten()
-    if not (len(values) and (values >= 0).all()):
-        raise ValueError(
-            "eigenvalues: expected at least one, all ≥ 0; got none, a negative one or NaN"
-        )
+    values = as_numbers("eigenvalues", eigenvalues).flatten()
+    if values.min() < 0:
+        raise ValueError(f"eigenvalues: expected all ≥ 0, got {values.min():.4g}")
     return torch.bincount((values * bins).long().clamp(max=bins - 1), minlength=bins) / len(values)
 
 
@@ -86,24 +87,29 @@ def direction_variance(
 
     Returns:
         The variance over the draws, mean over codes and pixels, shape (m,), float64.
+
+    Raises:
+        ValueError: codes, directions or decoded images of another shape or not finite, a bad seed,
+            or fewer than two draws.
     """
-    z = torch.as_tensor(z).detach()
-    if z.ndim != 2 or len(z) < 1:
+    z = as_numbers("z", z, None)
+    if z.ndim != 2:
         raise ValueError(f"z: expected codes (n, κ), got shape {tuple(z.shape)}")
     check_seed(seed)
     if check_positive_int("n_draws", n_draws) < 2:
         raise ValueError("n_draws: expected at least 2, one has no variance")
-    axes = torch.eye(z.shape[1]) if directions is None else torch.as_tensor(directions).detach()
+    axes = torch.eye(z.shape[1]) if directions is None else directions
+    axes = as_numbers("directions", axes, None).to(z)
     if axes.ndim != 2 or axes.shape[1] != z.shape[1]:
         raise ValueError(
             f"directions: expected rows of {z.shape[1]} numbers, got shape {tuple(axes.shape)}"
         )
     noise = torch.randn(n_draws, generator=torch.Generator().manual_seed(seed)).to(z)
-    out = []
-    for axis in axes.to(z):
-        images = torch.stack([decode(z + eps * axis) for eps in noise]).double()
-        out.append(images.var(0).mean())
-    return torch.stack(out).cpu()
+    variances = []
+    for axis in axes:
+        images = torch.stack([decode(z + eps * axis) for eps in noise])
+        variances.append(as_numbers("decoded images", images).var(0).mean())
+    return torch.stack(variances).cpu()
 
 
 def rank_correlation(x: Any, y: Any) -> float:
@@ -114,7 +120,7 @@ def rank_correlation(x: Any, y: Any) -> float:
     """
     from scipy.stats import spearmanr
 
-    x, y = (torch.as_tensor(a).detach().double().cpu() for a in (x, y))
+    x, y = as_numbers("x", x).cpu(), as_numbers("y", y).cpu()
     if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
         raise ValueError(
             f"expected two lists of equal length ≥ 2, got shapes {tuple(x.shape)} and "
@@ -124,12 +130,17 @@ def rank_correlation(x: Any, y: Any) -> float:
         raise ValueError(
             "expected values that differ: the rank correlation of a constant is not defined"
         )
-    return float(spearmanr(x.numpy(), y.numpy()).statistic)
+    correlation: Any = spearmanr(x.numpy(), y.numpy())
+    return float(correlation.statistic)
 
 
 def mean_squared_error(x: Any, x_hat: Any) -> float:
-    """The mean of (x − x_hat)² over images and pixels: the optimal γ of a Gaussian decoder."""
-    x, x_hat = (torch.as_tensor(a).detach().double() for a in (x, x_hat))
+    """The mean of (x − x_hat)² over images and pixels: the optimal γ of a Gaussian decoder.
+
+    Raises:
+        ValueError: two shapes, no values, or NaN or infinite ones.
+    """
+    x, x_hat = as_numbers("x", x), as_numbers("x_hat", x_hat)
     if x.shape != x_hat.shape:
         raise ValueError(
             f"expected two samples of one shape, got {tuple(x.shape)} and {tuple(x_hat.shape)}"

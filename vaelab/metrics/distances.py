@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +27,8 @@ def imq(scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)) -> Kerne
     """
 
     def kernel(squared: Tensor, dimension: int) -> Tensor:
-        total, term = torch.zeros_like(squared), torch.empty_like(squared)
+        total = torch.zeros_like(squared)
+        term = torch.empty_like(squared)
         for s in scales:
             c = 2 * dimension * s
             total.add_(torch.add(squared, c, out=term).reciprocal_(), alpha=c)
@@ -38,9 +38,8 @@ def imq(scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)) -> Kerne
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    squared = torch.addmm(
-        x.square().sum(1, keepdim=True) + y.square().sum(1), x, y.T, alpha=-2
-    ).clamp_(min=0)
+    norms = x.square().sum(1, keepdim=True) + y.square().sum(1)
+    squared = torch.addmm(norms, x, y.T, alpha=-2).clamp_(min=0)
     return squared.fill_diagonal_(0) if x is y else squared
 
 
@@ -56,7 +55,8 @@ def _mean_across(x: Tensor, y: Tensor, function: Callable[[Tensor], Tensor]) -> 
 
 def _mean_within(x: Tensor, function: Callable[[Tensor], Tensor]) -> float:
     """The mean of a function of ‖x_i − x_j‖² over all i ≠ j; each pair is computed once."""
-    blocks, total = x.split(BLOCK), 0.0
+    blocks = x.split(BLOCK)
+    total = 0.0
     for i, a in enumerate(blocks):
         square = function(_squared_distances(a, a))
         total += (square.sum() - square.trace()).item()
@@ -78,7 +78,11 @@ def mmd2(x: Any, y: Any, kernel: Kernel | None = None) -> float:
         kernel: a function of squared distances and κ; `imq()` unless given.
     """
     x, y = as_rows(x, y)
-    k = partial(imq() if kernel is None else kernel, dimension=x.shape[1])
+    kernel = imq() if kernel is None else kernel
+
+    def k(squared: Tensor) -> Tensor:
+        return kernel(squared, x.shape[1])
+
     return _mean_within(x, k) + _mean_within(y, k) - 2 * _mean_across(x, y, k)
 
 
@@ -87,11 +91,8 @@ def energy_distance(x: Any, y: Any) -> float:
     & Rizzo 2013).
     """
     x, y = as_rows(x, y)
-    return (
-        2 * _mean_across(x, y, torch.sqrt)
-        - _mean_within(x, torch.sqrt)
-        - _mean_within(y, torch.sqrt)
-    )
+    across = _mean_across(x, y, torch.sqrt)
+    return 2 * across - _mean_within(x, torch.sqrt) - _mean_within(y, torch.sqrt)
 
 
 def sliced_wasserstein(
@@ -120,24 +121,22 @@ def sliced_wasserstein(
     check_seed(seed)
     if p not in (1, 2):
         raise ValueError(f"p: expected 1 or 2, got {p!r}")
-    theta = torch.randn(
-        x.shape[1],
-        n_projections,
-        dtype=torch.float64,
-        generator=torch.Generator().manual_seed(seed),
-    )
+    generator = torch.Generator().manual_seed(seed)
+    theta = torch.randn(x.shape[1], n_projections, dtype=torch.float64, generator=generator)
     theta = (theta / theta.norm(dim=0)).to(x.device)
-    levels = (
-        torch.cat([torch.arange(1, len(s) + 1, dtype=torch.float64) / len(s) for s in (x, y)])
-        .sort()
-        .values
-    )
+    steps = [torch.arange(1, len(s) + 1, dtype=torch.float64) / len(s) for s in (x, y)]
+    levels = torch.cat(steps).sort().values
+    # Both quantile functions are constant on each stretch between neighbouring levels.
     widths = levels.diff(prepend=levels.new_zeros(1))
-    middle = levels - 0.5 * widths  # of each stretch on which both quantile functions are constant
-    F, G = (
-        ((s @ theta).sort(0).values)[(middle * len(s)).long().clamp(max=len(s) - 1)] for s in (x, y)
-    )
+    middle = levels - 0.5 * widths
+    F, G = (_quantiles(s @ theta, middle) for s in (x, y))
     return float((widths.to(x.device) @ (F - G).abs().pow(p)).mean() ** (1 / p))
+
+
+def _quantiles(s: Tensor, levels: Tensor) -> Tensor:
+    """The empirical quantiles of each column of a sample (n, m) at levels (k,): shape (k, m)."""
+    n = len(s)
+    return s.sort(0).values[(levels * n).long().clamp(max=n - 1)]
 
 
 def frechet_distance(x: Any, y: Any) -> float:
@@ -150,20 +149,15 @@ def frechet_distance(x: Any, y: Any) -> float:
         x, y: features (n, κ) and (m, κ).
     """
     x, y = as_rows(x, y)
-    (mean_x, cov_x), (mean_y, cov_y) = (
-        (s.mean(0), s.T.cov().reshape(s.shape[1], -1)) for s in (x, y)
-    )
+    cov_x, cov_y = (s.T.cov().reshape(s.shape[1], -1) for s in (x, y))
     root = _factor(cov_x)  # R Rᵀ = C_x, and Rᵀ C_y R has the eigenvalues of C_x C_y
     cross = torch.linalg.eigvalsh(root.T @ cov_y @ root).clamp(min=0).sqrt().sum()
-    return max(
-        0.0, float((mean_x - mean_y).square().sum() + cov_x.trace() + cov_y.trace() - 2 * cross)
-    )
+    shift = (x.mean(0) - y.mean(0)).square().sum()
+    return max(0.0, float(shift + cov_x.trace() + cov_y.trace() - 2 * cross))
 
 
 def _factor(matrix: Tensor) -> Tensor:
-    """R with R Rᵀ = `matrix`: Cholesky's, or where it is singular its symmetric root, which takes
-    longer.
-    """
+    """R with R Rᵀ = `matrix`: Cholesky's, or its symmetric root where it is singular."""
     lower, failed = torch.linalg.cholesky_ex(matrix)
     if not failed:
         return lower

@@ -34,14 +34,22 @@ def kernel_distance(
 
     Returns:
         Mean and standard deviation over the subsets.
+
+    Raises:
+        ValueError: fewer than one subset or two rows a subset; samples of two dimensions, of fewer
+            than two rows, or not finite.
     """
     x, y = as_rows(x, y)
+    check_positive_int("n_subsets", n_subsets)
+    if check_positive_int("subset_size", subset_size) < 2:
+        raise ValueError("subset_size: expected at least 2 rows, one has no pairs")
     size = min(subset_size, len(x), len(y))
     make = _torchmetrics("kid").KernelInceptionDistance
     with _quietly():
         metric = make(_Given(x.shape[1]), subsets=n_subsets, subset_size=size)
     metric.set_dtype(torch.float64)
-    metric.update(x, real=False), metric.update(y, real=True)
+    metric.update(x, real=False)
+    metric.update(y, real=True)
     return _computed(metric, seed)
 
 
@@ -93,7 +101,7 @@ def _torchmetrics(name: str) -> Any:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without torchmetrics' word that it keeps what it is given."""
+    """Without torchmetrics' warning that it keeps what it is given."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*will save all extracted features.*")
         yield

@@ -15,8 +15,8 @@ DEFAULT_NODES = {1: 100, 2: 20, 3: 10, 4: 8}
 
 @lru_cache(maxsize=32)
 def hermite(dim: int, n_nodes: int | None = None) -> tuple[Tensor, Tensor]:
-    """Nodes w, shape (n_nodes^dim, dim), and weights, shape (n_nodes^dim,), with Σ weight g(w) = E
-    g(w), w ~ N(0, I).
+    """Nodes w, shape (n_nodes^dim, dim), and weights p, shape (n_nodes^dim,), for w ~ N(0, I):
+    Σ p g(w) = E g(w).
 
     Exact for polynomials of degree < 2 n_nodes in each coordinate.
 
@@ -29,5 +29,7 @@ def hermite(dim: int, n_nodes: int | None = None) -> tuple[Tensor, Tensor]:
     check_positive_int("n_nodes", n_nodes)
     points, weights = np.polynomial.hermite_e.hermegauss(n_nodes)
     points, weights = torch.from_numpy(points), torch.from_numpy(weights / weights.sum())
-    grid = torch.cartesian_prod(*[points] * dim).reshape(-1, dim)
-    return grid, torch.cartesian_prod(*[weights] * dim).reshape(-1, dim).prod(1)
+    grid, shares = (
+        torch.cartesian_prod(*[axis] * dim).reshape(-1, dim) for axis in (points, weights)
+    )
+    return grid, shares.prod(1)

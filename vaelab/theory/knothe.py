@@ -12,40 +12,36 @@ Source: Dai & Wipf (2019), Appendix E.1.
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import torch
 from scipy import special
 from torch import Tensor
 
 from vaelab.manifolds import Density, row_hessian, row_jacobian
-
-LOG_2_PI = math.log(2 * math.pi)
+from vaelab.manifolds.lattice import log_phi
 
 
 class _NormalScore(torch.autograd.Function):
-    """z with log Φ(z) = y, for y ≤ log ½, differentiable as often as wanted: dz/dy = exp(y) /
-    φ(z).
-    """
+    """z with log Φ(z) = y ≤ log ½, differentiable as often as wanted: dz/dy = exp(y) / φ(z)."""
 
     @staticmethod
-    def forward(ctx: object, y: Tensor) -> Tensor:
+    def forward(ctx: Any, y: Tensor) -> Tensor:
         z = torch.from_numpy(special.ndtri_exp(y.detach().numpy()))
-        ctx.save_for_backward(y, z)
+        ctx.save_for_backward(y)
         return z
 
     @staticmethod
-    def backward(ctx: object, grad: Tensor) -> Tensor:
-        (y, _) = ctx.saved_tensors
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
         z = _NormalScore.apply(y)
-        return grad * (y + 0.5 * (z.square() + LOG_2_PI)).exp()
+        return grads[0] * (y - log_phi(z)).exp()
 
 
 def normal_score(log_cdf: Tensor, log_sf: Tensor) -> Tensor:
-    """Φ⁻¹(F) from log F and log (1 − F), any shape: whichever of the two tails is smaller is
-    inverted.
+    """Φ⁻¹(F) from log F and log (1 − F), any shape: the smaller of the two tails is inverted.
 
-    >>> half = torch.tensor([math.log(0.5)], dtype=torch.float64)
+    >>> half = torch.tensor([0.5], dtype=torch.float64).log()
     >>> abs(normal_score(half, half).item()) < 1e-15
     True
     """
@@ -93,11 +89,8 @@ def from_noise(density: Density, z: Tensor) -> Tensor:
     Raises:
         ValueError: wrong shape.
     """
-    _check_shape(density, z)
-    u = z[:, :0]
-    for i in range(density.dim):
-        u = torch.cat([u, density.quantile(z[:, i].contiguous(), u)[:, None]], 1)
-    return u
+    check_points("Rosenblatt map", z, density.dim)
+    return density.from_noise(z)
 
 
 def to_noise_jacobian(density: Density, u: Tensor) -> Tensor:
@@ -105,32 +98,30 @@ def to_noise_jacobian(density: Density, u: Tensor) -> Tensor:
 
     |det h'| N(h; 0, I) = p: the change of variables that makes h an exact Gaussianisation.
     """
-    _check_support(density, u)
     return row_jacobian(lambda v: to_noise(density, v), u)
 
 
 def to_noise_hessian(density: Density, u: Tensor) -> Tensor:
     """∂²h_i/∂u_j ∂u_k, shape (n, r, r, r)."""
-    _check_support(density, u)
     return row_hessian(lambda v: to_noise(density, v), u)
 
 
-def _check_shape(density: Density, u: Tensor) -> None:
-    if u.ndim != 2 or u.shape[1] != density.dim or u.dtype != torch.float64:
+def check_points(name: str, u: Tensor, dim: int) -> None:
+    """ValueError unless u is float64 of shape (n, dim)."""
+    if u.ndim != 2 or u.shape[1] != dim or u.dtype != torch.float64:
         raise ValueError(
-            f"Rosenblatt map: expected float64 of shape (n, {density.dim}), got {u.dtype} of "
-            f"{tuple(u.shape)}; "
-            f"use .double() and one row a point"
+            f"{name}: expected float64 of shape (n, {dim}), got {u.dtype} of {tuple(u.shape)}; "
+            "use .double() and one row a point"
         )
 
 
 def _check_support(density: Density, u: Tensor) -> None:
-    _check_shape(density, u)
+    check_points("Rosenblatt map", u, density.dim)
     inside = density.contains(u.detach())
     if not inside.all():
         first = int((~inside).int().argmax())
         raise ValueError(
             "Rosenblatt map: expected points where the density is positive, got "
-            f"{u[first].tolist()} (row {first}) "
-            f"where it is zero; the map is a diffeomorphism on the support only"
+            f"{u[first].tolist()} (row {first}) where it is zero; the map is a diffeomorphism on "
+            "the support only"
         )

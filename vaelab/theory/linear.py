@@ -4,9 +4,8 @@ For data with covariance C (eigenvalues ℓ_1 ≥ … ≥ ℓ_d, eigenvectors e_
 variance γ, the optimum at this γ is W = [√(ℓ_j − γ)₊ e_j], j ≤ κ, up to a rotation of z, and a
 Gaussian encoder makes the bound exact:
 
-    λ_j  = γ / ℓ_j where ℓ_j > γ, else 1                               (eigenvalues of Σ_z; a mode
-    is active if ℓ_j > γ) cost = ½ [ d log 2πγ + Σ_active (log ℓ_j/γ + 1) + Σ_others ℓ_j/γ ]    nats
-    an example
+    λ_j  = γ / ℓ_j where ℓ_j > γ, else 1        (eigenvalues of Σ_z; a mode is active if ℓ_j > γ)
+    cost = ½ [ d log 2πγ + Σ_active (log ℓ_j/γ + 1) + Σ_others ℓ_j/γ ]        (nats an example)
 
 Source: Tipping & Bishop (1999); Dai & Wipf (2019), Section 3, and Theorem 3 with its footnote 3.
 """
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive, check_positive_int
+from vaelab.manifolds.lattice import float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +44,7 @@ class LinearOptimum:
 
     @property
     def cost(self) -> float:
-        """The VAE cost in nats an example, half the sum of the two terms; equal to −E log p_θ(x)
-        here.
-        """
+        """The VAE cost in nats an example, half the sum of both terms: −E log p_θ(x) here."""
         return 0.5 * (self.data_term + self.kl_term)
 
     @property
@@ -75,22 +73,19 @@ def linear_optimum(covariance: Tensor, latent_dim: int, gamma: float) -> LinearO
     check_positive_int("latent_dim", latent_dim)
     check_positive("gamma", gamma)
     values, vectors = spectrum(covariance)
-    d, q = len(values), min(latent_dim, len(values))
-    kept, rest = (
-        values[:q].clamp_min(gamma),
-        values[q:].sum() + (values[:q] - gamma).clamp_max(0).sum(),
-    )
-    w, active = (kept - gamma).sqrt(), kept > gamma
+    d = len(values)
+    q = min(latent_dim, d)
+    kept = values[:q].clamp_min(gamma)
+    rest = values[q:].sum() + (values[:q] - gamma).clamp_max(0).sum()
+    n_active = int((kept > gamma).sum())
     weights = torch.zeros(d, latent_dim, dtype=torch.float64)
-    weights[:, :q] = vectors[:, :q] * w
+    weights[:, :q] = vectors[:, :q] * (kept - gamma).sqrt()
     sigma = torch.ones(latent_dim, dtype=torch.float64)
     sigma[:q] = gamma / kept
     encoder = sigma[:, None] * weights.T / gamma
-    idle = q - int(active.sum())
-    data_term = d * math.log(2 * math.pi * gamma) + int(active.sum()) + float(rest) / gamma + idle
-    return LinearOptimum(
-        gamma, weights, encoder, sigma.diag(), data_term, float((kept / gamma).log().sum())
-    )
+    data_term = d * math.log(2 * math.pi * gamma) + n_active + float(rest) / gamma + q - n_active
+    kl_term = float((kept / gamma).log().sum())
+    return LinearOptimum(gamma, weights, encoder, sigma.diag(), data_term, kl_term)
 
 
 def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,7 +95,7 @@ def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: C not square, symmetric and positive semi-definite.
     """
-    C = torch.as_tensor(covariance, dtype=torch.float64)
+    C = float64(covariance)
     if C.ndim != 2 or C.shape[0] != C.shape[1] or not torch.allclose(C, C.T, rtol=1e-9, atol=1e-12):
         raise ValueError(
             f"covariance: expected a symmetric matrix of shape (d, d), got {tuple(C.shape)}"

@@ -4,9 +4,8 @@ functions of t = 1/γ.
 With f = F⁻¹∘G the Rosenblatt decoder onto the coordinates, ψ the embedding and U any κ×r matrix
 with UᵀU = I:
 
-    decoder   f(z) = ψ(F⁻¹∘G(Uᵀz)),   γ = 1/t                               (Eq. 19; 31 for κ > r;
-    41 for r < d) encoder   μ_z = U G⁻¹∘F(φ(x)),    S_z = [U √γ (JᵀJ)^(−1/2), N]          (Eq. 23,
-    24; 33, 34; 52, 53)
+    decoder   f(z) = ψ(F⁻¹∘G(Uᵀz)),   γ = 1/t                (Eq. 19; 31 for κ > r; 41 for r < d)
+    encoder   μ_z = U G⁻¹∘F(φ(x)),    S_z = [U √γ (JᵀJ)^(−1/2), N]    (Eq. 23, 24; 33, 34; 52, 53)
 
 J the Jacobian of the decoder on the r coordinates that matter and N a basis of the κ − r others.
 
@@ -22,10 +21,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int
+from vaelab._inputs import check_positive, check_positive_int
 from vaelab.manifolds import Manifold, Mixture, generator_from, row_hessian
+from vaelab.manifolds.lattice import normal_noise
 from vaelab.theory.gauss import hermite
-from vaelab.theory.knothe import from_noise, to_noise, to_noise_hessian, to_noise_jacobian
+from vaelab.theory.knothe import (
+    check_points,
+    from_noise,
+    to_noise,
+    to_noise_hessian,
+    to_noise_jacobian,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +39,8 @@ class OptimalVAE:
     """θ*_t and φ*_t for every t at once.
 
     Args:
-        truth: a simple manifold with the density the model shall have. Give it another density than
-            the data's, and the model has the right manifold with the wrong measure (claim D9).
+        truth: a simple manifold with the density of the model. With another density than the
+            data's, the model has the right manifold with the wrong measure (claim D9).
         basis: orthogonal κ×κ matrix [U, N].
     """
 
@@ -81,11 +87,11 @@ class OptimalVAE:
         """∂²f/∂(Uᵀz)² at the code of x, shape (n, d, r, r): ψ''[Ka, Kb] − ψ' K h''[Ka, Kb], K =
         (h')⁻¹.
         """
-        u, density = self._coordinates(x), self.truth.density
-        K = torch.linalg.inv(to_noise_jacobian(density, u))
-        bend = row_hessian(self.truth.embed, u) - torch.einsum(
-            "ndi,nij,njkl->ndkl", self.truth.jacobian(u), K, to_noise_hessian(density, u)
-        )
+        u, truth = self._coordinates(x), self.truth
+        K = torch.linalg.inv(to_noise_jacobian(truth.density, u))
+        H = to_noise_hessian(truth.density, u)
+        straightened = torch.einsum("ndi,nij,njkl->ndkl", truth.jacobian(u), K, H)
+        bend = row_hessian(truth.embed, u) - straightened
         return torch.einsum("ndkl,nki,nlj->ndij", bend, K, K)
 
     def scale(self, x: Tensor, t: float) -> Tensor:
@@ -105,15 +111,12 @@ class OptimalVAE:
     ) -> Tensor:
         """Draw x ~ p_θt: decode N(0, I) and add N(0, γ I). Shape (n, d)."""
         generator = generator_from(seed, generator)
-        z = torch.randn(n, self.latent_dim, dtype=torch.float64, generator=generator)
-        eps = torch.randn(n, self.d, dtype=torch.float64, generator=generator)
+        z = normal_noise(generator, n, self.latent_dim)
+        eps = normal_noise(generator, n, self.d)
         return self.decode(z) + eps / math.sqrt(check_t(t))
 
     def _coordinates(self, x: Tensor) -> Tensor:
-        if x.ndim != 2 or x.shape[1] != self.d or x.dtype != torch.float64:
-            raise ValueError(
-                f"x: expected float64 of shape (n, {self.d}), got {x.dtype} of {tuple(x.shape)}"
-            )
+        check_points("x", x, self.d)
         return self.truth.coordinates(x)
 
 
@@ -124,7 +127,7 @@ def optimal_vae(
 
     Args:
         truth: a manifold with one global chart.
-        latent_dim: κ ≥ r; r unless told.
+        latent_dim: κ ≥ r; by default r.
         seed: of the random orthogonal basis [U, N]; None takes the identity.
 
     Raises:
@@ -149,15 +152,14 @@ def optimal_vae(
             f"manifold: expected one with a global chart, got the {truth.chart.name}; the "
             "construction needs φ"
         )
-    noise = torch.randn(kappa, kappa, dtype=torch.float64, generator=generator_from(seed))
-    basis = torch.eye(kappa, dtype=torch.float64) if seed is None else torch.linalg.qr(noise).Q
-    return OptimalVAE(truth, basis)
+    if seed is None:
+        return OptimalVAE(truth, torch.eye(kappa, dtype=torch.float64))
+    return OptimalVAE(truth, torch.linalg.qr(normal_noise(generator_from(seed), kappa, kappa)).Q)
 
 
 def check_t(t: float) -> float:
     """t = 1/γ as a float, or ValueError."""
-    if not (isinstance(t, (int, float)) and math.isfinite(t) and t > 0):
-        raise ValueError(f"t = 1/γ: expected a finite number > 0, got {t!r}; γ is a variance")
+    check_positive("t = 1/γ", t)
     return float(t)
 
 
@@ -177,11 +179,11 @@ def _check_full_rank(J: Tensor) -> None:
     s = torch.linalg.svdvals(J)
     flat = ~(s[:, -1] > 1e-13 * s[:, 0]) | ~torch.isfinite(s).all(1)
     if J.shape[1] < J.shape[2] or flat.any():
-        worst = s[int(flat.int().argmax())].tolist()
+        first = int(flat.int().argmax())
         raise ValueError(
-            f"decoder Jacobian: expected full rank {J.shape[2]}, got singular values {worst} "
-            "in row "
-            f"{int(flat.int().argmax())}; the map is no immersion there, so S_z does not exist"
+            f"decoder Jacobian: expected full rank {J.shape[2]}, got singular values "
+            f"{s[first].tolist()} in row {first}; the map is no immersion there, so S_z does not "
+            "exist"
         )
 
 
@@ -198,25 +200,16 @@ def squared_error(vae: OptimalVAE, x: Tensor, z: Tensor) -> Tensor:
     return (x[:, None] - vae.decode(z.flatten(0, 1)).reshape(*z.shape[:2], -1)).square().sum(-1)
 
 
-def _log_ratio(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None) -> tuple[Tensor, Tensor]:
-    """ℓ = log p(x given z) p(z) / q(z given x) at the nodes of q, shape (n, m), and the weights,
-    shape (m,).
-    """
-    w, weights, z, log_det = _nodes_of_q(vae, x, t, n_nodes)
-    log_p_x_given_z = -0.5 * (t * squared_error(vae, x, z) + vae.d * math.log(2 * math.pi / t))
-    return log_p_x_given_z - 0.5 * (z.square().sum(-1) - w.square().sum(-1)) + log_det[
-        :, None
-    ], weights
-
-
 def loss(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
     """The VAE cost −log p_θ(x) + KL[q ‖ p_θ(z given x)] = −E_q ℓ of each x on the manifold, in
-    nats; shape (n,).
+    nats; shape (n,). ℓ = log p(x given z) p(z) / q(z given x).
 
     Source: Dai & Wipf (2019), Eq. 1 and 2 (which call the sum over x the cost).
     """
-    log_ratio, weights = _log_ratio(vae, x, t, n_nodes)
-    return -(log_ratio * weights).sum(1)
+    w, weights, z, log_det = _nodes_of_q(vae, x, t, n_nodes)
+    log_p_x_given_z = -0.5 * (t * squared_error(vae, x, z) + vae.d * math.log(2 * math.pi / t))
+    log_ratio = log_p_x_given_z - 0.5 * (z.square().sum(-1) - w.square().sum(-1))
+    return -((log_ratio + log_det[:, None]) * weights).sum(1)
 
 
 def log_p_theta(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
@@ -237,14 +230,14 @@ def log_p_theta_decoder(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | Non
     Gauss–Hermite with nodes from N(μ_z, [I + JᵀJ/γ]⁻¹), the Laplace approximation of the posterior,
     on r coordinates: the other κ − r integrate to one.
     """
-    gamma, small = 1 / check_t(t), OptimalVAE(vae.truth, torch.eye(vae.r, dtype=torch.float64))
+    gamma = 1 / check_t(t)
+    small = optimal_vae(vae.truth)
     w, weights = hermite(vae.r, n_nodes)
     _, s, Vt = torch.linalg.svd(vae.jacobian(x), full_matrices=False)
     sd = (gamma / (gamma + s.square())).sqrt()
     z = small.encode(x)[:, None] + torch.einsum("nji,nj,mj->nmi", Vt, sd, w)
-    log_joint = -0.5 * (
-        t * squared_error(small, x, z) + vae.d * math.log(2 * math.pi * gamma) + z.square().sum(-1)
-    )
+    constant = vae.d * math.log(2 * math.pi * gamma)
+    log_joint = -0.5 * (t * squared_error(small, x, z) + constant + z.square().sum(-1))
     log_ratio = log_joint + 0.5 * w.square().sum(-1) + sd.log().sum(-1)[:, None]
     return (log_ratio + weights.log()).logsumexp(1)
 
@@ -256,15 +249,13 @@ def log_p_theta_lattice(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int = 2**
     For r = 1 exact to rounding as long as neighbouring nodes decode to points closer than about √γ;
     for r ≥ 2 the lattice gives some 3 digits where √γ is not small against the manifold.
     """
-    truth, gamma = vae.truth, 1 / check_t(t)
-    u, w = truth.density.nodes(n_nodes)
-    mean, log_w = truth.embed(u), w.log()
-    rows = [
-        (log_w - 0.5 * t * (row - mean).square().sum(1)).logsumexp(0)
-        - 0.5 * vae.d * math.log(2 * math.pi * gamma)
-        for row in x
-    ]
-    return torch.stack(rows)
+    gamma = 1 / check_t(t)
+    u, w = vae.truth.density.nodes(n_nodes)
+    mean = vae.truth.embed(u)
+    log_w = w.log()
+    constant = 0.5 * vae.d * math.log(2 * math.pi * gamma)
+    rows = [(log_w - 0.5 * t * (row - mean).square().sum(1)).logsumexp(0) for row in x]
+    return torch.stack(rows) - constant
 
 
 def kl_q_to_posterior(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
@@ -292,10 +283,8 @@ def cost_terms(
     """
     _, weights, z, log_det = _nodes_of_q(vae, x, t, n_nodes)
     error = (squared_error(vae, x, z) * weights).sum(1)
-    S = vae.scale(x, t)
-    divergence = (
-        S.square().sum((1, 2)) + vae.encode(x).square().sum(1) - vae.latent_dim - 2 * log_det
-    )
+    spread = vae.scale(x, t).square().sum((1, 2)) + vae.encode(x).square().sum(1)
+    divergence = spread - vae.latent_dim - 2 * log_det
     return t * error + vae.d * math.log(2 * math.pi / t), divergence
 
 

@@ -1,7 +1,7 @@
 """How fast Theorems 1 and 2 converge: the constants in front of γ, in closed form.
 
-With z = μ_z + √γ S₁ w, S₁ = (JᵀJ)^(−1/2), w ~ N(0, I), the log ratio ℓ of the joint to q is c − √γ
-δ₁(w) + O(γ),
+With z = μ_z + √γ S₁ w, S₁ = (JᵀJ)^(−1/2), w ~ N(0, I), the log ratio ℓ of the joint to q is
+c − √γ δ₁(w) + O(γ),
 
     δ₁ = μ_z · S₁w + ½ (J S₁ w) · f''[S₁w, S₁w]
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vaelab.manifolds import Density, Manifold, Mixture, row_hessian, row_jacobian
+from vaelab.manifolds.lattice import float64
 from vaelab.theory.optimum import OptimalVAE, check_t, inverse_root
 
 
@@ -35,9 +36,8 @@ def kl_rate_exact(vae: OptimalVAE, x: Tensor) -> Tensor:
     J = vae.jacobian(x)
     S = inverse_root(J)
     a = torch.einsum("nij,ni->nj", S, vae.encode(x) @ vae.basis[:, : vae.r])
-    T = torch.einsum(
-        "ndi,ndjk->nijk", J @ S, torch.einsum("ndkl,nki,nlj->ndij", vae.hessian(x), S, S)
-    )
+    bend = torch.einsum("ndkl,nki,nlj->ndij", vae.hessian(x), S, S)
+    T = torch.einsum("ndi,ndjk->nijk", J @ S, bend)
     T = (T + T.permute(0, 2, 1, 3) + T.permute(0, 3, 2, 1)) / 3
     tau = torch.einsum("nijj->ni", T)
     cubic = 6 * T.square().sum((1, 2, 3)) + 9 * tau.square().sum(1)
@@ -50,10 +50,9 @@ def laplacian(density: Density, x: Tensor) -> Tensor:
     def log_p(v: Tensor) -> Tensor:
         return density.log_prob(v)[:, None]
 
-    slope, bend = row_jacobian(log_p, x)[:, 0], row_hessian(log_p, x)[:, 0]
-    return density.log_prob(x).exp() * (
-        bend.diagonal(dim1=1, dim2=2).sum(1) + slope.square().sum(1)
-    )
+    slope = row_jacobian(log_p, x)[:, 0]
+    bend = row_hessian(log_p, x)[:, 0].diagonal(dim1=1, dim2=2)
+    return density.log_prob(x).exp() * (bend.sum(1) + slope.square().sum(1))
 
 
 def l1_distance(density: Mixture, t: float, n_nodes: int = 2**15) -> float:
@@ -98,8 +97,7 @@ def nll_limit(truth: Manifold, x: Tensor, t: float) -> Tensor:
 
 
 def certified_optimum(truth: Manifold, gamma: float) -> float:
-    """½ (d − r) log(2πγ) + H(μ_gt): what the best VAE costs at this γ up to O(γ), in nats an
-    example.
+    """½ (d − r) log(2πγ) + H(μ_gt): the cost of the best VAE at this γ up to O(γ), nats an example.
 
     The yardstick for trained models: a cost above it is a gap, a cost below it is an error (or a γ
     too large).
@@ -107,7 +105,8 @@ def certified_optimum(truth: Manifold, gamma: float) -> float:
     Source: the limit behind Dai & Wipf (2019), Theorem 2 (i).
 
     >>> from vaelab import manifolds
-    >>> certified_optimum(manifolds.manifold("flat", "gaussian", r=1), 0.01)     # ½ (1 + log 2π), r = d
+    >>> line = manifolds.manifold("flat", "gaussian", r=1)
+    >>> certified_optimum(line, 0.01)                       # ½ (1 + log 2π), as r = d
     1.418938533204...
     """
     return 0.5 * (truth.d - truth.r) * math.log(2 * math.pi * gamma) + truth.entropy()
@@ -118,18 +117,19 @@ def slope_in_log_gamma(
 ) -> tuple[float, float]:
     """Least-squares slope of `values` against log γ, and its standard error (0 for two points).
 
-    >>> round(slope_in_log_gamma([1e-1, 1e-2, 1e-3], [2 * math.log(g) for g in (1e-1, 1e-2, 1e-3)])[0], 9)
+    >>> gammas = torch.tensor([1e-1, 1e-2, 1e-3])
+    >>> round(slope_in_log_gamma(gammas, 2 * gammas.log())[0], 6)
     2.0
     """
-    log_gamma = torch.as_tensor(gammas, dtype=torch.float64).log()
-    y = torch.as_tensor(values, dtype=torch.float64)
+    log_gamma = float64(gammas).log()
+    y = float64(values)
     if len(y) < 2 or len(y) != len(log_gamma) or not torch.isfinite(log_gamma).all():
         raise ValueError(
             f"slope: expected 2 or more values, one for each γ > 0, got {len(y)} for "
             f"{len(log_gamma)}"
         )
     away = log_gamma - log_gamma.mean()
-    slope = float((away * y).sum() / away.square().sum())
+    spread = away.square().sum()
+    slope = float((away * y).sum() / spread)
     left = y - y.mean() - slope * away
-    error = math.sqrt(float(left.square().sum() / away.square().sum()) / max(len(y) - 2, 1))
-    return slope, error
+    return slope, math.sqrt(float(left.square().sum() / spread) / max(len(y) - 2, 1))

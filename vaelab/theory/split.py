@@ -48,21 +48,25 @@ def optimal_covariance(J: Tensor, gamma: float) -> Tensor:
             f"J: expected a finite Jacobian of shape (n, d, latent_dim), got {tuple(J.shape)}"
         )
     _, s, Vt = torch.linalg.svd(J, full_matrices=J.shape[1] < J.shape[2])
-    s = torch.nn.functional.pad(s, (0, Vt.shape[-1] - s.shape[-1]))
-    return Vt.mT @ ((gamma / (gamma + s.square()))[..., None] * Vt)
+    return Vt.mT @ (_noise_shares(s, gamma, Vt.shape[-1])[..., None] * Vt)
 
 
 def optimal_eigenvalues(J: Tensor, gamma: float) -> Tensor:
     """λ_j = γ / (γ + s_j²) ascending, shape (n, κ): the eigenvalues of `optimal_covariance`."""
     check_positive("gamma", gamma)
-    s = torch.linalg.svdvals(J)
-    s = torch.nn.functional.pad(s, (0, J.shape[-1] - s.shape[-1]))
+    return _noise_shares(torch.linalg.svdvals(J), gamma, J.shape[-1])
+
+
+def _noise_shares(s: Tensor, gamma: float, latent_dim: int) -> Tensor:
+    """λ = γ / (γ + s²), and 1 for the directions that have no singular value; shape (n, κ)."""
+    s = torch.nn.functional.pad(s, (0, latent_dim - s.shape[-1]))
     return gamma / (gamma + s.square())
 
 
 def relative_frobenius(sigma: Tensor, expected: Tensor) -> Tensor:
-    """‖Σ − Σ'‖ / ‖Σ'‖ in the Frobenius norm, shape (n, κ, κ) twice to (n,). With κ > r the ones
-    dominate it.
+    """‖Σ − Σ'‖ / ‖Σ'‖ in the Frobenius norm, shape (n, κ, κ) twice to (n,).
+
+    With κ > r the ones dominate it.
     """
     return (sigma - expected).norm(dim=(1, 2)) / expected.norm(dim=(1, 2))
 
@@ -149,25 +153,21 @@ def active_dimensions(eigenvalues: Tensor, threshold: float = 0.5) -> ActiveDime
             "eigenvalues: expected positive, of shape (n, latent_dim), got "
             f"{tuple(eigenvalues.shape)}"
         )
-    active = eigenvalues < threshold
-    counts = active.sum(1)
+    counts = (eigenvalues < threshold).sum(1)
     modal = int(counts.bincount().argmax())
     hits, n = int((counts == modal).sum()), len(counts)
-    low, high = wilson_interval(hits, n)
-    largest = eigenvalues[active].max().item() if active.any() else 0.0
-    smallest = eigenvalues[~active].min().item() if (~active).any() else math.inf
-    if (counts != modal).any():  # name the overlap at the modal rank instead
-        ordered = eigenvalues.sort(1).values
-        largest = ordered[:, modal - 1].max().item() if modal else 0.0
-        smallest = ordered[:, modal].min().item() if modal < ordered.shape[1] else math.inf
+    ordered = eigenvalues.sort(1).values
+    largest = ordered[:, modal - 1].max().item() if modal else 0.0
+    smallest = ordered[:, modal].min().item() if modal < ordered.shape[1] else math.inf
+    mean = counts.double().mean().item()
     soft = (1 - eigenvalues).sum(1).mean().item()
     return ActiveDimensions(
-        modal, hits / n, low, high, counts.double().mean().item(), soft, (largest, smallest)
+        modal, hits / n, *wilson_interval(hits, n), mean, soft, (largest, smallest)
     )
 
 
 def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval of a proportion, 95 % unless told.
+    """The Wilson score interval of a proportion, by default of 95 %.
 
     >>> tuple(round(end, 3) for end in wilson_interval(10, 10))
     (0.722, 1.0)

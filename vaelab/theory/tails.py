@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive
+from vaelab.manifolds.lattice import log_phi
 from vaelab.theory.optimum import check_t
 
 
@@ -35,14 +36,14 @@ def log_integrand(w: Tensor, t: float, z: float = 0.0) -> Tensor:
     >>> (log_integrand(w, 1e4) > 0).tolist()
     [False, True, True]
     """
+    log_square = 2 * log_double_exponential(z + _scale(t, z) * w)
+    return log_square + log_phi(w) + math.log(0.5 * t)
+
+
+def _scale(t: float, z: float) -> float:
+    """S = √γ / f'(z)."""
     log_slope = math.expm1(z * z) + math.log1p(2 * z * z * math.exp(z * z))
-    scale = math.exp(-0.5 * math.log(check_t(t)) - log_slope)
-    log_half_t = math.log(0.5 * t)
-    return (
-        2 * log_double_exponential(z + scale * w)
-        - 0.5 * (w.square() + math.log(2 * math.pi))
-        + log_half_t
-    )
+    return math.exp(-0.5 * math.log(check_t(t)) - log_slope)
 
 
 def divergence_starts(t: float, z: float = 0.0) -> float:
@@ -52,10 +53,8 @@ def divergence_starts(t: float, z: float = 0.0) -> float:
     exp(z²) outgrows w²/2 for every γ: the position moves out only as √log t. Found on a grid of 200
     000 positions.
     """
-    log_slope = math.expm1(z * z) + math.log1p(2 * z * z * math.exp(z * z))
-    scale = math.exp(-0.5 * math.log(check_t(t)) - log_slope)
     at = torch.linspace(z, 26.0, 200_001, dtype=torch.float64)[1:]
-    grows = log_integrand((at - z) / scale, t, z) > 0
+    grows = log_integrand((at - z) / _scale(t, z), t, z) > 0
     last_low = torch.nonzero(~grows)[-1, 0]
     return float(at[last_low + 1])
 
@@ -73,14 +72,14 @@ def truncated_error(t: float, cutoff: float, n_nodes: int = 20_001) -> float:
     """
     check_positive("cutoff", cutoff)
     reach = cutoff * math.sqrt(check_t(t))
-    near = torch.linspace(-min(reach, 12.0), min(reach, 12.0), n_nodes, dtype=torch.float64)
-    far = torch.linspace(min(reach, 12.0), reach, n_nodes, dtype=torch.float64)
-    parts = [_log_trapezoid(near, t)]
-    if reach > 12.0:
-        parts.append(_log_trapezoid(far, t) + math.log(2))
+    centre = min(reach, 12.0)
+    parts = [_log_trapezoid(-centre, centre, n_nodes, t)]
+    if reach > centre:
+        parts.append(_log_trapezoid(centre, reach, n_nodes, t) + math.log(2))
     return float(torch.stack(parts).logsumexp(0))
 
 
-def _log_trapezoid(w: Tensor, t: float) -> Tensor:
+def _log_trapezoid(low: float, high: float, n_nodes: int, t: float) -> Tensor:
+    w = torch.linspace(low, high, n_nodes, dtype=torch.float64)
     y = log_integrand(w, t)
     return torch.logaddexp(y[1:], y[:-1]).logsumexp(0) + (0.5 * (w[1] - w[0])).log()
