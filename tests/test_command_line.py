@@ -221,9 +221,11 @@ def test_options_are_put_over_the_defaults_of_the_network():
 
     assert settings("digits") == experiments.DIGITS
     given = settings("digits", "--epochs", "3", "--lr", "0.1", "--gamma", "2", "--seed", "5")
-    changes = {"epochs": 3, "lr": 0.1, "second_lr": 0.1, "gamma": 2.0, "seed": 5}
+    changes = {"epochs": 3, "lr": 0.1, "second_lr": 0.1, "arguments": {"gamma": 2.0}, "seed": 5}
     assert given == replace(experiments.DIGITS, **changes)
-    assert settings("mnist", "--gamma", "optimal") == experiments.Settings(gamma="optimal")
+    assert settings("mnist", "--gamma", "optimal") == experiments.Settings(
+        arguments={"gamma": "optimal"}
+    )
     assert settings("./digits") == experiments.Settings()  # A folder that is called digits.
 
 
@@ -273,7 +275,7 @@ def test_the_program_is_installed_and_known_by_two_names():
             ["digits", "--network", "infogan", "--bn-momentum", 2],
             "--bn-momentum: expected a number in (0, 1], got 2.0",
         ),
-        (["."], "expected pictures (.png, .jpg, .jpeg, .bmp, .webp), found none"),
+        (["."], "expected pictures (.png, .jpg, .tif and all else that Pillow reads), found none"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )
@@ -471,12 +473,12 @@ def progress(folder):
             contextlib.suppress(OSError, safetensors.SafetensorError),
             safetensors.safe_open(folder / f"stage{number}.state.safetensors", "pt") as file,
         ):
-            told = json.loads(file.metadata()["vaelab"])["told"]
-            settings = told["settings"]
+            record = json.loads(file.metadata()["vaelab"])["record"]
+            settings = record["settings"]
             return (
                 number
                 - 1
-                + told["step"] / (settings["n"] // settings["batch_size"] * settings["epochs"])
+                + record["step"] / (settings["n"] // settings["batch_size"] * settings["epochs"])
             )
     return 0.0
 

@@ -47,6 +47,7 @@ from vaelab.experiments import (
 from vaelab.experiments import settings as settings_module
 from vaelab.experiments.places import SHIPPED, folder_of, folders_of
 from vaelab.features import features_for
+from vaelab.training import Session
 
 TINY = Profile(
     "tiny",
@@ -57,6 +58,7 @@ TINY = Profile(
     n_samples=200,
     digits={"epochs": 3, "second_epochs": 4, "latent_dim": 4},
 )
+QUIET = Session(device="cpu", progress=False)
 ONE = TABLES["dai-wipf-1"]
 
 
@@ -301,12 +303,10 @@ def test_a_cell_measures_what_the_measures_say(whole):
     outcomes, _ = whole
     images = load_images("digits")
     chosen = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(0))[:300]
-    images = dataclasses.replace(images, train=images.train[chosen])
+    images = dataclasses.replace(images, train_pixels=images.train_pixels[chosen])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    model, second, _ = experiments.train(
-        images, outcomes[-1].cell.settings, device="cpu", progress=False
-    )
+    model, second, _ = experiments.train(images, outcomes[-1].cell.settings, session=QUIET)
     torch.set_num_threads(threads)
     space, measured = features_for(images), outcomes[-1].record["measured"]
     fake = (model.images(second.sample(200, 0)).clamp(0, 1) * 255).round() / 255

@@ -216,7 +216,7 @@ def test_train_images_are_no_closer_to_themselves_than_to_test_images(digits, sp
 def test_resized_digits_get_a_classifier_of_their_own():
     resized = load_images("digits", side=4)
     small = dataclasses.replace(
-        resized, train=resized.train[:300], train_labels=resized.train_labels[:300]
+        resized, train_pixels=resized.train_pixels[:300], train_labels=resized.train_labels[:300]
     )
     assert features_for(small).name.startswith(
         "classifier trained on 300 of digits (16-128-32-10, test accuracy"

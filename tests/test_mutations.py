@@ -13,7 +13,7 @@ import test_metrics
 import test_models
 import test_networks
 import test_posteriors
-import test_regularizers
+import test_terms
 import test_training
 import torch
 from mutating import (
@@ -26,8 +26,17 @@ from mutating import (
     wrapped,
 )
 
-from vaelab import densities, likelihoods, metrics, models, networks, posteriors, training
-from vaelab import regularizers as terms
+from vaelab import (
+    densities,
+    likelihoods,
+    metrics,
+    models,
+    networks,
+    posteriors,
+    priors,
+    terms,
+    training,
+)
 from vaelab.posteriors import LOG_2_PI, DiagonalNormal, FlowNormal, FullNormal
 
 # ---- the posterior
@@ -143,8 +152,8 @@ POSTERIOR = {
         test_posteriors.test_log_prob_of_a_flow_is_the_change_of_variables,
     ),
     "log q + log p for the KL": (
-        wrapped(FlowNormal, "kl_at", lambda right, q, z: 2 * q.log_prob(z) - right(q, z)),
-        test_posteriors.test_a_flow_is_a_density_and_kl_at_is_unbiased,
+        wrapped(priors.Prior, "kl", lambda right, p, q, z: 2 * q.log_prob(z) - right(p, q, z)),
+        test_posteriors.test_a_flow_is_a_density_and_kl_is_unbiased,
     ),
 }
 
@@ -240,7 +249,7 @@ LIKELIHOOD = {
 
 
 def mmd_by_hand():
-    test_regularizers.test_mmd_is_the_mean_over_pairs(1.0)
+    test_terms.test_mmd_is_the_mean_over_pairs(1.0)
 
 
 def with_the_diagonal(right, term, *given):
@@ -248,30 +257,27 @@ def with_the_diagonal(right, term, *given):
     return rows + 2 * term.weight * len(term.scales) / (len(rows) - 1)
 
 
-def without_the_first_kl(right, term, q, z, *given):
-    return right(term, q, z, *given) - q.kl_at(z)
-
-
 def adversary():
-    test_regularizers.test_adversary_is_minus_log_d()
-    test_regularizers.test_each_player_gets_the_gradient_of_its_own_loss_and_no_other()
+    test_terms.test_adversary_is_minus_log_d()
+    test_terms.test_each_player_gets_the_gradient_of_its_own_loss_and_no_other()
+    test_terms.test_the_discriminator_does_not_move_a_learned_prior()
 
 
 LATENT_TERM = {
     "β left out": (
-        wrapped(terms.KL, "__call__", lambda right, term, *given: right(terms.KL(), *given)),
-        lambda: test_regularizers.test_kl_carries_its_weight(0.5),
+        wrapped(terms.KL, "forward", lambda right, term, *given: right(terms.KL(), *given)),
+        lambda: test_terms.test_kl_carries_its_weight(0.5),
     ),
     "‖z‖² without the ½": (
-        wrapped(terms.SquaredNorm, "__call__", lambda right, *given: 2 * right(*given)),
-        lambda: test_regularizers.test_squared_norm_is_half_the_squared_length(1),
+        wrapped(terms.SquaredNorm, "forward", lambda right, *given: 2 * right(*given)),
+        lambda: test_terms.test_squared_norm_is_half_the_squared_length(1),
     ),
     "WAE's MMD with the diagonal in": (
-        wrapped(terms.MMD, "__call__", with_the_diagonal),
+        wrapped(terms.MMD, "forward", with_the_diagonal),
         mmd_by_hand,
     ),
     "WAE's MMD with the cross term once": (
-        rewritten(terms.MMD, "__call__", without_factor(2)),
+        rewritten(terms.MMD, "forward", without_factor(2)),
         mmd_by_hand,
     ),
     "the discriminator's loss in the encoder's": (
@@ -282,8 +288,8 @@ LATENT_TERM = {
         rewritten(terms.Adversary, "forward", without_method("detach")),
         adversary,
     ),
-    "joint training without the first KL": (
-        wrapped(models.Joint, "forward", without_the_first_kl),
+    "joint training without the second KL": (
+        wrapped(models.SecondVAE, "forward", lambda right, term, p: right(term, p) - p.kl),
         test_models.test_joint_training_minimises_both_objectives_in_one_sum,
     ),
 }
@@ -304,8 +310,7 @@ def the_mean_code(right, q, *given):
 
 
 def summed(right, model, x, *given):
-    values = right(model, x, *given)
-    return type(values)(*(len(x) * value for value in values))
+    return {name: len(x) * nats for name, nats in right(model, x, *given).items()}
 
 
 def without_zero_grad(right, *given, **settings):
@@ -326,12 +331,12 @@ def alike(setting):
 
 TRAINING = {
     "SAME padding with its odd zero before": (
-        wrapped(networks.parts, "same_padding", lambda right, *given: right(*given)[::-1]),
+        wrapped(networks.layers, "same_padding", lambda right, *given: right(*given)[::-1]),
         lambda: test_networks.test_convolutions_are_tensorflows(8, 3, 2),
     ),
     "every image mirrored": (
         wrapped(
-            training.feed.Feed,
+            training.batches.Feed,
             "batch",
             lambda right, rows, *given: right(replace(rows, flip=False), *given).flip(-1),
         ),

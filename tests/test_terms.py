@@ -166,6 +166,16 @@ def test_each_player_gets_the_gradient_of_its_own_loss_and_no_other():
     torch.testing.assert_close(z.grad, torch.autograd.grad(fooled, again)[0], rtol=1e-10, atol=0)
 
 
+def test_the_discriminator_does_not_move_a_learned_prior():
+    z = codes()
+    term = adversary()
+    drawn = prior(z).requires_grad_()
+    p = passed(z)
+    p.p = drawn
+    term(p).mean().backward()
+    assert drawn.grad is None and term.discriminator[0].weight.grad.any()
+
+
 def test_adversary_has_four_layers_of_512_unless_told():
     with networks.seeded(0):
         layers = [m for m in Adversary(64).discriminator if isinstance(m, torch.nn.Linear)]

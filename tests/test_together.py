@@ -4,8 +4,8 @@ and fails clearly.
 
 import gc
 import json
-import re
 import os
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -393,7 +393,7 @@ def test_trials_together_go_on_where_they_were_killed(tmp_path, monkeypatch):
 
 
 def test_the_folders_of_trials():
-    from test_experiments import ONE, TINY, cells_of, folder_of, folders_of, place
+    from test_experiments import ONE, TINY, cells_of, folder_of, place
 
     cell, where = cells_of(ONE, TINY, ("digits",), ("fixed",), 1)[0], place(Path("there"))
     for trials, name in (

@@ -46,9 +46,7 @@ def add_arguments(p: Parser) -> None:
         _gamma,
         "G",
     )
-    p.option(
-        "--model", "the first stage: vae, ce-vae, wae-mmd, ae, … of vaelab.models (default vae)"
-    )
+    p.option("--model", "the first stage, of vaelab.models: vae, ce-vae, wae-mmd, … (default vae)")
     p.option("--epochs", "passes of stage 1 (default 200 for mlp, 400 otherwise)", int, "N")
     p.option("--second-epochs", "passes of stage 2 (default 500 for mlp, 800 otherwise)", int, "N")
     p.option("--batch-size", "images a step (default 128 for mlp, 100 otherwise)", int, "N")
@@ -103,7 +101,7 @@ def _train(args: argparse.Namespace, rank: int) -> int:
     data = {
         "name": images.name,
         "fingerprint": images.fingerprint(),
-        "n": len(images.train),
+        "n": len(images.train_pixels),
         "source": images.source,
     }
     record = {"settings": asdict(settings), "data": data, "results": results}
@@ -134,8 +132,8 @@ def _images(args: argparse.Namespace, settings: Settings) -> Images:
         check_memory(f"--side {args.side}", 8 * args.side**2)
         _parameters((1, args.side, args.side), settings)
     images = load_images(args.data_set, root=args.data, side=args.side)
-    if len(images.test) < 2:
-        count = f"{len(images.train)} to train on and {len(images.test)} to test on"
+    if len(images.test_pixels) < 2:
+        count = f"{len(images.train_pixels)} to train on and {len(images.test_pixels)} to test on"
         raise ValueError(
             f"{args.data_set}: too few pictures ({count}); expected at least 2 to test on, add more"
         )
@@ -186,7 +184,7 @@ def _clear_states(folder: Path) -> None:
 
 def _print_cost(images: Images, count: int, settings: Settings, folder: Path) -> None:
     """Print what the run will take before it starts."""
-    steps = len(images.train) // min(settings.batch_size, len(images.train))
+    steps = len(images.train_pixels) // min(settings.batch_size, len(images.train_pixels))
     print(
         f"{images!r}\n{settings.network}, κ = {settings.latent_dim}, {count / 1e6:.2f} million "
         f"parameters, seed {settings.seed}"

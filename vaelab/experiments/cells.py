@@ -97,7 +97,7 @@ def _run(cells: Sequence[Cell], place: Place, trials: tuple[int, ...]) -> list[O
 
 
 def _since(started: float) -> float:
-    return round(time.perf_counter() - started, 1)
+    return round(time.perf_counter() - started, 2)
 
 
 def _apart_if_need_be(
@@ -148,7 +148,7 @@ def _content(cell: Cell, place: Place, shared: Shared, trained: Trained) -> dict
     density = second
     if density is None:
         density = densities.ModelPrior(trained.model.prior)
-        density.fit_codes(trained.model.codes(images.train[:2]))
+        density.fit_codes(trained.model.codes(images.train_pixels[:2]))
     fitted = {cell.row.density: density}
     how = (shared.judge, cell.settings.seed, fitted, cell.profile.n_samples)
     measured = measure(images, trained.model, second, *how)
@@ -165,8 +165,8 @@ def _content(cell: Cell, place: Place, shared: Shared, trained: Trained) -> dict
         "data": {
             "name": images.name,
             "source": images.source,
-            "n_train": len(images.train),
-            "n_test": len(images.test),
+            "n_train": len(images.train_pixels),
+            "n_test": len(images.test_pixels),
             "fingerprint": images.fingerprint(),
         },
         "arithmetic": {
@@ -174,7 +174,7 @@ def _content(cell: Cell, place: Place, shared: Shared, trained: Trained) -> dict
             "compile": place.compile,
             "together": run.settings.get("together", 1),
         },
-        "seconds": seconds | {"whole": round(whole, 1)},
+        "seconds": seconds | {"whole": round(whole, 2)},
     }
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vaelab import densities, metrics, models, posteriors
-from vaelab.data import Images
+from vaelab.data import Images, unit
 from vaelab.experiments import protocols
 from vaelab.features import FeatureSpace, features_for
 
@@ -111,9 +111,9 @@ def measure(
         test images) and "floor", "features", "n_samples", and what else the features give, such as
         "kid", by density.
     """
-    some = images.train[:n]
+    some = unit(images.train_pixels[:n])
     judge = judge_for(images, features_for(images), some) if judge is None else judge
-    fitted = fit_densities(model, second, images.train, seed) if fitted is None else fitted
+    fitted = fit_densities(model, second, images.train_pixels, seed) if fitted is None else fitted
     rebuilt = model.reconstruct(images.test)
     frechet = {}
     scores: dict[str, dict[str, float]] = {}
@@ -151,10 +151,10 @@ def measure_stages(
         images), "histogram" (of λ_j, see `metrics.eigenvalue_counts`), "noise" (see
         `noise_by_direction`) and "n_codes"; with a second stage "second_gamma".
     """
-    q_test = model.codes(images.test)
+    q_test = model.codes(images.test_pixels)
     rebuilt = model.images(q_test.mean) if rebuilt is None else rebuilt
     eigenvalues = q_test.eigenvalues()
-    z = densities.draw(model.codes(images.train[:n]), seed)
+    z = densities.draw(model.codes(images.train_pixels[:n]), seed)
     codes = {"stage 1": z}
     if second is not None:
         codes["stage 2"] = second.codes(z, seed + 1)

@@ -32,7 +32,9 @@ def prepare(images: Images, protocol: str) -> Images:
     if protocol == "clean" or images.name != "cifar10":
         return images
     source = f"{images.source} Every image written as JPEG (quality 75) and read back."
-    return replace(images, train=jpeg(images.train), test=jpeg(images.test), source=source)
+    return replace(
+        images, train_pixels=jpeg(images.train), test_pixels=jpeg(images.test), source=source
+    )
 
 
 def samples(x: Tensor, protocol: str) -> Tensor:

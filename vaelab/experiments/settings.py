@@ -36,8 +36,8 @@ def _name(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> st
     return name
 
 
-def _check_arguments(name: str, arguments: Mapping[str, Any], allowed: list[str]) -> None:
-    """Raise unless a function, of which `name` speaks, takes all the arguments."""
+def _checked(name: str, arguments: Mapping[str, Any], allowed: list[str]) -> dict[str, Any]:
+    """The arguments as a file holds them, or raise unless the function `name` takes all of them."""
     if not isinstance(arguments, Mapping):
         raise TypeError(f"arguments of {name}: expected names and values, got {arguments!r}")
     if arguments and not allowed:
@@ -45,7 +45,7 @@ def _check_arguments(name: str, arguments: Mapping[str, Any], allowed: list[str]
     for argument in arguments:
         check_choice(f"arguments of {name}", argument, allowed)
     try:
-        json.dumps(dict(arguments))
+        return json.loads(json.dumps(dict(arguments)))
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"arguments of {name}: expected numbers, words and lists of them, got {arguments!r}"
@@ -114,11 +114,13 @@ class Settings:
         if self.second_halve_every is not None:
             check_weight("second_halve_every", self.second_halve_every)
         check_seed(self.seed)
-        allowed = list(inspect.signature(_MODELS[self.model]).parameters)
-        _check_arguments(self.model, self.arguments, [n for n in allowed if n != "networks"])
-        allowed = list(inspect.signature(_NETWORKS[self.network]).parameters)
-        allowed = [name for name in allowed if name not in _GIVEN]
-        _check_arguments(self.network, self.network_arguments, allowed)
+        taken = list(inspect.signature(_MODELS[self.model]).parameters)[1:]
+        object.__setattr__(self, "arguments", _checked(self.model, self.arguments, taken))
+        taken = [
+            n for n in inspect.signature(_NETWORKS[self.network]).parameters if n not in _GIVEN
+        ]
+        plain = _checked(self.network, self.network_arguments, taken)
+        object.__setattr__(self, "network_arguments", plain)
 
 
 DIGITS = Settings(

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 
 from vaelab._inputs import check_choice, pick_device
-from vaelab.data import Images, load_images
+from vaelab.data import Images, load_images, unit
 from vaelab.experiments import protocols
 from vaelab.experiments.grid import Cell
 from vaelab.experiments.measuring import Judge, judge_for
@@ -51,9 +51,10 @@ def _load(cell: Cell, place: Place) -> Shared:
         space = inception(images.shape, place.weights, place.data)
     generator = torch.Generator().manual_seed(_SUBSET_SEED)
     if profile.n_train is not None:
-        chosen = torch.randperm(len(images.train), generator=generator)[: profile.n_train]
+        chosen = torch.randperm(len(images.train_pixels), generator=generator)[: profile.n_train]
         labels = images.train_labels[chosen] if images.train_labels is not None else None
-        images = replace(images, train=images.train[chosen], train_labels=labels)
-    some = torch.randperm(len(images.train), generator=generator)[: profile.n_samples]
-    judge = judge_for(images, space, images.train[some], cell.protocol, place.device)
+        images = replace(images, train_pixels=images.train_pixels[chosen], train_labels=labels)
+    some = torch.randperm(len(images.train_pixels), generator=generator)[: profile.n_samples]
+    pixels = unit(images.train_pixels[some])
+    judge = judge_for(images, space, pixels, cell.protocol, place.device)
     return Shared(images, judge)

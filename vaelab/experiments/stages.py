@@ -60,9 +60,9 @@ def train_firsts(
         seed=one.seed,
     )
     if len(built) == 1:
-        return [(built[0], training.fit_plan(built[0], images.train, plan, session))]
+        return [(built[0], training.fit_plan(built[0], images.train_pixels, plan, session))]
     seeds = [each.seed for each in several]
-    runs = training.fit_together(built, images.train, plan, session, seeds=seeds)
+    runs = training.fit_together(built, images.train_pixels, plan, session, seeds=seeds)
     return list(zip(built, runs, strict=True))
 
 
@@ -107,6 +107,6 @@ def train(
     """
     session = Session() if session is None else session
     [(model, run)] = train_firsts(images, [settings], at(session, folder, FIRST))
-    posteriors = [model.codes(images.train)]
+    posteriors = [model.codes(images.train_pixels)]
     [second] = train_seconds([settings], posteriors, at(session, folder, SECOND))
     return model, second, {"first": run, "second": second.run}
