@@ -71,24 +71,20 @@ class Clock:
         return 1.0
 
 
-def plan(clock, device, epochs, precision, compile):
-    return {
-        "epochs": epochs,
-        "batch_size": BATCH,
-        "lr": 1e-4,
-        "schedule": clock,
-        "device": device,
-        "precision": precision,
-        "compile": compile,
-        "progress": False,
-    }
+def plan_of(clock, epochs, seed=0):
+    return training.Plan(epochs=epochs, batch_size=BATCH, lr=1e-4, schedule=clock, seed=seed)
+
+
+def session_of(device, precision, compile):
+    return training.Session(device=device, precision=precision, compile=compile, progress=False)
 
 
 def time_fit(x, device, epochs, seed, precision, compile):
     if device.type == "cpu":
         torch.set_num_threads(1)
     model, clock = new_model(seed), Clock()
-    run = training.fit(model, x, seed=seed, **plan(clock, device, epochs, precision, compile))
+    session = session_of(device, precision, compile)
+    run = training.fit_plan(model, x, plan_of(clock, epochs, seed), session)
     end = time.perf_counter()
     q = model.codes(x[:1000])
     active, nats = metrics.active_dims(q.eigenvalues()), float(run.history["loss"][-1])
@@ -97,17 +93,18 @@ def time_fit(x, device, epochs, seed, precision, compile):
 
 def time_together(x, device, epochs, n, precision, compile):
     models_, clock = [new_model(seed) for seed in range(n)], Clock()
-    training.fit_together(
-        models_, x, seeds=range(n), **plan(clock, device, epochs, precision, compile)
-    )
+    session = session_of(device, precision, compile)
+    training.fit_together(models_, x, plan_of(clock, epochs), session, seeds=range(n))
     return time.perf_counter() - clock.start, [model.gamma for model in models_]
 
 
-def line(name, speed, ratio, told):
-    found = (
-        f"γ {told['gamma']:.6f}  r̂ {told['active']:4.0f}  {told['nats']:10.2f} nats" if told else ""
-    )
-    print(f"{name:34}{speed:12,.0f} images/s{ratio:8.2f} ×   {found}", flush=True)
+def line(name, speed, ratio, figures):
+    shown = ""
+    if figures:
+        shown = (
+            f"γ {figures['gamma']:.6f}  r̂ {figures['active']:4.0f}  {figures['nats']:10.2f} nats"
+        )
+    print(f"{name:34}{speed:12,.0f} images/s{ratio:8.2f} ×   {shown}", flush=True)
 
 
 def main():
@@ -144,10 +141,10 @@ def main():
     kinds = [("float32", False), ("float32", True), ("tf32", True), ("bfloat16", True)]
     kinds = kinds if device.type == "cuda" else kinds[:1]
     for precision, compile in kinds:
-        start, end, told = time_fit(x, device, args.epochs, 0, precision, compile)
+        start, end, figures = time_fit(x, device, args.epochs, 0, precision, compile)
         name, speed = f"{precision}{', compiled' if compile else ''}", count / (end - start)
-        results[name] = {"images_per_second": speed, "ratio": speed / base, **told}
-        line(name, speed, speed / base, told)
+        results[name] = {"images_per_second": speed, "ratio": speed / base, **figures}
+        line(name, speed, speed / base, figures)
     precision, compile = ("tf32", True) if device.type == "cuda" else ("float32", False)
     for n, compiled in [
         (n, c) for n in args.together for c in ([False, True] if compile else [False])
@@ -174,13 +171,13 @@ def main():
         }
         line(name, speed, speed / base, None)
     if args.json:
-        told = {
+        figures = {
             "device": where,
             "torch": torch.__version__,
             "settings": vars(args) | {"json": None},
             **results,
         }
-        args.json.write_text(json.dumps(told, indent=1) + "\n")
+        args.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

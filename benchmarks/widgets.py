@@ -91,7 +91,7 @@ def cases():
     x = torch.rand(100, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     for name in ("mlp", "infogan"):
         model = seeded_model(name)
-        second = densities.SecondStage((64, 64), epochs=1, device="cpu").fit(model, x)
+        second = densities.SecondStage((64, 64), epochs=1).fit(model, x)
         labels = torch.arange(1000) % 10
         run = [(gamma, model) for gamma in (0.1, 0.03, 0.01)]
         yield name, functools.partial(widgets.LatentTraversal, model, x)

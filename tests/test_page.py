@@ -104,7 +104,7 @@ def images_for(shape, n=60):
 
 
 def second_stage(model, images):
-    second = densities.SecondStage((12,), epochs=1, batch_size=30, device="cpu")
+    second = densities.SecondStage((12,), epochs=1, batch_size=30)
     return second.fit(model, images.train)
 
 

@@ -57,7 +57,7 @@ colors = plots.COLORS
 digits = data.load_images("digits")
 vae = models.vae(networks.mlp(digits.shape, latent_dim=8), gamma=1.0, full=True)
 q = vae.encode(digits.train[:5])
-nll, kl = vae.loss_terms(digits.train[:5])
+nll, kl = vae.loss_terms(digits.train[:5]).values()
 print("μ_z", tuple(q.mean.shape), "  S_z", tuple(q.scale_tril.shape), "  μ_x", tuple(vae.decode(q.mean).shape))
 print("−log p(x | z)", tuple(nll.shape), "  KL[q(z | x) ‖ p(z)]", tuple(kl.shape), "  γ", vae.gamma)
 

@@ -441,10 +441,11 @@ plt.show()
 # alike, so two dimensions wake up nearly together. *Prediction*: the second is never given back, although the optimum has one.
 
 # %%
-points = truth.sample(40 * n_seeds * 256, seed=0)
-stacked = toys.stack(toys.members(truth, kappa, n_seeds, gamma="learned"))
-training.fit(stacked, points, epochs=12, batch_size=n_seeds * 256, lr=0.01, schedule=training.Cosine(), device="cpu", progress=False)
-learned = toys.measure(toys.unstack(stacked), truth, n=512)
+points = truth.sample(120 * 256, seed=0)
+free = toys.members(truth, kappa, n_seeds, gamma="learned")
+plan = training.Plan(epochs=4, batch_size=256, lr=0.01, schedule=training.Cosine())
+training.fit_together(free, points, plan, toys.QUIET, seeds=range(n_seeds))
+learned = toys.measure(free, truth, n=512)
 
 helix = toys.standardised(manifolds.manifold("helix"))
 (last,) = toys.train(helix, 3, steps=500, n_seeds=n_seeds)

@@ -111,7 +111,7 @@ table, paper = experiments.TABLES["dai-wipf-1"], experiments.PROFILES["paper"]
 mnist, celeba = (experiments.settings_for(table, table.row("two-stage"), name, paper, 0) for name in ("mnist", "celeba"))
 assert (mnist.batch_size, mnist.lr, mnist.weight_decay, mnist.latent_dim) == (100, 1e-4, 5e-4, 64)
 assert (mnist.epochs, mnist.second_epochs, celeba.epochs, celeba.second_epochs) == (400, 800, 120, 300)
-steps = [experiments.second_stage(s, "cpu").training["schedule"].epochs for s in (mnist, celeba)]
+steps = [experiments.second_stage(s).plan.schedule.epochs for s in (mnist, celeba)]
 halved = training.HalveEvery(mnist.halve_every)(150, 400) == 0.5 == 2 * training.HalveEvery(150)(300, 400)
 claims.check("D32", halved and steps == [300, 120] and celeba.halve_every == 48, "the settings are those of the text")
 
@@ -128,7 +128,7 @@ small = {"latent_dim": 32, "second_hidden": 128, "weight_decay": 0.0, "bn_moment
 longer = experiments.settings_for(table, table.row("two-stage"), "mnist", experiments.PROFILES["full"], 0)
 settings = notebooks.choose(quick=replace(mnist, **short, **small), full=longer)
 images = data.load_images(notebooks.choose("digits", "mnist"), side=notebooks.choose(12, None))
-vae, stage, runs = experiments.train(images, settings, progress=False)
+vae, stage, runs = experiments.train(images, settings, session=training.Session(progress=False))
 
 # %%
 q = vae.codes(images.train)

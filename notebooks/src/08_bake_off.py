@@ -158,7 +158,7 @@ stages = {seed: {name: second_of(fitted[seed][name], digits.train, seed=seed) fo
 scores = {name: [judge(fitted[seed][name], prior_of(fitted[seed][name]), seed) for seed in seeds] for name in entrants}
 for name in ("VAE", "AE"):
     scores[f"{name}, 2 stages"] = [judge(fitted[seed][name], stages[seed][name], seed) for seed in seeds]
-unmerged = {seed: densities.SecondStage(hidden).load_state(fitted[seed]["joint"].latent_term.second.state_dict(), 16) for seed in seeds}
+unmerged = {seed: densities.SecondStage(hidden).load_state(fitted[seed]["joint"].terms["second_stage"].vae.state_dict(), 16) for seed in seeds}
 scores["joint, 2 stages"] = [judge(fitted[seed]["joint"], unmerged[seed], seed) for seed in seeds]
 floor = metrics.frechet_distance(space(digits.train), real)
 

@@ -254,8 +254,12 @@ plt.show()
 #
 # To go from code $a$ to code $b$ there is the straight line, *lerp*, and the arc, *slerp*:
 #
-# $$\text{lerp} = (1 - t)\, a + t\, b, \qquad \text{slerp} = \frac{\sin((1 - t)\Omega)\, a + \sin(t\Omega)\, b}{\sin\Omega},
-# \qquad \Omega = \angle(a, b).$$
+# $$\text{lerp} = (1 - t)\, a + t\, b, \qquad \text{slerp} = \big[(1 - t)\|a\| + t\|b\|\big]\,
+# \frac{\sin((1 - t)\Omega)\, \hat a + \sin(t\Omega)\, \hat b}{\sin\Omega}, \qquad \Omega = \angle(a, b),$$
+#
+# where $\hat a = a / \|a\|$ and $\hat b = b / \|b\|$. The direction turns at a constant rate and the length changes at
+# one. For codes of one length this is the formula of the papers; with $a$ and $b$ in the place of $\hat a$ and $\hat b$
+# the middle between nearly opposite codes would be many times as long as either.
 #
 # The argument for slerp: draws from $N(0, I)$ in $\kappa$ dimensions all have a squared length near $\kappa$, and two of
 # them are nearly orthogonal. Their straight midpoint has squared length $\kappa / 2$, too short to be a typical draw. The
@@ -272,7 +276,8 @@ assert torch.allclose(slerp(*ends, torch.linspace(0, 1, 9)).norm(dim=1), torch.o
 print("ok  the straight midpoint of two normal draws has half their squared length; the arc keeps it")
 
 # %% [markdown]
-# **Exercise 11.2** (6 minutes). Write the arc yourself, for two codes $a, b$ of shape (κ,) and one number $t$.
+# **Exercise 11.2** (6 minutes). Write the arc yourself, for two codes $a, b$ of shape (κ,) and one number $t$. Turn the
+# directions, and let the length go evenly from one to the other.
 #
 # <details><summary>Hint</summary>The angle needs both lengths: cos Ω = a·b / (‖a‖ ‖b‖).</details>
 
@@ -283,8 +288,10 @@ def arc(a, b, t):
 
 # %% tags=["solution"]
 def arc(a, b, t):
-    omega = torch.arccos(a @ b / (a.norm() * b.norm()))
-    return (torch.sin((1 - t) * omega) * a + torch.sin(t * omega) * b) / torch.sin(omega)
+    a_hat, b_hat = a / a.norm(), b / b.norm()
+    omega = torch.arccos(a_hat @ b_hat)
+    turned = (torch.sin((1 - t) * omega) * a_hat + torch.sin(t * omega) * b_hat) / torch.sin(omega)
+    return ((1 - t) * a.norm() + t * b.norm()) * turned
 
 
 # %%

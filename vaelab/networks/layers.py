@@ -59,8 +59,8 @@ class Networks(Module):
         scale: how a diagonal posterior reads σ, "exp" or "softplus".
         unit: whether the decoder's outputs lie in [0, 1], so that images must; None if unknown.
 
-    >>> from vaelab import models
-    >>> @recorded
+    >>> from vaelab import models, networks
+    >>> @networks.recorded
     ... def linear(d: int, latent_dim: int) -> Networks:
     ...     return Networks(nn.Identity(), nn.Linear(latent_dim, d), (d,), latent_dim, n_features=d)
     >>> models.vae(linear(5, 2)).reconstruct(torch.zeros(3, 5)).shape

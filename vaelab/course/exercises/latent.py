@@ -45,24 +45,31 @@ def ends(generator: torch.Generator) -> Inputs:
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
-    """The arc (slerp) from code a to code b, (κ,) each, at one number t: to (κ,)."""
+    """The arc (slerp) from code a to code b, (κ,) each, at one number t: to (κ,). The direction
+    turns, the length changes evenly.
+    """
 
-    def arc(a: Tensor, b: Tensor, t: Tensor, omega: Tensor) -> Tensor:
+    def turn(a: Tensor, b: Tensor, t: Tensor, omega: Tensor) -> Tensor:
         weight_a = torch.sin((1 - t) * omega)
         weight_b = torch.sin(t * omega)
         return (weight_a * a + weight_b * b) / torch.sin(omega)
 
     cosine = a @ b / (a.norm() * b.norm())
     omega = torch.arccos(cosine)
-    right = arc(a, b, t, omega)
+    ends = a / a.norm(), b / b.norm()
+    length = (1 - t) * a.norm() + t * b.norm()
+    right = length * turn(*ends, t, omega)
     return right, {
         "this is the straight line": (1 - t) * a + t * b,
-        "t and 1 − t are exchanged: at t = 0 you are at a": arc(a, b, 1 - t, omega),
-        "the codes are scaled to length 1: keep their own lengths": (
-            arc(a / a.norm(), b / b.norm(), t, omega)
+        "t and 1 − t are exchanged: at t = 0 you are at a": (
+            (t * a.norm() + (1 - t) * b.norm()) * turn(*ends, 1 - t, omega)
+        ),
+        "the codes are scaled to length 1: keep their own lengths": turn(*ends, t, omega),
+        "turn directions of length 1, and let the length go evenly from ‖a‖ to ‖b‖": (
+            turn(a, b, t, omega)
         ),
         "divided by sin Ω is missing": right * torch.sin(omega),
-        "this is the cosine where Ω, its arccos, belongs": arc(a, b, t, cosine),
+        "this is the cosine where Ω, its arccos, belongs": length * turn(*ends, t, cosine),
     }
 
 
