@@ -11,8 +11,8 @@ import subprocess
 import sys
 
 CODE = (
-    "import time, torch; start = time.perf_counter(); import vaelab; print(time.perf_counter() "
-    "- start)"
+    "import time, torch; start = time.perf_counter(); import vaelab; print(time.perf_counter() - "
+    "start)"
 )
 
 
@@ -26,8 +26,7 @@ def main():
         for _ in range(rounds)
     ]
     print(
-        f"import vaelab: {1e3 * statistics.median(times):.1f} ms beyond import torch "
-        "(median of "
+        f"import vaelab: {1e3 * statistics.median(times):.1f} ms beyond import torch (median of "
         f"{rounds})"
     )
 

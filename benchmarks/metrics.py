@@ -61,8 +61,7 @@ def main():
         figures[way] = value, seconds, megabytes, cpu = [float(v) for v in told.split()]
         print(
             f"{way:6} Fréchet distance {value:.6f}    {seconds:6.1f} s ({cpu:.1f} s of the "
-            "processor)    "
-            f"{megabytes:6.0f} MB beyond the start"
+            f"processor)    {megabytes:6.0f} MB beyond the start"
         )
     (a, t, m, _), (b, s, _, _) = figures["ours"], figures["scipy"]
     print(f"ours: {s / t:.1f} times as fast; they differ by {abs(a - b) / b:.1e} of the value")

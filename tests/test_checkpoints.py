@@ -54,7 +54,6 @@ def folder(tmp_path):
 
 
 # ---- there and back
-# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("density", DENSITIES)
@@ -125,7 +124,6 @@ def test_files_get_the_usual_permissions(folder):
 
 
 # ---- damaged and foreign
-# -------------------------------------------------------------------------------------------
 
 
 def flips(content, n, seed=0):
@@ -212,7 +210,10 @@ def test_a_pickle_in_disguise_is_refused_and_not_run(folder, tmp_path, as_torch)
 def test_the_package_never_unpickles_files():
     for path in Path(vaelab.__file__).parent.rglob("*.py"):
         source = path.read_text(encoding="utf-8")
-        unsafe = r"import pickle|(?<!safetensors\.)torch\.load\((?!.*weights_only=True)|allow_pickle=True|pickle\.load"
+        unsafe = (
+            r"import pickle|(?<!safetensors\.)torch\.load\((?!.*weights_only=True)"
+            r"|allow_pickle=True|pickle\.load"
+        )
         found = re.search(unsafe, source)
         assert not found, f"{path.name}: {found}"
 
@@ -279,7 +280,6 @@ def test_missing_folders_and_files_are_named(folder, tmp_path):
 
 
 # ---- whole or not there
-# --------------------------------------------------------------------------------------------
 
 KILLED = """
 import os, signal, sys

@@ -82,7 +82,6 @@ def same_bytes(one, other):
 
 
 # ---- what it makes
-# -------------------------------------------------------------------------------------------------
 
 
 def test_a_run_is_a_folder_that_loads(trained):
@@ -235,8 +234,7 @@ def test_the_program_is_installed_and_known_by_two_names():
     assert not script.exists() or call(script, "--help").stdout.startswith("usage: vaelab")
 
 
-# ---- bad input -----------------------------------------------------------------------------------
-# ------------------
+# ---- bad input
 
 
 @pytest.mark.parametrize(
@@ -461,7 +459,6 @@ def test_the_state_of_another_run_is_refused(tmp_path, capsys):
 
 
 # ---- killed, interrupted, out of room
-# ------------------------------------------------------------------------------
 
 
 def progress(folder):

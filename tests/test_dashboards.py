@@ -123,17 +123,17 @@ def pictures(folder, height, width, n=40):
     return data.load_images(folder)
 
 
-def saved_with(images, folder):
+def saved_with(images, folder, name=None):
     with networks.seeded(0):
         model = models.vae(networks.mlp(images.shape, 2, (8,))).eval()
-    record = {"name": images.name, "fingerprint": images.fingerprint()}
+    record = {"name": name or images.name, "fingerprint": images.fingerprint()}
     density = densities.StandardNormal().fit(model, images.train)
     return checkpoints.save(folder, model, density, {"data": record})
 
 
 def test_a_folder_with_the_name_of_a_data_set_is_not_taken_for_it(tmp_path):
     cats = pictures(tmp_path / "digits", 8, 8)
-    saved = saved_with(cats, tmp_path / "model")
+    saved = saved_with(cats, tmp_path / "model", "digits")  # As earlier versions called it.
     with pytest.raises(ValueError, match=r"trained on other images of this name, 'digits'.*--imag"):
         dashboards.open_model(saved)
     opened = dashboards.open_model(saved, str(tmp_path / "digits"))

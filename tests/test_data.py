@@ -229,8 +229,7 @@ def test_loading_touches_no_global_generator():
 def test_nothing_heavy_is_imported_for_the_digits():
     code = (
         "import sys, vaelab.data as d; assert not {'sklearn', 'PIL', 'torchvision'} & "
-        "set(sys.modules); "
-        "d.load_images('digits'); assert 'torchvision' not in sys.modules"
+        "set(sys.modules); d.load_images('digits'); assert 'torchvision' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -58,7 +58,6 @@ NAMES = ("normal", "gaussian", "mixture", "second stage")
 
 
 # ---- every density
-# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -138,7 +137,6 @@ def test_fit_reads_the_codes_of_images():
 
 
 # ---- closed forms
-# --------------------------------------------------------------------------------------------------
 
 
 def test_standard_normal_is_that_of_torch(fitted):
@@ -178,7 +176,6 @@ def test_mixture_draws_have_the_mixtures_mean_and_covariance(fitted, name):
 
 
 # ---- the second stage
-# ----------------------------------------------------------------------------------------------
 
 
 def test_noise_is_on_for_z_and_off_for_x(fitted):
@@ -265,8 +262,7 @@ def test_second_stage_resumes(tmp_path):
     assert torch.equal(first.sample(5), again.sample(5))
 
 
-# ---- log p(x) ------------------------------------------------------------------------------------
-# ------------------
+# ---- log p(x)
 
 
 class LinearGaussian(models.Autoencoder):

@@ -52,7 +52,6 @@ def test_doctests():
 
 
 # ---- as scikit-learn uses it
-# ---------------------------------------------------------------------------------------
 
 
 def test_in_a_pipeline():
@@ -113,8 +112,7 @@ def test_score_is_the_mean_of_score_samples(fitted):
     assert (far < scores.min()).all()
 
 
-# ---- units ---------------------------------------------------------------------------------------
-# ------------------
+# ---- units
 
 
 def test_gamma_and_scores_are_in_the_units_of_the_data():
@@ -155,7 +153,6 @@ def test_codes_come_back_as_rows(fitted):
 
 
 # ---- containers and shapes
-# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -221,8 +218,7 @@ def test_a_bar_on_demand(capsys):
     assert capsys.readouterr().err == ""
 
 
-# ---- doors ---------------------------------------------------------------------------------------
-# ------------------
+# ---- doors
 
 
 @pytest.mark.parametrize(
@@ -245,7 +241,7 @@ def test_a_bar_on_demand(capsys):
         (
             {"network": "infogan"},
             ValueError,
-            r"infogan: expected square images .*, got rows of shape \(5,\)",
+            r"infogan takes square images .*, got \(5,\)",
         ),
         ({"beta": -1}, ValueError, "beta: expected a number ≥ 0, got -1"),
         ({"epochs": 0}, ValueError, "epochs: expected a whole number ≥ 1, got 0"),

@@ -79,7 +79,6 @@ def whole(tmp_path_factory):
 
 
 # ---- tables as data
-# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -212,8 +211,7 @@ def test_cells_of_asks_for_what_is_there():
             cells_of(ONE, TINY, **wrong)
 
 
-# ---- protocols -----------------------------------------------------------------------------------
-# ------------------
+# ---- protocols
 
 
 def test_the_authors_protocol_stretches_every_sample_by_itself():
@@ -263,8 +261,7 @@ def test_only_cifar10_goes_through_jpeg():
     assert protocols.prepare(other, "dai-wipf") is other
 
 
-# ---- a cell --------------------------------------------------------------------------------------
-# ------------------
+# ---- a cell
 
 
 def test_a_cell_tells_all_that_repeats_it(whole):
@@ -388,7 +385,6 @@ def test_rows_that_differ_in_a_weight_have_folders_of_their_own(tmp_path):
 
 
 # ---- what goes wrong
-# -----------------------------------------------------------------------------------------------
 
 
 def test_one_cell_out_of_memory_does_not_stop_the_others(tmp_path, monkeypatch, whole):
@@ -571,7 +567,6 @@ def test_a_figure_that_cannot_be_is_not_written(tmp_path, monkeypatch):
 
 
 # ---- what came with the package
-# ------------------------------------------------------------------------------------
 
 
 STORED = {
@@ -783,8 +778,7 @@ def test_a_dask_worker_is_killed_and_nothing_is_lost(tmp_path):
     assert [o.record["measured"] for o in alone] == [o.record["measured"] for o in outcomes[:3]]
 
 
-# ---- in print ------------------------------------------------------------------------------------
-# ------------------
+# ---- in print
 
 
 def made_up(values, table=ONE, data_set="mnist", shipped=False):
@@ -885,8 +879,7 @@ def test_the_figure_draws_both_figures():
     plots.plt.close(figure)
 
 
-# ---- the command ---------------------------------------------------------------------------------
-# ------------------
+# ---- the command
 
 
 @pytest.fixture
@@ -950,8 +943,8 @@ def test_cells_that_failed_are_summed_up_and_the_status_says_so(tiny, tmp_path, 
     assert main(["table", "dai-wipf-1", *wanted, *where]) == 1
     said = capsys.readouterr()
     assert (
-        "6 failed (digits, ce, trial 0; digits, fixed, trial 0; digits, learned, trial 0; and "
-        "3 more)"
+        "6 failed (digits, ce, trial 0; digits, fixed, trial 0; digits, learned, trial 0; and 3 "
+        "more)"
     ) in said.err
     assert "none.pth, which is not there" in said.err or "need torch-fidelity" in said.err
     assert "the same command goes on with what is missing" in said.err
@@ -975,8 +968,7 @@ def test_bad_arguments_are_refused(more, message, tiny, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
-# ---- machines ------------------------------------------------------------------------------------
-# ------------------
+# ---- machines
 
 
 def test_the_machine_names_the_device(monkeypatch):

@@ -23,8 +23,7 @@ def mse(x, x_hat):
     return (x - x_hat).square().mean().item()
 
 
-# ---- Gaussian ------------------------------------------------------------------------------------
-# ------------------
+# ---- Gaussian
 
 
 def test_nll_is_that_of_torch_with_gamma_as_variance():
@@ -145,7 +144,6 @@ def test_its_account_rebuilds_it(likelihood):
 
 
 # ---- cross-entropy
-# -------------------------------------------------------------------------------------------------
 
 
 def test_cross_entropy_is_bernoulli_for_bits():

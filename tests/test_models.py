@@ -144,7 +144,6 @@ def test_wae_counts_squared_errors():
 
 
 # ---- moving a model
-# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -231,7 +230,6 @@ def test_terms_of_one_name_are_told_apart():
 
 
 # ---- codes and images
-# ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["vae", "vae, full", "infogan"])

@@ -23,8 +23,7 @@ def net():
         return infogan(1, 28, latent_dim=64)
 
 
-# ---- infogan -------------------------------------------------------------------------------------
-# ------------------
+# ---- infogan
 
 
 @pytest.mark.parametrize(
@@ -162,7 +161,6 @@ def test_infogan_says_what_it_expected(arguments, error, message):
 
 
 # ---- TensorFlow's SAME padding
-# --------------------------------------------------------------------------------------
 
 
 def same_by_hand(x, weight, stride):
@@ -210,8 +208,7 @@ def test_transposed_convolutions_are_their_transposes(side, kernel, stride):
     assert (up * x).sum() == pytest.approx((y * same_by_hand(x, weight, stride)).sum(), abs=1e-10)
 
 
-# ---- wae -----------------------------------------------------------------------------------------
-# ------------------
+# ---- wae
 
 
 def sizes_of(sequence, x):
@@ -258,8 +255,7 @@ def test_wae_layers_have_the_tables_sizes():
     assert sizes_of(wae(1, 16, 3, 2, base=4).encoder, torch.zeros(1, 1, 16, 16))[-1] == (32, 1, 1)
 
 
-# ---- resnet --------------------------------------------------------------------------------------
-# ------------------
+# ---- resnet
 
 
 def resnet_by_hand(c, sides, n_scales, k, base, blocks, pool):
@@ -360,8 +356,7 @@ def test_wae_and_resnet_say_what_they_expected(make, message):
         make()
 
 
-# ---- mlp -----------------------------------------------------------------------------------------
-# ------------------
+# ---- mlp
 
 
 def test_mlp_concatenates_its_input_to_its_last_hidden_layer():
@@ -456,8 +451,7 @@ def test_sizes_may_be_numpys_and_the_account_is_plain():
     assert json.loads(json.dumps(accounts))[0]["with"]["hidden"] == [4, 5]
 
 
-# ---- seeds ---------------------------------------------------------------------------------------
-# ------------------
+# ---- seeds
 
 
 def weights(seed, make):

@@ -156,7 +156,6 @@ def test_every_public_thing_is_documented():
 
 
 # ---- what the package asks for
-# -------------------------------------------------------------------------------------
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -195,7 +194,6 @@ def test_the_changelog_dates_this_version():
 
 
 # ---- what its tools say
-# -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,6 @@ def standard_normal(k):
 
 
 # ---- closed forms
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,8 +118,7 @@ def test_standard_normal_itself_has_no_kl():
     )
 
 
-# ---- rows ----------------------------------------------------------------------------------------
-# ------------------
+# ---- rows
 
 
 @pytest.mark.parametrize(
@@ -150,8 +148,7 @@ def test_draws_leave_the_global_random_state_alone():
     assert torch.equal(before, torch.get_rng_state())
 
 
-# ---- heads ---------------------------------------------------------------------------------------
-# ------------------
+# ---- heads
 
 
 def head(kind, **arguments):
@@ -225,7 +222,6 @@ def test_constant_sigma_must_be_positive(sigma):
 
 
 # ---- a flow on top
-# -------------------------------------------------------------------------------------------------
 
 
 def flow(k=3, n=4, **arguments):

@@ -70,8 +70,8 @@ def test_a_learned_gamma_falls_far(r, d, kappa, bend, floor):
     )
     steps = epochs * (len(x) // 1280)
     print(
-        f"r={r} d={d}: γ = {stacked.gamma:.2g} after {steps} steps, {run.seconds:.0f} s for "
-        "five seeds"
+        f"r={r} d={d}: γ = {stacked.gamma:.2g} after {steps} steps, {run.seconds:.0f} s for five "
+        "seeds"
     )
     assert stacked.gamma <= floor
 
@@ -94,8 +94,7 @@ def test_every_seed_splits_on_named_manifolds_of_one_chart(name, options, kappa)
         print(
             f"{truth.chart.name}, γ = {m.gamma:.0e}: exact {shown(a.fraction for a in m.active)}, "
             f"Eq. 83 {shown(m.frobenius)} (Frobenius), {shown(m.kl_eq83)} nats, of which a "
-            "diagonal encoder "
-            f"cannot avoid {shown(m.penalty)}"
+            f"diagonal encoder cannot avoid {shown(m.penalty)}"
         )
         assert all(a.modal == truth.r and a.fraction >= 0.99 for a in m.active)
         if (
@@ -136,8 +135,7 @@ def test_random_manifolds_split_from_nearly_every_start():
     n_best = sum(exact >= 0.99 for exact in best_exact)
     print(
         f"r_hat = r in {sum(right)} of {len(right)}; the cheapest of three exact on {n_best} of "
-        f"{len(best_exact)} "
-        f"manifolds; Eq. 83: median {statistics.median(frobenius):.4f}"
+        f"{len(best_exact)} manifolds; Eq. 83: median {statistics.median(frobenius):.4f}"
     )
     assert sum(right) >= 0.95 * len(right) and n_best >= 18
     assert statistics.median(frobenius) < 0.005

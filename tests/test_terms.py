@@ -59,8 +59,7 @@ def test_a_point_code_has_no_kl():
         model.loss_terms(torch.zeros(2, 3))
 
 
-# ---- MMD -----------------------------------------------------------------------------------------
-# ------------------
+# ---- MMD
 
 
 def generator(seed=0):
@@ -132,7 +131,6 @@ def test_mmd_of_one_code_is_refused():
 
 
 # ---- the adversary
-# -------------------------------------------------------------------------------------------------
 
 
 def adversary(**arguments):

@@ -349,8 +349,7 @@ def test_everything_is_on_the_device_of_the_data(kind):
         assert {(n.shape, n.device.type) for n in nats.values()} == {((3, 4), "cuda")}
 
 
-# ---- in a table ----------------------------------------------------------------------------------
-# ------------------
+# ---- in a table
 
 
 def test_a_table_of_trials_trained_together(tmp_path):

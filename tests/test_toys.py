@@ -43,8 +43,7 @@ def test_the_members_differ_in_their_seed_alone():
     assert not torch.equal(one.decoder[1].weight, two.decoder[1].weight)
 
 
-# ---- scale ---------------------------------------------------------------------------------------
-# -------------------
+# ---- scale
 
 
 @pytest.mark.parametrize("name", ["arc", "helix", "sphere"])
@@ -62,7 +61,6 @@ def test_a_standardised_manifold_has_mean_zero_and_unit_variance(name):
 
 
 # ---- what is measured, against the closed form
-# ----------------------------------------------------------------------
 
 
 def optimal_linear_model(best, dtype=F64):
@@ -108,8 +106,7 @@ def idle(found, r):
     return found.eigenvalues[:, :, r:].amin(2).median(1).values.min()
 
 
-# ---- training ------------------------------------------------------------------------------------
-# -------------------
+# ---- training
 
 
 def test_a_curve_is_learned_to_its_theory():

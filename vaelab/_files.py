@@ -106,8 +106,8 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict]:
     if header.get("format") != STATE_FORMAT:
         found = header.get("format", "none of vaelab's")
         raise CheckpointError(
-            f"{path}: expected the format {STATE_FORMAT!r}, found {found!r}; delete it to "
-            "start anew"
+            f"{path}: expected the format {STATE_FORMAT!r}, found {found!r}; delete it to start "
+            "anew"
         )
     if digest(tensors, header.get("record")) != header.get("sha256"):
         raise CheckpointError(

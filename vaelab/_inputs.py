@@ -95,8 +95,8 @@ def check_images(
     x = x if isinstance(x, Tensor) else _as_tensor(x)
     if not x.is_floating_point() and not (pixels and x.dtype == torch.uint8):
         raise TypeError(
-            f"images: expected floating-point values, got {x.dtype}; if they are bytes, pass "
-            "x / 255"
+            f"images: expected floating-point values, got {x.dtype}; if they are bytes, pass x / "
+            "255"
         )
     if x.ndim < 2:
         raise ValueError(
@@ -118,14 +118,12 @@ def check_images(
         bad = (~torch.isfinite(x)).flatten(1).any(1)
         raise ValueError(
             f"images: {int(bad.sum())} of {len(x)} hold NaN or infinite values, the first is "
-            "number "
-            f"{int(bad.int().argmax())}; remove or repair them"
+            f"number {int(bad.int().argmax())}; remove or repair them"
         )
     if unit and len(x) and not (x.min() >= 0 and x.max() <= 1):
         raise ValueError(
             "images: expected values in [0, 1], as cross-entropy and decoders that end in a "
-            "sigmoid need, "
-            f"got [{x.min():.4g}, {x.max():.4g}]; rescale them"
+            f"sigmoid need, got [{x.min():.4g}, {x.max():.4g}]; rescale them"
         )
     return x
 

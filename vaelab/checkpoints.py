@@ -93,8 +93,8 @@ def save(
         The folder.
 
     Raises:
-        TypeError: something that `load` could not rebuild or a file cannot hold; says which. Nothing
-            is written.
+        TypeError: something that `load` could not rebuild or a file cannot hold; says which.
+            Nothing is written.
         ValueError: weights that are not finite.
         FileExistsError: a saved model is there already; nothing is overwritten.
         OSError: it cannot be written.
@@ -284,8 +284,8 @@ def _missing(folder: Path, name: str) -> str:
     if "." in name:
         return f"{folder}: this version of vaelab has no {name}; it was written by another"
     return (
-        f"{folder}: the model is made of {name}, which is no part of vaelab. Pass the class or the "
-        f"function: load({str(folder)!r}, parts=[{name}])"
+        f"{folder}: the model is made of {name}, which is no part of vaelab. Pass the class or "
+        f"the function: load({str(folder)!r}, parts=[{name}])"
     )
 
 

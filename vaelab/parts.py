@@ -73,8 +73,8 @@ class Module(Part, nn.Module):
     """A part with parameters, or made of parts that have some."""
 
     def step(self, plan: StepSizes) -> dict[str, Any] | None:
-        """How its parameters are stepped: options of Adam (`lr`, `betas`, `weight_decay`) that differ
-        from the plan's. None, unless a part says otherwise: as the part that it belongs to.
+        """How its parameters are stepped: options of Adam (`lr`, `betas`, `weight_decay`) that
+        differ from the plan's. None, unless a part says otherwise: as the part that it belongs to.
         """
         return None
 
@@ -190,7 +190,8 @@ def _remake(
     return part.train(part.training)
 
 
-# ---- accounts: calls as plain data ----------------------------------------------------------------
+# ---- accounts: calls as plain data
+# ----------------------------------------------------------------
 
 
 def account(part: Part) -> dict[str, Any]:
@@ -236,9 +237,9 @@ def _plain(value: Any, where: str, met: list[Call]) -> Any:
         return {"dict": {key: _plain(item, where, met) for key, item in value.items()}}
     kind = "networks made by hand" if isinstance(value, nn.Module) else type(value).__name__
     raise TypeError(
-        f"{where}: a file cannot hold {kind}; expected plain data (numbers, words, sequences) or parts. "
-        "Build it inside a class of your own, or in a function under @networks.recorded, whose "
-        "arguments are plain"
+        f"{where}: a file cannot hold {kind}; expected plain data (numbers, words, sequences) or "
+        "parts. Build it inside a class of your own, or in a function under @networks.recorded, "
+        "whose arguments are plain"
     )
 
 

@@ -71,7 +71,8 @@ class Pass:
     def pull_back(self, v: Tensor) -> Tensor:
         """Jᵀv of every row, J = ∂x_hat/∂z at `z`, for `v` of the shape of images: shape of `z`.
 
-        Differentiable in the decoder's weights, not in the codes; batch statistics stay as they are.
+        Differentiable in the decoder's weights, not in the codes; batch statistics stay as they
+        are.
         """
         with statistics_kept(self.decoder):
             _, pull = torch.func.vjp(self.decode, self.z.detach())

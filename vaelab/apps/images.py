@@ -37,8 +37,8 @@ def images_for(saved: Saved, root: str | Path | None = None, name: str | None = 
     images = load_images(wanted, root, side=shape[-1] if is_square else None)
     if images.shape != shape:
         raise ValueError(
-            f"expected images of shape {shape}, as the model has, got {images.shape} "
-            f"from {images.name}; name others with --images"
+            f"expected images of shape {shape}, as the model has, got {images.shape} from "
+            f"{images.name}; name others with --images"
         )
     if name is None and not was_trained_on(saved, images):
         raise ValueError(

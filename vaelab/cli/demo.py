@@ -75,8 +75,8 @@ def _notes(report: dict[str, Any]) -> list[str]:
     return [
         f"γ over training (first epoch, 10, 25, 50, 100 %): {path}; of the second stage: "
         f"{report['second_gamma']:.2f}.",
-        "r̂: latent directions with λ < ½.  error: mean squared, per pixel, test images.  "
-        "MMD²: codes to N(0, I),",
+        "r̂: latent directions with λ < ½.  error: mean squared, per pixel, test images.  MMD²: "
+        "codes to N(0, I),",
         "of stage 1, and of stage 2 in the row of two stages.  Fréchet: distance of samples to "
         "test images in the",
         f"features of a {report['features']};",

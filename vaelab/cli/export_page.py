@@ -74,7 +74,7 @@ def _images_of(saved: Saved, args: argparse.Namespace) -> Images:
         raise type(error)(problem) from error
     if not was_trained_on(saved, images):
         print(
-            f"note: {images.name} is not what the model was trained on; λ and codes are read off it "
-            "all the same"
+            f"note: {images.name} is not what the model was trained on; λ and codes are read off "
+            "it all the same"
         )
     return images

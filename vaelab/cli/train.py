@@ -169,8 +169,8 @@ def _finished(folder: Path, settings: Settings, fingerprint: str) -> int:
         or record["data"]["fingerprint"] != fingerprint
     ):
         raise FileExistsError(
-            f"{folder} holds a run of other settings or other data; give another --out, or "
-            "delete it"
+            f"{folder} holds a run of other settings or other data; give another --out, or delete "
+            "it"
         )
     _clear_states(folder)
     print(f"{folder} holds this very run, finished; nothing to do")
@@ -186,8 +186,9 @@ def _print_cost(images: Images, count: int, settings: Settings, folder: Path) ->
     """Print what the run will take before it starts."""
     steps = len(images.train_pixels) // min(settings.batch_size, len(images.train_pixels))
     print(
-        f"{images!r}\n{settings.network}, κ = {settings.latent_dim}, {count / 1e6:.2f} million "
-        f"parameters, seed {settings.seed}"
+        f"{images!r}\n"
+        f"{settings.network}, κ = {settings.latent_dim}, {count / 1e6:.2f} million parameters, "
+        f"seed {settings.seed}"
     )
     print(
         f"stage 1: {settings.epochs} epochs × {steps} steps; stage 2: {settings.second_epochs} "
@@ -208,8 +209,8 @@ def as_text(results: dict[str, Any]) -> str:
     mmd2 = results["mmd2"]
     gamma = "–" if results["gamma"] is None else f"{results['gamma']:.5f}"
     lines = [
-        f"γ {gamma}    second stage's γ {results['second_gamma']:.3f}    "
-        f"r̂ {results['active_dims']:.0f}    reconstruction error "
+        f"γ {gamma}    second stage's γ {results['second_gamma']:.3f}    r̂ "
+        f"{results['active_dims']:.0f}    reconstruction error "
         f"{results['reconstruction_error']:.5f}",
         f"MMD² to N(0, I)    stage 1 {mmd2['stage 1']:.5f}    stage 2 {mmd2['stage 2']:.5f}",
         f"Fréchet distance of {results['n_samples']} samples to the test images, in the features "

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 
 LETTERS = (
-    "γ is the variance of the decoder's noise: the lower, the closer the reconstructions. "
-    "λ are the eigenvalues of the encoder's covariance, one for each of the κ directions of the "
-    "code: near 0 a direction carries the image, near 1 it carries nothing. r̂ counts the "
-    "directions with λ < ½: it should be the dimension of the data; 0 means that the model has "
-    "collapsed. Error, MMD² and Fréchet distance: lower is better. But a collapsed model has a "
-    "small MMD² too, since its codes are noise from N(0, I) whatever the image."
+    "γ is the variance of the decoder's noise: the lower, the closer the reconstructions. λ are "
+    "the eigenvalues of the encoder's covariance, one for each of the κ directions of the code: "
+    "near 0 a direction carries the image, near 1 it carries nothing. r̂ counts the directions "
+    "with λ < ½: it should be the dimension of the data; 0 means that the model has collapsed. "
+    "Error, MMD² and Fréchet distance: lower is better. But a collapsed model has a small MMD² "
+    "too, since its codes are noise from N(0, I) whatever the image."
 )
 
 # Arguments of the package that are called otherwise on the command line.

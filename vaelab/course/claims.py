@@ -150,8 +150,8 @@ def check_close(
     margin = allowed - np.abs(measured - expected)
     worst = _worst(margin)
     failure = (
-        f"measured {measured[worst]:.8g}, expected {expected[worst]:.8g}, "
-        f"allowed |difference| {allowed[worst]:.3g}{_entry(worst)}"
+        f"measured {measured[worst]:.8g}, expected {expected[worst]:.8g}, allowed |difference| "
+        f"{allowed[worst]:.3g}{_entry(worst)}"
     )
     _settle(claim_id, bool(margin[worst] >= 0), says, "ok", failure)
 

@@ -53,8 +53,8 @@ def load_cifar10(root: Path, may_download: bool, side: int | None) -> Images:
 def _cifar10_pictures(folder: Path, side: int | None) -> Images:
     if not (folder / "test").is_dir():
         raise FileNotFoundError(
-            f"{folder}: expected train/ and test/ with a folder for every class, got no test/; put "
-            "it there, or move the folder away to have the official files downloaded"
+            f"{folder}: expected train/ and test/ with a folder for every class, got no test/; "
+            "put it there, or move the folder away to have the official files downloaded"
         )
     images = load_folder(folder, Reading(side))
     if len(images.classes) != 10 or images.shape != (3, side or 32, side or 32):
@@ -104,8 +104,8 @@ def _split(partition: Path) -> tuple[list[str], list[str]]:
     ]
     if any(len(line) != 2 or line[1] not in ("0", "1", "2") for line in lines):
         raise ValueError(
-            f"{partition} is damaged: expected a name and 0, 1 or 2 a line; delete it and "
-            "load again"
+            f"{partition} is damaged: expected a name and 0, 1 or 2 a line; delete it and load "
+            "again"
         )
     train, test = ([name for name, part in lines if part == which] for which in ("0", "2"))
     if len(train) < 1 or len(test) < 1:

@@ -139,8 +139,8 @@ def _entries(folder: Path) -> tuple[list[Entry], tuple[str, ...]]:
         )
     if not loose and not groups:
         raise ValueError(
-            f"{folder}: expected pictures (.png, .jpg, .tif and all else that Pillow reads), found "
-            f"none ({_left_out(folder, [])}); check the path"
+            f"{folder}: expected pictures (.png, .jpg, .tif and all else that Pillow reads), "
+            f"found none ({_left_out(folder, [])}); check the path"
         )
     several = groups.values() if groups else [loose]
     entries = [(path, label) for label, paths in enumerate(several) for path in paths]
@@ -148,8 +148,8 @@ def _entries(folder: Path) -> tuple[list[Entry], tuple[str, ...]]:
     for above in sorted(places):
         if split_kind(above.name):
             raise ValueError(
-                f"{folder}: expected {above.name}/ at the top, got a split inside ({above}/); give "
-                "the folder that holds it, or rename it"
+                f"{folder}: expected {above.name}/ at the top, got a split inside ({above}/); "
+                "give the folder that holds it, or rename it"
             )
     return entries, tuple(groups) if len(groups) > 1 else ()
 

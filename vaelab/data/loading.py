@@ -119,8 +119,8 @@ def _load(
         or str(name).endswith(os.sep)
     ):
         raise FileNotFoundError(
-            f"expected a data set ({', '.join(NAMES)}) or a folder of pictures, got {str(name)!r}, "
-            "which is no folder here; check its spelling"
+            f"expected a data set ({', '.join(NAMES)}) or a folder of pictures, got "
+            f"{str(name)!r}, which is no folder here; check its spelling"
         )
     check_choice("data set (or path of a folder)", name, NAMES)
     raise AssertionError("unreachable: every known name is loaded above")

@@ -160,7 +160,7 @@ def fit_second_stages(
     """
     if not stages or not len(stages) == len(posteriors) == len(seeds):
         raise ValueError(
-            f"stages: expected one set of posteriors and one seed for each (at least one), got "
+            "stages: expected one set of posteriors and one seed for each (at least one), got "
             f"{len(stages)} stages, {len(posteriors)} and {len(seeds)}"
         )
     plans = [stage.plan for stage in stages]

@@ -125,8 +125,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         return rows if self._fitted_on_tensor else rows.numpy()
 
     def score_samples(self, X: Any) -> Any:
-        """log p(x) of every row in nats, estimated by importance sampling, shape (n,); −∞ where a row
-        is too far from the data for a number.
+        """log p(x) of every row in nats, estimated by importance sampling, shape (n,); −∞ where a
+        row is too far from the data for a number.
 
         A lower bound in expectation, with 16 draws of z a row; see `densities.log_prob_mc`.
         """
@@ -163,8 +163,9 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             array = array.reshape(len(array), -1)
         elif getattr(array, "ndim", 2) == 3:
             raise ValueError(
-                f"X: got shape {tuple(array.shape)}; for grey images (n, height, width) add a channel "
-                "axis, X[:, None]; expected rows (n, d) or images (n, channels, height, width)"
+                f"X: got shape {tuple(array.shape)}; for grey images (n, height, width) add a "
+                "channel axis, X[:, None]; expected rows (n, d) or images (n, channels, height, "
+                "width)"
             )
         minimum = {"ensure_min_samples": 2} if reset else {}
         array = validate_data(self, array, reset=reset, dtype=[np.float64, np.float32], **minimum)

@@ -124,7 +124,8 @@ class TwoStageVAE(VAE):
             stage, as for `VAE`.
 
     >>> rows = np.random.default_rng(0).normal(size=(50, 3))
-    >>> TwoStageVAE(latent_dim=2, epochs=2, second_epochs=2, random_state=0).fit(rows).sample(5).shape
+    >>> model = TwoStageVAE(latent_dim=2, epochs=2, second_epochs=2, random_state=0)
+    >>> model.fit(rows).sample(5).shape
     (5, 3)
     """
 

@@ -13,10 +13,10 @@ Record = Mapping[str, Any]  # As from `read_cell`.
 
 LEGEND = (
     "γ: the decoder's variance; where it is learned it falls to the error per pixel that is left.",
-    "λ: eigenvalues of the encoder's covariance, near 0 where a latent direction carries the image "
-    "and near 1 where it is noise; r̂ counts the directions with λ < ½.",
-    "MMD²: distance of codes from N(0, I); lower is better, 0 is best. A collapsed model (r̂ near "
-    "0) has a small one because its codes are noise, which are N(0, I) whatever the image.",
+    "λ: eigenvalues of the encoder's covariance, near 0 where a latent direction carries the "
+    "image and near 1 where it is noise; r̂ counts the directions with λ < ½.",
+    "MMD²: distance of codes from N(0, I); lower is better, 0 is best. A collapsed model (r̂ "
+    "near 0) has a small one because its codes are noise, which are N(0, I) whatever the image.",
     "Fréchet: distance of samples from test images in some features; lower is better, and the "
     "floor is where as many training images stand.",
     "`vaelab demo` and a table differ: the demonstration compares samples as they are drawn, a "
@@ -70,13 +70,13 @@ def _frechet_notes(columns: list[list[Record]]) -> list[str]:
     for record in last:
         cell = record["cell"]
         notes.append(
-            f"{cell['data_set']}: Fréchet distance of {record['measured']['n_samples']} samples to "
-            f"the test images in the features of {cell['features']}."
+            f"{cell['data_set']}: Fréchet distance of {record['measured']['n_samples']} samples "
+            f"to the test images in the features of {cell['features']}."
         )
     if any(not record["cell"]["features"].startswith("Inception") for record in last):
         notes.append(
-            "Such a distance is no FID: within a column the order of the rows compares, not "
-            "the figures."
+            "Such a distance is no FID: within a column the order of the rows compares, not the "
+            "figures."
         )
     return list(dict.fromkeys(notes))
 

@@ -104,8 +104,8 @@ def inception(
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
         raise ImportError(
-            f"Inception features need torch-fidelity ({error}); pip install 'vaelab[metrics]', "
-            "or use the classifier's features (--features classifier)"
+            f"Inception features need torch-fidelity ({error}); pip install 'vaelab[metrics]', or "
+            "use the classifier's features (--features classifier)"
         ) from error
     path = _find(weights, root)
     state = _read(path)
@@ -148,8 +148,8 @@ def _find(weights: str | Path | None, root: str | Path | None) -> Path:
 
 _MEND = (
     f"fetch {URL} where there is a network, and either give its path (--weights FILE) or put it "
-    "into inception/ under the data root; without it, use the classifier's features "
-    "(--features classifier), whose figures are no FIDs"
+    "into inception/ under the data root; without it, use the classifier's features (--features "
+    "classifier), whose figures are no FIDs"
 )
 
 

@@ -97,8 +97,8 @@ def arc(radius: float = 1.0, opening: float = 1.5 * math.pi) -> Chart:
     check_positive("radius", radius)
     if not 0 < opening < TURN:
         raise ValueError(
-            f"opening: expected an angle in (0, 2π), got {opening}; a whole circle has no "
-            "global chart"
+            f"opening: expected an angle in (0, 2π), got {opening}; a whole circle has no global "
+            "chart"
         )
 
     def embed(u: Tensor) -> Tensor:
@@ -182,8 +182,8 @@ def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: fl
     check_positive_int("d", d)
     if d < r:
         raise ValueError(
-            f"smooth_graph: expected d ≥ r, got r = {r}, d = {d}; no manifold is larger than "
-            "its space"
+            f"smooth_graph: expected d ≥ r, got r = {r}, d = {d}; no manifold is larger than its "
+            "space"
         )
     generator, waves = generator_from(seed), 2 * r + 2
     A = torch.linalg.qr(normal_noise(generator, d, r)).Q

@@ -80,7 +80,9 @@ class Autoencoder(Module):
             return network(x).to(x.dtype)
 
     def loss_terms(self, x: Tensor, generator: priors.Generator = None) -> dict[str, Tensor]:
-        """The terms of the objective by name at one draw of z for each image: nats, shape (batch,)."""
+        """The terms of the objective by name at one draw of z for each image: nats, shape
+        (batch,).
+        """
         q = self.encode(x)
         z = q.rsample(generator)
         p = terms.Pass(x, q, z, self.decode, self.decoder, self.prior, generator)
@@ -96,8 +98,8 @@ class Autoencoder(Module):
 
     @torch.no_grad()
     def codes(self, x: Tensor, batch_size: int = 1000) -> posteriors.Distribution:
-        """q(z given x) of any number of images, in evaluation mode, without gradients, on the images'
-        device. Bytes are pixels 0 to 255.
+        """q(z given x) of any number of images, in evaluation mode, without gradients, on the
+        images' device. Bytes are pixels 0 to 255.
         """
         x = check_images(x, self.image_shape, pixels=True)
         first = next(self.parameters())
@@ -108,7 +110,9 @@ class Autoencoder(Module):
 
     @torch.no_grad()
     def images(self, z: Tensor, batch_size: int = 1000) -> Tensor:
-        """Decode any number of codes, in evaluation mode, without gradients, on the codes' device."""
+        """Decode any number of codes, in evaluation mode, without gradients, on the codes'
+        device.
+        """
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"codes: expected shape (n, {self.latent_dim}), got {tuple(z.shape)}")
         first = next(self.parameters())

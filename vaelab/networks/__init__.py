@@ -1,4 +1,5 @@
-"""Encoders and decoders: `mlp` for vectors and small images; `infogan`, `resnet` and `wae` for images.
+"""Encoders and decoders: `mlp` for vectors and small images; `infogan`, `resnet` and `wae` for
+images.
 
 A `Networks` is the pair before any choice is made about q or p: the encoder ends in features, from
 which a posterior reads its parameters with `dense`; the decoder ends in an image. A pair of one's

@@ -46,8 +46,8 @@ def for_shape(
         return maker(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
     if len(image_shape) != 3 or image_shape[1] != image_shape[2]:
         raise ValueError(
-            f"{name} takes square images (c, s, s), got {tuple(image_shape)}; give side= to crop and "
-            "resize pictures"
+            f"{name} takes square images (c, s, s), got {tuple(image_shape)}; give side= to crop "
+            "and resize pictures"
         )
     channels, side, _ = image_shape
     return maker(channels=channels, side=side, latent_dim=latent_dim, **options)

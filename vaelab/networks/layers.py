@@ -19,8 +19,9 @@ _BUILDING = threading.RLock()
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Build networks inside: their weights follow from `seed`, and the caller's random state is left
-    as it was. Threads build one after another, since torch draws first weights from one generator.
+    """Build networks inside: their weights follow from `seed`, and the caller's random state is
+    left as it was. Threads build one after another, since torch draws first weights from one
+    generator.
 
     >>> with seeded(0):
     ...     layer = dense(3, 2)

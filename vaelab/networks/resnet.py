@@ -76,7 +76,7 @@ def resnet(
     | encoder | decoder |
     | --- | --- |
     | conv 3×3, c → base | dense κ → 2·2·w, shaped w × 2 × 2 |
-    | n_scales times: scale block; between them | until s: deconv 3×3, stride 2, w → w/2; scale block |
+    | n_scales times: scale block; between them | until s: deconv 3×3, stride 2, w → w/2; block |
     | conv 3×3, stride 2, channels doubled | conv 3×3, base → c |
     | flatten (or, with `pool`, average over the image) | sigmoid |
     | dense scale block of width 512 | |
@@ -121,8 +121,8 @@ def resnet(
     if side < 2 or n_scales > len(sides):
         raise ValueError(
             f"side: a resnet of {n_scales} scales wants images of at least "
-            f"{2 ** (n_scales - 1) + 1} "
-            f"pixels a side, got {side}; pass fewer n_scales or larger images"
+            f"{2 ** (n_scales - 1) + 1} pixels a side, got {side}; pass fewer n_scales or larger "
+            "images"
         )
     bn = check_momentum(bn_momentum)
     encoder = _encoder(channels, sides[:n_scales], base, blocks, pool, bn)

@@ -18,7 +18,8 @@ LOG_2_PI = math.log(2 * math.pi)
 
 @dataclass(frozen=True)
 class Distribution:
-    """What q(z given x) is for a batch of images: the base of every distribution of z, one row each.
+    """What q(z given x) is for a batch of images: the base of every distribution of z, one row
+    each.
 
     A distribution of one's own is a frozen dataclass of tensors, one row an image, that says at
     least what standard normal noise becomes (`at`) and, unless it has no density, `log_prob`.
@@ -53,7 +54,9 @@ class Distribution:
         raise NotImplementedError(f"{type(self).__name__} has no density: write `log_prob`")
 
     def kl_to_standard_normal(self) -> Tensor | None:
-        """KL[q(z given x) ‖ N(0, I)] in closed form, in nats, shape (batch,); None where none is known."""
+        """KL[q(z given x) ‖ N(0, I)] in closed form, in nats, shape (batch,); None where none is
+        known.
+        """
         return None
 
     def covariance(self) -> Tensor:
@@ -97,7 +100,8 @@ class Point(Distribution):
     def kl_to_standard_normal(self) -> Tensor:
         """KL[q(z given x) ‖ N(0, I)]: infinite for a point, so it raises."""
         raise TypeError(
-            "a point code is infinitely far from N(0, I): expected a Gaussian posterior, or SquaredNorm"
+            "a point code is infinitely far from N(0, I): expected a Gaussian posterior, or "
+            "SquaredNorm"
         )
 
     def log_prob(self, z: Tensor) -> Tensor:

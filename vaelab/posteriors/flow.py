@@ -107,8 +107,8 @@ class FlowGaussian(Posterior):
             from zuko.flows import MAF
         except ModuleNotFoundError as error:
             problem = (
-                "a flow posterior needs the package zuko: pip install 'vaelab[flows]', or "
-                "pip install zuko"
+                "a flow posterior needs the package zuko: pip install 'vaelab[flows]', or pip "
+                "install zuko"
             )
             raise ModuleNotFoundError(problem) from error
         self.transforms = check_positive_int("transforms", transforms)

@@ -142,8 +142,8 @@ def optimal_vae(
     check_positive_int("latent_dim", kappa)
     if kappa < truth.r:
         raise ValueError(
-            f"latent_dim: expected κ ≥ r = {truth.r}, got {kappa}; fewer codes cannot reach "
-            "all of χ"
+            f"latent_dim: expected κ ≥ r = {truth.r}, got {kappa}; fewer codes cannot reach all "
+            "of χ"
         )
     if truth.d < truth.r:
         raise ValueError(f"manifold: expected d ≥ r, got r = {truth.r}, d = {truth.d}")

@@ -1,5 +1,5 @@
-"""`fit`: the only training loop. Adam, schedules for step size and γ, checkpoints that resume to the
-same bytes. The step itself, nine lines, is `loop.step`.
+"""`fit`: the only training loop. Adam, schedules for step size and γ, checkpoints that resume to
+the same bytes. The step itself, nine lines, is `loop.step`.
 
 `fit_together` is the same loop for several models in one pass.
 """

@@ -40,7 +40,8 @@ class Feed:
     trained on.
 
     Args:
-        rows: images (n, *image_shape), as bytes where that loses nothing; or posteriors of n images.
+        rows: images (n, *image_shape), as bytes where that loses nothing; or posteriors of n
+            images.
         given: precision in which the bytes become b / 255, that of the images given.
         dtype: precision of a batch.
         flip: whether each image is mirrored with probability ½ each time it is met.
@@ -85,8 +86,8 @@ def feed(model: nn.Module, data: Any, device: torch.device, flip: bool = False) 
         if not is_out_of_memory(error):
             raise
         raise OutOfMemory(
-            f"the data do not fit into the memory of {device} ({str(error).splitlines()[0]}); pass "
-            "fewer or smaller images, or close what else uses the device"
+            f"the data do not fit into the memory of {device} ({str(error).splitlines()[0]}); "
+            "pass fewer or smaller images, or close what else uses the device"
         ) from error
 
 
@@ -149,5 +150,7 @@ class Batches:
         return self.rows.batch(index, self.generator)
 
     def whose(self, finite: Tensor) -> str:
-        """Of which model the terms (steps, names, ...) are not all finite, where there are several."""
+        """Of which model the terms (steps, names, ...) are not all finite, where there are
+        several.
+        """
         return ""

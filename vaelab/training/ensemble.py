@@ -210,8 +210,8 @@ def _rows_pass(one: nn.Module) -> Callable[..., dict[str, Tensor]]:
 
 
 class StackedBatches(Batches):
-    """The batches of several models, each from its own rows or from those there are, in an order and
-    with noise of its own.
+    """The batches of several models, each from its own rows or from those there are, in an order
+    and with noise of its own.
     """
 
     hint = "; or train fewer models together"

@@ -186,7 +186,9 @@ def fit_plan(
 
 
 def kind(model: nn.Module) -> dict[str, Any]:
-    """What a checkpoint says of the model: its account, or its class and the shapes of its weights."""
+    """What a checkpoint says of the model: its account, or its class and the shapes of its
+    weights.
+    """
     try:
         if isinstance(model, Part):
             return account(model)

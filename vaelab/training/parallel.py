@@ -33,8 +33,8 @@ def check_share(model: nn.Module, batch_size: int, device: torch.device) -> int:
     whole = [type(m).__name__ for m in model.modules() if getattr(m, "whole_batch", False)]
     if whole:
         raise ValueError(
-            f"{whole[0]} compares the codes of a whole batch, which no process has: expected terms "
-            "of single rows (such as KL, SquaredNorm), or one process"
+            f"{whole[0]} compares the codes of a whole batch, which no process has: expected "
+            "terms of single rows (such as KL, SquaredNorm), or one process"
         )
     if device.type != "cuda" and any(isinstance(m, _BATCH_NORM) for m in model.modules()):
         raise ValueError(

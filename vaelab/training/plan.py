@@ -1,4 +1,6 @@
-"""A training run as two frozen objects: what is computed (`Plan`), and where and how (`Session`)."""
+"""A training run as two frozen objects: what is computed (`Plan`), and where and how
+(`Session`).
+"""
 
 from __future__ import annotations
 

@@ -186,8 +186,8 @@ class Keeper:
         ]
         if differences:
             raise ValueError(
-                f"{self.path} belongs to another run ({'; '.join(differences)}); use another folder, "
-                "or delete the file"
+                f"{self.path} belongs to another run ({'; '.join(differences)}); use another "
+                "folder, or delete the file"
             )
         state.load(tensors, record)
         self.saved_step = state.step
@@ -214,8 +214,8 @@ class Keeper:
                 kept = f"the checkpoint of step {self.saved_step} is intact"
             raise OSError(
                 error.errno,
-                f"could not save the state of step {state.step}: {error.strerror}; {kept}. "
-                "Make room or choose another folder, then give the same command again",
+                f"could not save the state of step {state.step}: {error.strerror}; {kept}. Make "
+                "room or choose another folder, then give the same command again",
             ) from error
         self.last = time.monotonic()
         self.saved_step = state.step

@@ -106,8 +106,8 @@ def _check(models: list[nn.Module], seeds: list[int], plan: Plan) -> None:
         )
     if len({id(model) for model in models}) < len(models):
         raise ValueError(
-            "models: expected different ones, got one of them twice; build each with weights of its "
-            "own"
+            "models: expected different ones, got one of them twice; build each with weights of "
+            "its own"
         )
     places = {(p.dtype, p.device) for model in models for p in model.parameters()}
     if len(places) > 1:

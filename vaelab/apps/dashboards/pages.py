@@ -28,8 +28,8 @@ PAGES = {
     "3-gamma-path": (
         "gamma_path",
         "What falling γ does",
-        "One VAE at smaller and smaller decoder variance γ. Left, the split of the λ; right, both "
-        "terms of the cost.",
+        "One VAE at smaller and smaller decoder variance γ. Left, the split of the λ; right, "
+        "both terms of the cost.",
     ),
 }
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}

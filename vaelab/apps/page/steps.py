@@ -228,8 +228,8 @@ class _Reader:
 
     def _unknown(self, detail: str = "") -> UnknownLayerError:
         return UnknownLayerError(
-            f"the page cannot run the decoder's layer {self.title}{detail}; "
-            f"expected layers of: {KNOWN}"
+            f"the page cannot run the decoder's layer {self.title}{detail}; expected layers of: "
+            f"{KNOWN}"
         )
 
     def _input(self) -> int:
