@@ -1,11 +1,16 @@
 """vaelab: variational autoencoders, taught in notebooks that check themselves.
 
-    from vaelab import TwoStageVAE, load_images
+    from vaelab import TwoStageVAE, load, load_images, save
 
     digits = load_images("digits")
     model = TwoStageVAE(latent_dim=16).fit(digits.train)
     model.sample(64)                        # images, in the data's own range and shape
-    model.gamma_, model.active_dims_        # what the theory speaks of
+    model.gamma_, model.active_dims_        # the decoder's variance; directions that carry data
+    save("runs/mine", model)                # load("runs/mine") gives it back
+
+`Generative` is the same for any model of `models` with any density of its codes. The parts of a
+model are in `networks`, `posteriors`, `likelihoods`, `priors`, `terms` and `densities`, and the
+base class of each shows how to write one.
 
 Everything is imported on first use, so that `import vaelab` costs little beyond `import torch`.
 """
