@@ -4,6 +4,7 @@ words.
 
 import dataclasses
 import doctest
+import errno
 import gzip
 import hashlib
 import os
@@ -30,7 +31,7 @@ from vaelab.data import load_images
 from vaelab.data.folders import list_folder, split_kind
 from vaelab.data.pictures import Reading, colour_of, read_picture
 
-IDX_FILES = data.idx.IDX_FILES
+IDX_FILES = data.grey.IDX_FILES
 
 
 def write_idx(path, array):
@@ -255,7 +256,7 @@ def test_idx_sets_are_read_as_torchvision_reads_them(tmp_path, name, folder):
 @pytest.mark.parametrize("name", ["mnist", "fashion"])
 def test_the_real_sets_have_their_known_sums(real_root, tmp_path, name):
     if real_root is None:  # the same code path on a stand-in
-        write_set(tmp_path, data.idx.IDX_SETS[name][0])
+        write_set(tmp_path, data.grey.IDX_SETS[name][0])
         assert load_images(name, tmp_path, download=False).shape == (1, 28, 28)
         return
     images = load_images(name, real_root, download=False)
@@ -398,8 +399,11 @@ def test_a_root_that_is_not_there(tmp_path, monkeypatch):
 
 
 def test_a_root_that_cannot_be_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(OSError, match=r"cannot be downloaded.*permission denied"):
+    def refuse(path, content):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(OSError, match=r"cannot be downloaded.*Permission denied"):
         load_images("mnist", tmp_path)
 
 

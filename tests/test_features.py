@@ -165,7 +165,7 @@ def test_training_needs_labels(pictures):
 # ---- the spaces
 
 
-def test_digits_are_measured_by_the_shipped_classifier(digits, space):
+def test_digits_are_measured_by_the_shipped_classifier(digits, space, monkeypatch):
     record = shipped.record_of("digits")
     assert (
         space.name
@@ -173,7 +173,13 @@ def test_digits_are_measured_by_the_shipped_classifier(digits, space):
     )
     assert space.n_features == 32 and not any("FID" in s.name for s in (space,))
     expected = load_classifier("digits").features(digits.test).detach()
-    assert torch.allclose(space(digits.test, batch_size=33), expected, atol=1e-5)
+    monkeypatch.setattr(features.FeatureSpace, "batch_size", 33)
+    assert torch.allclose(space(digits.test), expected, atol=1e-5)
+
+
+def test_bytes_are_pixels(space):
+    pixels = torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8)
+    torch.testing.assert_close(space(pixels), space(pixels / 255), rtol=0, atol=0)
 
 
 def test_features_come_without_gradients_and_in_evaluation_mode(digits, space):
@@ -255,7 +261,7 @@ def test_wrong_images_are_refused(space):
     with pytest.raises(ValueError, match=r"expected shape \(n, 1, 8, 8\).*got \(2, 1, 9, 9\)"):
         space(torch.zeros(2, 1, 9, 9))
     with pytest.raises(TypeError, match="floating-point"):
-        space(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+        space(torch.zeros(2, 1, 8, 8, dtype=torch.int64))
     with pytest.raises(ValueError, match="NaN"):
         space(torch.full((2, 1, 8, 8), float("nan")))
 
@@ -298,7 +304,7 @@ def test_inception_is_torch_fidelitys(stand_in):
         0, 256, (3, 3, 20, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
     theirs, logits = network(x)
-    ours = space.over(x / 255)
+    ours = space(x / 255)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     assert theirs.std(0).max() > 1e-2 * theirs.abs().max()  # the stand-in does look at its images
     torch.testing.assert_close(space.network.logits(ours), logits, rtol=1e-3, atol=1e-3)
@@ -308,7 +314,7 @@ def test_inception_takes_grey_images_and_scores_features(stand_in):
     space = features.inception((1, 8, 8), stand_in[0])
     grey = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     colour = dataclasses.replace(space, image_shape=(3, 8, 8))
-    torch.testing.assert_close(space.over(grey), colour.over(grey.expand(-1, 3, -1, -1)))
+    torch.testing.assert_close(space(grey), colour(grey.expand(-1, 3, -1, -1)))
     generator = torch.Generator().manual_seed(1)
     fake, real = torch.rand(2, 30, 2048, generator=generator)
     record = space.scores(fake, real)

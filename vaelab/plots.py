@@ -291,7 +291,7 @@ def table_figure(filled: Any) -> Figure:
         ax.set(title=column if ", " in column else f"{column}, here", xlabel=quantity)
     for ax, column in zip(axes[1:].flat, columns, strict=False):
         _table_panel(ax, labels, [(e.paper, e.paper_sd) for e in entries[column]], COLORS["data"])
-        ax.set_title(f"{column}, paper ({filled.table.published})")
+        ax.set_title(f"{column.partition(', ')[0]}, paper ({filled.table.published})")
         ax.set_visible(column in printed)
         ax.tick_params(labelleft=column == printed[0])
     return figure

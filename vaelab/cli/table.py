@@ -142,10 +142,12 @@ def _outcomes(args: argparse.Namespace, cells: Sequence[Cell]) -> list[Outcome]:
     given.
     """
     from vaelab import experiments
+    from vaelab.training import Session
 
     alone = args.jobs in (None, 1) and not args.dask
-    options = given(experiments.Place, vars(args))
-    place = experiments.Place(**options, progress=sys.stderr.isatty() and alone)
+    progress = sys.stderr.isatty() and alone
+    session = Session(**given(Session, vars(args)), progress=progress)
+    place = experiments.Place(**given(experiments.Place, vars(args)), session=session)
     if args.show:
         return experiments.read_table(cells, place)
     jobs = 1 if args.jobs is None and not args.dask else args.jobs

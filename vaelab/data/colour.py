@@ -9,7 +9,7 @@ import torch
 
 from vaelab._inputs import check_choice
 from vaelab.data.folders import list_folder
-from vaelab.data.images import Images, resize
+from vaelab.data.images import Images
 from vaelab.data.pictures import Box, Reading
 from vaelab.data.roots import Place, provide
 from vaelab.data.stacks import load_folder, read_pictures
@@ -32,22 +32,18 @@ def load_cifar10(root: Path, may_download: bool, side: int | None) -> Images:
     names = [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]
     files = [folder / name for name in (*names, CIFAR10.meta["filename"])]
     provide(
-        Place("cifar10", root, folder, [f"{file}" for file in files]),
+        Place("cifar10", "CIFAR10", root, folder, list(map(str, files))),
         lambda: all(file.is_file() for file in files),
         may_download,
-        lambda: CIFAR10(root, download=True),
     )
     try:
         sets = [CIFAR10(root, train) for train in (True, False)]
     except RuntimeError as error:  # torchvision compares checksums before it opens a file
         raise ValueError(f"{folder} is damaged ({error}); delete it and load again") from error
-    train, test = (
-        resize(torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), side) for part in sets
-    )
-    labels = (torch.tensor(part.targets) for part in sets)
-    return Images(
-        "cifar10", train, test, *labels, tuple(sets[0].classes), "CIFAR-10 (Krizhevsky 2009)."
-    )
+    train, test = (torch.from_numpy(x.data).permute(0, 3, 1, 2).contiguous() for x in sets)
+    y_train, y_test = (torch.tensor(part.targets) for part in sets)
+    classes = tuple(sets[0].classes)
+    return Images("cifar10", train, test, y_train, y_test, classes, "CIFAR-10 (Krizhevsky 2009).")
 
 
 def _cifar10_pictures(folder: Path, side: int | None) -> Images:
@@ -78,16 +74,10 @@ def load_celeba(root: Path, may_download: bool, side: int | None, crop: str | No
     pictures, partition = folder / "img_align_celeba", folder / "list_eval_partition.txt"
     expected = [f"{pictures / '000001.jpg'}, {pictures / '000002.jpg'}, ...", f"{partition}"]
 
-    def fetch() -> None:
-        from torchvision.datasets import CelebA
-
-        CelebA(root, download=True)
-
     provide(
-        Place("celeba", root, folder, expected),
+        Place("celeba", "CelebA", root, folder, expected),
         lambda: partition.is_file() and pictures.is_dir(),
         may_download,
-        fetch,
     )
     train, test = (_faces(pictures, names, side, crop) for names in _split(partition))
     source = (
@@ -99,16 +89,18 @@ def load_celeba(root: Path, may_download: bool, side: int | None, crop: str | No
 
 def _split(partition: Path) -> tuple[list[str], list[str]]:
     """The names of the training and of the test pictures, in the order of the list."""
-    lines = [
-        line.split() for line in partition.read_text(encoding="utf-8").splitlines() if line.strip()
-    ]
-    if any(len(line) != 2 or line[1] not in ("0", "1", "2") for line in lines):
+    parts: dict[str, list[str]] = {"0": [], "1": [], "2": []}
+    try:
+        for line in filter(str.strip, partition.read_text(encoding="utf-8").splitlines()):
+            name, part = line.split()
+            parts[part].append(name)
+    except (KeyError, ValueError) as error:
         raise ValueError(
             f"{partition} is damaged: expected a name and 0, 1 or 2 a line; delete it and load "
             "again"
-        )
-    train, test = ([name for name, part in lines if part == which] for which in ("0", "2"))
-    if len(train) < 1 or len(test) < 1:
+        ) from error
+    train, _, test = parts.values()
+    if not train or not test:
         raise ValueError(
             f"{partition}: expected training (0) and test (2) pictures, got {len(train)} and "
             f"{len(test)}"

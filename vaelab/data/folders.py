@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -165,23 +164,18 @@ def _hold_out(entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not _is_hidden(path.name))
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name in _SYSTEM
+    inside = folder.iterdir()
+    return sorted(p for p in inside if not (p.name.startswith(".") or p.name in _SYSTEM))
 
 
 def _files(folder: Path) -> list[Path]:
     """All files below a folder in the order of their paths, without hidden ones."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
     files = []
-    for place, names, inside in os.walk(folder, onerror=refuse):
-        names[:] = [name for name in names if not _is_hidden(name)]
-        files += [Path(place, name) for name in inside if not _is_hidden(name)]
+    for path in _visible(folder):
+        if not path.is_dir():
+            files.append(path)
+        elif not path.is_symlink():  # A link may lead back to where it lies.
+            files += _files(path)
     return sorted(files, key=Path.as_posix)
 
 

@@ -68,7 +68,7 @@ class Images:
         """
         sha = hashlib.sha256()
         for block in self.train_pixels.split(_BLOCK):
-            sha.update(unit(block).cpu().contiguous().numpy())
+            sha.update(unit(block).cpu().contiguous().numpy().data)
         return sha.hexdigest()
 
     def __repr__(self) -> str:
@@ -88,12 +88,12 @@ def unit(pixels: Tensor) -> Tensor:
     return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
 
 
-def resize(pixels: Tensor, side: int | None) -> Tensor:
+def resize(pixels: Tensor, side: int) -> Tensor:
     """Images (n, channels, h, w) to float32 (n, channels, side, side), bilinear and antialiased.
 
-    None, or the side they have, leaves them as they came.
+    Those that have that side are left as they came.
     """
-    if side is None or pixels.shape[-2:] == (side, side):
+    if pixels.shape[-2:] == (side, side):
         return pixels
     out = torch.empty(*pixels.shape[:2], side, side)
     for part, block in zip(out.split(_BLOCK), pixels.split(_BLOCK), strict=True):

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from vaelab._inputs import check_choice, check_positive, check_positive_int
 from vaelab.data.colour import CROPS, load_celeba, load_cifar10
-from vaelab.data.digits import load_digits_split
-from vaelab.data.idx import IDX_SETS, load_idx
-from vaelab.data.images import Images, check_contrast
+from vaelab.data.grey import IDX_SETS, load_digits_split, load_idx
+from vaelab.data.images import Images, check_contrast, resize
 from vaelab.data.pictures import Reading, colour_of
 from vaelab.data.roots import data_root
 from vaelab.data.stacks import load_folder
@@ -35,7 +34,7 @@ def load_images(
     training, Train, ...) the pictures are looked for there, and in test/ (or testing, val, valid,
     validation, ...) for the test images. Otherwise every tenth picture, drawn with a fixed seed, is
     held out. Grey pictures stay grey if all are; otherwise all become RGB. How the folder was read,
-    what was left out and what was laid on the ground is told in `Images.notes`.
+    what was left out and what was laid on the ground stands in `Images.notes`.
 
     Args:
         name: "digits" (8×8, 1297 + 500), "mnist" or "fashion" (28×28, 60,000 + 10,000), "cifar10"
@@ -88,6 +87,9 @@ def load_images(
             f"{str(name)!r}"
         )
     images = _load(name, root, download, reading, crop)
+    if side is not None:
+        train, test = (resize(x, side) for x in (images.train_pixels, images.test_pixels))
+        images = replace(images, train_pixels=train, test_pixels=test)
     check_contrast(images)
     return images
 
@@ -100,9 +102,9 @@ def _load(
     crop: str | None,
 ) -> Images:
     if name == "digits":
-        return load_digits_split(reading.side)
+        return load_digits_split()
     if name in IDX_SETS:
-        return load_idx(str(name), data_root(root), may_download, reading.side)
+        return load_idx(str(name), data_root(root), may_download)
     if name == "cifar10":
         return load_cifar10(data_root(root), may_download, reading.side)
     if name == "celeba":
@@ -112,15 +114,10 @@ def _load(
         images = load_folder(folder, reading)
         is_taken = images.name in NAMES  # by a data set of that name, which this is not
         return replace(images, name=f"{images.name}-folder") if is_taken else images
-    if (
-        isinstance(name, Path)
-        or len(folder.parts) > 1
-        or str(name).startswith(".")
-        or str(name).endswith(os.sep)
-    ):
-        raise FileNotFoundError(
-            f"expected a data set ({', '.join(NAMES)}) or a folder of pictures, got "
-            f"{str(name)!r}, which is no folder here; check its spelling"
-        )
-    check_choice("data set (or path of a folder)", name, NAMES)
-    raise AssertionError("unreachable: every known name is loaded above")
+    text = str(name)
+    if not (isinstance(name, Path) or text.startswith(".") or {"/", os.sep} & set(text)):
+        check_choice("data set (or path of a folder)", name, NAMES)
+    raise FileNotFoundError(
+        f"expected a data set ({', '.join(NAMES)}) or a folder of pictures, got {text!r}, which is "
+        "no folder here; check its spelling"
+    )

@@ -106,10 +106,12 @@ def colour_of(background: str | float) -> Colour:
     with suppress(TypeError, ValueError):
         grey = float(background)
         if 0 <= grey <= 1:
-            return (round(grey * BYTE),) * 3
+            level = round(grey * BYTE)
+            return level, level, level
     with suppress(AttributeError, TypeError, ValueError):
-        red, green, blue = ImageColor.getrgb(background)
-        return red, green, blue
+        colour = ImageColor.getrgb(background)
+        if len(colour) == 3:
+            return colour
     raise ValueError(
         "background: expected a colour's name, '#rrggbb', or a grey from 0 (black) to 1 (white), "
         f"got {background!r}"
@@ -187,12 +189,12 @@ def _depth_of(picture: Image) -> str:
     """The kind of number in a picture that was opened and not yet loaded, one of `WHITES`."""
     if picture.mode.startswith(("I", "F")):
         return {"I": "32-bit", "F": "floating-point"}.get(picture.mode, "16-bit")
-    return "16-bit colour" if ";16" in str(picture.tile) else "8-bit"
+    return "16-bit colour" if ";16" in str(getattr(picture, "tile", "")) else "8-bit"
 
 
 def _is_grey(picture: Image) -> bool:
     if picture.mode == "P":
-        red, green, blue = np.reshape(picture.getpalette("RGB"), (-1, 3)).T
+        red, green, blue = np.reshape(picture.getpalette("RGB") or [], (-1, 3)).T
         return np.array_equal(red, green) and np.array_equal(green, blue)
     return picture.mode in ("1", "L", "LA", "F") or picture.mode.startswith("I")
 
@@ -221,8 +223,8 @@ def _lay(picture: Image, ground: Sequence[int]) -> tuple[Image, bool]:
 
     above = picture.convert("RGBA")
     below = Image.new("RGBA", picture.size, (*ground, BYTE))
-    lowest, _ = above.getextrema()[3]
-    return Image.alpha_composite(below, above), lowest < BYTE
+    is_seen = np.asarray(above)[..., 3].min() < BYTE
+    return Image.alpha_composite(below, above), bool(is_seen)
 
 
 def _fit(picture: Image, reading: Reading) -> Image:

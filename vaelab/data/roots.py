@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+
+from vaelab._files import check_writable
 
 _TIMEOUT = 30.0  # seconds
 
@@ -42,12 +44,14 @@ class Place:
 
     Args:
         name: of the data set.
+        kind: torchvision's name of it, a class of `torchvision.datasets`.
         root: the data root.
         folder: that holds its files, inside the root.
         expected: what they are, a line each.
     """
 
     name: str
+    kind: str
     root: Path
     folder: Path
     expected: Sequence[str]
@@ -86,34 +90,36 @@ def enumerated(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + more
 
 
-def provide(
-    place: Place, is_there: Callable[[], bool], may_download: bool, fetch: Callable[[], Any]
-) -> None:
+def provide(place: Place, is_whole: Callable[[], bool], may_download: bool) -> None:
     """Have torchvision fetch a data set that is not there, or say what is expected.
 
     Args:
         place: where its files lie.
-        is_there: whether all of them do.
+        is_whole: whether all of them do.
         may_download: whether they may be fetched.
-        fetch: does the work.
 
     Raises:
         OSError: the folder cannot be made or written to.
         FileNotFoundError: the files are not there, or the download failed.
     """
-    if not is_there() and may_download:
-        _download(place, fetch)
-    if not is_there():
+    if not is_whole() and may_download:
+        _download(place)
+    if not is_whole():
         problem = "not found" if may_download else "not found, and download=False"
         raise FileNotFoundError(place.message(problem))
 
 
-def _download(place: Place, fetch: Callable[[], Any]) -> None:
-    _check_writable(place)
+def _download(place: Place) -> None:
+    try:
+        check_writable(place.folder)
+    except OSError as error:
+        problem = f"not found, and cannot be downloaded ({error.strerror})"
+        raise OSError(place.message(problem)) from error
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT)
     try:
-        fetch()
+        torchvision = importlib.import_module("torchvision.datasets")
+        getattr(torchvision, place.kind)(place.root, download=True)
     except (OSError, RuntimeError, HTTPException, EOFError, ImportError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         if "gdown" in reason:
@@ -122,14 +128,3 @@ def _download(place: Place, fetch: Callable[[], Any]) -> None:
         raise FileNotFoundError(place.message(problem)) from error
     finally:
         socket.setdefaulttimeout(timeout)
-
-
-def _check_writable(place: Place) -> None:
-    try:
-        place.folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(place.folder, os.W_OK):
-            raise PermissionError("permission denied")
-    except OSError as error:
-        reason = error.strerror or error
-        problem = f"not found, and cannot be downloaded to {place.folder} ({reason})"
-        raise OSError(place.message(problem)) from error

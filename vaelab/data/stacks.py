@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,6 +25,8 @@ _NAMED = 20  # bad pictures that a message names
 _ALIKE = 4  # levels of 255 by which pictures that are not the same differ
 _SHARE = 4  # one part in so many of the range is exceeded by the brightest picture
 _BYTE_SHARE = 8  # the same in pictures of bytes, which may well be dark
+
+Result = Picture | UnreadableError | None  # None for a coloured picture where grey is wanted.
 
 
 @dataclass(frozen=True)
@@ -132,13 +134,11 @@ def read_pictures(paths: Sequence[Path], reading: Reading, grey: bool = True) ->
     return Stack(pixels[: len(kept)], kept, sentences)
 
 
-def _results(
-    paths: Sequence[Path], reading: Reading, grey: bool
-) -> Iterator[Picture | UnreadableError | None]:
+def _results(paths: Sequence[Path], reading: Reading, grey: bool) -> Generator[Result]:
     """What comes of each picture, in their order: None for a coloured one where grey is wanted."""
     from tqdm.auto import tqdm
 
-    def read_block(start: int) -> list[Picture | UnreadableError | None]:
+    def read_block(start: int) -> list[Result]:
         return [_attempt(path, reading, grey) for path in paths[start : start + _BLOCK]]
 
     starts = range(0, len(paths), _BLOCK)
@@ -153,7 +153,7 @@ def _results(
         pool.shutdown(cancel_futures=True)
 
 
-def _attempt(path: Path, reading: Reading, grey: bool) -> Picture | UnreadableError | None:
+def _attempt(path: Path, reading: Reading, grey: bool) -> Result:
     try:
         return read_picture(path, reading, grey)
     except UnreadableError as error:

@@ -5,43 +5,30 @@ What is measured stands with its circumstances: the features of a Fréchet dista
 samples, the seeds, the versions.
 """
 
-from vaelab.experiments.cells import run_cells
-from vaelab.experiments.demonstration import demo, demo_pictures
-from vaelab.experiments.grid import Cell, Outcome, cells_of
+from vaelab.experiments.demonstration import demo
+from vaelab.experiments.grid import PROFILES, Cell, Outcome, Profile, cells_of, settings_for
 from vaelab.experiments.measuring import (
-    N_SAMPLES,
-    Judge,
-    fit_densities,
-    judge_for,
     measure,
     measure_stages,
     noise_by_direction,
 )
-from vaelab.experiments.notes import LEGEND
 from vaelab.experiments.places import Place
 from vaelab.experiments.printing import Entry, Filled, as_markdown, as_text, fill
-from vaelab.experiments.profiles import PROFILES, Profile, settings_for
 from vaelab.experiments.protocols import PROTOCOLS
-from vaelab.experiments.provenance import commit, machine
-from vaelab.experiments.records import read_cell, read_table
+from vaelab.experiments.records import commit, machine, read_cell, read_table
 from vaelab.experiments.runner import failures, run_table
-from vaelab.experiments.settings import DIGITS, MODELS, NETWORKS, Settings, build, settings_from
-from vaelab.experiments.stages import second_stage, train, train_firsts
+from vaelab.experiments.settings import DIGITS, Settings, build, second_stage, settings_from
+from vaelab.experiments.stages import train
 from vaelab.experiments.tables import TABLES, Row, Table, published
 
 __all__ = [
     "DIGITS",
-    "LEGEND",
-    "MODELS",
-    "NETWORKS",
-    "N_SAMPLES",
     "PROFILES",
     "PROTOCOLS",
     "TABLES",
     "Cell",
     "Entry",
     "Filled",
-    "Judge",
     "Outcome",
     "Place",
     "Profile",
@@ -54,11 +41,8 @@ __all__ = [
     "cells_of",
     "commit",
     "demo",
-    "demo_pictures",
     "failures",
     "fill",
-    "fit_densities",
-    "judge_for",
     "machine",
     "measure",
     "measure_stages",
@@ -66,11 +50,9 @@ __all__ = [
     "published",
     "read_cell",
     "read_table",
-    "run_cells",
     "run_table",
     "second_stage",
     "settings_for",
     "settings_from",
     "train",
-    "train_firsts",
 ]

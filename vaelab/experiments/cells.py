@@ -6,22 +6,60 @@ from __future__ import annotations
 
 import gc
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vaelab import densities, models, training
-from vaelab._inputs import pick_device
+from vaelab import checkpoints, densities, models, training
+from vaelab._inputs import check_choice, pick_device
+from vaelab.data import Images, load_images
+from vaelab.experiments import protocols
 from vaelab.experiments.grid import Cell, Outcome
-from vaelab.experiments.measuring import measure
+from vaelab.experiments.measuring import Judge, judge_for, measure
 from vaelab.experiments.places import Place, clear, folder_of
-from vaelab.experiments.provenance import commit
-from vaelab.experiments.records import write_cell
-from vaelab.experiments.shared import Shared, load_shared
-from vaelab.experiments.stages import FIRST, SECOND, at, train_firsts, train_seconds
+from vaelab.experiments.records import commit, write_cell
+from vaelab.experiments.stages import train_firsts, train_seconds
+from vaelab.features import features_for, inception
+from vaelab.training import Session
+
+_SUBSET_SEED = 0
+_APART = (training.TrainingDiverged, training.OutOfMemory)
+
+
+def load_shared(cell: Cell, place: Place) -> tuple[Images, Judge]:
+    """What the cells of a data set share, kept for the next cell of the same: the images to train
+    on (perhaps fewer than there are) and to compare with, and the judge of as many samples.
+    """
+    name = place.features or cell.profile.features
+    check_choice("features", name, ("classifier", "inception"))
+    # Cells that differ in nothing else share: model and trial are made equal for the cache.
+    one = replace(cell, model="", trial=0)
+    session = Session(device=str(pick_device(place.session.device)))
+    return _load(one, Place(data=place.data, session=session, features=name, weights=place.weights))
+
+
+@lru_cache(maxsize=1)
+def _load(cell: Cell, place: Place) -> tuple[Images, Judge]:
+    profile = cell.profile
+    images = protocols.prepare(load_images(cell.data_set, root=place.data), cell.protocol)
+    if place.features == "classifier":
+        space = features_for(images)
+    else:
+        space = inception(images.shape, place.weights, place.data)
+    generator = torch.Generator().manual_seed(_SUBSET_SEED)
+    pixels, labels = images.train_pixels, images.train_labels
+    if profile.n_train is not None:
+        chosen = torch.randperm(len(pixels), generator=generator)[: profile.n_train]
+        pixels = pixels[chosen]
+        labels = labels if labels is None else labels[chosen]
+    some = torch.randperm(len(pixels), generator=generator)[: profile.n_samples]
+    judge = judge_for(images, space, pixels[some], cell.protocol, str(place.session.device))
+    return replace(images, train_pixels=pixels, train_labels=labels), judge
 
 
 @dataclass(frozen=True)
@@ -29,31 +67,32 @@ class Trained:
     """What has been trained for the cells of one first stage and one trial.
 
     Args:
-        model, run: the first stage.
+        images, judge: as from `load_shared`.
         seconds: what it took, of all trials that were trained together, and whether it was resumed.
+        model, run: the first stage.
         second: the second stage, where there is one.
     """
 
+    images: Images
+    judge: Judge
+    seconds: dict[str, Any]
     model: models.Autoencoder
     run: training.Run
-    seconds: dict[str, Any]
     second: densities.SecondStage | None = None
 
 
-def run_cells(cells: Sequence[Cell], place: Place, trials: Sequence[int] = ()) -> list[Outcome]:
+def run_cells(cells: Sequence[Cell], place: Place, trials: tuple[int, ...]) -> list[Outcome]:
     """Run cells that share their first stage, which is trained once; what goes wrong with one is
     its outcome.
 
     Args:
         cells: of one data set and first stage.
         place: where.
-        trials: what to train together in one pass, where the cells are of several trials; theirs,
-            unless given.
+        trials: what to train together in one pass; those of the cells are among them.
     """
-    trials = tuple(trials) or tuple(dict.fromkeys(cell.trial for cell in cells))
     threads = torch.get_num_threads()
     try:
-        if pick_device(place.device).type == "cpu":
+        if pick_device(place.session.device).type == "cpu":
             # Cells run side by side, and one thread gives the same floats everywhere.
             torch.set_num_threads(1)
         return _run(cells, place, trials)
@@ -68,31 +107,31 @@ def _run(cells: Sequence[Cell], place: Place, trials: tuple[int, ...]) -> list[O
     started = time.perf_counter()
     commit()  # Asked before hours of training, in which the checkout may change.
     one = cells[0]
-    shared = load_shared(one, place)
+    images, judge = load_shared(one, place)
     settings = {trial: replace(one, trial=trial).settings for trial in trials}
     resumed = any(folder_of(one, place, trials).glob("*.state.safetensors"))
 
     def train_some(some: tuple[int, ...]) -> list[tuple[models.Autoencoder, training.Run]]:
-        session = at(place.session, folder_of(one, place, some), FIRST)
-        return train_firsts(shared.images, [settings[trial] for trial in some], session)
+        chosen = [settings[trial] for trial in some]
+        return train_firsts(images, chosen, place.session, folder_of(one, place, some))
 
     def train_their_seconds(some: tuple[int, ...]) -> list[densities.SecondStage]:
-        session = at(place.session, folder_of(one, place, some), SECOND)
-        posteriors = [trained[trial].model.codes(shared.images.train) for trial in some]
-        return train_seconds([settings[trial] for trial in some], posteriors, session)
+        chosen = [settings[trial] for trial in some]
+        codes = [trained[trial].model.codes(images.train_pixels) for trial in some]
+        return train_seconds(chosen, codes, place.session, folder_of(one, place, some))
 
     firsts, lost = _apart_if_need_be(train_some, trials)
     seconds = {"resumed": resumed, "data and first stage": _since(started)}
-    trained = {trial: Trained(*first, seconds) for trial, first in firsts.items()}
+    trained = {trial: Trained(images, judge, seconds, *first) for trial, first in firsts.items()}
     plain = [cell for cell in cells if not cell.row.second]
-    outcomes = [_outcome(cell, place, shared, trained, lost) for cell in plain]
-    if len(plain) < len(cells):
+    outcomes = [_outcome(cell, place, trained, lost) for cell in plain]
+    some = [cell for cell in cells if cell.row.second]
+    if some:
         started = time.perf_counter()
         stages, failed = _apart_if_need_be(train_their_seconds, tuple(trained))
         seconds = seconds | {"second stage": _since(started)}
         both = {t: replace(trained[t], second=s, seconds=seconds) for t, s in stages.items()}
-        some = [cell for cell in cells if cell.row.second]
-        outcomes += [_outcome(cell, place, shared, both, lost | failed) for cell in some]
+        outcomes += [_outcome(cell, place, both, lost | failed) for cell in some]
     return outcomes
 
 
@@ -106,58 +145,47 @@ def _apart_if_need_be(
     """What `train` makes of all trials at once or, where one diverges or memory is short, of each;
     and why the others failed.
     """
-    if not trials:
-        return {}, {}
-    try:
-        return dict(zip(trials, train(trials), strict=True)), {}
-    except Exception as error:
-        reason = advice(error)
-        apart = isinstance(error, (training.TrainingDiverged, training.OutOfMemory))
-    if len(trials) == 1 or not apart:
-        return {}, dict.fromkeys(trials, reason)
-    gc.collect()  # The failed attempt may still hold memory that the next one needs.
     trained, lost = {}, {}
-    for trial in trials:
-        one, failed = _apart_if_need_be(train, (trial,))
-        trained |= one
-        lost |= failed
+    left = [trials] if trials else []
+    while left:
+        gc.collect()  # A failed attempt may still hold memory that the next one needs.
+        some = left.pop(0)
+        try:
+            trained |= zip(some, train(some), strict=True)
+        except Exception as error:
+            if len(some) > 1 and isinstance(error, _APART):
+                left = [(trial,) for trial in some]
+            else:
+                lost |= dict.fromkeys(some, advice(error))
     return trained, lost
 
 
 def _outcome(
-    cell: Cell,
-    place: Place,
-    shared: Shared,
-    trained: Mapping[int, Trained],
-    lost: Mapping[int, str],
+    cell: Cell, place: Place, trained: Mapping[int, Trained], lost: Mapping[int, str]
 ) -> Outcome:
     """Measure, and write the cell's file; or say why it could not be trained."""
     if cell.trial in lost:
         return Outcome(cell, failed=lost[cell.trial])
     try:
-        content = _content(cell, place, shared, trained[cell.trial])
-        return Outcome(cell, record=write_cell(cell, place, content))
+        return Outcome(cell, record=write_cell(cell, place, _content(cell, place, trained)))
     except Exception as error:
         return Outcome(cell, failed=advice(error))
 
 
-def _content(cell: Cell, place: Place, shared: Shared, trained: Trained) -> dict[str, Any]:
+def _content(cell: Cell, place: Place, trained: Mapping[int, Trained]) -> dict[str, Any]:
     """What a cell's file says of its training and of what was measured."""
-    images, run, second = shared.images, trained.run, trained.second
+    one = trained[cell.trial]
+    images, model, second = one.images, one.model, one.second
     started = time.perf_counter()
-    density = second
-    if density is None:
-        density = densities.ModelPrior(trained.model.prior)
-        density.fit_codes(trained.model.codes(images.train_pixels[:2]))
-    fitted = {cell.row.density: density}
-    how = (shared.judge, cell.settings.seed, fitted, cell.profile.n_samples)
-    measured = measure(images, trained.model, second, *how)
+    fitted = {cell.row.density: second or checkpoints.model_prior(model)}
+    how = (one.judge, cell.settings.seed, fitted, cell.profile.n_samples)
+    measured = measure(images, model, second, *how)
     curves = {}
-    if trained.model.gamma is not None:
-        curves["first stage"] = run.history["gamma"].tolist()
+    if model.gamma is not None:
+        curves["first stage"] = one.run.history["gamma"].tolist()
         if second is not None:
             curves["second stage"] = second.run.history["gamma"].tolist()
-    seconds = trained.seconds | {"measuring": _since(started)}
+    seconds = one.seconds | {"measuring": _since(started)}
     whole = sum(value for name, value in seconds.items() if name != "resumed")
     return {
         "measured": measured,
@@ -170,9 +198,9 @@ def _content(cell: Cell, place: Place, shared: Shared, trained: Trained) -> dict
             "fingerprint": images.fingerprint(),
         },
         "arithmetic": {
-            "precision": place.precision,
-            "compile": place.compile,
-            "together": run.settings.get("together", 1),
+            "precision": place.session.precision,
+            "compile": place.session.compile,
+            "together": one.run.settings.get("together", 1),
         },
         "seconds": seconds | {"whole": round(whole, 2)},
     }
@@ -189,13 +217,10 @@ def advice(error: Exception) -> str:
             f"out of memory ({first}); give fewer --jobs, --device cpu, or free what else uses "
             "the device"
         )
-    expected = (ValueError, OSError, ImportError, training.TrainingDiverged, training.OutOfMemory)
-    if isinstance(error, expected):
+    if isinstance(error, (ValueError, OSError, ImportError, *_APART)):
         return message
-    frame = error.__traceback__
-    while frame.tb_next is not None:
-        frame = frame.tb_next
-    where = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
     return (
         f"{type(error).__name__} at {where}: {message}; this is a fault of vaelab, please report it"
     )

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab import densities, metrics, models, posteriors
-from vaelab.data import Images, unit
+from vaelab import checkpoints, densities, metrics, models, posteriors
+from vaelab.data import Images
 from vaelab.experiments import protocols
 from vaelab.features import FeatureSpace, features_for
 
@@ -42,7 +42,7 @@ class Judge:
     def features(self, x: Tensor) -> Tensor:
         """The features of generated images (n, *image_shape): shape (n, n_features)."""
         x = x if self.protocol is None else protocols.samples(x, self.protocol)
-        return self.space.over(x, self.device)
+        return self.space(x, self.device)
 
     def distance(self, features: Tensor) -> float:
         """Their Fréchet distance from the test images'."""
@@ -65,8 +65,8 @@ def judge_for(
             larger a Fréchet distance.
         protocol, device: as for `Judge`.
     """
-    real = space.over(images.test, device)
-    floor = metrics.frechet_distance(space.over(some, device), real)
+    real = space(images.test_pixels, device)
+    floor = metrics.frechet_distance(space(some, device), real)
     return Judge(space, real, floor, protocol, device)
 
 
@@ -80,7 +80,7 @@ def fit_densities(
     components = min(10, len(q))
     stages = {} if second is None else {SECONDS: second}
     return {
-        NORMAL: densities.ModelPrior(model.prior).fit_codes(q),
+        NORMAL: checkpoints.model_prior(model),
         **stages,
         "Gaussian": densities.Gaussian().fit_codes(q, seed),
         f"mixture of {components}": densities.GaussianMixture(components).fit_codes(q, seed),
@@ -111,10 +111,10 @@ def measure(
         test images) and "floor", "features", "n_samples", and what else the features give, such as
         "kid", by density.
     """
-    some = unit(images.train_pixels[:n])
+    some = images.train_pixels[:n]
     judge = judge_for(images, features_for(images), some) if judge is None else judge
     fitted = fit_densities(model, second, images.train_pixels, seed) if fitted is None else fitted
-    rebuilt = model.reconstruct(images.test)
+    rebuilt = model.reconstruct(images.test_pixels)
     frechet = {}
     scores: dict[str, dict[str, float]] = {}
     for name, density in fitted.items():
@@ -158,7 +158,7 @@ def measure_stages(
     codes = {"stage 1": z}
     if second is not None:
         codes["stage 2"] = second.codes(z, seed + 1)
-    normal = model.prior.sample(*z.shape, seed=seed + 2)
+    normal = checkpoints.model_prior(model).sample(len(z), seed + 2)
     measured = {
         "gamma": model.gamma,
         "active_dims": metrics.active_dims(eigenvalues),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from vaelab.training import Session
 
 _RESULTS = Path(__file__).parents[2] / "data" / "results"
 SHIPPED = _RESULTS if _RESULTS.is_dir() else None  # What came with a checkout of the package.
+_QUIET = Session(progress=False)
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,10 @@ class Place:
         out: folder of results, one JSON a cell.
         runs: folder of checkpoints; those of a cell are deleted once nothing needs them.
         data: the data root, as for `load_images`.
-        device: as in `training.fit`.
+        session: how both stages are trained: device, arithmetic, bars and how often a checkpoint is
+            written. Each file says on what device and in which arithmetic.
         features: "classifier" or "inception"; the profile's unless given.
         weights: the file of Inception weights, as for `features.inception`.
-        checkpoint_every: seconds between two checkpoints.
-        progress: whether to show bars.
-        precision, compile: as in `training.fit`, for both stages; each file says which.
         together: how many trials of a cell are trained at once in one pass; each file says how many
             were.
         shipped: folder of the results that came with the package, which `read_cell` reads where
@@ -40,26 +38,11 @@ class Place:
     out: Path = Path("results")
     runs: Path = Path("runs")
     data: Path | None = None
-    device: str = "auto"
+    session: Session = _QUIET
     features: str | None = None
     weights: Path | None = None
-    checkpoint_every: float = 60.0
-    progress: bool = False
-    precision: str = "float32"
-    compile: bool = False
     together: int = 1
     shipped: Path | None = SHIPPED
-
-    @property
-    def session(self) -> Session:
-        """Under what circumstances its cells are trained; a checkpoint is still to be named."""
-        return Session(
-            device=self.device,
-            precision=self.precision,
-            compile=self.compile,
-            progress=self.progress,
-            checkpoint_every=self.checkpoint_every,
-        )
 
 
 def first_stage_name(cell: Cell, place: Place) -> str:
@@ -71,25 +54,22 @@ def first_stage_name(cell: Cell, place: Place) -> str:
     decisive = {
         "settings": asdict(replace(cell.settings, seed=0)),
         "n_train": cell.profile.n_train,
-        "precision": place.precision,
-        "compile": place.compile,
+        "precision": place.session.precision,
+        "compile": place.session.compile,
     }
     content = json.dumps(decisive, sort_keys=True).encode()
-    return f"{cell.settings.model.replace('_', '-')}-{hashlib.sha256(content).hexdigest()[:8]}"
+    model = str(cell.settings.model).replace("_", "-")
+    return f"{model}-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
 def folder_of(cell: Cell, place: Place, trials: Sequence[int]) -> Path:
     """Where the checkpoints of a first stage lie, of trials trained together: those of 0, 1, 2 and
     5 in "…-0..2+5".
     """
-    spans: list[list[int]] = []
-    for trial in sorted(trials):
-        if spans and trial == spans[-1][-1] + 1:
-            spans[-1].append(trial)
-        else:
-            spans.append([trial])
-    spelled = (f"{span[0]}..{span[-1]}" if len(span) > 1 else str(span[0]) for span in spans)
-    return place.runs / cell.path.parent / f"{first_stage_name(cell, place)}-{'+'.join(spelled)}"
+    starts = (trial for trial in sorted(trials) if trial - 1 not in trials)
+    ends = (trial for trial in sorted(trials) if trial + 1 not in trials)
+    spans = (f"{a}" if a == b else f"{a}..{b}" for a, b in zip(starts, ends, strict=True))
+    return place.runs / cell.path.parent / f"{first_stage_name(cell, place)}-{'+'.join(spans)}"
 
 
 def folders_of(cell: Cell, place: Place) -> dict[tuple[int, ...], Path]:
@@ -97,15 +77,17 @@ def folders_of(cell: Cell, place: Place) -> dict[tuple[int, ...], Path]:
     folders = {}
     prefix = f"{first_stage_name(cell, place)}-"
     for state in (place.runs / cell.path.parent).glob(f"{prefix}*/*.state.safetensors"):
-        spelled = state.parent.name.removeprefix(prefix)
-        if re.fullmatch(r"\d+(\.\.\d+)?(\+\d+(\.\.\d+)?)*", spelled):
-            folders[_trials(spelled)] = state.parent
+        with contextlib.suppress(ValueError):  # Another folder, which is named in another way.
+            folders[_trials(state.parent.name.removeprefix(prefix))] = state.parent
     return folders
 
 
 def _trials(spelled: str) -> tuple[int, ...]:
-    ends = [span.split("..") for span in spelled.split("+")]
-    return tuple(trial for span in ends for trial in range(int(span[0]), int(span[-1]) + 1))
+    trials = []
+    for span in spelled.split("+"):
+        first, _, last = span.partition("..")
+        trials += range(int(first), int(last or first) + 1)
+    return tuple(trials)
 
 
 def clear(cell: Cell, place: Place) -> None:

@@ -1,18 +1,32 @@
-"""A table in print: what was measured beside what the paper says."""
+"""A table in print: what was measured beside what the paper says, and what must stand below it for
+its figures to be read.
+"""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import getitem
+from typing import Any
 
 from vaelab.experiments.grid import Outcome
-from vaelab.experiments.notes import LEGEND, Record, notes_of
+from vaelab.experiments.records import commit_date
 from vaelab.experiments.tables import Table, published
 from vaelab.metrics import rank_correlation
 
+Record = Mapping[str, Any]  # As from `read_cell`.
+
+LEGEND = (
+    "γ: the decoder's variance; where it is learned it falls to the error per pixel that is left.",
+    "λ: eigenvalues of the encoder's covariance, near 0 where a latent direction carries the "
+    "image and near 1 where it is noise; r̂ counts the directions with λ < ½.",
+    "MMD²: distance of codes from N(0, I); lower is better, 0 is best. A collapsed model (r̂ "
+    "near 0) has a small one because its codes are noise, which are N(0, I) whatever the image.",
+    "Fréchet: distance of samples from test images in some features; lower is better, and the "
+    "floor is where as many training images stand.",
+    "`vaelab demo` and a table differ: the demonstration compares samples as they are drawn, a "
+    "table by its protocol, each with its own number of images, epochs and seeds.",
+)
 _FLOOR = "training images (floor)"
 
 
@@ -101,12 +115,12 @@ def fill(table: Table, outcomes: Sequence[Outcome]) -> Filled:
     for column, records in by_column.items():
         data_set, _ = heads(column)
         for row in rows:
-            values = [_value(r, row.path) for r in records if r["cell"]["model"] == row.cell]
+            values = [row.value(r) for r in records if r["cell"]["model"] == row.cell]
             printed = paper.get((row.key, data_set), (None, None))
             entries[row.label, column] = Entry(tuple(values), *printed)
         notes += _order_note(column, [entries[row.label, column] for row in rows])
         if frechet:
-            floors = {_value(record, ("frechet", "floor")) for record in records}
+            floors = {record["measured"]["frechet"]["floor"] for record in records}
             entries[_FLOOR, column] = Entry(tuple(sorted(floors)))
     labels = [row.label for row in rows] + [_FLOOR] * frechet
     notes = [*notes_of(by_column, table.published, frechet), *notes, *LEGEND]
@@ -118,17 +132,12 @@ def _by_column(outcomes: Sequence[Outcome]) -> dict[str, list[Record]]:
     columns: dict[str, list[Record]] = {}
     for data_set in dict.fromkeys(outcome.cell.data_set for outcome in outcomes):
         records = [o.record for o in outcomes if o.cell.data_set == data_set and o.record]
-        shipped = [record for record in records if record["shipped"]]
-        measured = [record for record in records if not record["shipped"]]
-        if measured or not shipped:
-            columns[data_set] = measured
-        if shipped:
-            columns[f"{data_set}, shipped"] = shipped
+        for record in sorted(records, key=lambda record: record["shipped"]):
+            column = f"{data_set}, shipped" if record["shipped"] else data_set
+            columns.setdefault(column, []).append(record)
+        if not records:
+            columns[data_set] = []
     return columns
-
-
-def _value(record: Record, path: tuple[str, ...]) -> float:
-    return reduce(getitem, path, record["measured"])
 
 
 def _order_note(column: str, entries: Sequence[Entry]) -> list[str]:
@@ -173,3 +182,64 @@ def as_markdown(filled: Filled) -> str:
         texts = [text for entry in entries for text in (entry.measured, entry.published)]
         lines.append(f"| {label} | {' | '.join(texts)} |")
     return "\n".join([*lines, "", *(f"- {note}" for note in filled.notes)])
+
+
+def notes_of(columns: Mapping[str, list[Record]], published: str, frechet: bool) -> list[str]:
+    """What must be known of the records of each column.
+
+    Args:
+        columns: the records, by column.
+        published: what the published figures are.
+        frechet: whether the measured ones are Fréchet distances; otherwise MMD².
+    """
+    records = [record for some in columns.values() for record in some]
+    shipped = [record for record in records if record["shipped"]]
+    sizes = [(record["cell"]["profile"], record["cell"]["protocol"]) for record in records]
+    return [
+        f"figures: mean ± standard deviation over trials (how many); paper: {published}.",
+        *dict.fromkeys(map(_origin, shipped)),
+        *(f"profile {size}, protocol {protocol}." for size, protocol in dict.fromkeys(sizes)),
+        *(_frechet_notes([some for some in columns.values() if some]) if frechet else _MMD),
+    ]
+
+
+def _origin(record: Record) -> str:
+    machine = record["machine"]
+    commit = record.get("commit")
+    # A file that says no day has that of its code.
+    day = record.get("date") or (commit and commit_date(commit)) or "on an unknown day"
+    return (
+        f"shipped: came with vaelab and was not measured here, but on {machine['device_name']} "
+        f"(cores: {machine['cores']}), {day}; the command without --show measures it here."
+    )
+
+
+def _frechet_notes(columns: list[list[Record]]) -> list[str]:
+    """Of which images and features the Fréchet distances are, and whether they compare."""
+    last = [some[-1] for some in columns]
+    notes = [
+        f"{some[0]['cell']['data_set']}: CAUTION, its cells are of different images or features, "
+        "and do not compare."
+        for some in columns
+        if len({(r["cell"]["features"], r["data"]["fingerprint"]) for r in some}) > 1
+    ]
+    for data in (record["data"] for record in last):
+        notes.append(f"{data['name']}: {data['n_train']} training images. {data['source']}")
+    for record in last:
+        notes.append(
+            f"{record['cell']['data_set']}: Fréchet distance of "
+            f"{record['measured']['n_samples']} samples to the test images in the features of "
+            f"{record['cell']['features']}."
+        )
+    if any(not record["cell"]["features"].startswith("Inception") for record in last):
+        notes.append(
+            "Such a distance is no FID: within a column the order of the rows compares, not the "
+            "figures."
+        )
+    return list(dict.fromkeys(notes))
+
+
+_MMD = (
+    "MMD² with a sum of seven inverse multiquadratic kernels: only the ratio of the stages "
+    "compares.",
+)

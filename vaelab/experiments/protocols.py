@@ -16,7 +16,6 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,16 +52,12 @@ def samples(x: Tensor, protocol: str) -> Tensor:
 
 def jpeg(x: Tensor, quality: int = 75) -> Tensor:
     """Images (n, 1 or 3, height, width) in [0, 1], each written as JPEG and read back."""
-    out = torch.empty_like(x)
-    for i, image in enumerate((x * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()):
-        out[i] = torch.from_numpy(_round_trip(image, quality)).permute(2, 0, 1) / 255
-    return out
-
-
-def _round_trip(image: np.ndarray, quality: int) -> np.ndarray:
     from PIL import Image
+    from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
-    grey = image.shape[2] == 1
-    file = io.BytesIO()
-    Image.fromarray(image[:, :, 0] if grey else image).save(file, "JPEG", quality=quality)
-    return np.atleast_3d(np.array(Image.open(file)))
+    out = torch.empty_like(x)
+    for i, image in enumerate((x * 255).round().to(torch.uint8)):
+        file = io.BytesIO()
+        to_pil_image(image).save(file, "JPEG", quality=quality)
+        out[i] = pil_to_tensor(Image.open(file)) / 255
+    return out

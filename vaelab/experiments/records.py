@@ -1,34 +1,50 @@
-"""The file of a cell: what it holds, how it is written, and how it is read with suspicion."""
+"""The file of a cell: what it holds, how it is written, and how it is read with suspicion; and on
+what machine and by what code its figures were measured.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import reduce
-from operator import getitem
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vaelab import checkpoints
 from vaelab._files import write_atomic
+from vaelab._inputs import pick_device
 from vaelab.experiments.grid import Cell, Outcome
 from vaelab.experiments.measuring import NORMAL, SECONDS
 from vaelab.experiments.places import Place
-from vaelab.experiments.provenance import commit, machine
 from vaelab.experiments.settings import settings_from
 
 FORMAT = "vaelab cell 2"
 _FORMAT_1 = "vaelab cell 1"  # It has no checksum, no date, and one Fréchet distance of samples.
-_FIELDS = {
-    "cell": ("data_set", "profile", "protocol", "features"),
-    "data": ("name", "source", "n_train", "fingerprint"),
-    "measured": ("frechet", "mmd2", "n_samples"),
-    "machine": ("device_name", "cores"),
-}
+_FIELDS = [
+    "cell.data_set",
+    "cell.profile",
+    "cell.protocol",
+    "cell.features",
+    "data.name",
+    "data.source",
+    "data.n_train",
+    "data.fingerprint",
+    "measured.frechet",
+    "measured.mmd2",
+    "measured.n_samples",
+    "machine.device_name",
+    "machine.cores",
+]
 
 
 def identity(cell: Cell, place: Place) -> dict[str, Any]:
@@ -68,7 +84,7 @@ def write_cell(cell: Cell, place: Place, content: Mapping[str, Any]) -> dict[str
         **content,
         "versions": checkpoints.versions(),
         "commit": commit(),
-        "machine": machine(place.device),
+        "machine": machine(place.session.device),
         "date": datetime.now(UTC).date().isoformat(),
     }
     record = json.loads(json.dumps(record))
@@ -92,32 +108,26 @@ def read_cell(cell: Cell, place: Place, shipped: bool = True) -> dict[str, Any] 
     Raises:
         ValueError: a damaged file, or one of other settings.
     """
-    folders = [place.out]
-    if shipped and place.shipped is not None:
-        folders.append(place.shipped)
-    for folder in folders:
-        path = folder / cell.path
-        try:
-            record = _read(path, cell)
-        except FileNotFoundError:
-            continue
-        _check_same(path, record, cell, place)
-        came = place.shipped is not None and folder.resolve() == place.shipped.resolve()
-        return record | {"shipped": came}
+    for folder in (place.out, place.shipped if shipped else None):
+        if folder is not None and (folder / cell.path).exists():
+            record = _read(folder / cell.path, cell)
+            _check_same(folder / cell.path, record, cell, place)
+            came = place.shipped and folder.resolve() == place.shipped.resolve()
+            return record | {"shipped": bool(came)}
     return None
 
 
-def read_table(cells: list[Cell], place: Place) -> list[Outcome]:
-    """What is stored of a table, for print: an outcome a cell, failed where its file is damaged."""
-    return [outcome_of(cell, place) for cell in cells]
-
-
-def outcome_of(cell: Cell, place: Place, shipped: bool = True) -> Outcome:
-    """What is stored of a cell, as from `read_cell`; failed where its file is damaged."""
-    try:
-        return Outcome(cell, record=read_cell(cell, place, shipped))
-    except ValueError as error:
-        return Outcome(cell, failed=str(error))
+def read_table(cells: Iterable[Cell], place: Place, shipped: bool = True) -> list[Outcome]:
+    """What is stored of cells, as from `read_cell`: an outcome each, failed where its file is
+    damaged.
+    """
+    outcomes = []
+    for cell in cells:
+        try:
+            outcomes.append(Outcome(cell, record=read_cell(cell, place, shipped)))
+        except ValueError as error:
+            outcomes.append(Outcome(cell, failed=str(error)))
+    return outcomes
 
 
 def _read(path: Path, cell: Cell) -> dict[str, Any]:
@@ -126,7 +136,7 @@ def _read(path: Path, cell: Cell) -> dict[str, Any]:
         record = _parse(path.read_text(encoding="utf-8"))
         for row in cell.table.rows:
             if row.cell == cell.model:
-                reduce(getitem, row.path, record["measured"])
+                row.value(record)
         return record
     except KeyError as error:
         reason = f"it lacks {error}"
@@ -149,10 +159,10 @@ def _parse(text: str) -> dict[str, Any]:
         record["measured"] = _measured_from_format_1(record["measured"], second)
     settings = asdict(settings_from(record["settings"])) | {"second_stage": second}
     record["settings"] = json.loads(json.dumps(settings))
-    for part, names in _FIELDS.items():
-        for name in names:
-            if name not in record[part]:
-                raise KeyError(f"{part}.{name}")
+    for field in _FIELDS:
+        part, name = field.split(".")
+        if name not in record[part]:
+            raise KeyError(field)
     _check_figures(record["measured"])
     return record
 
@@ -168,7 +178,7 @@ def _check_figures(measured: dict[str, Any]) -> None:
     """Raise unless every distance is a finite number, and no Fréchet distance is below 0."""
     for figure, least in (("frechet", 0.0), ("mmd2", -math.inf)):
         for name, value in measured[figure].items():
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            number = type(value) in (int, float)
             if not (number and math.isfinite(value) and value >= least):
                 bound = " ≥ 0" if least == 0 else ""
                 raise ValueError(
@@ -179,7 +189,7 @@ def _check_figures(measured: dict[str, Any]) -> None:
 def _check_same(path: Path, record: dict[str, Any], cell: Cell, place: Place) -> None:
     """Raise unless a record is of this cell, trained as it would be trained now."""
     wanted = json.loads(json.dumps(identity(cell, place) | asdict(cell.settings)))
-    stored = {**record["cell"], **record["settings"]}
+    stored = record["cell"] | record["settings"]
     other = [
         f"{name}: {stored.get(name)!r} there, {value!r} here"
         for name, value in wanted.items()
@@ -195,3 +205,61 @@ def _check_same(path: Path, record: dict[str, Any], cell: Cell, place: Place) ->
 def _checksum(record: Mapping[str, Any]) -> str:
     """SHA-256 of all that a record holds but its checksum."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+# ---- on what machine and by what code
+
+
+def machine(device: str | torch.device = "cpu") -> dict[str, Any]:
+    """What a figure was measured on.
+
+    Args:
+        device: where it was computed; as in `training.fit`.
+    """
+    where = pick_device(device)
+    name = platform.processor() or platform.machine()
+    if where.type != "cpu":
+        ask = getattr(getattr(torch, where.type), "get_device_name", str)
+        name = ask(where)
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": where.type,
+        "device_name": name,
+    }
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the checkout this package sits in, with a + where files differ from it; None
+    without git.
+
+    Asked once: what a process has imported does not change when the checkout does.
+    """
+    head = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--", "vaelab")
+    return None if head is None or changed is None else head + ("+" if changed else "")
+
+
+@cache
+def commit_date(commit: str) -> str | None:
+    """The day of a commit, such as "2026-11-20"; None where the checkout does not know it."""
+    known = re.fullmatch(r"([0-9a-f]{40})\+?", commit)
+    return _git("show", "-s", "--format=%cs", known[1]) if known else None
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says in the checkout this package sits in; None without either."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / "pyproject.toml").is_file():
+        return None
+    command = ["git", *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

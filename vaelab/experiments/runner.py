@@ -15,18 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import joblib
 
 from vaelab._files import check_writable
 from vaelab._inputs import check_positive_int, pick_device
-from vaelab.experiments.cells import advice, run_cells
+from vaelab.experiments.cells import advice, load_shared, run_cells
 from vaelab.experiments.grid import Cell, Outcome
 from vaelab.experiments.places import Place, first_stage_name, folders_of
-from vaelab.experiments.records import outcome_of
-from vaelab.experiments.shared import load_shared
+from vaelab.experiments.records import read_table
 
-Group = tuple[list[Cell], Place, list[int]]  # The arguments of `run_cells`.
+Group = tuple[list[Cell], Place, tuple[int, ...]]  # The arguments of `run_cells`.
 
 
 def run_table(
@@ -55,18 +55,18 @@ def run_table(
     if jobs is not None and jobs != -1:
         check_positive_int("jobs", jobs)
     check_positive_int("together", place.together)
-    pick_device(place.device)
+    pick_device(place.session.device)
     data = place.data and place.data.resolve()
     place = replace(place, out=place.out.resolve(), runs=place.runs.resolve(), data=data)
     check_writable(place.out)
     check_writable(place.runs)
-    outcomes = {cell: outcome_of(cell, place, shipped=False) for cell in cells}
+    outcomes = {outcome.cell: outcome for outcome in read_table(cells, place, shipped=False)}
     todo = [cell for cell in cells if _is_open(outcomes[cell])]
     say(f"{len(cells)} cells: {len(cells) - len(todo)} have run, {len(todo)} to go")
     outcomes |= _without_data(todo, place, say)
     todo = [cell for cell in todo if _is_open(outcomes[cell])]
     try:
-        _run_groups(_groups(cells, todo, place), jobs, outcomes, say)
+        _run_groups(_groups(todo, place), jobs, outcomes, say)
     except Exception as error:
         # A worker that was killed takes its pool with it: what is written stays.
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -74,9 +74,10 @@ def run_table(
             f"a worker was lost ({reason}); often it was out of memory: give the same command "
             "again, with fewer --jobs"
         )
-        for cell in filter(lambda cell: _is_open(outcomes[cell]), todo):
-            stored = outcome_of(cell, place, shipped=False)
-            outcomes[cell] = Outcome(cell, failed=lost) if _is_open(stored) else stored
+        left = [cell for cell in todo if _is_open(outcomes[cell])]
+        for stored in read_table(left, place, shipped=False):
+            failed = Outcome(stored.cell, failed=lost)
+            outcomes[stored.cell] = failed if _is_open(stored) else stored
     return [outcomes[cell] for cell in cells]
 
 
@@ -91,9 +92,8 @@ def _run_groups(
     say: Callable[[str], None],
 ) -> None:
     """Run groups of cells side by side, and put their outcomes among the others as they come."""
-    parallel = joblib.Parallel(
-        n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all", batch_size=1
-    )
+    how: dict[str, Any] = {"pre_dispatch": "all", "batch_size": 1}
+    parallel: Any = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", **how)
     left = sum(len(cells) for cells, _, _ in groups)
     for done in parallel([joblib.delayed(run_cells)(*group) for group in groups]):
         for outcome in done:
@@ -120,40 +120,39 @@ def _without_data(
     return failed
 
 
-def _groups(cells: Sequence[Cell], todo: list[Cell], place: Place) -> list[Group]:
+def _groups(todo: list[Cell], place: Place) -> list[Group]:
     """Cells that are trained at once, in the order in which the first of each comes, and the trials
     of that.
 
     They share their first stage; there are `place.together` trials of it, or those of a run that
     goes on.
     """
-    order = {cell: i for i, cell in enumerate(todo)}
     families: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
+    for cell in todo:
         family = (cell.data_set, first_stage_name(cell, place))
         families.setdefault(family, []).append(cell)
     groups = []
-    for family in families.values():
-        left = [cell for cell in family if cell in order]
+    for left in families.values():
         # Of the runs that go on, those of the most trials come first.
-        kept = sorted(folders_of(family[0], place), key=len, reverse=True)
+        kept = sorted(folders_of(left[0], place), key=len, reverse=True)
         while left:
             trials = list(dict.fromkeys(cell.trial for cell in left))
             new = tuple(trials[: place.together])
             chunk = next((run for run in kept if set(run) & set(trials)), new)
-            some = sorted((cell for cell in left if cell.trial in chunk), key=order.__getitem__)
+            some = [cell for cell in left if cell.trial in chunk]
             left = [cell for cell in left if cell.trial not in chunk]
-            groups.append((some, place, list(chunk)))
-    return sorted(groups, key=lambda group: order[group[0][0]])
+            groups.append((some, place, chunk))
+    return sorted(groups, key=lambda group: todo.index(group[0][0]))
 
 
 def _summary(outcome: Outcome) -> str:
-    if outcome.failed:
+    record = outcome.record
+    if record is None:
         return f"failed: {outcome.failed.splitlines()[0]}"
-    distances = outcome.record["measured"]["frechet"]
+    distances = record["measured"]["frechet"]
     return (
         f"Fréchet distance {distances[outcome.cell.row.density]:.2f} (floor "
-        f"{distances['floor']:.2f}), {outcome.record['seconds']['whole']:.0f} s"
+        f"{distances['floor']:.2f}), {record['seconds']['whole']:.0f} s"
     )
 
 

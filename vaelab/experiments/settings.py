@@ -1,4 +1,4 @@
-"""How a two-stage VAE is trained, as plain data, and the first stage that the data describe."""
+"""How a two-stage VAE is trained, as plain data, and the two stages that the data describe."""
 
 from __future__ import annotations
 
@@ -8,22 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vaelab import models, networks
-from vaelab._inputs import (
-    check_choice,
-    check_positive,
-    check_positive_int,
-    check_seed,
-    check_weight,
-)
+from vaelab import densities, models, networks
+from vaelab._inputs import check_choice, check_positive, check_positive_int, check_weight
+from vaelab.training import Cosine, HalveEvery, Hold, Plan
 
-_NETWORKS = networks.MAKERS
-_MODELS = models.CATALOGUE
 _SHORT = {"ce": "ce_vae", "flow": "vae_flow"}  # names that Settings has always taken
-# What a network's function is given without being asked, where it takes it.
-_GIVEN = ("image_shape", "channels", "side", "latent_dim", "bn_momentum")
-NETWORKS = tuple(_NETWORKS)
-MODELS = tuple(_MODELS)
 
 
 def _name(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> str:
@@ -36,19 +25,13 @@ def _name(kind: str, value: str | Callable, known: Mapping[str, Callable]) -> st
     return name
 
 
-def _checked(name: str, arguments: Mapping[str, Any], allowed: list[str]) -> dict[str, Any]:
-    """The arguments as a file holds them, or raise unless the function `name` takes all of them."""
-    if not isinstance(arguments, Mapping):
-        raise TypeError(f"arguments of {name}: expected names and values, got {arguments!r}")
-    if arguments and not allowed:
-        raise ValueError(f"arguments of {name}: expected none, got {', '.join(arguments)}")
-    for argument in arguments:
-        check_choice(f"arguments of {name}", argument, allowed)
+def _plain(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments as a file holds them."""
     try:
         return json.loads(json.dumps(dict(arguments)))
     except (TypeError, ValueError) as error:
         raise TypeError(
-            f"arguments of {name}: expected numbers, words and lists of them, got {arguments!r}"
+            f"{name}: expected names, each with numbers, words or lists of them, got {arguments!r}"
         ) from error
 
 
@@ -82,6 +65,8 @@ class Settings:
 
     Raises:
         ValueError: names or numbers that no model can be trained with.
+        TypeError: arguments that a file cannot hold. Whether the functions take them is asked in
+            `build`.
     """
 
     network: str | Callable = "infogan"
@@ -103,24 +88,36 @@ class Settings:
     network_arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "network", _name("network", self.network, _NETWORKS))
-        object.__setattr__(self, "model", _name("model", self.model, _MODELS))
-        for name in ("latent_dim", "epochs", "second_epochs", "batch_size", "second_hidden"):
+        checked = {
+            "network": _name("network", self.network, networks.MAKERS),
+            "model": _name("model", self.model, models.CATALOGUE),
+            "arguments": _plain("arguments", self.arguments),
+            "network_arguments": _plain("network_arguments", self.network_arguments),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        for name in ("halve_every", "second_halve_every"):
+            check_weight(name, getattr(self, name) or 0)
+        self.plan()  # It checks what it takes.
+        for name in ("latent_dim", "second_epochs", "second_hidden"):
             check_positive_int(name, getattr(self, name))
-        for name in ("lr", "second_lr", "gamma_lr"):
-            check_positive(name, getattr(self, name))
-        check_weight("weight_decay", self.weight_decay)
-        check_weight("halve_every", self.halve_every)
-        if self.second_halve_every is not None:
-            check_weight("second_halve_every", self.second_halve_every)
-        check_seed(self.seed)
-        taken = list(inspect.signature(_MODELS[self.model]).parameters)[1:]
-        object.__setattr__(self, "arguments", _checked(self.model, self.arguments, taken))
-        taken = [
-            n for n in inspect.signature(_NETWORKS[self.network]).parameters if n not in _GIVEN
-        ]
-        plain = _checked(self.network, self.network_arguments, taken)
-        object.__setattr__(self, "network_arguments", plain)
+        check_positive("second_lr", self.second_lr)
+
+    def plan(self) -> Plan:
+        """How the first stage is trained."""
+        return Plan(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            schedule=_schedule(self.halve_every),
+            weight_decay=self.weight_decay,
+            gamma_lr=self.gamma_lr,
+            seed=self.seed,
+        )
+
+
+def _schedule(halve_every: int) -> HalveEvery | Cosine:
+    return HalveEvery(halve_every) if halve_every else Cosine()
 
 
 DIGITS = Settings(
@@ -145,15 +142,14 @@ def settings_from(stored: Mapping[str, Any]) -> Settings:
         KeyError, TypeError, ValueError: no settings.
     """
     values = {name: value for name, value in stored.items() if name != "second_stage"}
-    if "arguments" in values:
-        return Settings(**values)
-    gamma = values.pop("gamma")
-    weight = values.pop("latent_weight")
-    values["arguments"] = {} if weight is None else {"weight": weight}
-    if values["model"] in ("vae", "flow") and gamma != "learned":
-        values["arguments"]["gamma"] = gamma
-    if values["network"] == "mlp":
-        values["network_arguments"] = DIGITS.network_arguments
+    if "arguments" not in values:
+        former = {"gamma": values.pop("gamma"), "weight": values.pop("latent_weight")}
+        if values["model"] not in ("vae", "flow"):
+            del former["gamma"]
+        kept = {name: value for name, value in former.items() if value not in ("learned", None)}
+        values["arguments"] = kept
+        if values["network"] == "mlp":
+            values["network_arguments"] = DIGITS.network_arguments
     return Settings(**values)
 
 
@@ -165,21 +161,37 @@ def build(shape: tuple[int, ...], settings: Settings) -> models.Autoencoder:
         settings: which model of which networks.
 
     Raises:
-        ValueError: images that the network cannot take, or an argument that the model cannot.
+        ValueError: images that the network cannot take.
+        TypeError: an argument that the model's or the network's function does not take.
 
     >>> model = build((1, 8, 8), Settings("mlp", 2, model="wae-mmd", arguments={"weight": 1.0}))
     >>> model.image_shape
     (1, 8, 8)
     """
-    with networks.seeded(settings.seed):
-        pair = _networks(shape, settings)
-        return _MODELS[settings.model](pair, **settings.arguments)
-
-
-def _networks(shape: tuple[int, ...], settings: Settings) -> networks.Networks:
-    takes = inspect.signature(_NETWORKS[settings.network]).parameters
-    options = {"bn_momentum": settings.bn_momentum} if "bn_momentum" in takes else {}
-    if settings.model == "ce_vae" and "output" in takes:
+    network = str(settings.network)
+    taken = inspect.signature(networks.MAKERS[network]).parameters
+    options: dict[str, Any] = {}
+    if "bn_momentum" in taken:
+        options["bn_momentum"] = settings.bn_momentum
+    if settings.model == "ce_vae" and "output" in taken:
         options["output"] = "sigmoid"  # Cross-entropy needs outputs in [0, 1].
     options |= settings.network_arguments
-    return networks.for_shape(settings.network, shape, settings.latent_dim, options)
+    with networks.seeded(settings.seed):
+        pair = networks.for_shape(network, shape, settings.latent_dim, options)
+        return models.build(settings.model, pair, settings.arguments)
+
+
+def second_stage(settings: Settings) -> densities.SecondStage:
+    """The second stage that goes with the settings, untrained."""
+    small = settings.network == "mlp"
+    halve_every = settings.second_halve_every
+    return densities.SecondStage(
+        (settings.second_hidden,) * 3,
+        "silu" if small else "relu",
+        epochs=settings.second_epochs,
+        batch_size=settings.batch_size,
+        lr=settings.second_lr,
+        schedule=_schedule(2 * settings.halve_every if halve_every is None else halve_every),
+        weight_decay=settings.weight_decay,
+        gamma_schedule=Hold(1.0, 0.7 if small else 0.5),
+    )

@@ -8,40 +8,22 @@ from pathlib import Path
 
 from vaelab import densities, models, training
 from vaelab.data import Images
-from vaelab.experiments.settings import Settings, build
+from vaelab.experiments.settings import Settings, build, second_stage
 from vaelab.posteriors import Distribution
-from vaelab.training import Cosine, HalveEvery, Hold, Plan, Session
-
-FIRST = "stage1.state.safetensors"
-SECOND = "stage2.state.safetensors"
-
-
-def second_stage(settings: Settings) -> densities.SecondStage:
-    """The second stage that goes with the settings, untrained."""
-    small = settings.network == "mlp"
-    halve_every = settings.second_halve_every
-    halve_every = 2 * settings.halve_every if halve_every is None else halve_every
-    return densities.SecondStage(
-        (settings.second_hidden,) * 3,
-        "silu" if small else "relu",
-        epochs=settings.second_epochs,
-        batch_size=settings.batch_size,
-        lr=settings.second_lr,
-        schedule=_schedule(halve_every),
-        weight_decay=settings.weight_decay,
-        gamma_schedule=Hold(1.0, 0.7 if small else 0.5),
-    )
-
-
-def _schedule(halve_every: int) -> HalveEvery | Cosine:
-    return HalveEvery(halve_every) if halve_every else Cosine()
+from vaelab.training import Run, Session
 
 
 def train_firsts(
-    images: Images, several: Sequence[Settings], session: Session
-) -> list[tuple[models.Autoencoder, training.Run]]:
+    images: Images, several: Sequence[Settings], session: Session, folder: Path | None = None
+) -> list[tuple[models.Autoencoder, Run]]:
     """Train the first stage alone, by one or more settings that differ in nothing but the seed:
     those at once.
+
+    Args:
+        images: the data set.
+        several: the settings.
+        session: where it runs.
+        folder: where it keeps its checkpoint; none unless given.
 
     Raises:
         ValueError: settings that differ in more.
@@ -49,29 +31,27 @@ def train_firsts(
     one = several[0]
     if any(replace(each, seed=one.seed) != one for each in several):
         raise ValueError(f"settings: expected no difference but in the seed, got {list(several)}")
+    session = session.at(folder and folder / "stage1.state.safetensors", "first stage")
     built = [build(images.shape, each) for each in several]
-    plan = Plan(
-        epochs=one.epochs,
-        batch_size=one.batch_size,
-        lr=one.lr,
-        schedule=_schedule(one.halve_every),
-        weight_decay=one.weight_decay,
-        gamma_lr=one.gamma_lr,
-        seed=one.seed,
-    )
+    x = images.train_pixels
+    plan = one.plan()
     if len(built) == 1:
-        return [(built[0], training.fit_plan(built[0], images.train_pixels, plan, session))]
+        return [(built[0], training.fit_plan(built[0], x, plan, session))]
     seeds = [each.seed for each in several]
-    runs = training.fit_together(built, images.train_pixels, plan, session, seeds=seeds)
+    runs = training.fit_together(built, x, plan, session, seeds=seeds)
     return list(zip(built, runs, strict=True))
 
 
 def train_seconds(
-    several: Sequence[Settings], posteriors: Sequence[Distribution], session: Session
+    several: Sequence[Settings],
+    posteriors: Sequence[Distribution],
+    session: Session,
+    folder: Path | None = None,
 ) -> list[densities.SecondStage]:
     """Train second stages, one for each of the settings, on the codes of their first stages: those
-    at once.
+    at once. Session and folder are as in `train_firsts`.
     """
+    session = session.at(folder and folder / "stage2.state.safetensors", "second stage")
     stages = [second_stage(settings) for settings in several]
     seeds = [settings.seed for settings in several]
     if len(stages) == 1:
@@ -81,18 +61,12 @@ def train_seconds(
     return stages
 
 
-def at(session: Session, folder: Path | None, file: str) -> Session:
-    """The same session, with its checkpoint in a file of a folder, or without one."""
-    label = "first stage" if file == FIRST else "second stage"
-    return session.at(folder and folder / file, label)
-
-
 def train(
     images: Images,
     settings: Settings,
     folder: Path | None = None,
     session: Session | None = None,
-) -> tuple[models.Autoencoder, densities.SecondStage, dict[str, training.Run]]:
+) -> tuple[models.Autoencoder, densities.SecondStage, dict[str, Run]]:
     """Train both stages.
 
     Args:
@@ -105,8 +79,8 @@ def train(
     Returns:
         First stage, second stage, and the run of each.
     """
-    session = Session() if session is None else session
-    [(model, run)] = train_firsts(images, [settings], at(session, folder, FIRST))
-    posteriors = [model.codes(images.train_pixels)]
-    [second] = train_seconds([settings], posteriors, at(session, folder, SECOND))
+    session = session or Session()
+    [(model, run)] = train_firsts(images, [settings], session, folder)
+    codes = model.codes(images.train_pixels)
+    [second] = train_seconds([settings], [codes], session, folder)
     return model, second, {"first": run, "second": second.run}

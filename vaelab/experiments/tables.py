@@ -11,18 +11,17 @@ and by its published figures in data/published/, where there are any.
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from importlib import resources
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 from vaelab import models, networks
 from vaelab._inputs import check_choice
 from vaelab.experiments.measuring import NORMAL, SECONDS
-
-DATA_SETS = ("digits", "mnist", "fashion", "cifar10", "celeba")
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,10 @@ class Row:
     def path(self) -> tuple[str, ...]:
         """Where its value lies in what a cell has measured."""
         return (*self.measure, self.density) if self.measure == ("frechet",) else self.measure
+
+    def value(self, record: Mapping[str, Any]) -> float:
+        """Its value in the record of a cell, as from `read_cell`."""
+        return reduce(getitem, self.path, record["measured"])
 
     def settings_on(self, data_set: str) -> dict[str, Any]:
         """What the row changes in the settings of a data set."""
@@ -173,11 +176,12 @@ def published(name: str) -> dict[tuple[str, str], tuple[float, float | None]]:
     (12.6, 1.5)
     """
     check_choice("table", name, TABLES)
-    path = resources.files("vaelab") / "published" / f"{name}.csv"  # It lies there in a wheel.
-    if not path.is_file():
-        path = Path(__file__).parents[2] / "data" / "published" / f"{name}.csv"
-    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
-    return {
-        (r["row"], r["data_set"]): (float(r["value"]), float(r["sd"]) if r["sd"] else None)
-        for r in rows
-    }
+    folder = resources.files("vaelab") / "published"  # It lies there in a wheel.
+    if not folder.is_dir():
+        folder = Path(__file__).parents[2] / "data" / "published"
+    lines = (folder / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+    figures = {}
+    for row in csv.DictReader(lines):
+        sd = float(row["sd"]) if row["sd"] else None
+        figures[row["row"], row["data_set"]] = float(row["value"]), sd
+    return figures

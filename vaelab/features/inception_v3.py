@@ -108,16 +108,18 @@ def inception(
             "use the classifier's features (--features classifier)"
         ) from error
     path = _find(weights, root)
-    state = _read(path)
+    state = io.BytesIO()  # What was read safely, as the file that torch-fidelity reads.
+    torch.save(_read(path), state)
+    state.seek(0)
     try:
-        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], _as_file(state))
+        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], state)
     except (RuntimeError, KeyError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"{path} does not hold Inception's weights ({reason}); expected {FILE}"
         ) from error
     name = f"Inception-v3 (2015-12-05), {Inception.n_features} features"
-    if not _sum(path).startswith(SHA256):
+    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(SHA256):
         name += f", not the published weights but {path.name}"
     return InceptionSpace(name, Inception(network).eval(), image_shape)
 
@@ -162,16 +164,3 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} is damaged, or holds more than tensors, and was not read; delete it and "
             f"fetch {URL}"
         ) from error
-
-
-def _as_file(state: dict[str, Any]) -> io.BytesIO:
-    """Weights that were read safely, as the file that torch-fidelity reads."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return file
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

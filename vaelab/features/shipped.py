@@ -14,13 +14,13 @@ from vaelab._inputs import check_choice
 from vaelab.data import load_images
 from vaelab.features.classifier import Classifier, accuracy, train_classifier
 
-SHIPPED = ("digits", "mnist", "fashion", "cifar10")
 RECIPES = {
     "digits": {"epochs": 60, "batch_size": 64, "noise": 0.1, "learning_rate": 1e-2},
     "mnist": {"epochs": 12, "shift": 2, "weight_decay": 0.05},
     "fashion": {"epochs": 8, "noise": 0.05, "weight_decay": 0.05},
     "cifar10": {"epochs": 24, "shift": 3, "noise": 0.03, "weight_decay": 0.05},
 }
+SHIPPED = tuple(RECIPES)
 _WEIGHTS = resources.files("vaelab") / "weights"
 
 

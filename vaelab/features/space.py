@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_images, pick_device
-from vaelab.data import Images
+from vaelab.data import Images, unit
 from vaelab.features.classifier import (
     Classifier,
     FeatureNetwork,
@@ -81,22 +81,23 @@ class FeatureSpace:
         return self.network.n_features
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, batch_size: int | None = None) -> Tensor:
+    def __call__(self, x: Tensor, device: str | torch.device | None = None) -> Tensor:
         """The features of images (n, *image_shape): float32, shape (n, n_features), on the images'
         device.
 
-        Raises:
-            TypeError: integers. ValueError: another shape, NaN or infinite values.
-        """
-        x = check_images(x, self.image_shape)
-        network = self.network.to(x.device).eval()
-        parts = x.split(batch_size or self.batch_size)
-        return torch.cat([network.features(part.float()) for part in parts])
+        Args:
+            x: the images; bytes are pixels 0 to 255.
+            device: where they are computed, piece by piece; on that of the images unless given.
 
-    def over(self, x: Tensor, device: str | torch.device = "cpu") -> Tensor:
-        """The features of images, computed piece by piece on a device, on that of the images."""
-        device = pick_device(device)
-        return torch.cat([self(part.to(device)).to(x.device) for part in x.split(self.batch_size)])
+        Raises:
+            TypeError: integers of another kind. ValueError: another shape, NaN or infinite values.
+        """
+        x = check_images(x, self.image_shape, pixels=True)
+        device = pick_device(x.device if device is None else device)
+        network = self.network.to(device).eval()
+        parts = x.split(self.batch_size)
+        features = (network.features(unit(part.to(device)).float()) for part in parts)
+        return torch.cat([some.to(x.device) for some in features])
 
     def scores(self, fake: Tensor, real: Tensor, seed: int = 0) -> dict[str, float]:
         """Measures beside the Fréchet distance: KID and IS in Inception's features, or none."""

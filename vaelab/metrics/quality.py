@@ -4,10 +4,8 @@ score.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -43,10 +41,8 @@ def kernel_distance(
     check_positive_int("n_subsets", n_subsets)
     if check_positive_int("subset_size", subset_size) < 2:
         raise ValueError("subset_size: expected at least 2 rows, one has no pairs")
-    size = min(subset_size, len(x), len(y))
-    make = _torchmetrics("kid").KernelInceptionDistance
-    with _quietly():
-        metric = make(_Given(x.shape[1]), subsets=n_subsets, subset_size=size)
+    options = {"subsets": n_subsets, "subset_size": min(subset_size, len(x), len(y))}
+    metric = _metric("kid", "KernelInceptionDistance", x.shape[1], options)
     metric.set_dtype(torch.float64)
     metric.update(x, real=False)
     metric.update(y, real=True)
@@ -75,9 +71,8 @@ def inception_score(logits: Any, n_splits: int = 10, seed: int = 0) -> tuple[flo
         raise ValueError(
             f"n_splits: expected at least 2 and at most {len(logits)} rows, got {n_splits}"
         )
-    make = _torchmetrics("inception").InceptionScore
-    with _quietly():
-        metric = make(_Given(logits.shape[1]), splits=n_splits)
+    options = {"splits": n_splits}
+    metric = _metric("inception", "InceptionScore", logits.shape[1], options)
     metric.update(logits)
     return _computed(metric, seed)
 
@@ -90,21 +85,17 @@ class _Given(nn.Identity):
         self.num_features = n_features
 
 
-def _torchmetrics(name: str) -> Any:
+def _metric(module: str, name: str, n_features: int, options: dict[str, int]) -> Any:
+    """A metric of torchmetrics, without its warning that it keeps what it is given."""
     try:
-        return importlib.import_module(f"torchmetrics.image.{name}")
+        home = importlib.import_module(f"torchmetrics.image.{module}")
     except ImportError as error:
         raise ImportError(
             f"this measure needs torchmetrics ({error}); pip install 'vaelab[metrics]'"
         ) from error
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Without torchmetrics' warning that it keeps what it is given."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*will save all extracted features.*")
-        yield
+        return getattr(home, name)(_Given(n_features), **options)
 
 
 def _computed(metric: Any, seed: int) -> tuple[float, float]:
