@@ -135,7 +135,7 @@ class GammaPath(View):
         check_positive_int("n_columns", n_columns)
         check_positive_int("n_points", n_points)
         check_seed(seed)
-        pairs = run.saved if isinstance(run, training.Run) else run
+        pairs: Sequence[Any] = run.saved if isinstance(run, training.Run) else run
         _check_run(pairs)
         subjects = [subject(model, images) for _, model in pairs]
         super().__init__()
@@ -225,8 +225,8 @@ def _check_run(pairs: Sequence[tuple[Any, Any]]) -> None:
         ways = "gamma_path makes some, and training.fit keeps some with keep_every"
         raise ValueError(f"run: expected at least one (γ, model), got none; {ways}")
     for gamma, model in pairs:
-        check_positive("run, each γ", gamma)
         _check_gamma(model)
+        check_positive("run, each γ", gamma)
     kappa = {model.latent_dim for _, model in pairs}
     if len(kappa) > 1:
         raise ValueError(f"run: expected models of one latent size, got {sorted(kappa)}")

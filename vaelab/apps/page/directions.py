@@ -46,10 +46,14 @@ def directions(q: posteriors.Distribution) -> Directions:
     if few.min() == few.max():
         sd, vectors = principal(q.mean)
         return Directions(vectors, _names("pc", range(latent_dim)), sd, "sd")
-    blocks = (q[i : i + SOME] for i in range(0, len(q), SOME))
-    mean = sum(block.covariance().double().sum(0) for block in blocks) / len(q)
-    if torch.equal(mean, torch.diag(mean.diagonal())):
-        values, order = mean.diagonal().sort(stable=True)
+    mean = torch.zeros(latent_dim, latent_dim, dtype=torch.float64)
+    for start in range(0, len(q), SOME):
+        block = q[start : start + SOME]
+        mean += block.covariance().double().sum(0)
+    mean /= len(q)
+    diagonal = mean.diagonal()
+    if torch.equal(mean, diagonal.diag()):
+        values, order = diagonal.sort(stable=True)
         axes = torch.eye(latent_dim)[order]
         return Directions(axes, _names("z", order.tolist()), values.float(), "lambda")
     values, vectors = torch.linalg.eigh(mean)

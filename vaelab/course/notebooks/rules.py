@@ -7,7 +7,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -124,7 +123,7 @@ def _rows(cells: Sequence[Any]) -> Iterator[str]:
 
 
 def _figures(cells: Sequence[Any]) -> Iterator[str]:
-    for cell, after in pairwise([*cells, None]):
+    for cell, after in _with_next(cells):
         if cell.cell_type != "code" or not _draws(cell.source):
             continue
         if cell.source.rstrip().splitlines()[-1] != "plt.show()":
@@ -145,7 +144,7 @@ def _draws(source: str) -> bool:
 
 
 def _widgets(cells: Sequence[Any]) -> Iterator[str]:
-    for cell, after in pairwise([*cells, None]):
+    for cell, after in _with_next(cells):
         if "widget" not in tags(cell):
             if any(name.startswith("widgets.") for name in _calls(cell.source)):
                 yield f"{_head(cell)} shows a widget and needs the tag widget"
@@ -187,6 +186,11 @@ def _bytes(source: Path) -> Iterator[str]:
                 f"{target.parent.name}/{target.name} has {size:,} bytes; expected {MAX_BYTES:,} "
                 "at most"
             )
+
+
+def _with_next(cells: Sequence[Any]) -> zip[tuple[Any, Any]]:
+    """Every cell with the one after it, None after the last."""
+    return zip(cells, [*cells[1:], None], strict=True)
 
 
 def _sources(cells: Iterable[Any], kind: str) -> list[str]:
