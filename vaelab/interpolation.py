@@ -48,7 +48,8 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     ends = torch.stack([a, b]).double()
     lengths = ends.norm(dim=1, keepdim=True)
     directions = ends / lengths
-    total, difference = directions.sum(0).norm(), directions.diff(dim=0).norm()
+    total = directions.sum(0).norm()
+    difference = directions.diff(dim=0).norm()
     angle = 2 * torch.atan2(difference, total)  # arccos would lose digits at nearly opposite codes
     if not angle.sin() > 1e-6:  # True for a code of length 0, too: its angle is NaN.
         return lerp(a, b, t.to(a))

@@ -143,7 +143,8 @@ def swiss_roll(tightness: float = 0.12, inner: float = 0.3) -> Chart:
     its own point. The chart reads θ off the radius.
     """
     check_positive("tightness", tightness)
-    middle, reach = 4.5 * math.pi, 12.0
+    middle = 4.5 * math.pi
+    reach = 12.0
 
     def embed(u: Tensor) -> Tensor:
         theta = middle + _squeeze(u[:, :1] / reach * 3, reach)
@@ -156,7 +157,13 @@ def swiss_roll(tightness: float = 0.12, inner: float = 0.3) -> Chart:
     return Chart("Swiss roll", 2, 3, embed, coordinates)
 
 
-def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: float = 1.0) -> Chart:
+def smooth_graph(
+    r: int,
+    d: int,
+    seed: int = 0,
+    bend: float = 1.0,
+    frequency: float = 1.0,
+) -> Chart:
     """A random smooth r-dimensional graph in ℝ^d: x = A u + B sin(W u + b), AᵀA = I, and B made
     orthogonal to A.
 
@@ -185,7 +192,8 @@ def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: fl
             f"smooth_graph: expected d ≥ r, got r = {r}, d = {d}; no manifold is larger than its "
             "space"
         )
-    generator, waves = generator_from(seed), 2 * r + 2
+    generator = generator_from(seed)
+    waves = 2 * r + 2
     A = torch.linalg.qr(normal_noise(generator, d, r)).Q
     B = normal_noise(generator, d, waves)
     B = bend * math.sqrt(2 * r / (waves * max(d - r, 1))) * (B - A @ (A.T @ B))
@@ -303,7 +311,8 @@ def moebius_band(half_width: float = 0.4) -> Chart:
         rho = x[:, :2].norm(dim=1, keepdim=True)
         return torch.cat([a, (rho - 1) * (0.5 * a).cos() + x[:, 2:] * (0.5 * a).sin()], 1)
 
-    low, high = (0.0, -half_width), (TURN, half_width)
+    low = (0.0, -half_width)
+    high = (TURN, half_width)
     return _closed("Möbius band", 3, embed, coordinates, low, high, flip=True)
 
 

@@ -119,7 +119,8 @@ class Manifold:
         Raises:
             ValueError: `rotation` not an orthogonal d×d matrix.
         """
-        d, chart = self.d, self.chart
+        d = self.d
+        chart = self.chart
         Q = float64(_random_rotation(d, seed) if rotation is None else rotation)
         eye = torch.eye(d, dtype=Q.dtype)
         if Q.shape != eye.shape or not torch.allclose(Q @ Q.T, eye, atol=1e-10):

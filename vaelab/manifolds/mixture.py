@@ -138,7 +138,12 @@ class Mixture(Density):
         self._whiten = torch.linalg.inv(self.scale_trils).tril()
 
     @classmethod
-    def from_covariances(cls, weights: Any, means: Any, covariances: Any) -> Mixture:
+    def from_covariances(
+        cls,
+        weights: Any,
+        means: Any,
+        covariances: Any,
+    ) -> Mixture:
         """The same from covariances, shape (k, r, r)."""
         factor, failed = torch.linalg.cholesky_ex(float64(covariances))
         if failed.any():
@@ -234,7 +239,12 @@ def _check_mixture(weights: Tensor, means: Tensor, factors: Tensor) -> None:
         )
 
 
-def _mixture_quantile(z: Tensor, log_w: Tensor, mean: Tensor, sd: Tensor) -> Tensor:
+def _mixture_quantile(
+    z: Tensor,
+    log_w: Tensor,
+    mean: Tensor,
+    sd: Tensor,
+) -> Tensor:
     """Solve Σ_k w_k Φ((x − mean_k) / sd_k) = Φ(z) row by row, by Newton's method inside a bracket.
 
     The root lies between the smallest and the largest component quantile. The equation is solved

@@ -80,7 +80,11 @@ def two_moons(n_components: int = 10, width: float = 0.25) -> Mixture:
 
 
 def modes(
-    dim: int, n_modes: int = 4, width: float = 0.5, spread: float = 1.0, seed: int = 0
+    dim: int,
+    n_modes: int = 4,
+    width: float = 0.5,
+    spread: float = 1.0,
+    seed: int = 0,
 ) -> Mixture:
     """`n_modes` round bumps of standard deviation `width` at random centres of variance `spread`²,
     on ℝ^dim.
@@ -140,7 +144,8 @@ def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
     >>> uniform((0.0,), (4.0,)).log_prob(torch.ones(1, 1, dtype=torch.float64)).exp().item()
     0.25
     """
-    low, high = float64(lows), float64(highs)
+    low = float64(lows)
+    high = float64(highs)
     if low.shape != high.shape or not (low < high).all():
         raise ValueError(
             f"uniform: expected low < high in every coordinate, got {lows} and {highs}"

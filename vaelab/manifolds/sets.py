@@ -113,7 +113,8 @@ class Ball(Region):
         return (x - self.centre).norm(dim=1) - self.radius
 
     def gaussian_mass(self, x: Tensor, gamma: float) -> Tensor:
-        scale, d = math.sqrt(gamma), x.shape[1]
+        scale = math.sqrt(gamma)
+        d = x.shape[1]
         away = (x - self.centre).norm(dim=1)
         mass = (away <= self.radius).double()
         # Elsewhere the noise never reaches the border.
@@ -136,7 +137,8 @@ def _across(radius: float, d: int, n_nodes: int = 64) -> tuple[Tensor, Tensor]:
     reach = math.asin(min(1.0, (math.sqrt(d - 1) + 9) / radius))
     node, weight = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(n_nodes))
     angle = 0.5 * reach * (node + 1)
-    v, c = radius * angle.sin(), radius * angle.cos()
+    v = radius * angle.sin()
+    c = radius * angle.cos()
     constant = 0.5 * (d - 3) * math.log(2)
     log_chi = (d - 2) * v.log() - 0.5 * v.square() - constant - math.lgamma(0.5 * (d - 1))
     return c, 0.5 * reach * weight * c * log_chi.exp()

@@ -28,7 +28,8 @@ def hermite(dim: int, n_nodes: int | None = None) -> tuple[Tensor, Tensor]:
     n_nodes = DEFAULT_NODES.get(dim, 6) if n_nodes is None else n_nodes
     check_positive_int("n_nodes", n_nodes)
     points, weights = np.polynomial.hermite_e.hermegauss(n_nodes)
-    points, weights = torch.from_numpy(points), torch.from_numpy(weights / weights.sum())
+    points = torch.from_numpy(points)
+    weights = torch.from_numpy(weights / weights.sum())
     grid, shares = (
         torch.cartesian_prod(*[axis] * dim).reshape(-1, dim) for axis in (points, weights)
     )

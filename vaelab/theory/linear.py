@@ -128,7 +128,11 @@ def optimal_gamma(covariance: Tensor, latent_dim: int) -> float:
 
 
 def linear_cost(
-    covariance: Tensor, weights: Tensor, encoder: Tensor, scale: Tensor, gamma: float
+    covariance: Tensor,
+    weights: Tensor,
+    encoder: Tensor,
+    scale: Tensor,
+    gamma: float,
 ) -> tuple[Tensor, Tensor]:
     """Both halves of the cost of *any* linear VAE: x ~ (0, C), z = V x + S ε, x̂ = W z.
 

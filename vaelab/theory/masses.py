@@ -17,7 +17,12 @@ from vaelab.theory.gauss import hermite
 from vaelab.theory.optimum import OptimalVAE, check_t
 
 
-def mass_of_set(vae: OptimalVAE, region: Region, t: float, n_nodes: int | None = None) -> float:
+def mass_of_set(
+    vae: OptimalVAE,
+    region: Region,
+    t: float,
+    n_nodes: int | None = None,
+) -> float:
     """p_θt(A) for a half-space, box or ball A, by quadrature over the coordinates.
 
     The noise N(0, γ I) is integrated in closed form. For r = 1 exact to rounding while 18 / n_nodes
@@ -46,7 +51,10 @@ def mass_of_set(vae: OptimalVAE, region: Region, t: float, n_nodes: int | None =
 
 
 def mass_under_graph(
-    curve: Manifold, t: float, thicken: float = 0.0, n_nodes: int = 2**14
+    curve: Manifold,
+    t: float,
+    thicken: float = 0.0,
+    n_nodes: int = 2**14,
 ) -> float:
     """p_θt(A) for A = {x : x₂ ≤ g(x₁) + thicken}, where the curve χ = {x₂ = g(x₁)} is the boundary
     of A itself.

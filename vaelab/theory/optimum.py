@@ -87,7 +87,8 @@ class OptimalVAE:
         """∂²f/∂(Uᵀz)² at the code of x, shape (n, d, r, r): ψ''[Ka, Kb] − ψ' K h''[Ka, Kb], K =
         (h')⁻¹.
         """
-        u, truth = self._coordinates(x), self.truth
+        u = self._coordinates(x)
+        truth = self.truth
         K = torch.linalg.inv(to_noise_jacobian(truth.density, u))
         H = to_noise_hessian(truth.density, u)
         straightened = torch.einsum("ndi,nij,njkl->ndkl", truth.jacobian(u), K, H)
@@ -97,7 +98,8 @@ class OptimalVAE:
     def scale(self, x: Tensor, t: float) -> Tensor:
         """S_z(x), shape (n, κ, κ), with Σ_z = S_z S_zᵀ (Eq. 24, 34, 53)."""
         gamma = 1 / check_t(t)
-        U, N = self.basis[:, : self.r], self.basis[:, self.r :]
+        U = self.basis[:, : self.r]
+        N = self.basis[:, self.r :]
         narrow = U @ (math.sqrt(gamma) * inverse_root(self.jacobian(x)))
         return torch.cat([narrow, N.expand(len(x), *N.shape)], 2)
 
@@ -107,7 +109,11 @@ class OptimalVAE:
         return S @ S.mT
 
     def sample(
-        self, n: int, t: float, seed: int | None = None, generator: torch.Generator | None = None
+        self,
+        n: int,
+        t: float,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Draw x ~ p_θt: decode N(0, I) and add N(0, γ I). Shape (n, d)."""
         generator = generator_from(seed, generator)
@@ -187,7 +193,12 @@ def _check_full_rank(J: Tensor) -> None:
         )
 
 
-def _nodes_of_q(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None) -> tuple[Tensor, ...]:
+def _nodes_of_q(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None,
+) -> tuple[Tensor, ...]:
     """w (m, κ), weights (m,), codes z = μ + S w (n, m, κ), log |det S| (n,)."""
     w, weights = hermite(vae.latent_dim, n_nodes)
     S = vae.scale(x, t)
@@ -200,7 +211,12 @@ def squared_error(vae: OptimalVAE, x: Tensor, z: Tensor) -> Tensor:
     return (x[:, None] - vae.decode(z.flatten(0, 1)).reshape(*z.shape[:2], -1)).square().sum(-1)
 
 
-def loss(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+def loss(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None = None,
+) -> Tensor:
     """The VAE cost −log p_θ(x) + KL[q ‖ p_θ(z given x)] = −E_q ℓ of each x on the manifold, in
     nats; shape (n,). ℓ = log p(x given z) p(z) / q(z given x).
 
@@ -212,7 +228,12 @@ def loss(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Te
     return -((log_ratio + log_det[:, None]) * weights).sum(1)
 
 
-def log_p_theta(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+def log_p_theta(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None = None,
+) -> Tensor:
     """log p_θt(x) in nats, shape (n,).
 
     For r = d and a Gaussian mixture p_gt, p_θt = p_gt * N(0, γ I) in closed form (Eq. 21), at any
@@ -223,7 +244,12 @@ def log_p_theta(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None
     return log_p_theta_decoder(vae, x, t, n_nodes)
 
 
-def log_p_theta_decoder(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+def log_p_theta_decoder(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None = None,
+) -> Tensor:
     """log ∫ N(x; f(z), γ I) N(z; 0, I) dz (Eq. 19) for x on the manifold, shape (n,), by quadrature
     around its code.
 
@@ -242,7 +268,12 @@ def log_p_theta_decoder(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | Non
     return (log_ratio + weights.log()).logsumexp(1)
 
 
-def log_p_theta_lattice(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int = 2**14) -> Tensor:
+def log_p_theta_lattice(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int = 2**14,
+) -> Tensor:
     """The same integral (Eq. 19) by brute force over all z, for any x on or off the manifold; shape
     (n, d) to (n,).
 
@@ -258,7 +289,12 @@ def log_p_theta_lattice(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int = 2**
     return torch.stack(rows) - constant
 
 
-def kl_q_to_posterior(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+def kl_q_to_posterior(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None = None,
+) -> Tensor:
     """KL[q(z given x) ‖ p_θ(z given x)] = log p_θ(x) − E_q ℓ of each x on the manifold, in nats;
     shape (n,).
 
@@ -274,7 +310,10 @@ def kl_q_to_posterior(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None 
 
 
 def cost_terms(
-    vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """−2 E_q log p(x given z) and 2 KL[q ‖ N(0, I)], twice the two halves of the cost, as in Eq. 8
     and 9; (n,), (n,).
@@ -288,7 +327,12 @@ def cost_terms(
     return t * error + vae.d * math.log(2 * math.pi / t), divergence
 
 
-def reconstruction_error(vae: OptimalVAE, x: Tensor, t: float, eps: Tensor) -> Tensor:
+def reconstruction_error(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    eps: Tensor,
+) -> Tensor:
     """‖x − f(μ_z + S_z ε)‖² for one noise row ε a point, shape (n, κ); shape (n,). Theorem 4: → 0
     whatever ε.
     """

@@ -65,7 +65,8 @@ def l1_distance(density: Mixture, t: float, n_nodes: int = 2**15) -> float:
     total = 0.0
     for source in (density, blurred):
         x, w = source.nodes(n_nodes)
-        p, q = density.log_prob(x), blurred.log_prob(x)
+        p = density.log_prob(x)
+        q = blurred.log_prob(x)
         total += float((w * torch.tanh(0.5 * (p - q)).abs()).sum())
     return total
 

@@ -155,7 +155,8 @@ def active_dimensions(eigenvalues: Tensor, threshold: float = 0.5) -> ActiveDime
         )
     counts = (eigenvalues < threshold).sum(1)
     modal = int(counts.bincount().argmax())
-    hits, n = int((counts == modal).sum()), len(counts)
+    hits = int((counts == modal).sum())
+    n = len(counts)
     ordered = eigenvalues.sort(1).values
     largest = ordered[:, modal - 1].max().item() if modal else 0.0
     smallest = ordered[:, modal].min().item() if modal < ordered.shape[1] else math.inf
@@ -172,7 +173,8 @@ def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, floa
     >>> tuple(round(end, 3) for end in wilson_interval(10, 10))
     (0.722, 1.0)
     """
-    p, square = hits / n, z * z
+    p = hits / n
+    square = z * z
     centre = (p + 0.5 * square / n) / (1 + square / n)
     half = z / (1 + square / n) * math.sqrt(p * (1 - p) / n + 0.25 * square / n**2)
     return max(0.0, centre - half), min(1.0, centre + half)

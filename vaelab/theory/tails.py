@@ -79,7 +79,12 @@ def truncated_error(t: float, cutoff: float, n_nodes: int = 20_001) -> float:
     return float(torch.stack(parts).logsumexp(0))
 
 
-def _log_trapezoid(low: float, high: float, n_nodes: int, t: float) -> Tensor:
+def _log_trapezoid(
+    low: float,
+    high: float,
+    n_nodes: int,
+    t: float,
+) -> Tensor:
     w = torch.linspace(low, high, n_nodes, dtype=torch.float64)
     y = log_integrand(w, t)
     return torch.logaddexp(y[1:], y[:-1]).logsumexp(0) + (0.5 * (w[1] - w[0])).log()

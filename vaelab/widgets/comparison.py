@@ -55,7 +55,12 @@ class PosteriorRow(View):
     """
 
     def __init__(
-        self, name: str, parts: Subject, rows: Tensor, classes: np.ndarray, seed: int
+        self,
+        name: str,
+        parts: Subject,
+        rows: Tensor,
+        classes: np.ndarray,
+        seed: int,
     ) -> None:
         super().__init__()
         self.name = name
@@ -103,7 +108,9 @@ class PosteriorRow(View):
         brushes = [range_slider(f"brush {n}", (-3, 3), 3, "330px", "60px", 1) for n in "xy"]
         self.cursor_x, self.cursor_y = self._cursors = cursors
         self.range_x, self.range_y = self._brushes = brushes
-        self.decoded, self.nearest, self.spectra = Picture(), Picture(), Picture()
+        self.decoded = Picture()
+        self.nearest = Picture()
+        self.spectra = Picture()
         self.figures = HTML()
         self._shares = Label()
         title = HTML(f'<b style="white-space: nowrap">{html.escape(self.name)}</b>')
@@ -134,7 +141,8 @@ class PosteriorRow(View):
             (PRIOR, f"q(z), {PRIOR}", self._q, self._normal),
             ("same", "two draws of the density", self._drawn, again),
         ):
-            mmd2, sliced = metrics.mmd2(a, b), metrics.sliced_wasserstein(a, b, seed=self._seed)
+            mmd2 = metrics.mmd2(a, b)
+            sliced = metrics.sliced_wasserstein(a, b, seed=self._seed)
             self.distances[kind] = (mmd2, sliced)
             cells = (html.escape(caption), f"{mmd2:.2e}", f"{sliced:.3f}")
             lines.append(f"<tr><td>{'</td><td>'.join(cells)}</td></tr>")
@@ -151,7 +159,11 @@ class PosteriorRow(View):
         spectra(ax, values, {"q(z)": COLORS["q"], name: COLORS["second"]})
         for line in ax.lines:
             line.set_linewidth(1)
-        ax.set(xlabel="", ylabel="", ylim=(0, 1.1 * ax.get_ylim()[1]))
+        ax.set(
+            xlabel="",
+            ylabel="",
+            ylim=(0, 1.1 * ax.get_ylim()[1]),
+        )
         dress(ax, "singular values of the codes / √n", "best", 7)
         ax.locator_params("x", integer=True)
         self.spectra.value = Plot(figure).png()
@@ -161,7 +173,8 @@ class PosteriorRow(View):
         self._plane = torch.stack([self._axes[name] for name in names], 1)
         self.points = tuple((codes @ self._plane).double().numpy() for codes in self._codes)
         every = np.concatenate(self.points)
-        low, high = np.floor(2 * every.min(0)) / 2, np.ceil(2 * every.max(0)) / 2
+        low = np.floor(2 * every.min(0)) / 2
+        high = np.ceil(2 * every.max(0)) / 2
         limits = list(zip(low.tolist(), high.tolist(), strict=True))
         self._scatter.set_axes(self._titles, [name.split("  ")[0] for name in names], limits)
         with self.one_frame():
@@ -199,7 +212,8 @@ class PosteriorRow(View):
         ranges = [(each.min, each.max) for each in self._brushes]
         if self.canvas.box:
             x0, y0, x1, y1 = self.canvas.box
-            start, end = self._scatter.locate(x0, y0), self._scatter.locate(x1, y1)
+            start = self._scatter.locate(x0, y0)
+            end = self._scatter.locate(x1, y1)
             if start is None or end is None or start[0] != end[0]:
                 return  # It began or ended beside a panel.
             ranges = np.sort([start[1:], end[1:]], axis=0).T.tolist()
@@ -213,7 +227,8 @@ class PosteriorRow(View):
         if place is None:
             return  # The pointer is beside the panels.
         self._panel, x, y = place
-        self.cursor_x.value, self.cursor_y.value = x, y
+        self.cursor_x.value = x
+        self.cursor_y.value = y
         self._show_cursor()
 
     @property
@@ -286,7 +301,8 @@ class PosteriorComparison(View):
         super().__init__()
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
         rows = order[:n_codes].sort().values
-        known, numbers = [], np.zeros(len(images), int)
+        known = []
+        numbers = np.zeros(len(images), int)
         labels = next(iter(subjects.values())).labels
         if labels is not None:
             known, numbers = np.unique(labels, return_inverse=True)

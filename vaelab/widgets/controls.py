@@ -65,7 +65,11 @@ def range_slider(
 
 
 def log_slider(
-    name: str, value: float, low: float, high: float, step: float = 0.05
+    name: str,
+    value: float,
+    low: float,
+    high: float,
+    step: float = 0.05,
 ) -> ipywidgets.FloatLogSlider:
     """A labelled slider for a positive number, on a logarithmic axis between `low` and `high`."""
     return ipywidgets.FloatLogSlider(
@@ -79,7 +83,12 @@ def log_slider(
     )
 
 
-def set_range(each: Any, low: float, high: float, value: Any) -> None:
+def set_range(
+    each: Any,
+    low: float,
+    high: float,
+    value: Any,
+) -> None:
     """Give a slider new ends and a new value, without min > max on the way."""
     each.min = min(low, each.min)
     each.max = max(high, each.max)
@@ -89,7 +98,10 @@ def set_range(each: Any, low: float, high: float, value: Any) -> None:
 
 
 def dropdown(
-    name: str, options: Sequence[str], value: str | None = None, width: str = "220px"
+    name: str,
+    options: Sequence[str],
+    value: str | None = None,
+    width: str = "220px",
 ) -> Any:
     """A labelled choice, a `Dropdown`; the first option is taken unless another is given."""
     return ipywidgets.Dropdown(

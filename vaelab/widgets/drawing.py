@@ -74,7 +74,12 @@ def panels(
     return figure, list(axes)
 
 
-def dress(ax: Axes, title: str = "", legend: Place | None = None, size: int = 8) -> None:
+def dress(
+    ax: Axes,
+    title: str = "",
+    legend: Place | None = None,
+    size: int = 8,
+) -> None:
     """The small print of a panel.
 
     Args:

@@ -37,7 +37,10 @@ class _Explorer(View):
 
 
 def latent_explorer(
-    decode: Callable[[Tensor], Tensor], latent_dim: int, scale: int = 24, limit: float = 3.0
+    decode: Callable[[Tensor], Tensor],
+    latent_dim: int,
+    scale: int = 24,
+    limit: float = 3.0,
 ) -> View:
     """One slider for each latent dimension, and the image that the decoder makes of the code they
     spell.
@@ -57,7 +60,12 @@ def latent_explorer(
     """
     check_positive_int("latent_dim", latent_dim)
     sliders = [
-        ipywidgets.FloatSlider(min=-limit, max=limit, step=0.1, description=f"z[{j}]")
+        ipywidgets.FloatSlider(
+            min=-limit,
+            max=limit,
+            step=0.1,
+            description=f"z[{j}]",
+        )
         for j in range(latent_dim)
     ]
 
@@ -69,7 +77,10 @@ def latent_explorer(
 
 
 def gamma_explorer(
-    draw: Callable[[float], Tensor], low: float = 1e-3, high: float = 1.0, scale: int = 8
+    draw: Callable[[float], Tensor],
+    low: float = 1e-3,
+    high: float = 1.0,
+    scale: int = 8,
 ) -> View:
     """One slider for the decoder variance γ, on a logarithmic axis, and the images that go with it.
 
@@ -94,7 +105,10 @@ def gamma_explorer(
 
 
 def figure_explorer(
-    draw: Callable[[Axes, float], None], low: float, high: float, name: str = "γ"
+    draw: Callable[[Axes, float], None],
+    low: float,
+    high: float,
+    name: str = "γ",
 ) -> View:
     """One slider for a positive number, on a logarithmic axis, and the figure that goes with it.
 

@@ -157,7 +157,8 @@ class GammaPath(View):
     def _build(self) -> None:
         self.step = IntSlider(0, 0, len(self.gammas) - 1, description="step")
         self.said = HTML()
-        self.image, self.plot = Picture(), Picture()
+        self.image = Picture()
+        self.plot = Picture()
         self._scale = pixel_scale(self._originals.shape[-2], 64)
         height = self._originals.shape[-2] * self._scale + 2 * PAD
         names = row_names(("images", "reconstructions", "samples"), height)
@@ -172,17 +173,40 @@ class GammaPath(View):
 
     def _draw_split(self, ax: Axes) -> list[Artist]:
         j = np.arange(1, self.eigenvalues.shape[1] + 1)
-        self._bars = ax.bar(j, np.ones(len(j)), color=COLORS["q"], width=0.7, label="encoder")
-        (marks,) = ax.plot(j, j, "_", color=COLORS["exact"], markersize=10, mew=2, label="Eq. 83")
+        self._bars = ax.bar(
+            j,
+            np.ones(len(j)),
+            color=COLORS["q"],
+            width=0.7,
+            label="encoder",
+        )
+        (marks,) = ax.plot(
+            j,
+            j,
+            "_",
+            color=COLORS["exact"],
+            markersize=10,
+            mew=2,
+            label="Eq. 83",
+        )
         self._lines = [(marks, self.predicted)]
         if self.predicted_diagonal is not None:
             (crosses,) = ax.plot(j, j, "x", color=COLORS["data"], markersize=4)
             crosses.set_label("its diagonal")
             self._lines.append((crosses, self.predicted_diagonal))
-        ax.set(xlabel="index j", ylabel="λ of Σ_z", ylim=(0, 1.15))
+        ax.set(
+            xlabel="index j",
+            ylabel="λ of Σ_z",
+            ylim=(0, 1.15),
+        )
         ax.locator_params("x", integer=True)
         ax.axhline(0.5, color="0.6", linestyle=":")
-        ax.legend(fontsize=8, frameon=False, loc="upper left", ncols=3)
+        ax.legend(
+            fontsize=8,
+            frameon=False,
+            loc="upper left",
+            ncols=3,
+        )
         return [*self._bars, *(line for line, _ in self._lines)]
 
     def _draw_cost(self, ax: Axes) -> Artist:
@@ -191,7 +215,14 @@ class GammaPath(View):
             (self.latent, "prior", "KL"),
             (self.nll + self.latent, "data", "sum"),
         ):
-            ax.semilogx(self.gammas, values, ".-", color=COLORS[color], label=name, linewidth=1)
+            ax.semilogx(
+                self.gammas,
+                values,
+                ".-",
+                color=COLORS[color],
+                label=name,
+                linewidth=1,
+            )
         if self.gammas[-1] < self.gammas[0]:
             ax.invert_xaxis()
         ax.set(xlabel="γ", ylabel="nats an image")
@@ -215,7 +246,8 @@ class GammaPath(View):
     def _draw(self) -> None:
         t = self.step.value
         self.image.value, self.plot.value = self._frames[t]
-        nll, latent = self.nll[t], self.latent[t]
+        nll = self.nll[t]
+        latent = self.latent[t]
         terms = f"{nll:.1f} data + {latent:.1f} KL"
         self.said.value = f"γ = {self.gammas[t]:.3g}: cost {nll + latent:.1f} nats = {terms}"
 

@@ -108,8 +108,10 @@ class LatentTraversal(View):
         self.reset = Button(description="reset")
         self.mean = Button(description="mean code")
         self.sliders = tuple(slider("", 0.0, -1.0, 1.0) for _ in range(n_sliders))
-        self.image, self.original = Picture(), Picture()
-        self._caption, self._way = Label(), Label()
+        self.image = Picture()
+        self.original = Picture()
+        self._caption = Label()
+        self._way = Label()
         left = VBox([self.index, self.directions, self.space, *self.sliders])
         right = [captioned(self.image, "decoded"), VBox([self._caption, self.original])]
         buttons = HBox([self.reset, self.mean, self.source, self.draw])
@@ -128,7 +130,8 @@ class LatentTraversal(View):
         self._start_at(self._space.q.mean[self.index.value], self.index.value)
 
     def _draw_code(self) -> None:
-        space, prior = self._space, self.subject.densities[PRIOR]
+        space = self._space
+        prior = self.subject.densities[PRIOR]
         density = self.subject.densities[self.source.value]
         if space.name == "u" and isinstance(density, SecondStage):
             density = prior  # A second stage draws its u from N(0, I).
@@ -140,12 +143,16 @@ class LatentTraversal(View):
 
     def _start_at(self, code: Tensor, picked: int | None = None) -> None:
         """Put the sliders on a code: that of image `picked`, or one of no image."""
-        self._start, self._picked = code, picked
-        x, labels = self.subject.x, self.subject.labels
+        self._start = code
+        self._picked = picked
+        x = self.subject.x
+        labels = self.subject.labels
         if picked is None:
-            caption, image = "no image has this code", torch.ones_like(x[:1])
+            caption = "no image has this code"
+            image = torch.ones_like(x[:1])
         else:
-            caption, image = f"image {picked}", x[picked][None]
+            caption = f"image {picked}"
+            image = x[picked][None]
             caption += "" if labels is None else f", class {labels[picked]}"
         self._caption.value = caption
         self.original.show(image, self._scale)
@@ -227,7 +234,13 @@ class Interpolator(View):
     """
 
     def __init__(
-        self, model: Any, images: Any, density: Any = None, *, n_strip: int = 11, size: int = 56
+        self,
+        model: Any,
+        images: Any,
+        density: Any = None,
+        *,
+        n_strip: int = 11,
+        size: int = 56,
     ) -> None:
         self.subject = subject(model, images, density)
         check_positive_int("n_strip", n_strip)
@@ -256,7 +269,8 @@ class Interpolator(View):
         """
         codes = {}
         for name, space in self.subject.spaces.items():
-            a, b = space.q.mean[self.first.value], space.q.mean[self.second.value]
+            a = space.q.mean[self.first.value]
+            b = space.q.mean[self.second.value]
             codes[f"{name} straight"] = lerp(a, b, t.to(a))
             codes[f"{name} arc"] = slerp(a, b, t.to(a))
         return codes
@@ -265,7 +279,8 @@ class Interpolator(View):
         """The pictures at t on all ways, one way after the other: in one batch, which costs little
         more than a part.
         """
-        codes, spaces = self.codes(t), self.subject.spaces
+        codes = self.codes(t)
+        spaces = self.subject.spaces
         both = [
             space.to_z(torch.cat([codes[f"{name} straight"], codes[f"{name} arc"]]))
             for name, space in spaces.items()

@@ -119,7 +119,12 @@ class Subject:
     labels: np.ndarray | None
 
 
-def subject(model: Any, images: Any, density: Any = None, labels: Any = None) -> Subject:
+def subject(
+    model: Any,
+    images: Any,
+    density: Any = None,
+    labels: Any = None,
+) -> Subject:
     """Check a model, images and densities against each other.
 
     Args:

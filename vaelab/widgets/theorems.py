@@ -123,16 +123,44 @@ class _TheoremView(View):
     def _shared_panels(self, kl: Axes, spectrum: Axes) -> list[Artist]:
         at = np.arange(len(SCORES)) - len(SCORES) // 2
         j = np.arange(1, MAX_LATENT_DIM + 1)
-        q, exact = COLORS["q"], COLORS["exact"]
-        (self._kl,) = kl.semilogy(at, at**0, "o", color=q, markersize=5, label="KL[q ‖ posterior]")
-        (self._limit,) = kl.semilogy(at, at**0, color=exact, linewidth=1, label="½γ Var δ₁")
-        kl.set(ylim=(TINY, 1e3), xticks=at[::4], xticklabels=[])
+        q = COLORS["q"]
+        exact = COLORS["exact"]
+        (self._kl,) = kl.semilogy(
+            at,
+            at**0,
+            "o",
+            color=q,
+            markersize=5,
+            label="KL[q ‖ posterior]",
+        )
+        (self._limit,) = kl.semilogy(
+            at,
+            at**0,
+            color=exact,
+            linewidth=1,
+            label="½γ Var δ₁",
+        )
+        kl.set(
+            ylim=(TINY, 1e3),
+            xticks=at[::4],
+            xticklabels=[],
+        )
         kl.set_xlabel("nine points x, from left to right")
         dress(kl, "nats", "lower right")
-        line = spectrum.axhline(1, color=COLORS["prior"], linestyle="--", linewidth=1)
+        line = spectrum.axhline(
+            1,
+            color=COLORS["prior"],
+            linestyle="--",
+            linewidth=1,
+        )
         line.set_label("the prior's variance")
         (self._lambda,) = spectrum.semilogy(j, j**0, "o", color=q, label="λ of Σ_z, middle x")
-        spectrum.set(ylim=(1e-7, 1e2), xlim=(0.5, MAX_LATENT_DIM + 0.5), xlabel="index j", xticks=j)
+        spectrum.set(
+            ylim=(1e-7, 1e2),
+            xlim=(0.5, MAX_LATENT_DIM + 0.5),
+            xlabel="index j",
+            xticks=j,
+        )
         dress(spectrum, legend="lower right")
         return [self._limit, self._kl, self._lambda]
 
@@ -144,7 +172,8 @@ class _TheoremView(View):
 
     def _show_encoder(self) -> None:
         """KL and eigenvalues at this t and κ."""
-        t, kappa = self.t.value, self.latent_dim.value
+        t = self.t.value
+        kappa = self.latent_dim.value
         wide = theory.optimal_vae(self.truth, kappa, seed=0)
         middle = self._x[len(SCORES) // 2][None]
         eigenvalues = torch.linalg.eigvalsh(wide.covariance(middle, t))[0]
@@ -208,11 +237,28 @@ class TheoremOneView(_TheoremView):
         figure, (self._ax, *shared) = panels((8.6, 2.5), [1.4, 1, 1], edges, gap=0.22)
         self._area = Rectangle((0, 0), 1, 1, color=COLORS["fixed"], alpha=0.25, linewidth=0)
         self._ax.add_patch(self._area)
-        (self._model,) = self._ax.plot([], [], color=COLORS["other"], linewidth=2.5, label="p_θt")
-        (self._data,) = self._ax.plot([], [], "--", color=COLORS["data"], linewidth=1, label="p_gt")
+        (self._model,) = self._ax.plot(
+            [],
+            [],
+            color=COLORS["other"],
+            linewidth=2.5,
+            label="p_θt",
+        )
+        (self._data,) = self._ax.plot(
+            [],
+            [],
+            "--",
+            color=COLORS["data"],
+            linewidth=1,
+            label="p_gt",
+        )
         self._ax.set_xlabel("x")
         dress(self._ax, "density, and the set A")
-        self._ax.legend(fontsize=8, frameon=False, loc="upper right")
+        self._ax.legend(
+            fontsize=8,
+            frameon=False,
+            loc="upper right",
+        )
         moving = [self._area, self._model, self._data, *self._shared_panels(*shared)]
         self._plot = Plot(figure, moving)
         self._begin([self.density], [self.region])
@@ -304,7 +350,13 @@ class TheoremTwoView(_TheoremView):
 
     def _map_panel(self, ax: Axes) -> list[Artist]:
         blank = np.zeros((self._n_pixels, self._n_pixels))
-        self._map = ax.imshow(blank, "Blues", vmin=0, vmax=1, origin="lower")
+        self._map = ax.imshow(
+            blank,
+            "Blues",
+            vmin=0,
+            vmax=1,
+            origin="lower",
+        )
         self._map.set_interpolation("bilinear")
         (self._curve,) = ax.plot([], [], color=COLORS["data"], linewidth=0.8)
         self._disc = Circle((0, 0), 1, fill=False, color=COLORS["fixed"], linewidth=2)
@@ -340,9 +392,12 @@ class TheoremTwoView(_TheoremView):
 
     def _fit_map(self, curve: Tensor) -> None:
         """A square round the curve, and its pixels: rows upwards, columns to the right."""
-        low, high = curve.min(0).values - 0.4, curve.max(0).values + 0.4
-        middle, half = (low + high) / 2, (high - low).max() / 2
-        (x0, y0), (x1, y1) = (middle - half).tolist(), (middle + half).tolist()
+        low = curve.min(0).values - 0.4
+        high = curve.max(0).values + 0.4
+        middle = (low + high) / 2
+        half = (high - low).max() / 2
+        (x0, y0) = (middle - half).tolist()
+        (x1, y1) = (middle + half).tolist()
         rows = torch.linspace(y0, y1, self._n_pixels, dtype=torch.float32)
         columns = torch.linspace(x0, x1, self._n_pixels, dtype=torch.float32)
         self._grid = torch.cartesian_prod(rows, columns).flip(1)

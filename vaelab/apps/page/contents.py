@@ -130,7 +130,11 @@ class Contents:
         return torch.cat([normal, z[:N_CHECKED], wide]).to(next(self.saved.model.parameters()))
 
     def _plan(
-        self, name: str, steps: Plan, pixels: Callable[[Plan], Tensor], expected: Tensor
+        self,
+        name: str,
+        steps: Plan,
+        pixels: Callable[[Plan], Tensor],
+        expected: Tensor,
     ) -> Record:
         """The plan for the page, in int16 where the pixels allow it; what was measured goes into
         the notes.

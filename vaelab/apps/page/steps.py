@@ -365,7 +365,12 @@ def run(plan: Plan, z: Tensor) -> Tensor:
     return values[plan.out].reshape(len(z), *plan.shape)
 
 
-def _compute(step: Step, x: Tensor, tensors: list[Tensor], shape: Shape) -> Tensor:
+def _compute(
+    step: Step,
+    x: Tensor,
+    tensors: list[Tensor],
+    shape: Shape,
+) -> Tensor:
     op = step["op"]
     if op in FUNCTIONS:
         return FUNCTIONS[op](x)
@@ -393,7 +398,12 @@ def _compute(step: Step, x: Tensor, tensors: list[Tensor], shape: Shape) -> Tens
     return _window(full, top, left, shape) + bias[:, None, None]
 
 
-def _window(x: Tensor, top: int, left: int, shape: Shape) -> Tensor:
+def _window(
+    x: Tensor,
+    top: int,
+    left: int,
+    shape: Shape,
+) -> Tensor:
     """The rectangle of `shape` whose first pixel is (top, left) of x; zeros where it leaves x."""
     right = left + shape[-1] - x.shape[-1]
     bottom = top + shape[-2] - x.shape[-2]

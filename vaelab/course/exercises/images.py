@@ -73,7 +73,12 @@ def two_gaussians(generator: torch.Generator) -> Inputs:
         yield means[0], variances[0], means[1], variances[1]
 
 
-def frechet(m: Tensor, v: Tensor, n: Tensor, w: Tensor) -> Answers:
+def frechet(
+    m: Tensor,
+    v: Tensor,
+    n: Tensor,
+    w: Tensor,
+) -> Answers:
     """The Fréchet distance of two Gaussians of diagonal covariance, from means and variances (k,)
     to one number.
     """

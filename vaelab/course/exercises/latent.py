@@ -49,7 +49,12 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
     turns, the length changes evenly.
     """
 
-    def turn(a: Tensor, b: Tensor, t: Tensor, omega: Tensor) -> Tensor:
+    def turn(
+        a: Tensor,
+        b: Tensor,
+        t: Tensor,
+        omega: Tensor,
+    ) -> Tensor:
         weight_a = torch.sin((1 - t) * omega)
         weight_b = torch.sin(t * omega)
         return (weight_a * a + weight_b * b) / torch.sin(omega)

@@ -21,7 +21,13 @@ def mixtures(generator: torch.Generator) -> Inputs:
     yield normal(generator, 4), pi, m, C, gammas[1]
 
 
-def blurred_density(x: Tensor, pi: Tensor, m: Tensor, C: Tensor, gamma: Tensor) -> Answers:
+def blurred_density(
+    x: Tensor,
+    pi: Tensor,
+    m: Tensor,
+    C: Tensor,
+    gamma: Tensor,
+) -> Answers:
     """The density p_θt of Eq. 21 at x, for a mixture of weights pi, means m, variances C: (n,) and
     3 × (k,) to (n,).
     """
@@ -93,7 +99,12 @@ def optima(generator: torch.Generator) -> Inputs:
     yield 64, 5, gammas[2], 3.4
 
 
-def certified_optimum(d: int, r: int, gamma: Tensor, H: float) -> Answers:
+def certified_optimum(
+    d: int,
+    r: int,
+    gamma: Tensor,
+    H: float,
+) -> Answers:
     """The certified optimum at γ, from d, r, γ and the entropy H of μ_gt on its manifold, in
     nats.
     """
@@ -156,7 +167,11 @@ def two_costs(generator: torch.Generator) -> Inputs:
 
 
 def dimension(
-    d: int, cost_high: Tensor, cost_low: Tensor, gamma_high: Tensor, gamma_low: Tensor
+    d: int,
+    cost_high: Tensor,
+    cost_low: Tensor,
+    gamma_high: Tensor,
+    gamma_low: Tensor,
 ) -> Answers:
     """r from d and the optimal cost in nats at two γ: d, cost_high, cost_low, gamma_high, gamma_low
     to one number.
@@ -212,7 +227,10 @@ def decoders(generator: torch.Generator) -> Inputs:
 
 
 def second_stage(
-    decode: Callable[[Tensor], Tensor], gamma: Tensor, u: Tensor, eps: Tensor
+    decode: Callable[[Tensor], Tensor],
+    gamma: Tensor,
+    u: Tensor,
+    eps: Tensor,
 ) -> Answers:
     """Codes z drawn from the second stage: its decoder, its γ, u and noise of z's shape to z."""
     mean = decode(u)
