@@ -18,6 +18,11 @@ def float64(values: Any) -> Tensor:
     return torch.as_tensor(values, dtype=torch.float64)
 
 
+def beside(*columns: Tensor) -> Tensor:
+    """Tensors of shape (n, …) side by side."""
+    return torch.cat(columns, 1)
+
+
 def log_phi(z: Tensor) -> Tensor:
     """log N(z; 0, 1) of each entry, any shape."""
     return -0.5 * (z.square() + LOG_2_PI)
