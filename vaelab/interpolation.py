@@ -16,7 +16,8 @@ def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     Returns:
         Shape (T, κ).
     """
-    return (1 - t[:, None]) * a + t[:, None] * b
+    share = t[:, None]
+    return (1 - share) * a + share * b
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -53,5 +54,8 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     angle = 2 * torch.atan2(difference, total)  # arccos would lose digits at nearly opposite codes
     if not angle.sin() > 1e-6:  # True for a code of length 0, too: its angle is NaN.
         return lerp(a, b, t.to(a))
-    shares = torch.stack([(1 - t) * angle, t * angle], 1).sin() / angle.sin()
-    return (lerp(lengths[0], lengths[1], t) * (shares @ directions)).to(a)
+    turns = torch.stack([1 - t, t], 1) * angle
+    shares = turns.sin() / angle.sin()
+    length = lerp(*lengths, t)
+    way = length * (shares @ directions)
+    return way.to(a)

@@ -46,7 +46,8 @@ def mass_of_set(
     u, w = vae.truth.density.nodes(n_nodes)
     mass = 0.0
     for nodes, weights in zip(u.split(2**16), w.split(2**16), strict=True):
-        mass += (weights * region.gaussian_mass(vae.truth.embed(nodes), gamma)).sum()
+        x = vae.truth.embed(nodes)
+        mass += (weights * region.gaussian_mass(x, gamma)).sum()
     return float(mass)
 
 
@@ -71,7 +72,7 @@ def mass_under_graph(
     Raises:
         ValueError: not a graph in the plane.
     """
-    gamma = 1 / check_t(t)
+    sigma = math.sqrt(1 / check_t(t))
     u, w = curve.density.nodes(n_nodes)
     if (curve.r, curve.d) != (1, 2) or not torch.allclose(curve.embed(u)[:, :1], u):
         raise ValueError(
@@ -79,9 +80,10 @@ def mass_under_graph(
         )
     eps, p = hermite(1, 40)
     height = curve.embed(u)[:, 1]
-    moved = (u + math.sqrt(gamma) * eps[:, 0]).reshape(-1, 1)
-    room = curve.embed(moved)[:, 1].reshape(len(u), -1) - height[:, None] + thicken
-    return float(w @ torch.special.ndtr(room / math.sqrt(gamma)) @ p)
+    moved = (u + sigma * eps[:, 0]).reshape(-1, 1)
+    border = curve.embed(moved)[:, 1].reshape(len(u), -1)
+    room = border - height[:, None] + thicken
+    return float(w @ torch.special.ndtr(room / sigma) @ p)
 
 
 def kl_between_measures(p: Density, q: Density, n_nodes: int = 2**14) -> float:
@@ -97,7 +99,8 @@ def kl_between_measures(p: Density, q: Density, n_nodes: int = 2**14) -> float:
     0.5
     """
     u, w = p.nodes_inside(n_nodes)
-    return float((w * (p.log_prob(u) - q.log_prob(u))).sum())
+    log_ratio = p.log_prob(u) - q.log_prob(u)
+    return float((w * log_ratio).sum())
 
 
 def wrong_measure(truth: Manifold) -> Manifold:

@@ -64,13 +64,15 @@ class OptimalVAE:
 
     def decode(self, z: Tensor) -> Tensor:
         """f(z), shape (n, κ) to (n, d); the same for every t."""
-        return self.truth.embed(from_noise(self.truth.density, z @ self.basis[:, : self.r]))
+        noise = z @ self.basis[:, : self.r]
+        return self.truth.embed(from_noise(self.truth.density, noise))
 
     def encode(self, x: Tensor) -> Tensor:
         """μ_z(x) for x on the manifold, shape (n, d) to (n, κ); the same for every t (Eq. 23, 33,
         52).
         """
-        return to_noise(self.truth.density, self._coordinates(x)) @ self.basis[:, : self.r].T
+        noise = to_noise(self.truth.density, self._coordinates(x))
+        return noise @ self.basis[:, : self.r].T
 
     def jacobian(self, x: Tensor) -> Tensor:
         """J = ∂f/∂(Uᵀz) at the code of x, shape (n, d, r).
@@ -79,7 +81,8 @@ class OptimalVAE:
             ValueError: J has not full rank r.
         """
         u = self._coordinates(x)
-        J = self.truth.jacobian(u) @ torch.linalg.inv(to_noise_jacobian(self.truth.density, u))
+        K = torch.linalg.inv(to_noise_jacobian(self.truth.density, u))
+        J = self.truth.jacobian(u) @ K
         _check_full_rank(J)
         return J
 
@@ -158,9 +161,11 @@ def optimal_vae(
             f"manifold: expected one with a global chart, got the {truth.chart.name}; the "
             "construction needs φ"
         )
-    if seed is None:
-        return OptimalVAE(truth, torch.eye(kappa, dtype=torch.float64))
-    return OptimalVAE(truth, torch.linalg.qr(normal_noise(generator_from(seed), kappa, kappa)).Q)
+    basis = torch.eye(kappa, dtype=torch.float64)
+    if seed is not None:
+        noise = normal_noise(generator_from(seed), kappa, kappa)
+        basis = torch.linalg.qr(noise).Q
+    return OptimalVAE(truth, basis)
 
 
 def check_t(t: float) -> float:
@@ -208,7 +213,8 @@ def _nodes_of_q(
 
 def squared_error(vae: OptimalVAE, x: Tensor, z: Tensor) -> Tensor:
     """‖x − f(z)‖² for codes z, shape (n, m, κ), of each x, shape (n, d); shape (n, m)."""
-    return (x[:, None] - vae.decode(z.flatten(0, 1)).reshape(*z.shape[:2], -1)).square().sum(-1)
+    x_hat = vae.decode(z.flatten(0, 1)).reshape(*z.shape[:2], -1)
+    return (x[:, None] - x_hat).square().sum(-1)
 
 
 def loss(
@@ -223,8 +229,10 @@ def loss(
     Source: Dai & Wipf (2019), Eq. 1 and 2 (which call the sum over x the cost).
     """
     w, weights, z, log_det = _nodes_of_q(vae, x, t, n_nodes)
-    log_p_x_given_z = -0.5 * (t * squared_error(vae, x, z) + vae.d * math.log(2 * math.pi / t))
-    log_ratio = log_p_x_given_z - 0.5 * (z.square().sum(-1) - w.square().sum(-1))
+    constant = vae.d * math.log(2 * math.pi / t)
+    log_p_x_given_z = -0.5 * (t * squared_error(vae, x, z) + constant)
+    squares = z.square().sum(-1) - w.square().sum(-1)
+    log_ratio = log_p_x_given_z - 0.5 * squares
     return -((log_ratio + log_det[:, None]) * weights).sum(1)
 
 
@@ -263,8 +271,10 @@ def log_p_theta_decoder(
     sd = (gamma / (gamma + s.square())).sqrt()
     z = small.encode(x)[:, None] + torch.einsum("nji,nj,mj->nmi", Vt, sd, w)
     constant = vae.d * math.log(2 * math.pi * gamma)
-    log_joint = -0.5 * (t * squared_error(small, x, z) + constant + z.square().sum(-1))
-    log_ratio = log_joint + 0.5 * w.square().sum(-1) + sd.log().sum(-1)[:, None]
+    squares = z.square().sum(-1)
+    log_joint = -0.5 * (t * squared_error(small, x, z) + constant + squares)
+    log_det = sd.log().sum(-1)[:, None]
+    log_ratio = log_joint + 0.5 * w.square().sum(-1) + log_det
     return (log_ratio + weights.log()).logsumexp(1)
 
 
@@ -285,7 +295,8 @@ def log_p_theta_lattice(
     mean = vae.truth.embed(u)
     log_w = w.log()
     constant = 0.5 * vae.d * math.log(2 * math.pi * gamma)
-    rows = [(log_w - 0.5 * t * (row - mean).square().sum(1)).logsumexp(0) for row in x]
+    squares = [(row - mean).square().sum(1) for row in x]
+    rows = [(log_w - 0.5 * t * square).logsumexp(0) for square in squares]
     return torch.stack(rows) - constant
 
 
