@@ -17,7 +17,8 @@ def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         Shape (T, κ).
     """
     share = t[:, None]
-    return (1 - share) * a + share * b
+    start = (1 - share) * a
+    return start + share * b
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -52,10 +53,12 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     total = directions.sum(0).norm()
     difference = directions.diff(dim=0).norm()
     angle = 2 * torch.atan2(difference, total)  # arccos would lose digits at nearly opposite codes
-    if not angle.sin() > 1e-6:  # True for a code of length 0, too: its angle is NaN.
+    sine = angle.sin()
+    if not sine > 1e-6:  # True for a code of length 0, too: its angle is NaN.
         return lerp(a, b, t.to(a))
     turns = torch.stack([1 - t, t], 1) * angle
-    shares = turns.sin() / angle.sin()
+    shares = turns.sin() / sine
     length = lerp(*lengths, t)
-    way = length * (shares @ directions)
+    direction = shares @ directions
+    way = length * direction
     return way.to(a)

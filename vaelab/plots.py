@@ -64,7 +64,8 @@ def image_grid(images: Any, columns: int | None = None, pad: int = 1) -> np.ndar
         ValueError: another shape, or no image.
     """
     x = np.asarray(images, dtype=float)
-    x = x[:, None] if x.ndim == 3 else x
+    if x.ndim == 3:
+        x = x[:, None]
     if x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
         expected = "(n, h, w), (n, 1, h, w) or (n, 3, h, w), n ≥ 1"
         raise ValueError(f"images: expected shape {expected}, got {np.shape(images)}")
@@ -75,7 +76,8 @@ def image_grid(images: Any, columns: int | None = None, pad: int = 1) -> np.ndar
     tiles[:n, :, :h, :w] = x.clip(0, 1)
     tiles = tiles.reshape(rows, columns, *tiles.shape[1:]).transpose(0, 3, 1, 4, 2)
     picture = tiles.reshape(rows * (h + pad), columns * (w + pad), channels)
-    picture = picture[: -pad or None, : -pad or None]
+    end = -pad or None
+    picture = picture[:end, :end]
     return picture[..., 0] if channels == 1 else picture
 
 
@@ -86,7 +88,8 @@ def as_bytes(picture: np.ndarray) -> np.ndarray:
 
 def to_png(picture: np.ndarray, scale: int = 1) -> bytes:
     """A picture of `image_grid` as the bytes of a PNG file, every pixel `scale` × `scale`."""
-    return pixels_to_png(as_bytes(picture).repeat(scale, 0).repeat(scale, 1))
+    pixels = as_bytes(picture)
+    return pixels_to_png(pixels.repeat(scale, 0).repeat(scale, 1))
 
 
 def pixels_to_png(pixels: np.ndarray, palette: np.ndarray | None = None) -> bytes:
@@ -174,8 +177,10 @@ def eigenvalue_split(
         eigenvalues: λ_j of Σ_z at n points, ascending, shape (T, n, κ).
     """
     low, middle, high = np.quantile(np.asarray(eigenvalues), (0.05, 0.5, 0.95), axis=1)
+    below = middle - low
+    above = high - middle
     for j in range(middle.shape[1]):
-        bars = np.stack([middle[:, j] - low[:, j], high[:, j] - middle[:, j]])
+        bars = [below[:, j], above[:, j]]
         ax.errorbar(
             gammas,
             middle[:, j],
@@ -277,11 +282,12 @@ def spectra(
 def report_curves(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the lower half of `report_figure` draws, read from the report of `experiments.demo`."""
     stages = {"stage 1": "stage 1 codes z", "stage 2": "stage 2 codes u"}
+    first = report["gamma_curves"]
     return {
         "gamma_curves": {
-            "γ learned": report["gamma_curves"]["γ learned"],
+            "γ learned": first["γ learned"],
             "second stage": report["second_gamma_curve"],
-            "γ fixed": report["gamma_curves"]["γ fixed"],
+            "γ fixed": first["γ fixed"],
         },
         "spectra": {stages[name]: values for name, values in report["spectra"].items()},
         "eigenvalues": report["eigenvalues"],

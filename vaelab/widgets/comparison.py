@@ -19,7 +19,7 @@ from vaelab._inputs import check_images, check_positive_int, check_seed
 from vaelab.densities import draw
 from vaelab.plots import COLORS, spectra
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import captioned, dropdown, range_slider, set_range, slider
+from vaelab.widgets.controls import STEP, captioned, dropdown, range_slider, set_range, slider
 from vaelab.widgets.drawing import Picture, Plot, dress, pixel_scale
 from vaelab.widgets.pointer import Pointer
 from vaelab.widgets.scatter import CLASSES, Scatter
@@ -91,11 +91,14 @@ class PosteriorRow(View):
         """
         values, order = self._space.mean_variances().sort()
         eye = torch.eye(len(order)).to(self._q)
-        names = [f"{subscript('z', int(j))}  λ = {values[k]:.2g}" for k, j in enumerate(order)]
+        axes = {}
+        for value, j in zip(values, order.tolist(), strict=True):
+            axes[f"{subscript('z', j)}  λ = {value:.2g}"] = eye[j]
         centred = self._q - self._q.mean(0)
-        components = torch.linalg.svd(centred, full_matrices=False).Vh[:N_COMPONENTS]
-        axes = dict(zip(names, eye[order], strict=True))
-        return axes | {f"component {k}": axis for k, axis in enumerate(components, 1)}
+        components = torch.linalg.svd(centred, full_matrices=False).Vh
+        for k, axis in enumerate(components[:N_COMPONENTS], 1):
+            axes[f"component {k}"] = axis
+        return axes
 
     def _build(self) -> None:
         names = list(self._axes)
@@ -104,8 +107,9 @@ class PosteriorRow(View):
         self.x = dropdown("x", names, width="170px")
         self.y = dropdown("y", names, names[:2][-1], width="170px")
         self.canvas = Pointer(description=f"{self.name}: draws from q(z), the density and N(0, I)")
-        cursors = [slider(f"cursor {n}", 0.0, -3.0, 3.0, 0.05, "330px", "60px") for n in "xy"]
-        brushes = [range_slider(f"brush {n}", (-3, 3), 3, "330px", "60px", 1) for n in "xy"]
+        wide = ("330px", "60px")
+        cursors = [slider(f"cursor {n}", 0.0, -3.0, 3.0, STEP, *wide) for n in "xy"]
+        brushes = [range_slider(f"brush {n}", (-3, 3), 3, *wide, 1) for n in "xy"]
         self.cursor_x, self.cursor_y = self._cursors = cursors
         self.range_x, self.range_y = self._brushes = brushes
         self.decoded = Picture()
@@ -136,11 +140,12 @@ class PosteriorRow(View):
         self._nearest = [torch.cdist(codes, self._q).argmin(1).numpy() for codes in self._codes[1:]]
         self.distances = {}
         lines = [f"<tr><th>{self.n_codes} codes each</th><th>MMD²</th><th>sliced W₂</th></tr>"]
-        for kind, caption, a, b in (
+        pairs = (
             ("density", f"q(z), {self.density.value}", self._q, self._drawn),
             (PRIOR, f"q(z), {PRIOR}", self._q, self._normal),
             ("same", "two draws of the density", self._drawn, again),
-        ):
+        )
+        for kind, caption, a, b in pairs:
             mmd2 = metrics.mmd2(a, b)
             sliced = metrics.sliced_wasserstein(a, b, seed=self._seed)
             self.distances[kind] = (mmd2, sliced)
@@ -154,8 +159,10 @@ class PosteriorRow(View):
         figure = Figure(figsize=(3.8, 1.5), dpi=100, layout="constrained")
         ax = figure.subplots()
         name = self.density.value
-        values = {"q(z)": self._q, name: self._drawn}
-        values = {k: metrics.singular_values(codes) for k, codes in values.items()}
+        values = {
+            "q(z)": metrics.singular_values(self._q),
+            name: metrics.singular_values(self._drawn),
+        }
         spectra(ax, values, {"q(z)": COLORS["q"], name: COLORS["second"]})
         for line in ax.lines:
             line.set_linewidth(1)
@@ -190,7 +197,8 @@ class PosteriorRow(View):
     def inside(self) -> np.ndarray:
         """Which images' codes lie in this row's brush; bool, one for each code shown."""
         low, high = np.transpose([each.value for each in self._brushes])
-        return ((self.points[0] >= low) & (self.points[0] <= high)).all(1)
+        codes = self.points[0]
+        return ((codes >= low) & (codes <= high)).all(1)
 
     def highlight(self, bright: np.ndarray) -> None:
         """Dim the codes that are not bright, in every panel; bool, one for each code shown."""
@@ -238,7 +246,8 @@ class PosteriorRow(View):
         """
         at = torch.tensor([each.value for each in self._cursors]).to(self._mean)
         pinv = torch.linalg.pinv(self._plane.T)  # It takes one axis twice, too.
-        return self._mean + pinv @ (at - self._mean @ self._plane)
+        way = at - self._mean @ self._plane
+        return self._mean + pinv @ way
 
     def _show_cursor(self) -> None:
         at = np.array([[each.value for each in self._cursors]])

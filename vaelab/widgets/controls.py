@@ -8,6 +8,8 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
+STEP = 0.05  # Of sliders in the plane of codes.
+
 
 def captioned(widget: ipywidgets.Widget, caption: str) -> ipywidgets.VBox:
     """A widget under a line of text."""
@@ -26,7 +28,7 @@ def slider(
     value: float,
     low: float,
     high: float,
-    step: float = 0.05,
+    step: float = STEP,
     width: str = "380px",
     name_width: str = "110px",
 ) -> ipywidgets.FloatSlider:
@@ -56,7 +58,7 @@ def range_slider(
         value=value,
         min=-end,
         max=end,
-        step=0.05,
+        step=STEP,
         description=name,
         readout_format=f".{decimals}f",
         style={"description_width": name_width},

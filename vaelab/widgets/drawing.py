@@ -47,7 +47,8 @@ class Plot:
         self.canvas.restore_region(self.background)
         for artist in self.moving:
             self.figure.draw_artist(artist)
-        return np.ascontiguousarray(np.asarray(self.canvas.buffer_rgba())[..., :3])
+        pixels = np.asarray(self.canvas.buffer_rgba())
+        return np.ascontiguousarray(pixels[..., :3])
 
     def png(self) -> bytes:
         """The figure as it is now, as a PNG file."""

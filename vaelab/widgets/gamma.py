@@ -147,7 +147,8 @@ class GammaPath(View):
         split = torch.stack([_split(space, n_points) for space in spaces], 1)
         self.eigenvalues, self.predicted, diagonal = split.numpy()
         self.predicted_diagonal = diagonal if spaces[0].is_diagonal else None
-        self.nll, self.latent = np.array([_cost(model, x, seed) for _, model in pairs]).T
+        costs = [_cost(model, x, seed) for _, model in pairs]
+        self.nll, self.latent = np.array(costs).T
         self._build()
         self._draw_figure()
         # Everything is drawn now, so that a step shows at once.
@@ -270,7 +271,8 @@ def _split(space: Space, n: int) -> Tensor:
     """
     q = space.q[:n]
     optimal = space.optimal_covariance(q.mean)
-    diagonal = torch.linalg.inv(optimal).diagonal(dim1=1, dim2=2).reciprocal().sort(1).values
+    precision = torch.linalg.inv(optimal)
+    diagonal = precision.diagonal(dim1=1, dim2=2).reciprocal().sort(1).values
     split = (q.eigenvalues().double(), torch.linalg.eigvalsh(optimal), diagonal)
     return torch.stack([values.mean(0) for values in split])
 
@@ -282,8 +284,9 @@ def _cost(model: Autoencoder, x: Tensor, seed: int) -> tuple[float, float]:
     generator = torch.Generator(first.device).manual_seed(seed)
     with evaluating(model):
         terms = [model.loss_terms(part.to(first), generator) for part in x.split(1000)]
-    means = {
-        name: torch.cat([part[name] for part in terms]).double().mean().item() for name in terms[0]
-    }
+    means = {}
+    for name in terms[0]:
+        values = torch.cat([part[name] for part in terms])
+        means[name] = values.double().mean().item()
     nll = means.pop("nll")
     return nll, sum(means.values())

@@ -17,7 +17,7 @@ from vaelab.densities import SecondStage
 from vaelab.interpolation import lerp, slerp
 from vaelab.plots import pixels_to_png
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import captioned, dropdown, row_names, set_range, slider, toggles
+from vaelab.widgets.controls import STEP, captioned, dropdown, row_names, set_range, slider, toggles
 from vaelab.widgets.drawing import PAD, Picture, Strip, pixel_scale, strip_pixels
 from vaelab.widgets.spaces import PRIOR, Space, subject, subscript
 
@@ -179,15 +179,15 @@ class LatentTraversal(View):
         self._others = None
         reach = (self._space.q.mean @ self._basis).abs().amax(0).tolist()
         for j, (each, at) in enumerate(zip(self.sliders, self._at.tolist(), strict=False)):
-            limit = self._limit or max(3.0, math.ceil(2 * reach[j]) / 2)
-            limit = max(limit, math.ceil(2 * abs(at)) / 2)
+            limit = self._limit or max(3.0, _half_up(reach[j]))
+            limit = max(limit, _half_up(abs(at)))
             set_range(each, -limit, limit, at)
             each.description = f"{names[j]}   λ = {self.eigenvalues[j]:.2g}"
         self.redraw()
 
     def _move(self, j: int) -> None:
         value = self.sliders[j].value
-        if abs(value - self._at[j].item()) <= 0.5001 * self.sliders[j].step:
+        if abs(value - self._at[j].item()) <= 0.5001 * STEP:
             # The front end rounds a code that it was given to its steps, and sends it back.
             return
         self._at = self._at.clone()
@@ -209,6 +209,11 @@ class LatentTraversal(View):
             ends = f"from {touched.min:g} to {touched.max:g}"
             self._way.value = f"{touched.description}: the whole way, {ends}"
         self.strip.frame(int((places - self._at[self._touched]).abs().argmin()))
+
+
+def _half_up(value: float) -> float:
+    """The multiple of ½ at or above a value."""
+    return math.ceil(2 * value) / 2
 
 
 class Interpolator(View):
@@ -271,8 +276,9 @@ class Interpolator(View):
         for name, space in self.subject.spaces.items():
             a = space.q.mean[self.first.value]
             b = space.q.mean[self.second.value]
-            codes[f"{name} straight"] = lerp(a, b, t.to(a))
-            codes[f"{name} arc"] = slerp(a, b, t.to(a))
+            shares = t.to(a)
+            codes[f"{name} straight"] = lerp(a, b, shares)
+            codes[f"{name} arc"] = slerp(a, b, shares)
         return codes
 
     def _decode(self, t: Tensor) -> Tensor:
@@ -293,6 +299,6 @@ class Interpolator(View):
 
     def _draw(self) -> None:
         t = self.position.value
-        pictures = strip_pixels(self._decode(torch.tensor([t])), self.strip.scale, 1)
-        self.image.value = pixels_to_png(pictures)
+        pictures = self._decode(torch.tensor([t]))
+        self.image.value = pixels_to_png(strip_pixels(pictures, self.strip.scale, 1))
         self.strip.frame(round(t * (self.strip.columns - 1)))

@@ -43,7 +43,8 @@ class Scatter:
     def __init__(self, n: int, side: int = 220) -> None:
         height = side + 30
         edges = (0.19 / n, 36 / height, 1 - 0.03 / n, 1 - 20 / height)
-        figure, self.axes = panels((n * side / 100, height / 100), [1] * n, edges, gap=0.2)
+        size = (n * side / 100, height / 100)
+        figure, self.axes = panels(size, [1] * n, edges, gap=0.2)
         self._plot = Plot(figure)
 
     def set_axes(
@@ -92,7 +93,8 @@ class Scatter:
             order = np.argsort(numbers >= 0, kind="stable")  # The dim ones come first.
             order = order[inside[order]]
             x, y = at[order].T
-            color = np.where(numbers < 0, len(CLASSES), numbers % len(CLASSES))[order]
+            kinds = numbers[order]
+            color = np.where(kinds < 0, len(CLASSES), kinds % len(CLASSES))
             for dy, dx in DISC:
                 picture[y + dy, x + dx] = GREYS + color
         return pixels_to_png(picture, PALETTE)

@@ -35,6 +35,11 @@ def _even(low: float, high: float, n: int) -> Tensor:
     return torch.linspace(low, high, n, dtype=torch.float64)
 
 
+def _shares(scores: Tensor) -> Tensor:
+    """Weights of evenly spaced normal scores, which sum to 1."""
+    return torch.softmax(-0.5 * scores.square(), 0)
+
+
 SCORES = _even(-1.5, 1.5, 9)  # The KL is shown at the points x with these normal scores.
 
 
@@ -192,7 +197,8 @@ class _TheoremView(View):
         if region is None:
             self.values |= {"mass": 0.0, "mass_limit": 0.0}
             return "A is a point: no mass"
-        model = (self._weights * region.gaussian_mass(self._nodes, self.gamma)).sum().item()
+        masses = region.gaussian_mass(self._nodes, self.gamma)
+        model = (self._weights * masses).sum().item()
         place = [each.value for each in self._region_controls]
         if self._region_known != place:
             self._region_known = place
@@ -288,8 +294,9 @@ class TheoremOneView(_TheoremView):
         if isinstance(self.truth.density, manifolds.Mixture):
             return theory.log_p_theta(self._vae, self._grid[:, None], t).exp()
         w = _even(-7, 7, 141)
-        p = self._p_gt((self._grid[:, None] + w / t**0.5).flatten())
-        return p.reshape(-1, len(w)) @ torch.softmax(-0.5 * w.square(), 0)
+        x = self._grid[:, None] + w / t**0.5
+        p = self._p_gt(x.flatten())
+        return p.reshape(x.shape) @ _shares(w)
 
     def _show_density(self) -> str:
         self.values["p_theta"] = self._p_theta(self.t.value)
@@ -381,7 +388,7 @@ class TheoremTwoView(_TheoremView):
     def _fit_axes(self) -> None:
         scores = _even(-4, 4, 480)
         self._means = self._vae.decode(scores[:, None]).float()
-        self._shares = torch.softmax(-0.5 * scores.square(), 0).float()
+        self._shares = _shares(scores).float()
         low, high = self._coordinates(_even(-3.2, 3.2, 2)).flatten().tolist()
         curve = self.truth.embed(_even(low, high, 200)[:, None])  # It is smooth between modes, too.
         self._curve.set_data(*curve.T)
