@@ -8,7 +8,7 @@ import torch
 
 import vaelab
 from vaelab import dashboards
-from vaelab.apps.opening import in_own_units, opened
+from vaelab.apps.opening import in_data_units, opened
 from vaelab.cli import main
 from vaelab.data import load_images
 from vaelab.estimators import VAE, Generative, TwoStageVAE
@@ -35,8 +35,8 @@ def fitted(request, tmp_path_factory):
     return x, estimator, folder
 
 
-def relative(found, wanted, scale):
-    return (found - wanted).abs().max().item() / scale
+def relative(value, expected, scale):
+    return (value - expected).abs().max().item() / scale
 
 
 def test_the_model_takes_and_gives_the_datas_own_units(fitted):
@@ -78,7 +78,7 @@ def test_sample_draws_in_the_datas_own_units(fitted, tmp_path):
 def test_opening_leaves_the_estimator_as_it_is(fitted):
     x, estimator, folder = fitted
     before = {name: value.clone() for name, value in estimator.model_.state_dict().items()}
-    in_own_units(estimator.model_, estimator.mean_, 7.0)
+    in_data_units(estimator.model_, estimator.mean_, 7.0)
     for name, value in estimator.model_.state_dict().items():
         assert torch.equal(value, before[name])
     assert torch.equal(vaelab.load(folder).transform(x), estimator.transform(x))
@@ -114,7 +114,7 @@ def test_a_decoder_that_does_not_end_in_a_dense_layer_is_scaled_behind_it():
     estimator = VAE(**SHORT).fit(x)
     wrapped = torch.nn.Sequential(estimator.model_.decoder, torch.nn.ReLU())
     estimator.model_.decoder = wrapped
-    model = in_own_units(estimator.model_, estimator.mean_, estimator.scale_)
+    model = in_data_units(estimator.model_, estimator.mean_, estimator.scale_)
     z = torch.ones(4, 3)
     rows = estimator.inverse_transform(z)
     assert relative(model.images(z), rows, estimator.scale_) < 1e-4

@@ -56,9 +56,10 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     sine = angle.sin()
     if not sine > 1e-6:  # True for a code of length 0, too: its angle is NaN.
         return lerp(a, b, t.to(a))
-    turns = torch.stack([1 - t, t], 1) * angle
-    shares = turns.sin() / sine
-    length = lerp(*lengths, t)
-    direction = shares @ directions
-    way = length * direction
+    shares = torch.stack([1 - t, t], 1)
+    turns = shares * angle
+    weights = turns.sin() / sine
+    first, second = lengths
+    length = lerp(first, second, t)
+    way = length * (weights @ directions)
     return way.to(a)

@@ -235,9 +235,15 @@ def _split_frame(gamma: float, eigenvalues: np.ndarray, r: int) -> Image.Image:
         xlabel="index j", ylabel=LAMBDA, ylim=(-0.03, 1.1), xticks=range(1, len(eigenvalues.T) + 1)
     )
     ax.set_title(f"γ = {gamma:.3g},  r = {r}", loc="left")
+    picture = Image.open(io.BytesIO(figure_png(figure)))
+    return picture.convert("RGB").quantize(16)
+
+
+def figure_png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    return Image.open(buffer).convert("RGB").quantize(16)
+    return buffer.getvalue()
 
 
 def spectra(

@@ -46,7 +46,7 @@ def opened(folder: str | Path) -> Saved:
     if isinstance(saved, Saved):
         return saved
     run = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
-    model = in_own_units(saved.model_, saved.mean_, saved.scale_)
+    model = in_data_units(saved.model_, saved.mean_, saved.scale_)
     return _Cut(model, saved.density_, run, saved.range_)
 
 
@@ -60,7 +60,7 @@ class _Cut(Saved):
         return super().sample(n, seed).clamp(*self.limits)
 
 
-def in_own_units(model: Autoencoder, mean: Tensor, scale: float) -> Autoencoder:
+def in_data_units(model: Autoencoder, mean: Tensor, scale: float) -> Autoencoder:
     """A copy of a model of (x − mean) / scale that is one of x.
 
     The scale goes into the decoder's last dense layer where nothing but a change of shape follows

@@ -137,7 +137,8 @@ class PosteriorRow(View):
         self._drawn = density.sample(self.n_codes, self._seed + 2).to(self._q)
         again = density.sample(self.n_codes, self._seed + 3).to(self._q)
         self._codes = (self._q, self._drawn, self._normal)
-        self._nearest = [torch.cdist(codes, self._q).argmin(1).numpy() for codes in self._codes[1:]]
+        distances = [torch.cdist(codes, self._q) for codes in self._codes[1:]]
+        self._nearest = [each.argmin(1).numpy() for each in distances]
         self.distances = {}
         lines = [f"<tr><th>{self.n_codes} codes each</th><th>MMD²</th><th>sliced W₂</th></tr>"]
         pairs = (
@@ -183,12 +184,13 @@ class PosteriorRow(View):
         low = np.floor(2 * every.min(0)) / 2
         high = np.ceil(2 * every.max(0)) / 2
         limits = list(zip(low.tolist(), high.tolist(), strict=True))
-        self._scatter.set_axes(self._titles, [name.split("  ")[0] for name in names], limits)
+        short = [name.split("  ")[0] for name in names]
+        self._scatter.set_axes(self._titles, short, limits)
+        middle = (self._mean @ self._plane).tolist()
         with self.one_frame():
-            for each, ends in zip(self._brushes, limits, strict=True):
-                set_range(each, *ends, ends)
-            for each, ends, at in zip(self._cursors, limits, self._mean @ self._plane, strict=True):
-                set_range(each, *ends, at.item())
+            for i, ends in enumerate(limits):
+                set_range(self._brushes[i], *ends, ends)
+                set_range(self._cursors[i], *ends, middle[i])
             self.redraw()
         self._show_cursor()
 
@@ -209,10 +211,10 @@ class PosteriorRow(View):
         classes = np.where(self._bright, self._classes, -1)
         self.colors = (classes, *(classes[nearest] for nearest in self._nearest))
         self.canvas.value = self._scatter.png(self.points, self.colors)
-        shares = [
-            f"{100 * np.mean(colors >= 0):.0f} % of {title}"
-            for colors, title in zip(self.colors, self._titles, strict=True)
-        ]
+        shares = []
+        for colors, title in zip(self.colors, self._titles, strict=True):
+            percent = 100 * np.mean(colors >= 0)
+            shares.append(f"{percent:.0f} % of {title}")
         self._shares.value = f"bright: {', '.join(shares)}"
 
     def _brush(self) -> None:
@@ -253,13 +255,16 @@ class PosteriorRow(View):
         at = np.array([[each.value for each in self._cursors]])
         scale = pixel_scale(self.subject.x.shape[-2], 112)
         self.decoded.show(self._space.images(self.code[None]), scale)
-        self.canvas.marks = [self._scatter.pixels(panel, at)[0].tolist() for panel in range(3)]
-        nearest = int(np.square(self.points[self._panel] - at).sum(1).argmin())
-        self.closest = (self._panel, nearest)
-        if self._panel == 0:
+        marks = [self._scatter.pixels(panel, at)[0] for panel in range(3)]
+        self.canvas.marks = [mark.tolist() for mark in marks]
+        panel = self._panel
+        away = self.points[panel] - at
+        nearest = int(np.square(away).sum(1).argmin())
+        self.closest = (panel, nearest)
+        if panel == 0:
             image = self.subject.x[self._rows[nearest]][None]
         else:
-            image = self._space.images(self._codes[self._panel][nearest][None])
+            image = self._space.images(self._codes[panel][nearest][None])
         self.nearest.show(image, scale)
 
 

@@ -144,6 +144,8 @@ class Strip(Picture):
         self._framed = column
         pixels = self._pixels.copy()
         place = np.split(pixels, self.columns, axis=1)[column]
-        for edge in (place[:PAD], place[-PAD:], place[:, :PAD], place[:, -PAD:]):
-            edge[:] = MARK
+        place[:PAD] = MARK
+        place[-PAD:] = MARK
+        place[:, :PAD] = MARK
+        place[:, -PAD:] = MARK
         self.value = pixels_to_png(pixels)

@@ -4,7 +4,6 @@ a figure.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab._inputs import check_positive_int
+from vaelab.plots import figure_png
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import log_slider
 from vaelab.widgets.drawing import Picture
@@ -128,9 +128,7 @@ def figure_explorer(
         # Outside pyplot there is nothing to close, and nothing is shown twice.
         figure = Figure(figsize=(6, 3))
         draw(figure.subplots(), number)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        picture.value = buffer.getvalue()
+        picture.value = figure_png(figure)
 
     _check_ends("figure_explorer", low, high)
     return _Explorer([log_slider(name, low, low, high)], render)

@@ -135,8 +135,7 @@ class GammaPath(View):
         check_positive_int("n_columns", n_columns)
         check_positive_int("n_points", n_points)
         check_seed(seed)
-        pairs: Sequence[Any] = run.saved if isinstance(run, training.Run) else run
-        _check_run(pairs)
+        pairs = _checked_run(run.saved if isinstance(run, training.Run) else run)
         subjects = [subject(model, images) for _, model in pairs]
         super().__init__()
         x = subjects[0].x
@@ -253,7 +252,7 @@ class GammaPath(View):
         self.said.value = f"γ = {self.gammas[t]:.3g}: cost {nll + latent:.1f} nats = {terms}"
 
 
-def _check_run(pairs: Sequence[tuple[Any, Any]]) -> None:
+def _checked_run(pairs: Sequence[Any]) -> list[tuple[float, Autoencoder]]:
     if not len(pairs):
         ways = "gamma_path makes some, and training.fit keeps some with keep_every"
         raise ValueError(f"run: expected at least one (γ, model), got none; {ways}")
@@ -263,6 +262,7 @@ def _check_run(pairs: Sequence[tuple[Any, Any]]) -> None:
     kappa = {model.latent_dim for _, model in pairs}
     if len(kappa) > 1:
         raise ValueError(f"run: expected models of one latent size, got {sorted(kappa)}")
+    return list(pairs)
 
 
 def _split(space: Space, n: int) -> Tensor:

@@ -167,8 +167,10 @@ class LatentTraversal(View):
             return values, torch.eye(len(order)).to(values)[:, order], names
         values, basis = torch.linalg.eigh(space.covariance(self._picked, self._start))
         # v and −v are one direction: the largest coordinate is to be positive.
-        signs = basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
-        return values, basis * signs, [subscript("v", j) for j in range(len(values))]
+        largest = basis.abs().argmax(0, keepdim=True)
+        signs = basis.gather(0, largest).sign()
+        names = [subscript("v", j) for j in range(len(values))]
+        return values, basis * signs, names
 
     def _turn(self) -> None:
         """Choose the basis of directions, and set the sliders to the code's coordinates in it."""
@@ -182,7 +184,8 @@ class LatentTraversal(View):
             limit = self._limit or max(3.0, _half_up(reach[j]))
             limit = max(limit, _half_up(abs(at)))
             set_range(each, -limit, limit, at)
-            each.description = f"{names[j]}   λ = {self.eigenvalues[j]:.2g}"
+            value = self.eigenvalues[j]
+            each.description = f"{names[j]}   λ = {value:.2g}"
         self.redraw()
 
     def _move(self, j: int) -> None:
@@ -208,7 +211,8 @@ class LatentTraversal(View):
             self._others = others
             ends = f"from {touched.min:g} to {touched.max:g}"
             self._way.value = f"{touched.description}: the whole way, {ends}"
-        self.strip.frame(int((places - self._at[self._touched]).abs().argmin()))
+        away = places - self._at[self._touched]
+        self.strip.frame(int(away.abs().argmin()))
 
 
 def _half_up(value: float) -> float:
@@ -287,10 +291,10 @@ class Interpolator(View):
         """
         codes = self.codes(t)
         spaces = self.subject.spaces
-        both = [
-            space.to_z(torch.cat([codes[f"{name} straight"], codes[f"{name} arc"]]))
-            for name, space in spaces.items()
-        ]
+        both = []
+        for name, space in spaces.items():
+            ways = [codes[f"{name} straight"], codes[f"{name} arc"]]
+            both.append(space.to_z(torch.cat(ways)))
         return spaces["z"].decode(torch.cat(both))
 
     def _pick(self) -> None:

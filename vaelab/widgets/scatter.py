@@ -66,14 +66,16 @@ class Scatter:
         2).
         """
         x, up = self.axes[panel].transData.transform(points).T
-        return np.stack([x, len(self._frame) - up], 1)
+        y = len(self._frame) - up
+        return np.stack([x, y], 1)
 
     def locate(self, x: float, y: float) -> tuple[int, float, float] | None:
         """The panel at a pixel and the point of its plane, or None beside the panels."""
         pixel = (x, len(self._frame) - y)
         for panel, ax in enumerate(self.axes):
             if ax.bbox.contains(*pixel):
-                return (panel, *ax.transData.inverted().transform(pixel).tolist())
+                x, y = ax.transData.inverted().transform(pixel).tolist()
+                return panel, x, y
         return None
 
     def png(self, points: Sequence[np.ndarray], classes: Sequence[np.ndarray]) -> bytes:
@@ -85,7 +87,8 @@ class Scatter:
         picture = self._frame.copy()
         height = len(picture)
         for panel, numbers in enumerate(classes):
-            at = np.round(self.pixels(panel, points[panel])).astype(int)
+            pixels = self.pixels(panel, points[panel])
+            at = np.round(pixels).astype(int)
             frame = self.axes[panel].bbox
             low = (frame.x0 + 3, height - frame.y1 + 3)
             high = (frame.x1 - 3, height - frame.y0 - 3)

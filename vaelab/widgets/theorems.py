@@ -240,7 +240,8 @@ class TheoremOneView(_TheoremView):
         super().__init__(density, t, latent_dim)
         self.region = range_slider("set A", (-1, 1), 5)
         edges = (0.05, 0.19, 0.99, 0.9)
-        figure, (self._ax, *shared) = panels((8.6, 2.5), [1.4, 1, 1], edges, gap=0.22)
+        figure, axes = panels((8.6, 2.5), [1.4, 1, 1], edges, gap=0.22)
+        self._ax, *shared = axes
         self._area = Rectangle((0, 0), 1, 1, color=COLORS["fixed"], alpha=0.25, linewidth=0)
         self._ax.add_patch(self._area)
         (self._model,) = self._ax.plot(
@@ -350,7 +351,8 @@ class TheoremTwoView(_TheoremView):
         self.radius = slider("A's radius", 0.5, 0.05, 1.5)
         self._n_pixels = n_pixels
         edges = (0.045, 0.17, 0.99, 0.9)
-        figure, (plane, cost, *shared) = panels((9.6, 2.5), [1, 1, 1, 1], edges, gap=0.27)
+        figure, axes = panels((9.6, 2.5), [1, 1, 1, 1], edges, gap=0.27)
+        plane, cost, *shared = axes
         moving = [*self._map_panel(plane), *self._cost_panel(cost), *self._shared_panels(*shared)]
         self._plot = Plot(figure, moving)
         self._begin([self.chart, self.density], [self.place, self.radius])
@@ -430,6 +432,7 @@ class TheoremTwoView(_TheoremView):
         return f", highest density {p.max().item():.3g}"
 
     def _show_region(self) -> manifolds.Region | None:
-        centre = self._vae.decode(torch.full((1, 1), self.place.value, dtype=torch.float64))[0]
+        score = torch.full((1, 1), self.place.value, dtype=torch.float64)
+        centre = self._vae.decode(score)[0]
         self._disc.set(center=centre.tolist(), radius=self.radius.value)
         return manifolds.Ball(centre, self.radius.value)

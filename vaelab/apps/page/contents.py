@@ -152,7 +152,8 @@ class Contents:
         short_error = error_of(steps.rounded())
         short = short_error <= PIXEL_TOLERANCE
         kind = "int16" if short else "float32"
-        measured = f"pixels within {255 * (short_error if short else error):.2g}/255 of PyTorch's"
+        kept = short_error if short else error
+        measured = f"pixels within {255 * kept:.2g}/255 of PyTorch's"
         if not short:
             measured += f" (int16 would be {255 * short_error:.2g}/255 off)"
         products = n_products(steps)

@@ -72,7 +72,8 @@ def principal(z: Tensor) -> tuple[Tensor, Tensor]:
     covariance = torch.cov(z.double().T, correction=0)
     variances, vectors = torch.linalg.eigh(torch.atleast_2d(covariance))
     sd = variances.clamp(min=0).sqrt()
-    return sd.flip(0).float(), vectors.T.flip(0).float()
+    axes = vectors.T
+    return sd.flip(0).float(), axes.flip(0).float()
 
 
 def _names(letter: str, numbers: Iterable[int]) -> list[str]:
