@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import vaelab
-from vaelab import dashboards
+from vaelab import checkpoints, dashboards
 from vaelab.apps.opening import in_data_units, opened
 from vaelab.cli import main
 from vaelab.data import load_images
@@ -133,3 +133,15 @@ def test_a_plain_model_is_opened_as_it_was_saved(tmp_path):
     saved = opened("tests/saved/vae")
     plain = vaelab.load("tests/saved/vae")
     assert torch.equal(saved.sample(3), plain.sample(3))
+
+
+class Doubled(VAE):
+    """A subclass of a reader's own."""
+
+
+def test_an_estimator_of_ones_own_is_opened_with_its_class(tmp_path):
+    x = digits_as("images").flatten(1)
+    folder = vaelab.save(tmp_path / "it", Doubled(**SHORT).fit(x))
+    with pytest.raises(checkpoints.CheckpointError, match=r"parts=\[Doubled\]"):
+        opened(folder)
+    assert opened(folder, [Doubled]).sample(4).mean() > 90

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from vaelab.likelihoods import Gaussian
 from vaelab.models import Autoencoder
 
 
-def opened(folder: str | Path) -> Saved:
+def opened(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Saved:
     """Read a model, or an estimator, that `vaelab.save` or `vaelab train` wrote.
 
     An estimator trains on rows that are centred and divided by one scale. Here its scale is part of
@@ -26,6 +27,7 @@ def opened(folder: str | Path) -> Saved:
 
     Args:
         folder: holds `model.safetensors` and `run.json`.
+        parts: classes and functions of your own, as for `vaelab.load`.
 
     Returns:
         Model, density and record. What an estimator's `sample` draws is cut to the range of its
@@ -42,7 +44,7 @@ def opened(folder: str | Path) -> Saved:
     ...     round(opened(vaelab.save(f"{folder}/vae", fitted)).sample(50).mean().item() / 100)
     1
     """
-    saved = checkpoints.load(folder)
+    saved = checkpoints.load(folder, parts)
     if isinstance(saved, Saved):
         return saved
     run = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))

@@ -55,7 +55,7 @@ def build(
     """Make the page of a trained model.
 
     Args:
-        saved: the model, from `vaelab.load`.
+        saved: the model, from `vaelab.load`; from `vaelab.apps.opening.opened`, an estimator's.
         images: what it was trained on: the sliders' order, λ, the codes and the images to start
             from are read off them. None leaves these out.
         title: at the top of the page.
