@@ -43,7 +43,7 @@ FLOORS = (
     {"plots"},
     {"widgets"},
     {"apps", "course"},
-    {"apps.images", "course.claims", "course.exercises", "course.notebooks"},
+    {"apps.images", "apps.opening", "course.claims", "course.exercises", "course.notebooks"},
     {"apps.dashboards", "apps.page"},
     {"cli"},
     {"__main__"},

@@ -16,7 +16,9 @@ def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     Returns:
         Shape (T, κ).
     """
-    return (1 - t[:, None]) * a + t[:, None] * b
+    share = t[:, None]
+    start = (1 - share) * a
+    return start + share * b
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -48,9 +50,16 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     ends = torch.stack([a, b]).double()
     lengths = ends.norm(dim=1, keepdim=True)
     directions = ends / lengths
-    total, difference = directions.sum(0).norm(), directions.diff(dim=0).norm()
+    total = directions.sum(0).norm()
+    difference = directions.diff(dim=0).norm()
     angle = 2 * torch.atan2(difference, total)  # arccos would lose digits at nearly opposite codes
-    if not angle.sin() > 1e-6:  # True for a code of length 0, too: its angle is NaN.
+    sine = angle.sin()
+    if not sine > 1e-6:  # True for a code of length 0, too: its angle is NaN.
         return lerp(a, b, t.to(a))
-    shares = torch.stack([(1 - t) * angle, t * angle], 1).sin() / angle.sin()
-    return (lerp(lengths[0], lengths[1], t) * (shares @ directions)).to(a)
+    shares = torch.stack([1 - t, t], 1)
+    turns = shares * angle
+    weights = turns.sin() / sine
+    first, second = lengths
+    length = lerp(first, second, t)
+    way = length * (weights @ directions)
+    return way.to(a)

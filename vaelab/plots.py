@@ -64,7 +64,8 @@ def image_grid(images: Any, columns: int | None = None, pad: int = 1) -> np.ndar
         ValueError: another shape, or no image.
     """
     x = np.asarray(images, dtype=float)
-    x = x[:, None] if x.ndim == 3 else x
+    if x.ndim == 3:
+        x = x[:, None]
     if x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
         expected = "(n, h, w), (n, 1, h, w) or (n, 3, h, w), n ≥ 1"
         raise ValueError(f"images: expected shape {expected}, got {np.shape(images)}")
@@ -75,7 +76,8 @@ def image_grid(images: Any, columns: int | None = None, pad: int = 1) -> np.ndar
     tiles[:n, :, :h, :w] = x.clip(0, 1)
     tiles = tiles.reshape(rows, columns, *tiles.shape[1:]).transpose(0, 3, 1, 4, 2)
     picture = tiles.reshape(rows * (h + pad), columns * (w + pad), channels)
-    picture = picture[: -pad or None, : -pad or None]
+    end = -pad or None
+    picture = picture[:end, :end]
     return picture[..., 0] if channels == 1 else picture
 
 
@@ -86,7 +88,8 @@ def as_bytes(picture: np.ndarray) -> np.ndarray:
 
 def to_png(picture: np.ndarray, scale: int = 1) -> bytes:
     """A picture of `image_grid` as the bytes of a PNG file, every pixel `scale` × `scale`."""
-    return pixels_to_png(as_bytes(picture).repeat(scale, 0).repeat(scale, 1))
+    pixels = as_bytes(picture)
+    return pixels_to_png(pixels.repeat(scale, 0).repeat(scale, 1))
 
 
 def pixels_to_png(pixels: np.ndarray, palette: np.ndarray | None = None) -> bytes:
@@ -109,7 +112,12 @@ def rgb(color: str) -> tuple[int, ...]:
     return tuple(bytes.fromhex(color[1:]))
 
 
-def show_images(ax: Axes, images: Any, title: str = "", columns: int | None = None) -> None:
+def show_images(
+    ax: Axes,
+    images: Any,
+    title: str = "",
+    columns: int | None = None,
+) -> None:
     """Draw a grid of images, as for `image_grid`, without axes."""
     ax.imshow(image_grid(images, columns), vmin=0, vmax=1)
     ax.set_title(title)
@@ -133,20 +141,32 @@ def gamma_curve(
 
 
 def eigenvalue_histogram(
-    ax: Axes, eigenvalues: Any, color: str = COLORS["q"], label: str | None = None
+    ax: Axes,
+    eigenvalues: Any,
+    color: str = COLORS["q"],
+    label: str | None = None,
 ) -> None:
     """How often each λ_j in [0, 1] occurs, over images and latent directions (Dai & Wipf 2019, Fig.
     11).
     """
     values = np.asarray(eigenvalues, dtype=float).clip(0, 1.2).ravel()
     share = np.full(len(values), 1 / len(values))
-    ax.hist(values, bins=np.linspace(0, 1.2, 37).tolist(), weights=share, color=color, label=label)
+    ax.hist(
+        values,
+        bins=np.linspace(0, 1.2, 37).tolist(),
+        weights=share,
+        color=color,
+        label=label,
+    )
     ax.axvline(0.5, color="0.5", linestyle=":")
     ax.set(xlabel=LAMBDA, ylabel="share of directions")
 
 
 def eigenvalue_split(
-    ax: Axes, gammas: Sequence[float], eigenvalues: Any, color: str = COLORS["q"]
+    ax: Axes,
+    gammas: Sequence[float],
+    eigenvalues: Any,
+    color: str = COLORS["q"],
 ) -> None:
     """λ_j against γ, falling to the right: a point for each γ and index at the median over x, a bar
     from 5 % to 95 %.
@@ -157,15 +177,35 @@ def eigenvalue_split(
         eigenvalues: λ_j of Σ_z at n points, ascending, shape (T, n, κ).
     """
     low, middle, high = np.quantile(np.asarray(eigenvalues), (0.05, 0.5, 0.95), axis=1)
+    below = middle - low
+    above = high - middle
     for j in range(middle.shape[1]):
-        bars = np.stack([middle[:, j] - low[:, j], high[:, j] - middle[:, j]])
-        ax.errorbar(gammas, middle[:, j], bars, fmt="o", markersize=4, linewidth=1, color=color)
-    ax.set(xscale="log", xlabel=GAMMA, ylabel=LAMBDA, ylim=(-0.03, 1.1))
+        bars = [below[:, j], above[:, j]]
+        ax.errorbar(
+            gammas,
+            middle[:, j],
+            bars,
+            fmt="o",
+            markersize=4,
+            linewidth=1,
+            color=color,
+        )
+    ax.set(
+        xscale="log",
+        xlabel=GAMMA,
+        ylabel=LAMBDA,
+        ylim=(-0.03, 1.1),
+    )
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
 
 
-def split_gif(gammas: Sequence[float], eigenvalues: Any, r: int, milliseconds: int = 350) -> bytes:
+def split_gif(
+    gammas: Sequence[float],
+    eigenvalues: Any,
+    r: int,
+    milliseconds: int = 350,
+) -> bytes:
     """The split as a film, the bytes of a GIF: each λ_j of each point x as γ falls, one frame a γ.
 
     Args:
@@ -195,9 +235,15 @@ def _split_frame(gamma: float, eigenvalues: np.ndarray, r: int) -> Image.Image:
         xlabel="index j", ylabel=LAMBDA, ylim=(-0.03, 1.1), xticks=range(1, len(eigenvalues.T) + 1)
     )
     ax.set_title(f"γ = {gamma:.3g},  r = {r}", loc="left")
+    picture = Image.open(io.BytesIO(figure_png(figure)))
+    return picture.convert("RGB").quantize(16)
+
+
+def figure_png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    return Image.open(buffer).convert("RGB").quantize(16)
+    return buffer.getvalue()
 
 
 def spectra(
@@ -217,23 +263,37 @@ def spectra(
     """
     for name, s in values.items():
         ax.plot(_counted(s), s, ".-", label=name, color=(colors or {}).get(name))
-    ax.axhline(1.0, color=COLORS["prior"], linestyle="--", label="N(0, I)")
+    ax.axhline(
+        1.0,
+        color=COLORS["prior"],
+        linestyle="--",
+        label="N(0, I)",
+    )
     if n is not None:
         spread = math.sqrt(max(len(s) for s in values.values()) / n)
         band = ax.axhspan(1 - spread, 1 + spread, label=f"{n} draws of it")
-        band.set(color=COLORS["prior"], alpha=0.12, linewidth=0)
-    ax.set(xlabel="index", ylabel="singular value / √n", ylim=(0, None))
+        band.set(
+            color=COLORS["prior"],
+            alpha=0.12,
+            linewidth=0,
+        )
+    ax.set(
+        xlabel="index",
+        ylabel="singular value / √n",
+        ylim=(0, None),
+    )
     ax.legend()
 
 
 def report_curves(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the lower half of `report_figure` draws, read from the report of `experiments.demo`."""
     stages = {"stage 1": "stage 1 codes z", "stage 2": "stage 2 codes u"}
+    first = report["gamma_curves"]
     return {
         "gamma_curves": {
-            "γ learned": report["gamma_curves"]["γ learned"],
+            "γ learned": first["γ learned"],
             "second stage": report["second_gamma_curve"],
-            "γ fixed": report["gamma_curves"]["γ fixed"],
+            "γ fixed": first["γ fixed"],
         },
         "spectra": {stages[name]: values for name, values in report["spectra"].items()},
         "eigenvalues": report["eigenvalues"],
@@ -260,7 +320,8 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
     for ax, (name, images) in zip(axes.flat, pictures.items(), strict=False):
         show_images(ax, images, name, columns=10)
     left, middle, right = bottom.subplots(1, 3)
-    q, second = COLORS["q"], COLORS["second"]
+    q = COLORS["q"]
+    second = COLORS["second"]
     colors = {"γ fixed": COLORS["fixed"], "γ learned": q, "second stage": second}
     gamma_curve(left, report["gamma_curves"], colors)
     left.set_title("γ falls until it meets the error it can reach")
@@ -279,7 +340,8 @@ def table_figure(filled: Any) -> Figure:
     Args:
         filled: from `experiments.fill`.
     """
-    labels, columns = filled.labels, filled.columns
+    labels = filled.labels
+    columns = filled.columns
     entries = {column: [filled.entries[row, column] for row in labels] for column in columns}
     printed = [c for c in columns if any(entry.paper is not None for entry in entries[c])]
     n_rows = 2 if printed else 1
@@ -306,8 +368,20 @@ def _table_panel(
     """A point and a bar for each label whose (mean, standard deviation) is known."""
     known = [(i, mean, sd or 0.0) for i, (mean, sd) in enumerate(values) if mean is not None]
     rows, means, bars = np.array(known).reshape(-1, 3).T
-    ax.errorbar(means, rows, xerr=bars, fmt="o", color=color, capsize=3, markersize=5)
-    ax.set(yticks=range(len(labels)), yticklabels=labels, xlim=(0, None))
+    ax.errorbar(
+        means,
+        rows,
+        xerr=bars,
+        fmt="o",
+        color=color,
+        capsize=3,
+        markersize=5,
+    )
+    ax.set(
+        yticks=range(len(labels)),
+        yticklabels=labels,
+        xlim=(0, None),
+    )
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.grid(axis="y", color="0.9")
     ax.tick_params(axis="y", length=0)

@@ -40,15 +40,16 @@ def add_arguments(p: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write a trained model as a page that runs in a browser."""
     with importing():
-        from vaelab import checkpoints, page
+        from vaelab import page
         from vaelab._files import check_writable, write_atomic
+        from vaelab.apps.opening import opened
 
     out = args.out or args.folder / "page.html"
     if out.is_dir():
         raise ValueError(
             f"--out: expected a file to write, got the folder {out}; try {out / 'page.html'}"
         )
-    saved = checkpoints.load(args.folder)
+    saved = opened(args.folder)
     check_writable(out.parent)
     images = None if args.without_images else _images_of(saved, args)
     made = page.build(saved, images, args.title, args.seed)

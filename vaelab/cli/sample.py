@@ -31,9 +31,10 @@ def run(args: argparse.Namespace) -> int:
     with importing():
         import numpy as np
 
-        from vaelab import checkpoints, plots
+        from vaelab import plots
         from vaelab._files import write_atomic
         from vaelab._inputs import check_positive_int, check_seed
+        from vaelab.apps.opening import opened
 
     check_positive_int("n", args.n)
     check_seed(args.seed)
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     kind = out.suffix.lower()
     if kind not in _BYTES:
         raise ValueError(f"--out: expected a file that ends in .png or .npy, got {out}")
-    saved = checkpoints.load(args.folder)
+    saved = opened(args.folder)
     check_memory(f"-n {args.n}", _BYTES[kind] * args.n * math.prod(saved.model.image_shape))
     images = saved.sample(args.n, args.seed)
     if kind == ".npy":

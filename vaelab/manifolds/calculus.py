@@ -15,7 +15,8 @@ def row_jacobian(f: Callable[[Tensor], Tensor], x: Tensor, keep_graph: bool = Fa
     [[[2.0, 0.0], [0.0, 6.0]]]
     """
     with torch.enable_grad():
-        x = x if keep_graph and x.requires_grad else x.detach().requires_grad_()
+        if not (keep_graph and x.requires_grad):
+            x = x.detach().requires_grad_()
         columns = f(x).sum(0)
         rows = [_gradient(column, x, keep_graph) for column in columns]
     return torch.stack(rows, 1)
@@ -25,7 +26,11 @@ def _gradient(column: Tensor, x: Tensor, keep_graph: bool) -> Tensor:
     if not column.requires_grad:
         return torch.zeros_like(x)
     (g,) = torch.autograd.grad(
-        column, x, create_graph=keep_graph, retain_graph=True, materialize_grads=True
+        column,
+        x,
+        create_graph=keep_graph,
+        retain_graph=True,
+        materialize_grads=True,
     )
     return g
 
@@ -37,5 +42,8 @@ def row_hessian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     [[[[2.0]]]]
     """
     n, r = x.shape
-    flat = row_jacobian(lambda y: row_jacobian(f, y, keep_graph=True).reshape(n, -1), x)
-    return flat.reshape(n, -1, r, r)
+
+    def slopes(y: Tensor) -> Tensor:
+        return row_jacobian(f, y, keep_graph=True).reshape(n, -1)
+
+    return row_jacobian(slopes, x).reshape(n, -1, r, r)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive, check_positive_int
-from vaelab.manifolds.lattice import generator_from, normal_noise
+from vaelab.manifolds.lattice import beside, generator_from, normal_noise
 
 TURN = 2 * math.pi
 _Map = Callable[[Tensor], Tensor]
@@ -57,12 +57,19 @@ class Chart:
 
 def _around(rho: Tensor | float, angle: Tensor, *rest: Tensor) -> Tensor:
     """(ρ cos angle, ρ sin angle, …), the columns side by side."""
-    return torch.cat([rho * angle.cos(), rho * angle.sin(), *rest], 1)
+    x = rho * angle.cos()
+    y = rho * angle.sin()
+    return beside(x, y, *rest)
 
 
-def _angle(x: Tensor) -> Tensor:
-    """The angle of the first two columns in [0, 2π), shape (n, 1)."""
-    return torch.atan2(x[:, 1:2], x[:, :1]) % TURN
+def _by_columns(f: Callable[..., Tensor]) -> _Map:
+    """A map of points (n, k) from one of their k columns."""
+    return lambda points: f(*points.split(1, 1))
+
+
+def _turned(x: Tensor, y: Tensor) -> Tensor:
+    """The angle of (x, y) in [0, 2π)."""
+    return torch.atan2(y, x) % TURN
 
 
 def _squeeze(u: Tensor, reach: float) -> Tensor:
@@ -72,21 +79,31 @@ def _squeeze(u: Tensor, reach: float) -> Tensor:
 
 def _stretch(s: Tensor, scale: float = 1.0) -> Tensor:
     """scale · s / √(1 − s²): (−1, 1) onto ℝ."""
-    return scale * s / ((1 - s) * (1 + s)).clamp_min(1e-300).sqrt()
+    left = (1 - s) * (1 + s)
+    return scale * s / left.clamp_min(1e-300).sqrt()
 
 
 def flat(r: int) -> Chart:
     """ℝ^r itself: r = d, the setting of Theorem 1."""
-    return Chart(f"flat r={r}", r, r, lambda u: u, lambda x: x, isometric=True)
+    return Chart(
+        f"flat r={r}",
+        r,
+        r,
+        embed=lambda u: u,
+        coordinates=lambda x: x,
+        isometric=True,
+    )
 
 
 def sine_curve(frequency: float = 2.0, height: float = 1.0) -> Chart:
     """The graph x = (u, height sin(frequency u)): r = 1, d = 2."""
-
-    def embed(u: Tensor) -> Tensor:
-        return torch.cat([u, height * torch.sin(frequency * u)], 1)
-
-    return Chart("sine curve", 1, 2, embed, lambda x: x[:, :1])
+    return Chart(
+        "sine curve",
+        r=1,
+        d=2,
+        embed=lambda u: beside(u, height * torch.sin(frequency * u)),
+        coordinates=lambda x: x[:, :1],
+    )
 
 
 def arc(radius: float = 1.0, opening: float = 1.5 * math.pi) -> Chart:
@@ -100,13 +117,15 @@ def arc(radius: float = 1.0, opening: float = 1.5 * math.pi) -> Chart:
             f"opening: expected an angle in (0, 2π), got {opening}; a whole circle has no global "
             "chart"
         )
+    half = 0.5 * opening
 
     def embed(u: Tensor) -> Tensor:
-        angle = _squeeze(u, 0.5 * opening)
-        return radius * torch.cat([angle.sin(), angle.cos()], 1)
+        angle = _squeeze(u, half)
+        return radius * beside(angle.sin(), angle.cos())
 
     def coordinates(x: Tensor) -> Tensor:
-        return _stretch(torch.atan2(x[:, :1], x[:, 1:]) / (0.5 * opening))
+        angle = torch.atan2(x[:, :1], x[:, 1:])
+        return _stretch(angle / half)
 
     return Chart("open arc", 1, 2, embed, coordinates)
 
@@ -114,11 +133,13 @@ def arc(radius: float = 1.0, opening: float = 1.5 * math.pi) -> Chart:
 def helix(pitch: float = 0.4, turns: float = 1.5) -> Chart:
     """x = (cos ωu, sin ωu, pitch · u), ω = turns: r = 1, d = 3."""
     check_positive("pitch", pitch)
-
-    def embed(u: Tensor) -> Tensor:
-        return _around(1.0, turns * u, pitch * u)
-
-    return Chart("helix", 1, 3, embed, lambda x: x[:, 2:] / pitch)
+    return Chart(
+        "helix",
+        r=1,
+        d=3,
+        embed=lambda u: _around(1.0, turns * u, pitch * u),
+        coordinates=lambda x: x[:, 2:] / pitch,
+    )
 
 
 def graph_surface(bend: float = 0.5) -> Chart:
@@ -129,8 +150,9 @@ def graph_surface(bend: float = 0.5) -> Chart:
 
     def embed(u: Tensor) -> Tensor:
         a, b = u.split(1, 1)
-        height = 0.5 * (a.square() - b.square()) + torch.sin(2 * a) * torch.cos(b)
-        return torch.cat([u, bend * height], 1)
+        saddle = 0.5 * (a.square() - b.square())
+        ripples = torch.sin(2 * a) * torch.cos(b)
+        return beside(u, bend * (saddle + ripples))
 
     return Chart("graph surface", 2, 3, embed, lambda x: x[:, :2])
 
@@ -143,20 +165,30 @@ def swiss_roll(tightness: float = 0.12, inner: float = 0.3) -> Chart:
     its own point. The chart reads θ off the radius.
     """
     check_positive("tightness", tightness)
-    middle, reach = 4.5 * math.pi, 12.0
+    middle = 4.5 * math.pi
+    reach = 12.0
 
     def embed(u: Tensor) -> Tensor:
         theta = middle + _squeeze(u[:, :1] / reach * 3, reach)
-        return _around(inner + tightness * theta, theta, u[:, 1:])[:, [0, 2, 1]]
+        radius = inner + tightness * theta
+        return _around(radius, theta, u[:, 1:])[:, [0, 2, 1]]
 
     def coordinates(x: Tensor) -> Tensor:
-        theta = (x[:, ::2].norm(dim=1, keepdim=True) - inner) / tightness
-        return torch.cat([_stretch((theta - middle) / reach, reach / 3), x[:, 1:2]], 1)
+        radius = x[:, ::2].norm(dim=1, keepdim=True)
+        theta = (radius - inner) / tightness
+        share = (theta - middle) / reach
+        return beside(_stretch(share, reach / 3), x[:, 1:2])
 
     return Chart("Swiss roll", 2, 3, embed, coordinates)
 
 
-def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: float = 1.0) -> Chart:
+def smooth_graph(
+    r: int,
+    d: int,
+    seed: int = 0,
+    bend: float = 1.0,
+    frequency: float = 1.0,
+) -> Chart:
     """A random smooth r-dimensional graph in ℝ^d: x = A u + B sin(W u + b), AᵀA = I, and B made
     orthogonal to A.
 
@@ -185,24 +217,29 @@ def smooth_graph(r: int, d: int, seed: int = 0, bend: float = 1.0, frequency: fl
             f"smooth_graph: expected d ≥ r, got r = {r}, d = {d}; no manifold is larger than its "
             "space"
         )
-    generator, waves = generator_from(seed), 2 * r + 2
+    generator = generator_from(seed)
+    waves = 2 * r + 2
     A = torch.linalg.qr(normal_noise(generator, d, r)).Q
     B = normal_noise(generator, d, waves)
-    B = bend * math.sqrt(2 * r / (waves * max(d - r, 1))) * (B - A @ (A.T @ B))
+    steepness = bend * math.sqrt(2 * r / (waves * max(d - r, 1)))
+    B = steepness * (B - A @ (A.T @ B))
     W = frequency / math.sqrt(r) * normal_noise(generator, waves, r)
     b = TURN * torch.rand(waves, dtype=torch.float64, generator=generator)
 
-    def embed(u: Tensor) -> Tensor:
-        return u @ A.T + torch.sin(u @ W.T + b) @ B.T
-
-    return Chart(f"smooth graph r={r} d={d}", r, d, embed, lambda x: x @ A)
+    return Chart(
+        f"smooth graph r={r} d={d}",
+        r,
+        d,
+        embed=lambda u: u @ A.T + torch.sin(u @ W.T + b) @ B.T,
+        coordinates=lambda x: x @ A,
+    )
 
 
 def _closed(
     name: str,
     d: int,
-    embed: _Map,
-    coordinates: _Map,
+    embed: Callable[..., Tensor],
+    coordinates: Callable[..., Tensor],
     low: tuple[float, ...],
     high: tuple[float, ...],
     flip: bool = False,
@@ -211,6 +248,14 @@ def _closed(
 
     Coordinates that reach 2π are angles: a point has preimages with 2πk added to them, k = −3..3.
     With `flip`, odd k changes the sign of the second coordinate.
+
+    Args:
+        name: what a title calls it.
+        d: dimension of the space around it.
+        embed: ψ, from the columns of u.
+        coordinates: φ, from the columns of x.
+        low, high: corners of the cell.
+        flip: for a band that comes back upside down.
     """
     none = torch.zeros(1, dtype=torch.long)
     turns = [torch.arange(-3, 4) if end == TURN else none for end in high]
@@ -219,20 +264,32 @@ def _closed(
     def preimages(u: Tensor) -> Tensor:
         turned = u + TURN * ks.to(u)
         if flip:
-            turned[..., 1] *= torch.where(ks[..., 0] % 2 == 1, -1.0, 1.0)
+            odd = ks[..., 0] % 2 == 1
+            turned[..., 1] *= torch.where(odd, -1.0, 1.0)
         return turned
 
-    return Chart(name, len(low), d, embed, coordinates, preimages=preimages, cell=(low, high))
+    return Chart(
+        name,
+        r=len(low),
+        d=d,
+        embed=_by_columns(embed),
+        coordinates=_by_columns(coordinates),
+        preimages=preimages,
+        cell=(low, high),
+    )
 
 
 def circle(radius: float = 1.0) -> Chart:
     """radius · (cos u, sin u): r = 1, d = 2, no global chart."""
     check_positive("radius", radius)
-
-    def embed(u: Tensor) -> Tensor:
-        return _around(radius, u)
-
-    return _closed("circle", 2, embed, _angle, (0.0,), (TURN,))
+    return _closed(
+        "circle",
+        2,
+        embed=lambda a: _around(radius, a),
+        coordinates=_turned,
+        low=(0.0,),
+        high=(TURN,),
+    )
 
 
 def sphere(radius: float = 1.0) -> Chart:
@@ -242,14 +299,18 @@ def sphere(radius: float = 1.0) -> Chart:
     """
     check_positive("radius", radius)
 
-    def embed(u: Tensor) -> Tensor:
-        a, h = u.split(1, 1)
-        return radius * _around(((1 - h) * (1 + h)).clamp_min(0).sqrt(), a, h)
+    def embed(a: Tensor, h: Tensor) -> Tensor:
+        square = (1 - h) * (1 + h)
+        return radius * _around(square.clamp_min(0).sqrt(), a, h)
 
-    def coordinates(x: Tensor) -> Tensor:
-        return torch.cat([_angle(x), x[:, 2:] / radius], 1)
-
-    return _closed("sphere", 3, embed, coordinates, (0.0, -1.0), (TURN, 1.0))
+    return _closed(
+        "sphere",
+        3,
+        embed,
+        coordinates=lambda x, y, z: beside(_turned(x, y), z / radius),
+        low=(0.0, -1.0),
+        high=(TURN, 1.0),
+    )
 
 
 def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
@@ -259,29 +320,31 @@ def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
         raise ValueError(
             f"torus: expected major > minor, got {major} and {minor}; otherwise it meets itself"
         )
+    return _closed(
+        "torus",
+        3,
+        embed=lambda a, b: _around(major + minor * b.cos(), a, minor * b.sin()),
+        coordinates=lambda x, y, z: beside(_turned(x, y), _turned(_radius(x, y) - major, z)),
+        low=(0.0, 0.0),
+        high=(TURN, TURN),
+    )
 
-    def embed(u: Tensor) -> Tensor:
-        a, b = u.split(1, 1)
-        return _around(major + minor * b.cos(), a, minor * b.sin())
 
-    def coordinates(x: Tensor) -> Tensor:
-        rho = x[:, :2].norm(dim=1, keepdim=True)
-        return torch.cat([_angle(x), _angle(torch.cat([rho - major, x[:, 2:]], 1))], 1)
-
-    return _closed("torus", 3, embed, coordinates, (0.0, 0.0), (TURN, TURN))
+def _radius(x: Tensor, y: Tensor) -> Tensor:
+    """The distance of (x, y) from the axis, shape (n, 1)."""
+    return beside(x, y).norm(dim=1, keepdim=True)
 
 
 def clifford_torus() -> Chart:
     """The flat torus (cos a, sin a, cos b, sin b): r = 2, d = 4."""
-
-    def embed(u: Tensor) -> Tensor:
-        a, b = u.split(1, 1)
-        return _around(1.0, a, _around(1.0, b))
-
-    def coordinates(x: Tensor) -> Tensor:
-        return torch.cat([_angle(x), _angle(x[:, 2:])], 1)
-
-    return _closed("Clifford torus", 4, embed, coordinates, (0.0, 0.0), (TURN, TURN))
+    return _closed(
+        "Clifford torus",
+        4,
+        embed=lambda a, b: _around(1.0, a, _around(1.0, b)),
+        coordinates=lambda x, y, z, w: beside(_turned(x, y), _turned(z, w)),
+        low=(0.0, 0.0),
+        high=(TURN, TURN),
+    )
 
 
 def moebius_band(half_width: float = 0.4) -> Chart:
@@ -294,17 +357,25 @@ def moebius_band(half_width: float = 0.4) -> Chart:
             f"half_width: expected a number in (0, 1), got {half_width}; a wider band meets itself"
         )
 
-    def embed(u: Tensor) -> Tensor:
-        a, w = u.split(1, 1)
-        return _around(1 + w * (0.5 * a).cos(), a, w * (0.5 * a).sin())
+    def embed(a: Tensor, w: Tensor) -> Tensor:
+        half = 0.5 * a
+        return _around(1 + w * half.cos(), a, w * half.sin())
 
-    def coordinates(x: Tensor) -> Tensor:
-        a = _angle(x)
-        rho = x[:, :2].norm(dim=1, keepdim=True)
-        return torch.cat([a, (rho - 1) * (0.5 * a).cos() + x[:, 2:] * (0.5 * a).sin()], 1)
+    def coordinates(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        a = _turned(x, y)
+        half = 0.5 * a
+        width = (_radius(x, y) - 1) * half.cos() + z * half.sin()
+        return beside(a, width)
 
-    low, high = (0.0, -half_width), (TURN, half_width)
-    return _closed("Möbius band", 3, embed, coordinates, low, high, flip=True)
+    return _closed(
+        "Möbius band",
+        3,
+        embed,
+        coordinates,
+        low=(0.0, -half_width),
+        high=(TURN, half_width),
+        flip=True,
+    )
 
 
 SIMPLE = ("flat", "sine_curve", "arc", "helix", "graph_surface", "swiss_roll", "smooth_graph")

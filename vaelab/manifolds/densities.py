@@ -5,7 +5,7 @@ another density.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,8 @@ from scipy import special
 from torch import Tensor
 
 from vaelab._inputs import check_positive
-from vaelab.manifolds.lattice import float64
-from vaelab.manifolds.mixture import Conditionals, Density
+from vaelab.manifolds.lattice import Nodes, beside, float64
+from vaelab.manifolds.mixture import Conditionals, Density, log_ndtr
 
 
 class _StudentLogCdf(torch.autograd.Function):
@@ -27,10 +27,12 @@ class _StudentLogCdf(torch.autograd.Function):
         ctx.save_for_backward(t)
         ctx.df = df
         square = t.detach().numpy() ** 2
+        half = 0.5 * df
         # Both are 2 (1 − F(|t|)): the first exact in the tail, the second at the centre.
-        far = special.betainc(0.5 * df, 0.5, df / (df + square))
-        near = 1 - special.betainc(0.5, 0.5 * df, square / (df + square))
-        tail = 0.5 * torch.from_numpy(np.where(square < df, near, far))
+        far = special.betainc(half, 0.5, df / (df + square))
+        near = 1 - special.betainc(0.5, half, square / (df + square))
+        both = np.where(square < df, near, far)
+        tail = 0.5 * torch.from_numpy(both)
         return torch.where(t < 0, tail.log(), torch.log1p(-tail))
 
     @staticmethod
@@ -45,8 +47,9 @@ def _student_log_cdf(t: Tensor, df: float) -> Tensor:
 
 
 def _student_log_prob(t: Tensor, df: float) -> Tensor:
-    constant = math.lgamma(0.5 * (df + 1)) - math.lgamma(0.5 * df) - 0.5 * math.log(df * math.pi)
-    return constant - 0.5 * (df + 1) * torch.log1p(t.square() / df)
+    half = 0.5 * (df + 1)
+    constant = math.lgamma(half) - math.lgamma(0.5 * df) - 0.5 * math.log(df * math.pi)
+    return constant - half * torch.log1p(t.square() / df)
 
 
 @dataclass(frozen=True)
@@ -79,15 +82,19 @@ class StudentT(Density):
     def conditionals(self, u: Tensor) -> Conditionals:
         t = (u - self.loc) / self.scale
         log_p = _student_log_prob(t, self.df) - math.log(self.scale)
-        return log_p, _student_log_cdf(t, self.df), _student_log_cdf(-t, self.df)
+        log_cdf = _student_log_cdf(t, self.df)
+        log_sf = _student_log_cdf(-t, self.df)
+        return log_p, log_cdf, log_sf
 
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
         lower = -z.abs()
-        t = torch.from_numpy(special.stdtrit(self.df, special.ndtr(lower.numpy())))
+        share = special.ndtr(lower.numpy())
+        t = torch.from_numpy(special.stdtrit(self.df, share))
         for _ in range(2):  # Newton's method on log F polishes the last digits.
             log_f = _student_log_cdf(t, self.df)
-            miss = log_f - torch.special.log_ndtr(lower)
-            t = t - miss * (log_f - _student_log_prob(t, self.df)).exp()
+            log_slope = _student_log_prob(t, self.df)
+            miss = log_f - log_ndtr(lower)
+            t = t - miss * (log_f - log_slope).exp()
         return self.loc - self.scale * torch.where(z > 0, t, -t)
 
 
@@ -104,31 +111,33 @@ class Product(Density):
     def __post_init__(self) -> None:
         wrong = [part.dim for part in self.parts if part.dim != 1]
         if wrong or not self.parts:
-            raise ValueError(
-                f"parts: expected one or more densities on ℝ (dim 1), got dims {wrong or 'none'}"
-            )
+            dims = wrong or "none"
+            raise ValueError(f"parts: expected one or more densities on ℝ (dim 1), got dims {dims}")
 
     @property
     def dim(self) -> int:
         """r."""
         return len(self.parts)
 
-    def _columns(self, u: Tensor) -> list[tuple[Density, Tensor]]:
-        return list(zip(self.parts, u.split(1, 1), strict=False))
+    def _columns(self, u: Tensor) -> Iterator[tuple[Density, Tensor]]:
+        return zip(self.parts, u.split(1, 1), strict=False)
 
     def conditionals(self, u: Tensor) -> Conditionals:
         columns = [part.conditionals(column) for part, column in self._columns(u)]
-        log_p, log_cdf, log_sf = (torch.cat(rows, 1) for rows in zip(*columns, strict=True))
+        log_p, log_cdf, log_sf = map(beside, *columns)
         return log_p, log_cdf, log_sf
 
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
-        return self.parts[before.shape[1]].quantile(z, before[:, :0])
+        part = self.parts[before.shape[1]]
+        return part.quantile(z, before[:, :0])
 
     def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
-        return torch.cat([part.sample_with(n, generator) for part in self.parts], 1)
+        columns = [part.sample_with(n, generator) for part in self.parts]
+        return beside(*columns)
 
     def contains(self, u: Tensor) -> Tensor:
-        return torch.stack([part.contains(column) for part, column in self._columns(u)]).all(0)
+        inside = [part.contains(column) for part, column in self._columns(u)]
+        return torch.stack(inside).all(0)
 
 
 @dataclass(frozen=True)
@@ -161,8 +170,10 @@ class Transformed(Density):
         return self.base.dim
 
     def contains(self, u: Tensor) -> Tensor:
-        low, high = (float64(side).expand(self.dim)[: u.shape[1]] for side in (self.low, self.high))
-        return ((u > low) & (u < high)).all(1)
+        ends = float64(self.low), float64(self.high)
+        low, high = (end.expand(self.dim)[: u.shape[1]] for end in ends)
+        inside = (u > low) & (u < high)
+        return inside.all(1)
 
     def conditionals(self, u: Tensor) -> Conditionals:
         v = self.inverse(u)
@@ -175,11 +186,13 @@ class Transformed(Density):
 
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
         v = self.inverse(before) if before.shape[1] else before
-        return self.forward(torch.cat([v, self.base.quantile(z, v)[:, None]], 1))[:, -1]
+        following = self.base.quantile(z, v)
+        u = self.forward(beside(v, following[:, None]))
+        return u[:, -1]
 
     def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
         return self.forward(self.base.sample_with(n, generator))
 
-    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
+    def nodes(self, n: int, smooth: bool = False) -> Nodes:
         v, w = self.base.nodes(n, smooth)
         return self.forward(v), w

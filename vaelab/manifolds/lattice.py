@@ -10,12 +10,18 @@ from torch import Tensor
 
 from vaelab._inputs import check_positive_int
 
+Nodes = tuple[Tensor, Tensor]  # Points, shape (n, k), and their weights, shape (n,).
 LOG_2_PI = math.log(2 * math.pi)
 
 
 def float64(values: Any) -> Tensor:
     """Numbers, an array or a tensor as a float64 tensor."""
     return torch.as_tensor(values, dtype=torch.float64)
+
+
+def beside(*columns: Tensor) -> Tensor:
+    """Tensors of shape (n, …) side by side."""
+    return torch.cat(columns, 1)
 
 
 def log_phi(z: Tensor) -> Tensor:
@@ -51,17 +57,17 @@ def unit_lattice(n: int, dim: int) -> Tensor:
     [0.25, 0.75]
     """
     check_positive_int("n", n)
-    i = torch.arange(n, dtype=torch.float64) + 0.5
+    i = float64(torch.arange(n))[:, None] + 0.5
     if dim == 1:
-        return (i / n)[:, None]
+        return i / n
     rho = 2.0
     for _ in range(60):
         rho = (1 + rho) ** (1 / (dim + 1))
-    alpha = rho ** -torch.arange(1, dim + 1, dtype=torch.float64)
-    return torch.frac(0.5 + i[:, None] * alpha)
+    j = float64(torch.arange(1, dim + 1))
+    return torch.frac(0.5 + i * rho**-j)
 
 
-def normal_lattice(n: int, dim: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
+def normal_lattice(n: int, dim: int, smooth: bool = False) -> Nodes:
     """About n points z, shape (m, dim), with weights, shape (m,): Σ w g(z) ≈ E g(z) for z ~ N(0,
     I).
 
@@ -70,8 +76,20 @@ def normal_lattice(n: int, dim: int, smooth: bool = False) -> tuple[Tensor, Tens
     Φ⁻¹: its error for sets with smooth boundary falls about as n^(−3/4).
     """
     if dim == 1 or smooth:
-        axis = 18 * unit_lattice(max(8, round(n ** (1 / dim))), 1)[:, 0] - 9
-        z = torch.cartesian_prod(*[axis] * dim).reshape(-1, dim)
+        n_axis = max(8, round(n ** (1 / dim)))
+        axis = 18 * unit_lattice(n_axis, 1)[:, 0] - 9
+        z = grid(axis, dim)
         w = torch.exp(-0.5 * z.square().sum(1))
         return z, w / w.sum()
-    return torch.special.ndtri(unit_lattice(n, dim)), torch.full((n,), 1 / n, dtype=torch.float64)
+    z = torch.special.ndtri(unit_lattice(n, dim))
+    return z, equal_weights(n)
+
+
+def grid(axis: Tensor, dim: int) -> Tensor:
+    """All points of ℝ^dim with coordinates from `axis`, shape (len(axis)^dim, dim)."""
+    return torch.cartesian_prod(*[axis] * dim).reshape(-1, dim)
+
+
+def equal_weights(n: int) -> Tensor:
+    """1/n, n times."""
+    return torch.full((n,), 1 / n, dtype=torch.float64)

@@ -68,9 +68,10 @@ class Manifold:
         """½ log det JᵀJ, the log of the r-dimensional volume that a unit of u covers; shape
         (n,).
         """
+        J = self.jacobian(u)
         if self.r == self.d:
-            return torch.linalg.slogdet(self.jacobian(u)).logabsdet
-        return torch.linalg.svdvals(self.jacobian(u)).log().sum(-1)
+            return torch.linalg.slogdet(J).logabsdet
+        return torch.linalg.svdvals(J).log().sum(-1)
 
     def log_density(self, x: Tensor) -> Tensor:
         """log p̃_gt(x), the density of μ_gt with respect to r-dimensional volume at points x of the
@@ -95,8 +96,10 @@ class Manifold:
         """H(μ_gt) = −∫ log p̃_gt dμ_gt in nats, for r-dimensional volume, by quadrature."""
         u, w = self.density.nodes_inside(n_nodes)
         if self.chart.simple:
-            return float((w * (self.log_volume(u) - self.density.log_prob(u))).sum())
-        return float(-(w * self.log_density(self.embed(u))).sum())
+            surprise = self.log_volume(u) - self.density.log_prob(u)
+        else:
+            surprise = -self.log_density(self.embed(u))
+        return float((w * surprise).sum())
 
     def mass(self, region: Region, n_nodes: int = 2**18) -> float:
         """μ_gt(A), for r = 1 to about 12 digits, from where the curve crosses the border of A.
@@ -106,7 +109,11 @@ class Manifold:
         """
         if self.r == 1:
             return _mass_on_curve(self, region)
-        return float(self.expectation(lambda x: region.contains(x).double(), n_nodes))
+
+        def inside(x: Tensor) -> Tensor:
+            return region.contains(x).double()
+
+        return float(self.expectation(inside, n_nodes))
 
     def with_density(self, density: str | Density) -> Manifold:
         """The same χ with another measure on it."""
@@ -119,8 +126,11 @@ class Manifold:
         Raises:
             ValueError: `rotation` not an orthogonal d×d matrix.
         """
-        d, chart = self.d, self.chart
-        Q = float64(_random_rotation(d, seed) if rotation is None else rotation)
+        d = self.d
+        chart = self.chart
+        if rotation is None:
+            rotation = _random_rotation(d, seed)
+        Q = float64(rotation)
         eye = torch.eye(d, dtype=Q.dtype)
         if Q.shape != eye.shape or not torch.allclose(Q @ Q.T, eye, atol=1e-10):
             raise ValueError(
@@ -148,10 +158,12 @@ def _mass_on_curve(curve: Manifold, region: Region, n_scan: int = 20_000) -> flo
     edges = torch.linspace(-9, 9, n_scan, dtype=torch.float64)
 
     def inside(z: Tensor) -> Tensor:
-        return region.contains(curve.embed(curve.density.from_noise(z[:, None])))
+        u = curve.density.from_noise(z[:, None])
+        return region.contains(curve.embed(u))
 
     flags = inside(edges)
-    at = torch.nonzero(flags[1:] != flags[:-1])[:, 0]
+    changes = flags[1:] != flags[:-1]
+    at = changes.nonzero()[:, 0]
     low = edges[at]
     high = edges[at + 1]
     for _ in range(52):
@@ -159,9 +171,11 @@ def _mass_on_curve(curve: Manifold, region: Region, n_scan: int = 20_000) -> flo
         same = inside(middle) == flags[at]
         low = torch.where(same, middle, low)
         high = torch.where(same, high, middle)
-    borders = torch.cat([float64([-torch.inf]), low, float64([torch.inf])])
+    infinity = float64([torch.inf])
+    borders = torch.cat([-infinity, low, infinity])
     state = torch.cat([flags[:1], flags[at + 1]])
-    return float((torch.special.ndtr(borders).diff() * state).sum())
+    masses = torch.special.ndtr(borders).diff()
+    return float((masses * state).sum())
 
 
 def manifold(

@@ -18,6 +18,8 @@ from torch import Tensor
 from vaelab._inputs import check_positive, check_positive_int
 from vaelab.manifolds.lattice import (
     LOG_2_PI,
+    Nodes,
+    beside,
     float64,
     generator_from,
     log_phi,
@@ -60,7 +62,8 @@ class Density:
         """The points whose conditional quantiles are Φ(z): N(0, I) becomes the density; (n, r)."""
         u = z[:, :0]
         for column in z.T:
-            u = torch.cat([u, self.quantile(column.contiguous(), u)[:, None]], 1)
+            following = self.quantile(column.contiguous(), u)
+            u = beside(u, following[:, None])
         return u
 
     def sample(
@@ -74,7 +77,7 @@ class Density:
         """The same from a generator."""
         return self.from_noise(normal_noise(generator, n, self.dim))
 
-    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
+    def nodes(self, n: int, smooth: bool = False) -> Nodes:
         """About n points, shape (m, r), and weights that sum to 1, shape (m,), with E g(u) ≈ Σ w g.
 
         Spread for the indicator of a set, or with `smooth` for smooth g, where the error is far
@@ -83,11 +86,12 @@ class Density:
         z, w = normal_lattice(n, self.dim, smooth)
         return self.from_noise(z), w
 
-    def nodes_inside(self, n: int) -> tuple[Tensor, Tensor]:
+    def nodes_inside(self, n: int) -> Nodes:
         """The nodes for smooth g that rounding has not put on the border of the support."""
         u, w = self.nodes(n, smooth=True)
         inside = self.contains(u)
-        return u[inside], w[inside] / w[inside].sum()
+        kept = w[inside]
+        return u[inside], kept / kept.sum()
 
     def contains(self, u: Tensor) -> Tensor:
         """Whether each row of u, shape (n, i), lies where the density is positive; bool, shape
@@ -138,7 +142,12 @@ class Mixture(Density):
         self._whiten = torch.linalg.inv(self.scale_trils).tril()
 
     @classmethod
-    def from_covariances(cls, weights: Any, means: Any, covariances: Any) -> Mixture:
+    def from_covariances(
+        cls,
+        weights: Any,
+        means: Any,
+        covariances: Any,
+    ) -> Mixture:
         """The same from covariances, shape (k, r, r)."""
         factor, failed = torch.linalg.cholesky_ex(float64(covariances))
         if failed.any():
@@ -161,42 +170,49 @@ class Mixture(Density):
     def _whitened(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """y and the log component density of each coordinate given those before, both (n, k, i)."""
         i = u.shape[1]
-        y = torch.einsum("kij,nkj->nki", self._whiten[:, :i, :i], u[:, None] - self.means[:, :i])
-        log_d = self.scale_trils.diagonal(dim1=-2, dim2=-1)[:, :i].log()
+        away = u[:, None] - self.means[:, :i]
+        y = torch.einsum("kij,nkj->nki", self._whiten[:, :i, :i], away)
+        log_d = _diagonals(self.scale_trils)[:, :i].log()
         return y, log_phi(y) - log_d
 
     def conditionals(self, u: Tensor) -> Conditionals:
         y, log_n = self._whitened(u)
         log_w = self.weights.log()[:, None] + log_n.cumsum(-1) - log_n
         log_w = log_w - log_w.logsumexp(1, keepdim=True)
-        log_p, log_cdf, log_sf = (
-            (log_w + term).logsumexp(1) for term in (log_n, log_ndtr(y), log_ndtr(-y))
-        )
+        log_p = (log_w + log_n).logsumexp(1)
+        log_cdf = (log_w + log_ndtr(y)).logsumexp(1)
+        log_sf = (log_w + log_ndtr(-y)).logsumexp(1)
         return log_p, log_cdf, log_sf
 
     def _log_prob_inside(self, u: Tensor) -> Tensor:
-        y = torch.einsum("kij,nkj->nki", self._whiten, u[:, None] - self.means)
-        log_d = self.scale_trils.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        log_n = -0.5 * (y.square().sum(-1) + self.dim * LOG_2_PI) - log_d
+        away = u[:, None] - self.means
+        y = torch.einsum("kij,nkj->nki", self._whiten, away)
+        log_d = _diagonals(self.scale_trils).log().sum(-1)
+        squares = y.square().sum(-1)
+        log_n = -0.5 * (squares + self.dim * LOG_2_PI) - log_d
         return (self.weights.log() + log_n).logsumexp(1)
 
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
         i = before.shape[1]
         y, log_n = self._whitened(before)
         log_w = (self.weights.log() + log_n.sum(-1)).log_softmax(1)
-        mean = self.means[:, i] + torch.einsum("kj,nkj->nk", self.scale_trils[:, i, :i], y)
-        return _mixture_quantile(z, log_w, mean, self.scale_trils[:, i, i].expand_as(mean))
+        factors = self.scale_trils[:, i]
+        mean = self.means[:, i] + torch.einsum("kj,nkj->nk", factors[:, :i], y)
+        sd = factors[:, i].expand_as(mean)
+        return _mixture_quantile(z, log_w, mean, sd)
 
     def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
         k = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         eps = normal_noise(generator, n, self.dim, 1)
-        return self.means[k] + (self.scale_trils[k] @ eps).squeeze(-1)
+        away = self.scale_trils[k] @ eps
+        return self.means[k] + away.squeeze(-1)
 
-    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
+    def nodes(self, n: int, smooth: bool = False) -> Nodes:
         nodes = []
         weights = []
         for pi, mean, factor in zip(self.weights, self.means, self.scale_trils, strict=True):
-            z, w = normal_lattice(max(16, round(n * pi.item())), self.dim, smooth)
+            n_part = max(16, round(n * pi.item()))
+            z, w = normal_lattice(n_part, self.dim, smooth)
             nodes.append(mean + z @ factor.mT)
             weights.append(pi * w)
         return torch.cat(nodes), torch.cat(weights)
@@ -205,7 +221,8 @@ class Mixture(Density):
         """The density of u + N(0, γ I): the mixture with C_k + γ I (Dai & Wipf, Eq. 21)."""
         check_positive("gamma", gamma)
         eye = torch.eye(self.dim, dtype=torch.float64)
-        return Mixture.from_covariances(self.weights, self.means, self.covariances() + gamma * eye)
+        covariances = self.covariances() + gamma * eye
+        return Mixture.from_covariances(self.weights, self.means, covariances)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean, shape (r,), and covariance, shape (r, r)."""
@@ -226,7 +243,7 @@ def _check_mixture(weights: Tensor, means: Tensor, factors: Tensor) -> None:
         raise ValueError(
             f"weights: expected finite numbers > 0, got {weights.tolist()}; drop empty components"
         )
-    positive = (factors.diagonal(dim1=-2, dim2=-1) > 0).all()
+    positive = (_diagonals(factors) > 0).all()
     if not positive or factors.triu(1).any() or not torch.isfinite(means).all():
         raise ValueError(
             "scale_trils: expected lower triangular matrices with positive diagonal and finite "
@@ -234,7 +251,17 @@ def _check_mixture(weights: Tensor, means: Tensor, factors: Tensor) -> None:
         )
 
 
-def _mixture_quantile(z: Tensor, log_w: Tensor, mean: Tensor, sd: Tensor) -> Tensor:
+def _diagonals(matrices: Tensor) -> Tensor:
+    """The diagonal of each, shape (…, r, r) to (…, r)."""
+    return matrices.diagonal(dim1=-2, dim2=-1)
+
+
+def _mixture_quantile(
+    z: Tensor,
+    log_w: Tensor,
+    mean: Tensor,
+    sd: Tensor,
+) -> Tensor:
     """Solve Σ_k w_k Φ((x − mean_k) / sd_k) = Φ(z) row by row, by Newton's method inside a bracket.
 
     The root lies between the smallest and the largest component quantile. The equation is solved
@@ -251,18 +278,25 @@ def _mixture_quantile(z: Tensor, log_w: Tensor, mean: Tensor, sd: Tensor) -> Ten
     rows = torch.arange(len(z))
     for _ in range(200):
         at = x[rows]
-        y = (at[:, None] - mean[rows]) / sd[rows]
-        log_tail = (log_w[rows] + log_ndtr(sign[rows, None] * y)).logsumexp(1)
-        log_p = (log_w[rows] + log_phi(y) - sd[rows].log()).logsumexp(1)
-        miss = sign[rows] * (log_tail - target[rows])
-        high[rows] = torch.where(miss > 0, at, high[rows])
-        low[rows] = torch.where(miss < 0, at, low[rows])
+        s = sd[rows]
+        w = log_w[rows]
+        side = sign[rows]
+        goal = target[rows]
+        y = (at[:, None] - mean[rows]) / s
+        log_tail = (w + log_ndtr(side[:, None] * y)).logsumexp(1)
+        log_p = (w + log_phi(y) - s.log()).logsumexp(1)
+        miss = side * (log_tail - goal)
+        above = torch.where(miss > 0, at, high[rows])
+        below = torch.where(miss < 0, at, low[rows])
+        high[rows] = above
+        low[rows] = below
         new = at - miss * (log_tail - log_p).exp()
-        inside = (new >= low[rows]) & (new <= high[rows])
-        step = torch.where(inside, new, 0.5 * (low[rows] + high[rows])) - at
+        inside = (new >= below) & (new <= above)
+        step = torch.where(inside, new, 0.5 * (below + above)) - at
         x[rows] += step
-        moving = step.abs() > 4 * eps * (x[rows].abs() + sd[rows].amin(1))
-        rows = rows[moving & (miss.abs() > 2 * eps * (1 + target[rows].abs()))]
+        moving = step.abs() > 4 * eps * (x[rows].abs() + s.amin(1))
+        missing = miss.abs() > 2 * eps * (1 + goal.abs())
+        rows = rows[moving & missing]
         if not len(rows):
             break
     return x

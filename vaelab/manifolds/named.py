@@ -12,6 +12,9 @@ from torch import Tensor
 from vaelab._inputs import check_choice, check_positive, check_positive_int
 from vaelab.manifolds.densities import Product, StudentT, Transformed
 from vaelab.manifolds.lattice import (
+    Nodes,
+    beside,
+    equal_weights,
     float64,
     generator_from,
     log_phi,
@@ -22,13 +25,16 @@ from vaelab.manifolds.mixture import Density, Mixture
 
 
 def _line(weights: list[float], means: list[float], sds: list[float]) -> Mixture:
-    return Mixture(weights, torch.tensor(means)[:, None], torch.tensor(sds)[:, None, None])
+    column = torch.tensor(means)[:, None]
+    factors = torch.tensor(sds)[:, None, None]
+    return Mixture(weights, column, factors)
 
 
 def _bumps(centres: Tensor, width: float) -> Mixture:
     """Equal round bumps of standard deviation `width` at the centres, shape (k, r)."""
     k, r = centres.shape
-    return Mixture(torch.ones(k), centres, width * torch.eye(r).expand(k, r, r))
+    factors = width * torch.eye(r).expand(k, r, r)
+    return Mixture(torch.ones(k), centres, factors)
 
 
 def gaussian(dim: int = 1, mean: Tensor | None = None, covariance: Tensor | None = None) -> Mixture:
@@ -74,13 +80,19 @@ def two_moons(n_components: int = 10, width: float = 0.25) -> Mixture:
     check_positive_int("n_components", n_components)
     check_positive("width", width)
     n_upper = (n_components + 1) // 2
-    angle = math.pi * (torch.arange(n_upper, dtype=torch.float64) + 0.5) / n_upper
+    place = float64(torch.arange(n_upper)) + 0.5
+    angle = math.pi * place / n_upper
     upper = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], 1)
-    return _bumps(1.2 * torch.cat([upper, -upper])[:n_components], 1.2 * width)
+    centres = torch.cat([upper, -upper])[:n_components]
+    return _bumps(1.2 * centres, 1.2 * width)
 
 
 def modes(
-    dim: int, n_modes: int = 4, width: float = 0.5, spread: float = 1.0, seed: int = 0
+    dim: int,
+    n_modes: int = 4,
+    width: float = 0.5,
+    spread: float = 1.0,
+    seed: int = 0,
 ) -> Mixture:
     """`n_modes` round bumps of standard deviation `width` at random centres of variance `spread`²,
     on ℝ^dim.
@@ -88,17 +100,25 @@ def modes(
     check_positive_int("dim", dim)
     check_positive_int("n_modes", n_modes)
     check_positive("width", width)
-    return _bumps(spread * normal_noise(generator_from(seed), n_modes, dim), width)
+    centres = normal_noise(generator_from(seed), n_modes, dim)
+    return _bumps(spread * centres, width)
 
 
 def banana(bend: float = 0.7, width: float = 0.5) -> Transformed:
     """A Gaussian bent along a parabola: u = (v₁, width v₂ + bend (v₁² − 1)), v ~ N(0, I₂)."""
 
     def shear(v: Tensor, sign: float) -> Tensor:
-        return torch.cat([v[:, :1], v[:, 1:] + sign * bend * (v[:, :1].square() - 1)], 1)
+        first = v[:, :1]
+        parabola = sign * bend * (first.square() - 1)
+        return beside(first, v[:, 1:] + parabola)
 
-    base = gaussian(2, covariance=float64([1.0, width**2]).diag())
-    return Transformed(base, lambda v: shear(v, 1.0), lambda u: shear(u, -1.0), torch.zeros_like)
+    covariance = float64([1.0, width**2]).diag()
+    return Transformed(
+        gaussian(2, covariance=covariance),
+        forward=lambda v: shear(v, 1.0),
+        inverse=lambda u: shear(u, -1.0),
+        log_slopes=torch.zeros_like,
+    )
 
 
 def student_t(df: float = 3.0, dim: int = 1) -> Density:
@@ -115,7 +135,11 @@ def cauchy(dim: int = 1) -> Density:
 def half_line(base: Density | None = None) -> Transformed:
     """A density on (0, ∞): exp of a draw from `base` (default: `skewed()`), zero on (−∞, 0]."""
     return Transformed(
-        skewed() if base is None else base, torch.exp, torch.log, lambda v: v, low=0.0
+        base or skewed(),
+        forward=torch.exp,
+        inverse=torch.log,
+        log_slopes=lambda v: v,
+        low=0.0,
     )
 
 
@@ -140,24 +164,29 @@ def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
     >>> uniform((0.0,), (4.0,)).log_prob(torch.ones(1, 1, dtype=torch.float64)).exp().item()
     0.25
     """
-    low, high = float64(lows), float64(highs)
+    low = float64(lows)
+    high = float64(highs)
     if low.shape != high.shape or not (low < high).all():
         raise ValueError(
             f"uniform: expected low < high in every coordinate, got {lows} and {highs}"
         )
 
+    width = high - low
+
     def forward(v: Tensor) -> Tensor:
         i = v.shape[1]
         # Rounding must not leave the open box.
         share = torch.special.ndtr(v).clamp(1e-15, 1 - 1e-15)
-        return low[:i] + (high - low)[:i] * share
+        return low[:i] + width[:i] * share
 
     def inverse(u: Tensor) -> Tensor:
         i = u.shape[1]
-        return torch.special.ndtri((u - low[:i]) / (high - low)[:i])
+        share = (u - low[:i]) / width[:i]
+        return torch.special.ndtri(share)
 
     def log_slopes(v: Tensor) -> Tensor:
-        return (high - low)[: v.shape[1]].log() + log_phi(v)
+        i = v.shape[1]
+        return width[:i].log() + log_phi(v)
 
     return _Boxed(gaussian(len(lows)), forward, inverse, log_slopes, low, high)
 
@@ -165,9 +194,10 @@ def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
 class _Boxed(Transformed):
     """The uniform density, with nodes spread evenly over its box."""
 
-    def nodes(self, n: int, smooth: bool = False) -> tuple[Tensor, Tensor]:
-        u = unit_lattice(n, self.dim)
-        return self.low + (self.high - self.low) * u, torch.full((n,), 1 / n, dtype=torch.float64)
+    def nodes(self, n: int, smooth: bool = False) -> Nodes:
+        share = unit_lattice(n, self.dim)
+        u = self.low + (self.high - self.low) * share
+        return u, equal_weights(n)
 
 
 _LINE = {

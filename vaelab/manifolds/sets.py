@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive
-from vaelab.manifolds.lattice import float64
+from vaelab.manifolds.lattice import Nodes, float64
 
 ndtr = torch.special.ndtr
 
@@ -55,7 +55,8 @@ class HalfSpace(Region):
             )
 
     def level(self, x: Tensor) -> Tensor:
-        return (x @ self.normal - self.offset) / self.normal.norm()
+        beyond = x @ self.normal - self.offset
+        return beyond / self.normal.norm()
 
     def gaussian_mass(self, x: Tensor, gamma: float) -> Tensor:
         return ndtr(-self.level(x) / math.sqrt(gamma))
@@ -79,16 +80,17 @@ class Box(Region):
             )
 
     def level(self, x: Tensor) -> Tensor:
-        return torch.maximum(self.low - x, x - self.high).amax(1)
+        beyond = torch.maximum(self.low - x, x - self.high)
+        return beyond.amax(1)
 
     def gaussian_mass(self, x: Tensor, gamma: float) -> Tensor:
         scale = math.sqrt(gamma)
         below = (self.low - x) / scale
         above = (self.high - x) / scale
-        flip = (
-            below > 0
-        )  # Both corners lie in the upper tail: subtract there, where the digits are.
-        return torch.where(flip, ndtr(-below) - ndtr(-above), ndtr(above) - ndtr(below)).prod(1)
+        lower = ndtr(above) - ndtr(below)
+        # Where both corners lie in the upper tail, the digits are there.
+        upper = ndtr(-below) - ndtr(-above)
+        return torch.where(below > 0, upper, lower).prod(1)
 
 
 class Ball(Region):
@@ -113,18 +115,20 @@ class Ball(Region):
         return (x - self.centre).norm(dim=1) - self.radius
 
     def gaussian_mass(self, x: Tensor, gamma: float) -> Tensor:
-        scale, d = math.sqrt(gamma), x.shape[1]
+        scale = math.sqrt(gamma)
+        d = x.shape[1]
         away = (x - self.centre).norm(dim=1)
         mass = (away <= self.radius).double()
         # Elsewhere the noise never reaches the border.
         near = (away - self.radius).abs() < scale * (math.sqrt(d) + 9)
         c, w = _across(self.radius / scale, d)
         D = away[near, None] / scale
-        mass[near] = (ndtr(c - D) - ndtr(-c - D)) @ w
+        chords = ndtr(c - D) - ndtr(-c - D)
+        mass[near] = chords @ w
         return mass
 
 
-def _across(radius: float, d: int, n_nodes: int = 64) -> tuple[Tensor, Tensor]:
+def _across(radius: float, d: int, n_nodes: int = 64) -> Nodes:
     """c = √(radius² − v²) and weights for expectations over v ~ χ with d − 1 degrees of freedom, v
     ≤ radius.
 
@@ -134,9 +138,12 @@ def _across(radius: float, d: int, n_nodes: int = 64) -> tuple[Tensor, Tensor]:
     if d == 1:
         return float64([radius]), float64([1.0])
     reach = math.asin(min(1.0, (math.sqrt(d - 1) + 9) / radius))
-    node, weight = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(n_nodes))
+    rule = np.polynomial.legendre.leggauss(n_nodes)
+    node, weight = map(torch.from_numpy, rule)
     angle = 0.5 * reach * (node + 1)
-    v, c = radius * angle.sin(), radius * angle.cos()
+    v = radius * angle.sin()
+    c = radius * angle.cos()
     constant = 0.5 * (d - 3) * math.log(2)
-    log_chi = (d - 2) * v.log() - 0.5 * v.square() - constant - math.lgamma(0.5 * (d - 1))
+    log_chi = (d - 2) * v.log() - 0.5 * v.square()
+    log_chi = log_chi - constant - math.lgamma(0.5 * (d - 1))
     return c, 0.5 * reach * weight * c * log_chi.exp()

@@ -6,15 +6,15 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vaelab._inputs import check_positive_int
+from vaelab.manifolds.lattice import Nodes, grid
 
 DEFAULT_NODES = {1: 100, 2: 20, 3: 10, 4: 8}
 
 
 @lru_cache(maxsize=32)
-def hermite(dim: int, n_nodes: int | None = None) -> tuple[Tensor, Tensor]:
+def hermite(dim: int, n_nodes: int | None = None) -> Nodes:
     """Nodes w, shape (n_nodes^dim, dim), and weights p, shape (n_nodes^dim,), for w ~ N(0, I):
     Σ p g(w) = E g(w).
 
@@ -28,8 +28,6 @@ def hermite(dim: int, n_nodes: int | None = None) -> tuple[Tensor, Tensor]:
     n_nodes = DEFAULT_NODES.get(dim, 6) if n_nodes is None else n_nodes
     check_positive_int("n_nodes", n_nodes)
     points, weights = np.polynomial.hermite_e.hermegauss(n_nodes)
-    points, weights = torch.from_numpy(points), torch.from_numpy(weights / weights.sum())
-    grid, shares = (
-        torch.cartesian_prod(*[axis] * dim).reshape(-1, dim) for axis in (points, weights)
-    )
-    return grid, shares.prod(1)
+    shares = torch.from_numpy(weights / weights.sum())
+    w = grid(torch.from_numpy(points), dim)
+    return w, grid(shares, dim).prod(1)

@@ -76,16 +76,23 @@ def linear_optimum(covariance: Tensor, latent_dim: int, gamma: float) -> LinearO
     d = len(values)
     q = min(latent_dim, d)
     kept = values[:q].clamp_min(gamma)
-    rest = values[q:].sum() + (values[:q] - gamma).clamp_max(0).sum()
+    below = (values[:q] - gamma).clamp_max(0)
+    rest = values[q:].sum() + below.sum()
     n_active = int((kept > gamma).sum())
     weights = torch.zeros(d, latent_dim, dtype=torch.float64)
     weights[:, :q] = vectors[:, :q] * (kept - gamma).sqrt()
     sigma = torch.ones(latent_dim, dtype=torch.float64)
     sigma[:q] = gamma / kept
     encoder = sigma[:, None] * weights.T / gamma
-    data_term = d * math.log(2 * math.pi * gamma) + n_active + float(rest) / gamma + q - n_active
+    noise_term = noise_cost(d, gamma)
+    data_term = noise_term + n_active + float(rest) / gamma + q - n_active
     kl_term = float((kept / gamma).log().sum())
     return LinearOptimum(gamma, weights, encoder, sigma.diag(), data_term, kl_term)
+
+
+def noise_cost(d: int, gamma: float) -> float:
+    """d log 2πγ: twice the nats that d coordinates of noise cost."""
+    return d * math.log(2 * math.pi * gamma)
 
 
 def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,7 +103,8 @@ def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: C not square, symmetric and positive semi-definite.
     """
     C = float64(covariance)
-    if C.ndim != 2 or C.shape[0] != C.shape[1] or not torch.allclose(C, C.T, rtol=1e-9, atol=1e-12):
+    square = C.ndim == 2 and C.shape[0] == C.shape[1]
+    if not square or not torch.allclose(C, C.T, rtol=1e-9, atol=1e-12):
         raise ValueError(
             f"covariance: expected a symmetric matrix of shape (d, d), got {tuple(C.shape)}"
         )
@@ -107,7 +115,8 @@ def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
             f"{values[-1]:.3g}"
         )
     floor = len(values) * torch.finfo(C.dtype).eps * values[-1]
-    return torch.where(values > floor, values, 0.0).flip(0), vectors.flip(1)
+    kept = torch.where(values > floor, values, 0.0)
+    return kept.flip(0), vectors.flip(1)
 
 
 def optimal_gamma(covariance: Tensor, latent_dim: int) -> float:
@@ -124,11 +133,16 @@ def optimal_gamma(covariance: Tensor, latent_dim: int) -> float:
     """
     check_positive_int("latent_dim", latent_dim)
     values, _ = spectrum(covariance)
-    return float(values[latent_dim:].mean()) if latent_dim < len(values) else float(values[-1])
+    left_out = values[latent_dim:] if latent_dim < len(values) else values[-1:]
+    return float(left_out.mean())
 
 
 def linear_cost(
-    covariance: Tensor, weights: Tensor, encoder: Tensor, scale: Tensor, gamma: float
+    covariance: Tensor,
+    weights: Tensor,
+    encoder: Tensor,
+    scale: Tensor,
+    gamma: float,
 ) -> tuple[Tensor, Tensor]:
     """Both halves of the cost of *any* linear VAE: x ~ (0, C), z = V x + S ε, x̂ = W z.
 
@@ -150,7 +164,13 @@ def linear_cost(
     check_positive("gamma", gamma)
     d, kappa = weights.shape
     miss = torch.eye(d, dtype=weights.dtype) - weights @ encoder
-    error = torch.einsum("ij,jk,ik->", miss, covariance, miss) + (weights @ scale).square().sum()
-    data_term = d * math.log(2 * math.pi * gamma) + error / gamma
-    spread = torch.einsum("ij,jk,ik->", encoder, covariance, encoder) + scale.square().sum()
-    return data_term, spread - kappa - 2 * torch.linalg.slogdet(scale).logabsdet
+    error = _trace(miss, covariance) + (weights @ scale).square().sum()
+    data_term = noise_cost(d, gamma) + error / gamma
+    spread = _trace(encoder, covariance) + scale.square().sum()
+    log_det = torch.linalg.slogdet(scale).logabsdet
+    return data_term, spread - kappa - 2 * log_det
+
+
+def _trace(map_: Tensor, covariance: Tensor) -> Tensor:
+    """tr[M C Mᵀ]."""
+    return torch.einsum("ij,jk,ik->", map_, covariance, map_)

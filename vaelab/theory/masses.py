@@ -17,7 +17,12 @@ from vaelab.theory.gauss import hermite
 from vaelab.theory.optimum import OptimalVAE, check_t
 
 
-def mass_of_set(vae: OptimalVAE, region: Region, t: float, n_nodes: int | None = None) -> float:
+def mass_of_set(
+    vae: OptimalVAE,
+    region: Region,
+    t: float,
+    n_nodes: int | None = None,
+) -> float:
     """p_θt(A) for a half-space, box or ball A, by quadrature over the coordinates.
 
     The noise N(0, γ I) is integrated in closed form. For r = 1 exact to rounding while 18 / n_nodes
@@ -41,12 +46,16 @@ def mass_of_set(vae: OptimalVAE, region: Region, t: float, n_nodes: int | None =
     u, w = vae.truth.density.nodes(n_nodes)
     mass = 0.0
     for nodes, weights in zip(u.split(2**16), w.split(2**16), strict=True):
-        mass += (weights * region.gaussian_mass(vae.truth.embed(nodes), gamma)).sum()
+        x = vae.truth.embed(nodes)
+        mass += (weights * region.gaussian_mass(x, gamma)).sum()
     return float(mass)
 
 
 def mass_under_graph(
-    curve: Manifold, t: float, thicken: float = 0.0, n_nodes: int = 2**14
+    curve: Manifold,
+    t: float,
+    thicken: float = 0.0,
+    n_nodes: int = 2**14,
 ) -> float:
     """p_θt(A) for A = {x : x₂ ≤ g(x₁) + thicken}, where the curve χ = {x₂ = g(x₁)} is the boundary
     of A itself.
@@ -63,7 +72,7 @@ def mass_under_graph(
     Raises:
         ValueError: not a graph in the plane.
     """
-    gamma = 1 / check_t(t)
+    sigma = math.sqrt(1 / check_t(t))
     u, w = curve.density.nodes(n_nodes)
     if (curve.r, curve.d) != (1, 2) or not torch.allclose(curve.embed(u)[:, :1], u):
         raise ValueError(
@@ -71,9 +80,10 @@ def mass_under_graph(
         )
     eps, p = hermite(1, 40)
     height = curve.embed(u)[:, 1]
-    moved = (u + math.sqrt(gamma) * eps[:, 0]).reshape(-1, 1)
-    room = curve.embed(moved)[:, 1].reshape(len(u), -1) - height[:, None] + thicken
-    return float(w @ torch.special.ndtr(room / math.sqrt(gamma)) @ p)
+    moved = (u + sigma * eps[:, 0]).reshape(-1, 1)
+    border = curve.embed(moved)[:, 1].reshape(len(u), -1)
+    room = border - height[:, None] + thicken
+    return float(w @ torch.special.ndtr(room / sigma) @ p)
 
 
 def kl_between_measures(p: Density, q: Density, n_nodes: int = 2**14) -> float:
@@ -89,7 +99,8 @@ def kl_between_measures(p: Density, q: Density, n_nodes: int = 2**14) -> float:
     0.5
     """
     u, w = p.nodes_inside(n_nodes)
-    return float((w * (p.log_prob(u) - q.log_prob(u))).sum())
+    log_ratio = p.log_prob(u) - q.log_prob(u)
+    return float((w * log_ratio).sum())
 
 
 def wrong_measure(truth: Manifold) -> Manifold:

@@ -64,13 +64,15 @@ class OptimalVAE:
 
     def decode(self, z: Tensor) -> Tensor:
         """f(z), shape (n, κ) to (n, d); the same for every t."""
-        return self.truth.embed(from_noise(self.truth.density, z @ self.basis[:, : self.r]))
+        noise = z @ self.basis[:, : self.r]
+        return self.truth.embed(from_noise(self.truth.density, noise))
 
     def encode(self, x: Tensor) -> Tensor:
         """μ_z(x) for x on the manifold, shape (n, d) to (n, κ); the same for every t (Eq. 23, 33,
         52).
         """
-        return to_noise(self.truth.density, self._coordinates(x)) @ self.basis[:, : self.r].T
+        noise = to_noise(self.truth.density, self._coordinates(x))
+        return noise @ self.basis[:, : self.r].T
 
     def jacobian(self, x: Tensor) -> Tensor:
         """J = ∂f/∂(Uᵀz) at the code of x, shape (n, d, r).
@@ -79,7 +81,8 @@ class OptimalVAE:
             ValueError: J has not full rank r.
         """
         u = self._coordinates(x)
-        J = self.truth.jacobian(u) @ torch.linalg.inv(to_noise_jacobian(self.truth.density, u))
+        K = torch.linalg.inv(to_noise_jacobian(self.truth.density, u))
+        J = self.truth.jacobian(u) @ K
         _check_full_rank(J)
         return J
 
@@ -87,7 +90,8 @@ class OptimalVAE:
         """∂²f/∂(Uᵀz)² at the code of x, shape (n, d, r, r): ψ''[Ka, Kb] − ψ' K h''[Ka, Kb], K =
         (h')⁻¹.
         """
-        u, truth = self._coordinates(x), self.truth
+        u = self._coordinates(x)
+        truth = self.truth
         K = torch.linalg.inv(to_noise_jacobian(truth.density, u))
         H = to_noise_hessian(truth.density, u)
         straightened = torch.einsum("ndi,nij,njkl->ndkl", truth.jacobian(u), K, H)
@@ -97,7 +101,8 @@ class OptimalVAE:
     def scale(self, x: Tensor, t: float) -> Tensor:
         """S_z(x), shape (n, κ, κ), with Σ_z = S_z S_zᵀ (Eq. 24, 34, 53)."""
         gamma = 1 / check_t(t)
-        U, N = self.basis[:, : self.r], self.basis[:, self.r :]
+        U = self.basis[:, : self.r]
+        N = self.basis[:, self.r :]
         narrow = U @ (math.sqrt(gamma) * inverse_root(self.jacobian(x)))
         return torch.cat([narrow, N.expand(len(x), *N.shape)], 2)
 
@@ -107,7 +112,11 @@ class OptimalVAE:
         return S @ S.mT
 
     def sample(
-        self, n: int, t: float, seed: int | None = None, generator: torch.Generator | None = None
+        self,
+        n: int,
+        t: float,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Draw x ~ p_θt: decode N(0, I) and add N(0, γ I). Shape (n, d)."""
         generator = generator_from(seed, generator)
@@ -152,9 +161,11 @@ def optimal_vae(
             f"manifold: expected one with a global chart, got the {truth.chart.name}; the "
             "construction needs φ"
         )
-    if seed is None:
-        return OptimalVAE(truth, torch.eye(kappa, dtype=torch.float64))
-    return OptimalVAE(truth, torch.linalg.qr(normal_noise(generator_from(seed), kappa, kappa)).Q)
+    basis = torch.eye(kappa, dtype=torch.float64)
+    if seed is not None:
+        noise = normal_noise(generator_from(seed), kappa, kappa)
+        basis = torch.linalg.qr(noise).Q
+    return OptimalVAE(truth, basis)
 
 
 def check_t(t: float) -> float:
@@ -187,7 +198,12 @@ def _check_full_rank(J: Tensor) -> None:
         )
 
 
-def _nodes_of_q(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None) -> tuple[Tensor, ...]:
+def _nodes_of_q(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None,
+) -> tuple[Tensor, ...]:
     """w (m, κ), weights (m,), codes z = μ + S w (n, m, κ), log |det S| (n,)."""
     w, weights = hermite(vae.latent_dim, n_nodes)
     S = vae.scale(x, t)
@@ -197,22 +213,35 @@ def _nodes_of_q(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None) -> tu
 
 def squared_error(vae: OptimalVAE, x: Tensor, z: Tensor) -> Tensor:
     """‖x − f(z)‖² for codes z, shape (n, m, κ), of each x, shape (n, d); shape (n, m)."""
-    return (x[:, None] - vae.decode(z.flatten(0, 1)).reshape(*z.shape[:2], -1)).square().sum(-1)
+    x_hat = vae.decode(z.flatten(0, 1)).reshape(*z.shape[:2], -1)
+    return (x[:, None] - x_hat).square().sum(-1)
 
 
-def loss(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+def loss(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None = None,
+) -> Tensor:
     """The VAE cost −log p_θ(x) + KL[q ‖ p_θ(z given x)] = −E_q ℓ of each x on the manifold, in
     nats; shape (n,). ℓ = log p(x given z) p(z) / q(z given x).
 
     Source: Dai & Wipf (2019), Eq. 1 and 2 (which call the sum over x the cost).
     """
     w, weights, z, log_det = _nodes_of_q(vae, x, t, n_nodes)
-    log_p_x_given_z = -0.5 * (t * squared_error(vae, x, z) + vae.d * math.log(2 * math.pi / t))
-    log_ratio = log_p_x_given_z - 0.5 * (z.square().sum(-1) - w.square().sum(-1))
+    constant = vae.d * math.log(2 * math.pi / t)
+    log_p_x_given_z = -0.5 * (t * squared_error(vae, x, z) + constant)
+    squares = z.square().sum(-1) - w.square().sum(-1)
+    log_ratio = log_p_x_given_z - 0.5 * squares
     return -((log_ratio + log_det[:, None]) * weights).sum(1)
 
 
-def log_p_theta(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+def log_p_theta(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None = None,
+) -> Tensor:
     """log p_θt(x) in nats, shape (n,).
 
     For r = d and a Gaussian mixture p_gt, p_θt = p_gt * N(0, γ I) in closed form (Eq. 21), at any
@@ -223,7 +252,12 @@ def log_p_theta(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None
     return log_p_theta_decoder(vae, x, t, n_nodes)
 
 
-def log_p_theta_decoder(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+def log_p_theta_decoder(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None = None,
+) -> Tensor:
     """log ∫ N(x; f(z), γ I) N(z; 0, I) dz (Eq. 19) for x on the manifold, shape (n,), by quadrature
     around its code.
 
@@ -237,12 +271,19 @@ def log_p_theta_decoder(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | Non
     sd = (gamma / (gamma + s.square())).sqrt()
     z = small.encode(x)[:, None] + torch.einsum("nji,nj,mj->nmi", Vt, sd, w)
     constant = vae.d * math.log(2 * math.pi * gamma)
-    log_joint = -0.5 * (t * squared_error(small, x, z) + constant + z.square().sum(-1))
-    log_ratio = log_joint + 0.5 * w.square().sum(-1) + sd.log().sum(-1)[:, None]
+    squares = z.square().sum(-1)
+    log_joint = -0.5 * (t * squared_error(small, x, z) + constant + squares)
+    log_det = sd.log().sum(-1)[:, None]
+    log_ratio = log_joint + 0.5 * w.square().sum(-1) + log_det
     return (log_ratio + weights.log()).logsumexp(1)
 
 
-def log_p_theta_lattice(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int = 2**14) -> Tensor:
+def log_p_theta_lattice(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int = 2**14,
+) -> Tensor:
     """The same integral (Eq. 19) by brute force over all z, for any x on or off the manifold; shape
     (n, d) to (n,).
 
@@ -254,11 +295,17 @@ def log_p_theta_lattice(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int = 2**
     mean = vae.truth.embed(u)
     log_w = w.log()
     constant = 0.5 * vae.d * math.log(2 * math.pi * gamma)
-    rows = [(log_w - 0.5 * t * (row - mean).square().sum(1)).logsumexp(0) for row in x]
+    squares = [(row - mean).square().sum(1) for row in x]
+    rows = [(log_w - 0.5 * t * square).logsumexp(0) for square in squares]
     return torch.stack(rows) - constant
 
 
-def kl_q_to_posterior(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None) -> Tensor:
+def kl_q_to_posterior(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None = None,
+) -> Tensor:
     """KL[q(z given x) ‖ p_θ(z given x)] = log p_θ(x) − E_q ℓ of each x on the manifold, in nats;
     shape (n,).
 
@@ -274,7 +321,10 @@ def kl_q_to_posterior(vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None 
 
 
 def cost_terms(
-    vae: OptimalVAE, x: Tensor, t: float, n_nodes: int | None = None
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    n_nodes: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """−2 E_q log p(x given z) and 2 KL[q ‖ N(0, I)], twice the two halves of the cost, as in Eq. 8
     and 9; (n,), (n,).
@@ -288,7 +338,12 @@ def cost_terms(
     return t * error + vae.d * math.log(2 * math.pi / t), divergence
 
 
-def reconstruction_error(vae: OptimalVAE, x: Tensor, t: float, eps: Tensor) -> Tensor:
+def reconstruction_error(
+    vae: OptimalVAE,
+    x: Tensor,
+    t: float,
+    eps: Tensor,
+) -> Tensor:
     """‖x − f(μ_z + S_z ε)‖² for one noise row ε a point, shape (n, κ); shape (n,). Theorem 4: → 0
     whatever ε.
     """

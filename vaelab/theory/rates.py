@@ -35,13 +35,16 @@ def kl_rate_exact(vae: OptimalVAE, x: Tensor) -> Tensor:
     """
     J = vae.jacobian(x)
     S = inverse_root(J)
-    a = torch.einsum("nij,ni->nj", S, vae.encode(x) @ vae.basis[:, : vae.r])
+    code = vae.encode(x) @ vae.basis[:, : vae.r]
+    a = torch.einsum("nij,ni->nj", S, code)
     bend = torch.einsum("ndkl,nki,nlj->ndij", vae.hessian(x), S, S)
     T = torch.einsum("ndi,ndjk->nijk", J @ S, bend)
     T = (T + T.permute(0, 2, 1, 3) + T.permute(0, 3, 2, 1)) / 3
     tau = torch.einsum("nijj->ni", T)
     cubic = 6 * T.square().sum((1, 2, 3)) + 9 * tau.square().sum(1)
-    return 0.5 * (a.square().sum(1) + 3 * (a * tau).sum(1) + 0.25 * cubic)
+    linear = a.square().sum(1)
+    cross = 3 * (a * tau).sum(1)
+    return 0.5 * (linear + cross + 0.25 * cubic)
 
 
 def laplacian(density: Density, x: Tensor) -> Tensor:
@@ -52,7 +55,8 @@ def laplacian(density: Density, x: Tensor) -> Tensor:
 
     slope = row_jacobian(log_p, x)[:, 0]
     bend = row_hessian(log_p, x)[:, 0].diagonal(dim1=1, dim2=2)
-    return density.log_prob(x).exp() * (bend.sum(1) + slope.square().sum(1))
+    p = density.log_prob(x).exp()
+    return p * (bend.sum(1) + slope.square().sum(1))
 
 
 def l1_distance(density: Mixture, t: float, n_nodes: int = 2**15) -> float:
@@ -65,8 +69,10 @@ def l1_distance(density: Mixture, t: float, n_nodes: int = 2**15) -> float:
     total = 0.0
     for source in (density, blurred):
         x, w = source.nodes(n_nodes)
-        p, q = density.log_prob(x), blurred.log_prob(x)
-        total += float((w * torch.tanh(0.5 * (p - q)).abs()).sum())
+        p = density.log_prob(x)
+        q = blurred.log_prob(x)
+        distance = torch.tanh(0.5 * (p - q)).abs()
+        total += float((w * distance).sum())
     return total
 
 
@@ -75,13 +81,15 @@ def l1_rate_exact(density: Density, n_nodes: int = 2**15) -> float:
     equation).
     """
     x, w = density.nodes(n_nodes)
-    return 0.5 * float((w * (laplacian(density, x) / density.log_prob(x).exp()).abs()).sum())
+    ratio = laplacian(density, x) / density.log_prob(x).exp()
+    return 0.5 * float((w * ratio.abs()).sum())
 
 
 def sup_distance(density: Mixture, x: Tensor, t: float) -> float:
     """max |p_θt(x) − p_gt(x)| over the given points, shape (n, r)."""
     blurred = density.convolve(1 / check_t(t))
-    return float((blurred.log_prob(x).exp() - density.log_prob(x).exp()).abs().max())
+    difference = blurred.log_prob(x).exp() - density.log_prob(x).exp()
+    return float(difference.abs().max())
 
 
 def sup_rate_exact(density: Density, x: Tensor) -> float:
@@ -132,4 +140,5 @@ def slope_in_log_gamma(
     spread = away.square().sum()
     slope = float((away * y).sum() / spread)
     left = y - y.mean() - slope * away
-    return slope, math.sqrt(float(left.square().sum() / spread) / max(len(y) - 2, 1))
+    variance = float(left.square().sum() / spread) / max(len(y) - 2, 1)
+    return slope, math.sqrt(variance)

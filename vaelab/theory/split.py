@@ -27,7 +27,11 @@ def decoder_jacobian(decoder: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     """
     if z.ndim != 2:
         raise ValueError(f"z: expected codes of shape (n, latent_dim), got {tuple(z.shape)}")
-    return torch.func.vmap(torch.func.jacrev(lambda row: decoder(row[None])[0].flatten()))(z)
+
+    def decode(row: Tensor) -> Tensor:
+        return decoder(row[None])[0].flatten()
+
+    return torch.func.vmap(torch.func.jacrev(decode))(z)
 
 
 def optimal_covariance(J: Tensor, gamma: float) -> Tensor:
@@ -48,7 +52,8 @@ def optimal_covariance(J: Tensor, gamma: float) -> Tensor:
             f"J: expected a finite Jacobian of shape (n, d, latent_dim), got {tuple(J.shape)}"
         )
     _, s, Vt = torch.linalg.svd(J, full_matrices=J.shape[1] < J.shape[2])
-    return Vt.mT @ (_noise_shares(s, gamma, Vt.shape[-1])[..., None] * Vt)
+    shares = _noise_shares(s, gamma, Vt.shape[-1])
+    return Vt.mT @ (shares[..., None] * Vt)
 
 
 def optimal_eigenvalues(J: Tensor, gamma: float) -> Tensor:
@@ -83,7 +88,8 @@ def kl_between_covariances(sigma: Tensor, expected: Tensor) -> Tensor:
     """
     ratio = torch.linalg.solve(expected, sigma)
     trace = ratio.diagonal(dim1=1, dim2=2).sum(1)
-    return 0.5 * (trace - sigma.shape[-1] - torch.linalg.slogdet(ratio).logabsdet)
+    log_det = torch.linalg.slogdet(ratio).logabsdet
+    return 0.5 * (trace - sigma.shape[-1] - log_det)
 
 
 def diagonal_penalty(sigma: Tensor) -> Tensor:
@@ -97,7 +103,8 @@ def diagonal_penalty(sigma: Tensor) -> Tensor:
     0.0
     """
     P = torch.linalg.inv(sigma)
-    return 0.5 * (P.diagonal(dim1=1, dim2=2).log().sum(1) - torch.linalg.slogdet(P).logabsdet)
+    log_diagonal = P.diagonal(dim1=1, dim2=2).log().sum(1)
+    return 0.5 * (log_diagonal - torch.linalg.slogdet(P).logabsdet)
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,8 @@ def active_dimensions(eigenvalues: Tensor, threshold: float = 0.5) -> ActiveDime
         )
     counts = (eigenvalues < threshold).sum(1)
     modal = int(counts.bincount().argmax())
-    hits, n = int((counts == modal).sum()), len(counts)
+    hits = int((counts == modal).sum())
+    n = len(counts)
     ordered = eigenvalues.sort(1).values
     largest = ordered[:, modal - 1].max().item() if modal else 0.0
     smallest = ordered[:, modal].min().item() if modal < ordered.shape[1] else math.inf
@@ -172,7 +180,8 @@ def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, floa
     >>> tuple(round(end, 3) for end in wilson_interval(10, 10))
     (0.722, 1.0)
     """
-    p, square = hits / n, z * z
+    p = hits / n
+    square = z * z
     centre = (p + 0.5 * square / n) / (1 + square / n)
     half = z / (1 + square / n) * math.sqrt(p * (1 - p) / n + 0.25 * square / n**2)
     return max(0.0, centre - half), min(1.0, centre + half)

@@ -36,13 +36,15 @@ def log_integrand(w: Tensor, t: float, z: float = 0.0) -> Tensor:
     >>> (log_integrand(w, 1e4) > 0).tolist()
     [False, True, True]
     """
-    log_square = 2 * log_double_exponential(z + _scale(t, z) * w)
+    position = z + _scale(t, z) * w
+    log_square = 2 * log_double_exponential(position)
     return log_square + log_phi(w) + math.log(0.5 * t)
 
 
 def _scale(t: float, z: float) -> float:
     """S = √γ / f'(z)."""
-    log_slope = math.expm1(z * z) + math.log1p(2 * z * z * math.exp(z * z))
+    square = z * z
+    log_slope = math.expm1(square) + math.log1p(2 * z * z * math.exp(square))
     return math.exp(-0.5 * math.log(check_t(t)) - log_slope)
 
 
@@ -54,7 +56,8 @@ def divergence_starts(t: float, z: float = 0.0) -> float:
     000 positions.
     """
     at = torch.linspace(z, 26.0, 200_001, dtype=torch.float64)[1:]
-    grows = log_integrand((at - z) / _scale(t, z), t, z) > 0
+    w = (at - z) / _scale(t, z)
+    grows = log_integrand(w, t, z) > 0
     last_low = torch.nonzero(~grows)[-1, 0]
     return float(at[last_low + 1])
 
@@ -75,11 +78,19 @@ def truncated_error(t: float, cutoff: float, n_nodes: int = 20_001) -> float:
     centre = min(reach, 12.0)
     parts = [_log_trapezoid(-centre, centre, n_nodes, t)]
     if reach > centre:
-        parts.append(_log_trapezoid(centre, reach, n_nodes, t) + math.log(2))
+        tail = _log_trapezoid(centre, reach, n_nodes, t)
+        parts.append(tail + math.log(2))
     return float(torch.stack(parts).logsumexp(0))
 
 
-def _log_trapezoid(low: float, high: float, n_nodes: int, t: float) -> Tensor:
+def _log_trapezoid(
+    low: float,
+    high: float,
+    n_nodes: int,
+    t: float,
+) -> Tensor:
     w = torch.linspace(low, high, n_nodes, dtype=torch.float64)
     y = log_integrand(w, t)
-    return torch.logaddexp(y[1:], y[:-1]).logsumexp(0) + (0.5 * (w[1] - w[0])).log()
+    half_step = 0.5 * (w[1] - w[0])
+    sums = torch.logaddexp(y[1:], y[:-1])
+    return sums.logsumexp(0) + half_step.log()

@@ -19,7 +19,7 @@ from vaelab._inputs import check_images, check_positive_int, check_seed
 from vaelab.densities import draw
 from vaelab.plots import COLORS, spectra
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import captioned, dropdown, range_slider, set_range, slider
+from vaelab.widgets.controls import STEP, captioned, dropdown, range_slider, set_range, slider
 from vaelab.widgets.drawing import Picture, Plot, dress, pixel_scale
 from vaelab.widgets.pointer import Pointer
 from vaelab.widgets.scatter import CLASSES, Scatter
@@ -55,7 +55,12 @@ class PosteriorRow(View):
     """
 
     def __init__(
-        self, name: str, parts: Subject, rows: Tensor, classes: np.ndarray, seed: int
+        self,
+        name: str,
+        parts: Subject,
+        rows: Tensor,
+        classes: np.ndarray,
+        seed: int,
     ) -> None:
         super().__init__()
         self.name = name
@@ -86,11 +91,14 @@ class PosteriorRow(View):
         """
         values, order = self._space.mean_variances().sort()
         eye = torch.eye(len(order)).to(self._q)
-        names = [f"{subscript('z', int(j))}  λ = {values[k]:.2g}" for k, j in enumerate(order)]
+        axes = {}
+        for value, j in zip(values, order.tolist(), strict=True):
+            axes[f"{subscript('z', j)}  λ = {value:.2g}"] = eye[j]
         centred = self._q - self._q.mean(0)
-        components = torch.linalg.svd(centred, full_matrices=False).Vh[:N_COMPONENTS]
-        axes = dict(zip(names, eye[order], strict=True))
-        return axes | {f"component {k}": axis for k, axis in enumerate(components, 1)}
+        components = torch.linalg.svd(centred, full_matrices=False).Vh
+        for k, axis in enumerate(components[:N_COMPONENTS], 1):
+            axes[f"component {k}"] = axis
+        return axes
 
     def _build(self) -> None:
         names = list(self._axes)
@@ -99,11 +107,14 @@ class PosteriorRow(View):
         self.x = dropdown("x", names, width="170px")
         self.y = dropdown("y", names, names[:2][-1], width="170px")
         self.canvas = Pointer(description=f"{self.name}: draws from q(z), the density and N(0, I)")
-        cursors = [slider(f"cursor {n}", 0.0, -3.0, 3.0, 0.05, "330px", "60px") for n in "xy"]
-        brushes = [range_slider(f"brush {n}", (-3, 3), 3, "330px", "60px", 1) for n in "xy"]
+        wide = ("330px", "60px")
+        cursors = [slider(f"cursor {n}", 0.0, -3.0, 3.0, STEP, *wide) for n in "xy"]
+        brushes = [range_slider(f"brush {n}", (-3, 3), 3, *wide, 1) for n in "xy"]
         self.cursor_x, self.cursor_y = self._cursors = cursors
         self.range_x, self.range_y = self._brushes = brushes
-        self.decoded, self.nearest, self.spectra = Picture(), Picture(), Picture()
+        self.decoded = Picture()
+        self.nearest = Picture()
+        self.spectra = Picture()
         self.figures = HTML()
         self._shares = Label()
         title = HTML(f'<b style="white-space: nowrap">{html.escape(self.name)}</b>')
@@ -126,15 +137,18 @@ class PosteriorRow(View):
         self._drawn = density.sample(self.n_codes, self._seed + 2).to(self._q)
         again = density.sample(self.n_codes, self._seed + 3).to(self._q)
         self._codes = (self._q, self._drawn, self._normal)
-        self._nearest = [torch.cdist(codes, self._q).argmin(1).numpy() for codes in self._codes[1:]]
+        distances = [torch.cdist(codes, self._q) for codes in self._codes[1:]]
+        self._nearest = [each.argmin(1).numpy() for each in distances]
         self.distances = {}
         lines = [f"<tr><th>{self.n_codes} codes each</th><th>MMD²</th><th>sliced W₂</th></tr>"]
-        for kind, caption, a, b in (
+        pairs = (
             ("density", f"q(z), {self.density.value}", self._q, self._drawn),
             (PRIOR, f"q(z), {PRIOR}", self._q, self._normal),
             ("same", "two draws of the density", self._drawn, again),
-        ):
-            mmd2, sliced = metrics.mmd2(a, b), metrics.sliced_wasserstein(a, b, seed=self._seed)
+        )
+        for kind, caption, a, b in pairs:
+            mmd2 = metrics.mmd2(a, b)
+            sliced = metrics.sliced_wasserstein(a, b, seed=self._seed)
             self.distances[kind] = (mmd2, sliced)
             cells = (html.escape(caption), f"{mmd2:.2e}", f"{sliced:.3f}")
             lines.append(f"<tr><td>{'</td><td>'.join(cells)}</td></tr>")
@@ -146,12 +160,18 @@ class PosteriorRow(View):
         figure = Figure(figsize=(3.8, 1.5), dpi=100, layout="constrained")
         ax = figure.subplots()
         name = self.density.value
-        values = {"q(z)": self._q, name: self._drawn}
-        values = {k: metrics.singular_values(codes) for k, codes in values.items()}
+        values = {
+            "q(z)": metrics.singular_values(self._q),
+            name: metrics.singular_values(self._drawn),
+        }
         spectra(ax, values, {"q(z)": COLORS["q"], name: COLORS["second"]})
         for line in ax.lines:
             line.set_linewidth(1)
-        ax.set(xlabel="", ylabel="", ylim=(0, 1.1 * ax.get_ylim()[1]))
+        ax.set(
+            xlabel="",
+            ylabel="",
+            ylim=(0, 1.1 * ax.get_ylim()[1]),
+        )
         dress(ax, "singular values of the codes / √n", "best", 7)
         ax.locator_params("x", integer=True)
         self.spectra.value = Plot(figure).png()
@@ -161,14 +181,16 @@ class PosteriorRow(View):
         self._plane = torch.stack([self._axes[name] for name in names], 1)
         self.points = tuple((codes @ self._plane).double().numpy() for codes in self._codes)
         every = np.concatenate(self.points)
-        low, high = np.floor(2 * every.min(0)) / 2, np.ceil(2 * every.max(0)) / 2
+        low = np.floor(2 * every.min(0)) / 2
+        high = np.ceil(2 * every.max(0)) / 2
         limits = list(zip(low.tolist(), high.tolist(), strict=True))
-        self._scatter.set_axes(self._titles, [name.split("  ")[0] for name in names], limits)
+        short = [name.split("  ")[0] for name in names]
+        self._scatter.set_axes(self._titles, short, limits)
+        middle = (self._mean @ self._plane).tolist()
         with self.one_frame():
-            for each, ends in zip(self._brushes, limits, strict=True):
-                set_range(each, *ends, ends)
-            for each, ends, at in zip(self._cursors, limits, self._mean @ self._plane, strict=True):
-                set_range(each, *ends, at.item())
+            for i, ends in enumerate(limits):
+                set_range(self._brushes[i], *ends, ends)
+                set_range(self._cursors[i], *ends, middle[i])
             self.redraw()
         self._show_cursor()
 
@@ -177,7 +199,8 @@ class PosteriorRow(View):
     def inside(self) -> np.ndarray:
         """Which images' codes lie in this row's brush; bool, one for each code shown."""
         low, high = np.transpose([each.value for each in self._brushes])
-        return ((self.points[0] >= low) & (self.points[0] <= high)).all(1)
+        codes = self.points[0]
+        return ((codes >= low) & (codes <= high)).all(1)
 
     def highlight(self, bright: np.ndarray) -> None:
         """Dim the codes that are not bright, in every panel; bool, one for each code shown."""
@@ -188,10 +211,10 @@ class PosteriorRow(View):
         classes = np.where(self._bright, self._classes, -1)
         self.colors = (classes, *(classes[nearest] for nearest in self._nearest))
         self.canvas.value = self._scatter.png(self.points, self.colors)
-        shares = [
-            f"{100 * np.mean(colors >= 0):.0f} % of {title}"
-            for colors, title in zip(self.colors, self._titles, strict=True)
-        ]
+        shares = []
+        for colors, title in zip(self.colors, self._titles, strict=True):
+            percent = 100 * np.mean(colors >= 0)
+            shares.append(f"{percent:.0f} % of {title}")
         self._shares.value = f"bright: {', '.join(shares)}"
 
     def _brush(self) -> None:
@@ -199,7 +222,8 @@ class PosteriorRow(View):
         ranges = [(each.min, each.max) for each in self._brushes]
         if self.canvas.box:
             x0, y0, x1, y1 = self.canvas.box
-            start, end = self._scatter.locate(x0, y0), self._scatter.locate(x1, y1)
+            start = self._scatter.locate(x0, y0)
+            end = self._scatter.locate(x1, y1)
             if start is None or end is None or start[0] != end[0]:
                 return  # It began or ended beside a panel.
             ranges = np.sort([start[1:], end[1:]], axis=0).T.tolist()
@@ -213,7 +237,8 @@ class PosteriorRow(View):
         if place is None:
             return  # The pointer is beside the panels.
         self._panel, x, y = place
-        self.cursor_x.value, self.cursor_y.value = x, y
+        self.cursor_x.value = x
+        self.cursor_y.value = y
         self._show_cursor()
 
     @property
@@ -223,19 +248,23 @@ class PosteriorRow(View):
         """
         at = torch.tensor([each.value for each in self._cursors]).to(self._mean)
         pinv = torch.linalg.pinv(self._plane.T)  # It takes one axis twice, too.
-        return self._mean + pinv @ (at - self._mean @ self._plane)
+        way = at - self._mean @ self._plane
+        return self._mean + pinv @ way
 
     def _show_cursor(self) -> None:
         at = np.array([[each.value for each in self._cursors]])
         scale = pixel_scale(self.subject.x.shape[-2], 112)
         self.decoded.show(self._space.images(self.code[None]), scale)
-        self.canvas.marks = [self._scatter.pixels(panel, at)[0].tolist() for panel in range(3)]
-        nearest = int(np.square(self.points[self._panel] - at).sum(1).argmin())
-        self.closest = (self._panel, nearest)
-        if self._panel == 0:
+        marks = [self._scatter.pixels(panel, at)[0] for panel in range(3)]
+        self.canvas.marks = [mark.tolist() for mark in marks]
+        panel = self._panel
+        away = self.points[panel] - at
+        nearest = int(np.square(away).sum(1).argmin())
+        self.closest = (panel, nearest)
+        if panel == 0:
             image = self.subject.x[self._rows[nearest]][None]
         else:
-            image = self._space.images(self._codes[self._panel][nearest][None])
+            image = self._space.images(self._codes[panel][nearest][None])
         self.nearest.show(image, scale)
 
 
@@ -286,7 +315,8 @@ class PosteriorComparison(View):
         super().__init__()
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
         rows = order[:n_codes].sort().values
-        known, numbers = [], np.zeros(len(images), int)
+        known = []
+        numbers = np.zeros(len(images), int)
         labels = next(iter(subjects.values())).labels
         if labels is not None:
             known, numbers = np.unique(labels, return_inverse=True)

@@ -8,6 +8,8 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
+STEP = 0.05  # Of sliders in the plane of codes.
+
 
 def captioned(widget: ipywidgets.Widget, caption: str) -> ipywidgets.VBox:
     """A widget under a line of text."""
@@ -26,7 +28,7 @@ def slider(
     value: float,
     low: float,
     high: float,
-    step: float = 0.05,
+    step: float = STEP,
     width: str = "380px",
     name_width: str = "110px",
 ) -> ipywidgets.FloatSlider:
@@ -56,7 +58,7 @@ def range_slider(
         value=value,
         min=-end,
         max=end,
-        step=0.05,
+        step=STEP,
         description=name,
         readout_format=f".{decimals}f",
         style={"description_width": name_width},
@@ -65,7 +67,11 @@ def range_slider(
 
 
 def log_slider(
-    name: str, value: float, low: float, high: float, step: float = 0.05
+    name: str,
+    value: float,
+    low: float,
+    high: float,
+    step: float = 0.05,
 ) -> ipywidgets.FloatLogSlider:
     """A labelled slider for a positive number, on a logarithmic axis between `low` and `high`."""
     return ipywidgets.FloatLogSlider(
@@ -79,7 +85,12 @@ def log_slider(
     )
 
 
-def set_range(each: Any, low: float, high: float, value: Any) -> None:
+def set_range(
+    each: Any,
+    low: float,
+    high: float,
+    value: Any,
+) -> None:
     """Give a slider new ends and a new value, without min > max on the way."""
     each.min = min(low, each.min)
     each.max = max(high, each.max)
@@ -89,7 +100,10 @@ def set_range(each: Any, low: float, high: float, value: Any) -> None:
 
 
 def dropdown(
-    name: str, options: Sequence[str], value: str | None = None, width: str = "220px"
+    name: str,
+    options: Sequence[str],
+    value: str | None = None,
+    width: str = "220px",
 ) -> Any:
     """A labelled choice, a `Dropdown`; the first option is taken unless another is given."""
     return ipywidgets.Dropdown(

@@ -47,7 +47,8 @@ class Plot:
         self.canvas.restore_region(self.background)
         for artist in self.moving:
             self.figure.draw_artist(artist)
-        return np.ascontiguousarray(np.asarray(self.canvas.buffer_rgba())[..., :3])
+        pixels = np.asarray(self.canvas.buffer_rgba())
+        return np.ascontiguousarray(pixels[..., :3])
 
     def png(self) -> bytes:
         """The figure as it is now, as a PNG file."""
@@ -74,7 +75,12 @@ def panels(
     return figure, list(axes)
 
 
-def dress(ax: Axes, title: str = "", legend: Place | None = None, size: int = 8) -> None:
+def dress(
+    ax: Axes,
+    title: str = "",
+    legend: Place | None = None,
+    size: int = 8,
+) -> None:
     """The small print of a panel.
 
     Args:
@@ -138,6 +144,8 @@ class Strip(Picture):
         self._framed = column
         pixels = self._pixels.copy()
         place = np.split(pixels, self.columns, axis=1)[column]
-        for edge in (place[:PAD], place[-PAD:], place[:, :PAD], place[:, -PAD:]):
-            edge[:] = MARK
+        place[:PAD] = MARK
+        place[-PAD:] = MARK
+        place[:, :PAD] = MARK
+        place[:, -PAD:] = MARK
         self.value = pixels_to_png(pixels)

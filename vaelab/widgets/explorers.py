@@ -4,7 +4,6 @@ a figure.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab._inputs import check_positive_int
+from vaelab.plots import figure_png
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import log_slider
 from vaelab.widgets.drawing import Picture
@@ -37,7 +37,10 @@ class _Explorer(View):
 
 
 def latent_explorer(
-    decode: Callable[[Tensor], Tensor], latent_dim: int, scale: int = 24, limit: float = 3.0
+    decode: Callable[[Tensor], Tensor],
+    latent_dim: int,
+    scale: int = 24,
+    limit: float = 3.0,
 ) -> View:
     """One slider for each latent dimension, and the image that the decoder makes of the code they
     spell.
@@ -57,7 +60,12 @@ def latent_explorer(
     """
     check_positive_int("latent_dim", latent_dim)
     sliders = [
-        ipywidgets.FloatSlider(min=-limit, max=limit, step=0.1, description=f"z[{j}]")
+        ipywidgets.FloatSlider(
+            min=-limit,
+            max=limit,
+            step=0.1,
+            description=f"z[{j}]",
+        )
         for j in range(latent_dim)
     ]
 
@@ -69,7 +77,10 @@ def latent_explorer(
 
 
 def gamma_explorer(
-    draw: Callable[[float], Tensor], low: float = 1e-3, high: float = 1.0, scale: int = 8
+    draw: Callable[[float], Tensor],
+    low: float = 1e-3,
+    high: float = 1.0,
+    scale: int = 8,
 ) -> View:
     """One slider for the decoder variance γ, on a logarithmic axis, and the images that go with it.
 
@@ -94,7 +105,10 @@ def gamma_explorer(
 
 
 def figure_explorer(
-    draw: Callable[[Axes, float], None], low: float, high: float, name: str = "γ"
+    draw: Callable[[Axes, float], None],
+    low: float,
+    high: float,
+    name: str = "γ",
 ) -> View:
     """One slider for a positive number, on a logarithmic axis, and the figure that goes with it.
 
@@ -114,9 +128,7 @@ def figure_explorer(
         # Outside pyplot there is nothing to close, and nothing is shown twice.
         figure = Figure(figsize=(6, 3))
         draw(figure.subplots(), number)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        picture.value = buffer.getvalue()
+        picture.value = figure_png(figure)
 
     _check_ends("figure_explorer", low, high)
     return _Explorer([log_slider(name, low, low, high)], render)

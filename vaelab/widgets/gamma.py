@@ -135,8 +135,7 @@ class GammaPath(View):
         check_positive_int("n_columns", n_columns)
         check_positive_int("n_points", n_points)
         check_seed(seed)
-        pairs = run.saved if isinstance(run, training.Run) else run
-        _check_run(pairs)
+        pairs = _checked_run(run.saved if isinstance(run, training.Run) else run)
         subjects = [subject(model, images) for _, model in pairs]
         super().__init__()
         x = subjects[0].x
@@ -147,7 +146,8 @@ class GammaPath(View):
         split = torch.stack([_split(space, n_points) for space in spaces], 1)
         self.eigenvalues, self.predicted, diagonal = split.numpy()
         self.predicted_diagonal = diagonal if spaces[0].is_diagonal else None
-        self.nll, self.latent = np.array([_cost(model, x, seed) for _, model in pairs]).T
+        costs = [_cost(model, x, seed) for _, model in pairs]
+        self.nll, self.latent = np.array(costs).T
         self._build()
         self._draw_figure()
         # Everything is drawn now, so that a step shows at once.
@@ -157,7 +157,8 @@ class GammaPath(View):
     def _build(self) -> None:
         self.step = IntSlider(0, 0, len(self.gammas) - 1, description="step")
         self.said = HTML()
-        self.image, self.plot = Picture(), Picture()
+        self.image = Picture()
+        self.plot = Picture()
         self._scale = pixel_scale(self._originals.shape[-2], 64)
         height = self._originals.shape[-2] * self._scale + 2 * PAD
         names = row_names(("images", "reconstructions", "samples"), height)
@@ -172,17 +173,40 @@ class GammaPath(View):
 
     def _draw_split(self, ax: Axes) -> list[Artist]:
         j = np.arange(1, self.eigenvalues.shape[1] + 1)
-        self._bars = ax.bar(j, np.ones(len(j)), color=COLORS["q"], width=0.7, label="encoder")
-        (marks,) = ax.plot(j, j, "_", color=COLORS["exact"], markersize=10, mew=2, label="Eq. 83")
+        self._bars = ax.bar(
+            j,
+            np.ones(len(j)),
+            color=COLORS["q"],
+            width=0.7,
+            label="encoder",
+        )
+        (marks,) = ax.plot(
+            j,
+            j,
+            "_",
+            color=COLORS["exact"],
+            markersize=10,
+            mew=2,
+            label="Eq. 83",
+        )
         self._lines = [(marks, self.predicted)]
         if self.predicted_diagonal is not None:
             (crosses,) = ax.plot(j, j, "x", color=COLORS["data"], markersize=4)
             crosses.set_label("its diagonal")
             self._lines.append((crosses, self.predicted_diagonal))
-        ax.set(xlabel="index j", ylabel="λ of Σ_z", ylim=(0, 1.15))
+        ax.set(
+            xlabel="index j",
+            ylabel="λ of Σ_z",
+            ylim=(0, 1.15),
+        )
         ax.locator_params("x", integer=True)
         ax.axhline(0.5, color="0.6", linestyle=":")
-        ax.legend(fontsize=8, frameon=False, loc="upper left", ncols=3)
+        ax.legend(
+            fontsize=8,
+            frameon=False,
+            loc="upper left",
+            ncols=3,
+        )
         return [*self._bars, *(line for line, _ in self._lines)]
 
     def _draw_cost(self, ax: Axes) -> Artist:
@@ -191,7 +215,14 @@ class GammaPath(View):
             (self.latent, "prior", "KL"),
             (self.nll + self.latent, "data", "sum"),
         ):
-            ax.semilogx(self.gammas, values, ".-", color=COLORS[color], label=name, linewidth=1)
+            ax.semilogx(
+                self.gammas,
+                values,
+                ".-",
+                color=COLORS[color],
+                label=name,
+                linewidth=1,
+            )
         if self.gammas[-1] < self.gammas[0]:
             ax.invert_xaxis()
         ax.set(xlabel="γ", ylabel="nats an image")
@@ -215,21 +246,23 @@ class GammaPath(View):
     def _draw(self) -> None:
         t = self.step.value
         self.image.value, self.plot.value = self._frames[t]
-        nll, latent = self.nll[t], self.latent[t]
+        nll = self.nll[t]
+        latent = self.latent[t]
         terms = f"{nll:.1f} data + {latent:.1f} KL"
         self.said.value = f"γ = {self.gammas[t]:.3g}: cost {nll + latent:.1f} nats = {terms}"
 
 
-def _check_run(pairs: Sequence[tuple[Any, Any]]) -> None:
+def _checked_run(pairs: Sequence[Any]) -> list[tuple[float, Autoencoder]]:
     if not len(pairs):
         ways = "gamma_path makes some, and training.fit keeps some with keep_every"
         raise ValueError(f"run: expected at least one (γ, model), got none; {ways}")
     for gamma, model in pairs:
-        check_positive("run, each γ", gamma)
         _check_gamma(model)
+        check_positive("run, each γ", gamma)
     kappa = {model.latent_dim for _, model in pairs}
     if len(kappa) > 1:
         raise ValueError(f"run: expected models of one latent size, got {sorted(kappa)}")
+    return list(pairs)
 
 
 def _split(space: Space, n: int) -> Tensor:
@@ -238,7 +271,8 @@ def _split(space: Space, n: int) -> Tensor:
     """
     q = space.q[:n]
     optimal = space.optimal_covariance(q.mean)
-    diagonal = torch.linalg.inv(optimal).diagonal(dim1=1, dim2=2).reciprocal().sort(1).values
+    precision = torch.linalg.inv(optimal)
+    diagonal = precision.diagonal(dim1=1, dim2=2).reciprocal().sort(1).values
     split = (q.eigenvalues().double(), torch.linalg.eigvalsh(optimal), diagonal)
     return torch.stack([values.mean(0) for values in split])
 
@@ -250,8 +284,9 @@ def _cost(model: Autoencoder, x: Tensor, seed: int) -> tuple[float, float]:
     generator = torch.Generator(first.device).manual_seed(seed)
     with evaluating(model):
         terms = [model.loss_terms(part.to(first), generator) for part in x.split(1000)]
-    means = {
-        name: torch.cat([part[name] for part in terms]).double().mean().item() for name in terms[0]
-    }
+    means = {}
+    for name in terms[0]:
+        values = torch.cat([part[name] for part in terms])
+        means[name] = values.double().mean().item()
     nll = means.pop("nll")
     return nll, sum(means.values())

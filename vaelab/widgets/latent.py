@@ -17,7 +17,7 @@ from vaelab.densities import SecondStage
 from vaelab.interpolation import lerp, slerp
 from vaelab.plots import pixels_to_png
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import captioned, dropdown, row_names, set_range, slider, toggles
+from vaelab.widgets.controls import STEP, captioned, dropdown, row_names, set_range, slider, toggles
 from vaelab.widgets.drawing import PAD, Picture, Strip, pixel_scale, strip_pixels
 from vaelab.widgets.spaces import PRIOR, Space, subject, subscript
 
@@ -108,8 +108,10 @@ class LatentTraversal(View):
         self.reset = Button(description="reset")
         self.mean = Button(description="mean code")
         self.sliders = tuple(slider("", 0.0, -1.0, 1.0) for _ in range(n_sliders))
-        self.image, self.original = Picture(), Picture()
-        self._caption, self._way = Label(), Label()
+        self.image = Picture()
+        self.original = Picture()
+        self._caption = Label()
+        self._way = Label()
         left = VBox([self.index, self.directions, self.space, *self.sliders])
         right = [captioned(self.image, "decoded"), VBox([self._caption, self.original])]
         buttons = HBox([self.reset, self.mean, self.source, self.draw])
@@ -128,7 +130,8 @@ class LatentTraversal(View):
         self._start_at(self._space.q.mean[self.index.value], self.index.value)
 
     def _draw_code(self) -> None:
-        space, prior = self._space, self.subject.densities[PRIOR]
+        space = self._space
+        prior = self.subject.densities[PRIOR]
         density = self.subject.densities[self.source.value]
         if space.name == "u" and isinstance(density, SecondStage):
             density = prior  # A second stage draws its u from N(0, I).
@@ -140,12 +143,16 @@ class LatentTraversal(View):
 
     def _start_at(self, code: Tensor, picked: int | None = None) -> None:
         """Put the sliders on a code: that of image `picked`, or one of no image."""
-        self._start, self._picked = code, picked
-        x, labels = self.subject.x, self.subject.labels
+        self._start = code
+        self._picked = picked
+        x = self.subject.x
+        labels = self.subject.labels
         if picked is None:
-            caption, image = "no image has this code", torch.ones_like(x[:1])
+            caption = "no image has this code"
+            image = torch.ones_like(x[:1])
         else:
-            caption, image = f"image {picked}", x[picked][None]
+            caption = f"image {picked}"
+            image = x[picked][None]
             caption += "" if labels is None else f", class {labels[picked]}"
         self._caption.value = caption
         self.original.show(image, self._scale)
@@ -160,8 +167,10 @@ class LatentTraversal(View):
             return values, torch.eye(len(order)).to(values)[:, order], names
         values, basis = torch.linalg.eigh(space.covariance(self._picked, self._start))
         # v and −v are one direction: the largest coordinate is to be positive.
-        signs = basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
-        return values, basis * signs, [subscript("v", j) for j in range(len(values))]
+        largest = basis.abs().argmax(0, keepdim=True)
+        signs = basis.gather(0, largest).sign()
+        names = [subscript("v", j) for j in range(len(values))]
+        return values, basis * signs, names
 
     def _turn(self) -> None:
         """Choose the basis of directions, and set the sliders to the code's coordinates in it."""
@@ -172,15 +181,16 @@ class LatentTraversal(View):
         self._others = None
         reach = (self._space.q.mean @ self._basis).abs().amax(0).tolist()
         for j, (each, at) in enumerate(zip(self.sliders, self._at.tolist(), strict=False)):
-            limit = self._limit or max(3.0, math.ceil(2 * reach[j]) / 2)
-            limit = max(limit, math.ceil(2 * abs(at)) / 2)
+            limit = self._limit or max(3.0, _half_up(reach[j]))
+            limit = max(limit, _half_up(abs(at)))
             set_range(each, -limit, limit, at)
-            each.description = f"{names[j]}   λ = {self.eigenvalues[j]:.2g}"
+            value = self.eigenvalues[j]
+            each.description = f"{names[j]}   λ = {value:.2g}"
         self.redraw()
 
     def _move(self, j: int) -> None:
         value = self.sliders[j].value
-        if abs(value - self._at[j].item()) <= 0.5001 * self.sliders[j].step:
+        if abs(value - self._at[j].item()) <= 0.5001 * STEP:
             # The front end rounds a code that it was given to its steps, and sends it back.
             return
         self._at = self._at.clone()
@@ -201,7 +211,13 @@ class LatentTraversal(View):
             self._others = others
             ends = f"from {touched.min:g} to {touched.max:g}"
             self._way.value = f"{touched.description}: the whole way, {ends}"
-        self.strip.frame(int((places - self._at[self._touched]).abs().argmin()))
+        away = places - self._at[self._touched]
+        self.strip.frame(int(away.abs().argmin()))
+
+
+def _half_up(value: float) -> float:
+    """The multiple of ½ at or above a value."""
+    return math.ceil(2 * value) / 2
 
 
 class Interpolator(View):
@@ -227,7 +243,13 @@ class Interpolator(View):
     """
 
     def __init__(
-        self, model: Any, images: Any, density: Any = None, *, n_strip: int = 11, size: int = 56
+        self,
+        model: Any,
+        images: Any,
+        density: Any = None,
+        *,
+        n_strip: int = 11,
+        size: int = 56,
     ) -> None:
         self.subject = subject(model, images, density)
         check_positive_int("n_strip", n_strip)
@@ -256,20 +278,23 @@ class Interpolator(View):
         """
         codes = {}
         for name, space in self.subject.spaces.items():
-            a, b = space.q.mean[self.first.value], space.q.mean[self.second.value]
-            codes[f"{name} straight"] = lerp(a, b, t.to(a))
-            codes[f"{name} arc"] = slerp(a, b, t.to(a))
+            a = space.q.mean[self.first.value]
+            b = space.q.mean[self.second.value]
+            shares = t.to(a)
+            codes[f"{name} straight"] = lerp(a, b, shares)
+            codes[f"{name} arc"] = slerp(a, b, shares)
         return codes
 
     def _decode(self, t: Tensor) -> Tensor:
         """The pictures at t on all ways, one way after the other: in one batch, which costs little
         more than a part.
         """
-        codes, spaces = self.codes(t), self.subject.spaces
-        both = [
-            space.to_z(torch.cat([codes[f"{name} straight"], codes[f"{name} arc"]]))
-            for name, space in spaces.items()
-        ]
+        codes = self.codes(t)
+        spaces = self.subject.spaces
+        both = []
+        for name, space in spaces.items():
+            ways = [codes[f"{name} straight"], codes[f"{name} arc"]]
+            both.append(space.to_z(torch.cat(ways)))
         return spaces["z"].decode(torch.cat(both))
 
     def _pick(self) -> None:
@@ -278,6 +303,6 @@ class Interpolator(View):
 
     def _draw(self) -> None:
         t = self.position.value
-        pictures = strip_pixels(self._decode(torch.tensor([t])), self.strip.scale, 1)
-        self.image.value = pixels_to_png(pictures)
+        pictures = self._decode(torch.tensor([t]))
+        self.image.value = pixels_to_png(strip_pixels(pictures, self.strip.scale, 1))
         self.strip.frame(round(t * (self.strip.columns - 1)))

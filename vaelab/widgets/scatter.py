@@ -43,7 +43,8 @@ class Scatter:
     def __init__(self, n: int, side: int = 220) -> None:
         height = side + 30
         edges = (0.19 / n, 36 / height, 1 - 0.03 / n, 1 - 20 / height)
-        figure, self.axes = panels((n * side / 100, height / 100), [1] * n, edges, gap=0.2)
+        size = (n * side / 100, height / 100)
+        figure, self.axes = panels(size, [1] * n, edges, gap=0.2)
         self._plot = Plot(figure)
 
     def set_axes(
@@ -65,14 +66,16 @@ class Scatter:
         2).
         """
         x, up = self.axes[panel].transData.transform(points).T
-        return np.stack([x, len(self._frame) - up], 1)
+        y = len(self._frame) - up
+        return np.stack([x, y], 1)
 
     def locate(self, x: float, y: float) -> tuple[int, float, float] | None:
         """The panel at a pixel and the point of its plane, or None beside the panels."""
         pixel = (x, len(self._frame) - y)
         for panel, ax in enumerate(self.axes):
             if ax.bbox.contains(*pixel):
-                return (panel, *ax.transData.inverted().transform(pixel).tolist())
+                x, y = ax.transData.inverted().transform(pixel).tolist()
+                return panel, x, y
         return None
 
     def png(self, points: Sequence[np.ndarray], classes: Sequence[np.ndarray]) -> bytes:
@@ -84,7 +87,8 @@ class Scatter:
         picture = self._frame.copy()
         height = len(picture)
         for panel, numbers in enumerate(classes):
-            at = np.round(self.pixels(panel, points[panel])).astype(int)
+            pixels = self.pixels(panel, points[panel])
+            at = np.round(pixels).astype(int)
             frame = self.axes[panel].bbox
             low = (frame.x0 + 3, height - frame.y1 + 3)
             high = (frame.x1 - 3, height - frame.y0 - 3)
@@ -92,7 +96,8 @@ class Scatter:
             order = np.argsort(numbers >= 0, kind="stable")  # The dim ones come first.
             order = order[inside[order]]
             x, y = at[order].T
-            color = np.where(numbers < 0, len(CLASSES), numbers % len(CLASSES))[order]
+            kinds = numbers[order]
+            color = np.where(kinds < 0, len(CLASSES), kinds % len(CLASSES))
             for dy, dx in DISC:
                 picture[y + dy, x + dx] = GREYS + color
         return pixels_to_png(picture, PALETTE)

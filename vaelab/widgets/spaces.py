@@ -119,7 +119,12 @@ class Subject:
     labels: np.ndarray | None
 
 
-def subject(model: Any, images: Any, density: Any = None, labels: Any = None) -> Subject:
+def subject(
+    model: Any,
+    images: Any,
+    density: Any = None,
+    labels: Any = None,
+) -> Subject:
     """Check a model, images and densities against each other.
 
     Args:
@@ -142,7 +147,8 @@ def subject(model: Any, images: Any, density: Any = None, labels: Any = None) ->
         )
     x = check_images(images, shape, unit=True).detach().cpu()
     chosen = _named(density, autoencoder.latent_dim) or included
-    q = autoencoder.codes(((x - shift) / scale).to(next(autoencoder.parameters()).dtype))
+    dtype = next(autoencoder.parameters()).dtype
+    q = autoencoder.codes(((x - shift) / scale).to(dtype))
     _check_finite(q)
 
     def decode(z: Tensor) -> Tensor:
@@ -233,7 +239,8 @@ def _named(density: Any, latent_dim: int) -> dict[str, Density]:
 
 def _check_finite(q: Distribution) -> None:
     parts = [part for part in (q.mean, *vars(q).values()) if isinstance(part, Tensor)]
-    bad = torch.stack([~part.isfinite().flatten(1).all(1) for part in parts]).any(0)
+    broken = [~part.isfinite().flatten(1).all(1) for part in parts]
+    bad = torch.stack(broken).any(0)
     if bad.any():
         raise ValueError(
             f"codes: {int(bad.sum())} of {len(bad)} images have codes with NaN or infinite "

@@ -35,6 +35,11 @@ def _even(low: float, high: float, n: int) -> Tensor:
     return torch.linspace(low, high, n, dtype=torch.float64)
 
 
+def _shares(scores: Tensor) -> Tensor:
+    """Weights of evenly spaced normal scores, which sum to 1."""
+    return torch.softmax(-0.5 * scores.square(), 0)
+
+
 SCORES = _even(-1.5, 1.5, 9)  # The KL is shown at the points x with these normal scores.
 
 
@@ -123,16 +128,44 @@ class _TheoremView(View):
     def _shared_panels(self, kl: Axes, spectrum: Axes) -> list[Artist]:
         at = np.arange(len(SCORES)) - len(SCORES) // 2
         j = np.arange(1, MAX_LATENT_DIM + 1)
-        q, exact = COLORS["q"], COLORS["exact"]
-        (self._kl,) = kl.semilogy(at, at**0, "o", color=q, markersize=5, label="KL[q ‖ posterior]")
-        (self._limit,) = kl.semilogy(at, at**0, color=exact, linewidth=1, label="½γ Var δ₁")
-        kl.set(ylim=(TINY, 1e3), xticks=at[::4], xticklabels=[])
+        q = COLORS["q"]
+        exact = COLORS["exact"]
+        (self._kl,) = kl.semilogy(
+            at,
+            at**0,
+            "o",
+            color=q,
+            markersize=5,
+            label="KL[q ‖ posterior]",
+        )
+        (self._limit,) = kl.semilogy(
+            at,
+            at**0,
+            color=exact,
+            linewidth=1,
+            label="½γ Var δ₁",
+        )
+        kl.set(
+            ylim=(TINY, 1e3),
+            xticks=at[::4],
+            xticklabels=[],
+        )
         kl.set_xlabel("nine points x, from left to right")
         dress(kl, "nats", "lower right")
-        line = spectrum.axhline(1, color=COLORS["prior"], linestyle="--", linewidth=1)
+        line = spectrum.axhline(
+            1,
+            color=COLORS["prior"],
+            linestyle="--",
+            linewidth=1,
+        )
         line.set_label("the prior's variance")
         (self._lambda,) = spectrum.semilogy(j, j**0, "o", color=q, label="λ of Σ_z, middle x")
-        spectrum.set(ylim=(1e-7, 1e2), xlim=(0.5, MAX_LATENT_DIM + 0.5), xlabel="index j", xticks=j)
+        spectrum.set(
+            ylim=(1e-7, 1e2),
+            xlim=(0.5, MAX_LATENT_DIM + 0.5),
+            xlabel="index j",
+            xticks=j,
+        )
         dress(spectrum, legend="lower right")
         return [self._limit, self._kl, self._lambda]
 
@@ -144,7 +177,8 @@ class _TheoremView(View):
 
     def _show_encoder(self) -> None:
         """KL and eigenvalues at this t and κ."""
-        t, kappa = self.t.value, self.latent_dim.value
+        t = self.t.value
+        kappa = self.latent_dim.value
         wide = theory.optimal_vae(self.truth, kappa, seed=0)
         middle = self._x[len(SCORES) // 2][None]
         eigenvalues = torch.linalg.eigvalsh(wide.covariance(middle, t))[0]
@@ -163,7 +197,8 @@ class _TheoremView(View):
         if region is None:
             self.values |= {"mass": 0.0, "mass_limit": 0.0}
             return "A is a point: no mass"
-        model = (self._weights * region.gaussian_mass(self._nodes, self.gamma)).sum().item()
+        masses = region.gaussian_mass(self._nodes, self.gamma)
+        model = (self._weights * masses).sum().item()
         place = [each.value for each in self._region_controls]
         if self._region_known != place:
             self._region_known = place
@@ -205,14 +240,32 @@ class TheoremOneView(_TheoremView):
         super().__init__(density, t, latent_dim)
         self.region = range_slider("set A", (-1, 1), 5)
         edges = (0.05, 0.19, 0.99, 0.9)
-        figure, (self._ax, *shared) = panels((8.6, 2.5), [1.4, 1, 1], edges, gap=0.22)
+        figure, axes = panels((8.6, 2.5), [1.4, 1, 1], edges, gap=0.22)
+        self._ax, *shared = axes
         self._area = Rectangle((0, 0), 1, 1, color=COLORS["fixed"], alpha=0.25, linewidth=0)
         self._ax.add_patch(self._area)
-        (self._model,) = self._ax.plot([], [], color=COLORS["other"], linewidth=2.5, label="p_θt")
-        (self._data,) = self._ax.plot([], [], "--", color=COLORS["data"], linewidth=1, label="p_gt")
+        (self._model,) = self._ax.plot(
+            [],
+            [],
+            color=COLORS["other"],
+            linewidth=2.5,
+            label="p_θt",
+        )
+        (self._data,) = self._ax.plot(
+            [],
+            [],
+            "--",
+            color=COLORS["data"],
+            linewidth=1,
+            label="p_gt",
+        )
         self._ax.set_xlabel("x")
         dress(self._ax, "density, and the set A")
-        self._ax.legend(fontsize=8, frameon=False, loc="upper right")
+        self._ax.legend(
+            fontsize=8,
+            frameon=False,
+            loc="upper right",
+        )
         moving = [self._area, self._model, self._data, *self._shared_panels(*shared)]
         self._plot = Plot(figure, moving)
         self._begin([self.density], [self.region])
@@ -242,8 +295,9 @@ class TheoremOneView(_TheoremView):
         if isinstance(self.truth.density, manifolds.Mixture):
             return theory.log_p_theta(self._vae, self._grid[:, None], t).exp()
         w = _even(-7, 7, 141)
-        p = self._p_gt((self._grid[:, None] + w / t**0.5).flatten())
-        return p.reshape(-1, len(w)) @ torch.softmax(-0.5 * w.square(), 0)
+        x = self._grid[:, None] + w / t**0.5
+        p = self._p_gt(x.flatten())
+        return p.reshape(x.shape) @ _shares(w)
 
     def _show_density(self) -> str:
         self.values["p_theta"] = self._p_theta(self.t.value)
@@ -297,14 +351,21 @@ class TheoremTwoView(_TheoremView):
         self.radius = slider("A's radius", 0.5, 0.05, 1.5)
         self._n_pixels = n_pixels
         edges = (0.045, 0.17, 0.99, 0.9)
-        figure, (plane, cost, *shared) = panels((9.6, 2.5), [1, 1, 1, 1], edges, gap=0.27)
+        figure, axes = panels((9.6, 2.5), [1, 1, 1, 1], edges, gap=0.27)
+        plane, cost, *shared = axes
         moving = [*self._map_panel(plane), *self._cost_panel(cost), *self._shared_panels(*shared)]
         self._plot = Plot(figure, moving)
         self._begin([self.chart, self.density], [self.place, self.radius])
 
     def _map_panel(self, ax: Axes) -> list[Artist]:
         blank = np.zeros((self._n_pixels, self._n_pixels))
-        self._map = ax.imshow(blank, "Blues", vmin=0, vmax=1, origin="lower")
+        self._map = ax.imshow(
+            blank,
+            "Blues",
+            vmin=0,
+            vmax=1,
+            origin="lower",
+        )
         self._map.set_interpolation("bilinear")
         (self._curve,) = ax.plot([], [], color=COLORS["data"], linewidth=0.8)
         self._disc = Circle((0, 0), 1, fill=False, color=COLORS["fixed"], linewidth=2)
@@ -329,7 +390,7 @@ class TheoremTwoView(_TheoremView):
     def _fit_axes(self) -> None:
         scores = _even(-4, 4, 480)
         self._means = self._vae.decode(scores[:, None]).float()
-        self._shares = torch.softmax(-0.5 * scores.square(), 0).float()
+        self._shares = _shares(scores).float()
         low, high = self._coordinates(_even(-3.2, 3.2, 2)).flatten().tolist()
         curve = self.truth.embed(_even(low, high, 200)[:, None])  # It is smooth between modes, too.
         self._curve.set_data(*curve.T)
@@ -340,9 +401,12 @@ class TheoremTwoView(_TheoremView):
 
     def _fit_map(self, curve: Tensor) -> None:
         """A square round the curve, and its pixels: rows upwards, columns to the right."""
-        low, high = curve.min(0).values - 0.4, curve.max(0).values + 0.4
-        middle, half = (low + high) / 2, (high - low).max() / 2
-        (x0, y0), (x1, y1) = (middle - half).tolist(), (middle + half).tolist()
+        low = curve.min(0).values - 0.4
+        high = curve.max(0).values + 0.4
+        middle = (low + high) / 2
+        half = (high - low).max() / 2
+        (x0, y0) = (middle - half).tolist()
+        (x1, y1) = (middle + half).tolist()
         rows = torch.linspace(y0, y1, self._n_pixels, dtype=torch.float32)
         columns = torch.linspace(x0, x1, self._n_pixels, dtype=torch.float32)
         self._grid = torch.cartesian_prod(rows, columns).flip(1)
@@ -368,6 +432,7 @@ class TheoremTwoView(_TheoremView):
         return f", highest density {p.max().item():.3g}"
 
     def _show_region(self) -> manifolds.Region | None:
-        centre = self._vae.decode(torch.full((1, 1), self.place.value, dtype=torch.float64))[0]
+        score = torch.full((1, 1), self.place.value, dtype=torch.float64)
+        centre = self._vae.decode(score)[0]
         self._disc.set(center=centre.tolist(), radius=self.radius.value)
         return manifolds.Ball(centre, self.radius.value)

@@ -7,8 +7,9 @@ from pathlib import Path
 import nbformat
 import torch
 
-from vaelab import checkpoints, widgets
+from vaelab import widgets
 from vaelab.apps.dashboards.preparing import open_model
+from vaelab.apps.opening import opened
 from vaelab.data import NAMES
 
 PAGES = {
@@ -38,18 +39,18 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 def traversal(folder: str | Path, images: str | None = None) -> widgets.LatentTraversal:
     """The first page's view, of a model folder; arguments as in `open_model`."""
     torch.set_num_threads(1)  # one visitor, one core
-    opened = open_model(folder, images)
+    shown = open_model(folder, images)
     return widgets.LatentTraversal(
-        opened.model, opened.x, density=opened.densities, labels=opened.labels
+        shown.model, shown.x, density=shown.densities, labels=shown.labels
     )
 
 
 def posteriors(folder: str | Path, images: str | None = None) -> widgets.PosteriorComparison:
     """The second page's view, of a model folder; arguments as in `open_model`."""
     torch.set_num_threads(1)
-    opened = open_model(folder, images)
+    shown = open_model(folder, images)
     return widgets.PosteriorComparison(
-        {opened.name: (opened.model, opened.densities)}, opened.x, opened.labels
+        {shown.name: (shown.model, shown.densities)}, shown.x, shown.labels
     )
 
 
@@ -60,8 +61,8 @@ def gamma_path(folder: str | Path, images: str | None = None) -> widgets.GammaPa
     torch.set_num_threads(1)
     steps = (path.name for path in Path(folder).iterdir() if path.name.isdigit())
     places = [Path(folder) / step for step in sorted(steps, key=int)]
-    models = [checkpoints.load(place).model for place in places]
-    run = [(model.gamma, model) for model in models]
+    models = [opened(place).model for place in places]
+    run = [(model.gamma or 0.0, model) for model in models]
     return widgets.GammaPath(run, open_model(places[-1], images).x[:400])
 
 

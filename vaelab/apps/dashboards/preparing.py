@@ -13,6 +13,7 @@ from torch import Tensor
 from vaelab import checkpoints, densities, models, networks, training, widgets
 from vaelab._inputs import check_seed
 from vaelab.apps.images import images_for
+from vaelab.apps.opening import opened
 from vaelab.data import load_images
 
 # From below the digits' largest variance, 0.7, to a sharp decoder.
@@ -80,8 +81,9 @@ def prepare(
         place = folder / "path" / str(i)
         checkpoints.save(place, model, run={"data": record, "gamma": gamma})
     if second_stage:
-        second = _second_stage().fit(model, digits.train, seed)
-        checkpoints.save(folder / "model", model, second, {"data": record})
+        last = run[-1][1]
+        second = _second_stage().fit(last, digits.train, seed)
+        checkpoints.save(folder / "model", last, second, {"data": record})
 
 
 def _second_stage() -> densities.SecondStage:
@@ -109,7 +111,7 @@ def open_model(folder: str | Path, images: str | None = None) -> Opened:
         FileNotFoundError, CheckpointError: no model there, or a damaged one.
         ValueError: the run does not say which images, or they are not of the model's shape.
     """
-    saved = checkpoints.load(folder)
+    saved = opened(folder)
     model = saved.model
     data = images_for(saved, name=images)
     generator = torch.Generator().manual_seed(0)

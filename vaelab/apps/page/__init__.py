@@ -47,12 +47,15 @@ class Page:
 
 
 def build(
-    saved: Saved, images: Images | None = None, title: str | None = None, seed: int = 0
+    saved: Saved,
+    images: Images | None = None,
+    title: str | None = None,
+    seed: int = 0,
 ) -> Page:
     """Make the page of a trained model.
 
     Args:
-        saved: the model, from `vaelab.load`.
+        saved: the model, from `vaelab.load`; from `vaelab.apps.opening.opened`, an estimator's.
         images: what it was trained on: the sliders' order, λ, the codes and the images to start
             from are read off them. None leaves these out.
         title: at the top of the page.
@@ -68,7 +71,12 @@ def build(
     check_seed(seed)
     contents = Contents(saved, images, seed)
     record = contents.read() | {"seed": seed}
-    data = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    data = json.dumps(
+        record,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        allow_nan=False,
+    )
     css = _read("page.css")
     js = "\n".join(_read(name) for name in SCRIPTS)
     name = name_of_data(saved, images)

@@ -105,10 +105,10 @@ class Contents:
         density twice.
         """
         if q is None:
-            z = self.saved.density.sample(N_CODES, self.seed)
+            z = self.saved.density.sample(N_CODES, self.seed).float()
             return z, z
         first = q[:N_CODES]
-        return first.mean, densities.draw(first, self.seed)
+        return first.mean.float(), densities.draw(first, self.seed).float()
 
     def _ranges(self, z: Tensor, along: Directions) -> Tensor:
         """How far each slider goes to either side: three standard deviations of q(z), and no code
@@ -130,7 +130,11 @@ class Contents:
         return torch.cat([normal, z[:N_CHECKED], wide]).to(next(self.saved.model.parameters()))
 
     def _plan(
-        self, name: str, steps: Plan, pixels: Callable[[Plan], Tensor], expected: Tensor
+        self,
+        name: str,
+        steps: Plan,
+        pixels: Callable[[Plan], Tensor],
+        expected: Tensor,
     ) -> Record:
         """The plan for the page, in int16 where the pixels allow it; what was measured goes into
         the notes.
@@ -148,7 +152,8 @@ class Contents:
         short_error = error_of(steps.rounded())
         short = short_error <= PIXEL_TOLERANCE
         kind = "int16" if short else "float32"
-        measured = f"pixels within {255 * (short_error if short else error):.2g}/255 of PyTorch's"
+        kept = short_error if short else error
+        measured = f"pixels within {255 * kept:.2g}/255 of PyTorch's"
         if not short:
             measured += f" (int16 would be {255 * short_error:.2g}/255 off)"
         products = n_products(steps)
@@ -168,9 +173,10 @@ class Contents:
         }
 
     def _tensor(self, weight: Tensor, short: bool) -> Record:
-        q, scales = to_int16(weight) if short else (None, None)
-        if q is None:
+        parts = to_int16(weight) if short else None
+        if parts is None:
             return {"values": self.blob.add(weight)}
+        q, scales = parts
         return {"values": self.blob.add(q, "int16"), "scales": self.blob.add(scales)}
 
     def _directions(self, along: Directions, ranges: Tensor) -> Record:
@@ -217,9 +223,9 @@ class Contents:
         records = [{"name": "N(0, I)", "kind": "normal"}]
         stored = self.saved.density
         name = type(stored).__name__
-        if name == "SecondStage":
+        if isinstance(stored, densities.SecondStage):
             records.append(self._second(stored))
-        elif name in ("Gaussian", "GaussianMixture"):
+        elif isinstance(stored, densities.GaussianMixture):
             records.append(self._mixture(stored))
         elif not densities.is_standard_normal(stored):
             self.notes.append(
@@ -268,7 +274,7 @@ class Contents:
             "latent dimension κ": str(model.latent_dim),
             "decoder variance γ": "none (cross-entropy)" if gamma is None else f"{gamma:.4g}",
         }
-        if record["directions"]["kind"] == "lambda":
+        if q is not None and record["directions"]["kind"] == "lambda":
             dims = metrics.active_dims(q.eigenvalues())
             facts["active directions r̂ (λ < ½)"] = f"{dims:g}, over {len(q):,} test images"
         for density in record["densities"]:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
+from torch.fx.proxy import TraceError
 from torch.nn import functional as F
 
 Step = dict[str, Any]
@@ -93,8 +94,8 @@ class Plan:
         return replace(self, tensors=[_rounded(weight) for weight in self.tensors])
 
 
-def to_int16(weight: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """A matrix or kernel as whole numbers up to ±32767, and a factor for each row; None twice for a
+def to_int16(weight: Tensor) -> tuple[Tensor, Tensor] | None:
+    """A matrix or kernel as whole numbers up to ±32767, and a factor for each row; None for a
     vector.
 
     As small as float16, with an eighth of its error or less: a row's numbers share one exponent,
@@ -105,15 +106,18 @@ def to_int16(weight: Tensor) -> tuple[Tensor | None, Tensor | None]:
     ([[16384, -32767], [0, 0]], -1.0)
     """
     if weight.ndim < 2:
-        return None, None
+        return None
     scales = weight.flatten(1).abs().amax(1) / 32767
     rows = _column(scales.where(scales > 0, 1), weight)
     return (weight / rows).round().to(torch.int16), scales
 
 
 def _rounded(weight: Tensor) -> Tensor:
-    q, scales = to_int16(weight)
-    return weight if q is None else q * _column(scales, weight)
+    parts = to_int16(weight)
+    if parts is None:
+        return weight
+    q, scales = parts
+    return q * _column(scales, weight)
 
 
 def _column(values: Tensor, weight: Tensor) -> Tensor:
@@ -145,7 +149,7 @@ def plan(module: nn.Module, n_in: int) -> Plan:
     """
     try:
         graph = fx.GraphModule(module, _Tracer().trace(module))
-    except (fx.proxy.TraceError, TypeError) as error:
+    except (TraceError, TypeError) as error:
         raise UnknownLayerError(
             f"{type(module).__name__}: its forward cannot be followed ({error})"
         ) from error
@@ -162,15 +166,16 @@ class _Reader:
         self.steps: list[Step] = []
         self.tensors: list[Tensor] = []
         self.values: dict[fx.Node, int] = {}
+        self.node: Any = None  # The node that is read.
 
     def read(self) -> Plan:
-        for node in self.graph.graph.nodes:
+        *nodes, output = self.graph.graph.nodes
+        for node in nodes:
             if node.op == "placeholder":
                 self.values[node] = 0
-            elif node.op == "output":
-                (last,) = node.args
             elif "tensor_meta" in node.meta:  # The others compute shapes, which are known.
                 self.values[node] = self._value(node)
+        last = output.args[0]
         return Plan(self.steps, self.tensors, self.values[last], _shape(last))
 
     def _value(self, node: fx.Node) -> int:
@@ -209,8 +214,10 @@ class _Reader:
         if name == "pad" and _pads_with_zeros(options):
             left, _, top, _ = options.get("pad") or options["padding"]
             return self._add("window", top=-top, left=-left)
-        if name == "getitem" and (corner := _corner(options["index"])):
-            return self._add("window", top=corner[0], left=corner[1])
+        corner = _corner(options["index"]) if name == "getitem" else None
+        if corner is not None:
+            top, left = corner
+            return self._add("window", top=top, left=left)
         if name in ("cat", "concat") and self._is_along_channels():
             return self._add("cat", [self.values[node] for node in self.node.args[0]])
         if name in ("add", "iadd") and self._adds_values_of_one_shape():
@@ -282,6 +289,8 @@ class _Reader:
         """y = scale · x + shift by channel: into the weights of the layer before, if nothing else
         reads that layer.
         """
+        if layer.running_mean is None or layer.running_var is None:
+            raise self._unknown(" without running statistics")
         scale = (layer.running_var.double() + layer.eps).rsqrt()
         if layer.weight is not None:
             scale = scale * layer.weight.double()
@@ -295,14 +304,18 @@ class _Reader:
         is_linear = step.get("op") in ("dense", "conv", "deconv")
         if is_shared or not is_linear or step["shape"][0] != len(scale):
             return self._add("affine", **self._weights(scale, shift))
+        self._scale(step, scale, shift)
+        return number
+
+    def _scale(self, step: Step, scale: Tensor, shift: Tensor) -> None:
+        """Let a linear step give scale · its output + shift, by channel."""
         weight = self.tensors[step["weight"]].double()
         bias = self.tensors[step["bias"]].double()
         axis = 1 if step["op"] == "deconv" else 0
         rows = weight.movedim(axis, 0)
-        scaled = (rows * _column(scale, rows)).movedim(0, axis)
-        self.tensors[step["weight"]] = scaled.float().contiguous()
+        scaled = rows * _column(scale, rows)
+        self.tensors[step["weight"]] = scaled.movedim(0, axis).float().contiguous()
         self.tensors[step["bias"]] = (bias * scale + shift).float()
-        return number
 
 
 def _shape(node: fx.Node) -> Shape:
@@ -352,7 +365,12 @@ def run(plan: Plan, z: Tensor) -> Tensor:
     return values[plan.out].reshape(len(z), *plan.shape)
 
 
-def _compute(step: Step, x: Tensor, tensors: list[Tensor], shape: Shape) -> Tensor:
+def _compute(
+    step: Step,
+    x: Tensor,
+    tensors: list[Tensor],
+    shape: Shape,
+) -> Tensor:
     op = step["op"]
     if op in FUNCTIONS:
         return FUNCTIONS[op](x)
@@ -375,11 +393,17 @@ def _compute(step: Step, x: Tensor, tensors: list[Tensor], shape: Shape) -> Tens
         padded = F.pad(x, (left, wide, top, high))
         y = F.conv2d(padded, weight, bias, step["stride"])
         return _window(y, 0, 0, shape)
+    top, left = step["pad"]
     full = F.conv_transpose2d(x, weight, None, step["stride"])
-    return _window(full, *step["pad"], shape) + bias[:, None, None]
+    return _window(full, top, left, shape) + bias[:, None, None]
 
 
-def _window(x: Tensor, top: int, left: int, shape: Shape) -> Tensor:
+def _window(
+    x: Tensor,
+    top: int,
+    left: int,
+    shape: Shape,
+) -> Tensor:
     """The rectangle of `shape` whose first pixel is (top, left) of x; zeros where it leaves x."""
     right = left + shape[-1] - x.shape[-1]
     bottom = top + shape[-2] - x.shape[-2]

@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Inputs, normal, numbers
+from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal, numbers
 
 LOG_2_PI = math.log(2 * math.pi)
 
 
-def scalars(generator: torch.Generator) -> Inputs:
+def scalars(generator: Generator) -> Inputs:
     """Five single numbers."""
     for value in torch.linspace(-2.0, 1.3, 5, dtype=torch.float64):
         yield (value,)
@@ -38,7 +38,7 @@ def log_variance(log_sigma: Tensor) -> Answers:
     }
 
 
-def gaussians(generator: torch.Generator) -> Inputs:
+def gaussians(generator: Generator) -> Inputs:
     """mu and log_var, each (batch, κ)."""
     for n, k in ((5, 3), (4, 6)):
         mu = normal(generator, n, k)
@@ -77,7 +77,7 @@ def _kl_terms(squares: Tensor, var: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (squares + var - log_var - 1)
 
 
-def pairs(generator: torch.Generator) -> Inputs:
+def pairs(generator: Generator) -> Inputs:
     """x and x_hat, each (batch, d)."""
     for n, d in ((5, 7), (3, 4)):
         x = normal(generator, n, d)
@@ -85,7 +85,7 @@ def pairs(generator: torch.Generator) -> Inputs:
         yield x, x_hat
 
 
-def pairs_and_gamma(generator: torch.Generator) -> Inputs:
+def pairs_and_gamma(generator: Generator) -> Inputs:
     """x, x_hat and γ."""
     gammas = numbers(0.3, 1.7)
     for pair, gamma in zip(pairs(generator), gammas, strict=True):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 Answers = tuple[Any, dict[str, Any]]
+Generator = torch.Generator
 Inputs = Iterator[tuple[Any, ...]]
 
 
@@ -30,20 +31,20 @@ class Exercise:
 
     id: str
     answers: Callable[..., Answers]
-    inputs: Callable[[torch.Generator], Inputs]
+    inputs: Callable[[Generator], Inputs]
 
     def arguments(self) -> list[tuple[Any, ...]]:
         """Fresh inputs, the same each time, so that an answer that changes its arguments harms
         nothing.
         """
-        return list(self.inputs(torch.Generator().manual_seed(7)))
+        return list(self.inputs(Generator().manual_seed(7)))
 
     def right(self, *arguments: Any) -> Any:
         """The right answer, as a function."""
         return self.answers(*arguments)[0]
 
 
-def normal(generator: torch.Generator, *shape: int) -> Tensor:
+def normal(generator: Generator, *shape: int) -> Tensor:
     """Standard normal numbers in float64."""
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 

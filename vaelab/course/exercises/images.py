@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Inputs
+from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs
 
 
-def layers(generator: torch.Generator) -> Inputs:
+def layers(generator: Generator) -> Inputs:
     """Input channels, output channels, kernel side."""
     yield 1, 64, 4
     yield 64, 128, 4
@@ -33,7 +33,7 @@ def convolution_weights(c_in: int, c_out: int, k: int) -> Answers:
     }
 
 
-def pictures(generator: torch.Generator) -> Inputs:
+def pictures(generator: Generator) -> Inputs:
     """Images (n, channels, h, w) that fill part of [0, 1]."""
     for shape in ((4, 3, 5, 5), (2, 1, 3, 3)):
         noise = torch.rand(shape, generator=generator).double()
@@ -65,7 +65,7 @@ def stretch(x: Tensor) -> Answers:
     }
 
 
-def two_gaussians(generator: torch.Generator) -> Inputs:
+def two_gaussians(generator: Generator) -> Inputs:
     """Mean and variances of one Gaussian, then of another, each (k,)."""
     for k in (5, 3):
         means = torch.randn(2, k, generator=generator).double()
@@ -73,7 +73,12 @@ def two_gaussians(generator: torch.Generator) -> Inputs:
         yield means[0], variances[0], means[1], variances[1]
 
 
-def frechet(m: Tensor, v: Tensor, n: Tensor, w: Tensor) -> Answers:
+def frechet(
+    m: Tensor,
+    v: Tensor,
+    n: Tensor,
+    w: Tensor,
+) -> Answers:
     """The Fréchet distance of two Gaussians of diagonal covariance, from means and variances (k,)
     to one number.
     """
@@ -96,7 +101,7 @@ def frechet(m: Tensor, v: Tensor, n: Tensor, w: Tensor) -> Answers:
     }
 
 
-def code_sizes(generator: torch.Generator) -> Inputs:
+def code_sizes(generator: Generator) -> Inputs:
     """κ and r."""
     yield 6, 2
     yield 16, 11

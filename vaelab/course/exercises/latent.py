@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Inputs, normal, numbers
+from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal, numbers
 
 
-def log_eigenvalues(generator: torch.Generator) -> Inputs:
+def log_eigenvalues(generator: Generator) -> Inputs:
     """log λ (κ,), below 0, and γ."""
     for n, gamma in zip((6, 4), numbers(0.04, 1.7), strict=True):
         log_var = -normal(generator, n).abs() - 0.1
@@ -36,7 +36,7 @@ def change_of_image(log_var: Tensor, gamma: Tensor) -> Answers:
     }
 
 
-def ends(generator: torch.Generator) -> Inputs:
+def ends(generator: Generator) -> Inputs:
     """Two codes (κ,) and t."""
     for k, t in zip((3, 8), numbers(0.3, 0.8), strict=True):
         a = normal(generator, k)
@@ -49,7 +49,12 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
     turns, the length changes evenly.
     """
 
-    def turn(a: Tensor, b: Tensor, t: Tensor, omega: Tensor) -> Tensor:
+    def turn(
+        a: Tensor,
+        b: Tensor,
+        t: Tensor,
+        omega: Tensor,
+    ) -> Tensor:
         weight_a = torch.sin((1 - t) * omega)
         weight_b = torch.sin(t * omega)
         return (weight_a * a + weight_b * b) / torch.sin(omega)
@@ -73,7 +78,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
     }
 
 
-def encoded(generator: torch.Generator) -> Inputs:
+def encoded(generator: Generator) -> Inputs:
     """The encoder's means and variances, (n, κ) each."""
     for n, k in ((7, 3), (5, 4)):
         mu = normal(generator, n, k) + 1
@@ -108,7 +113,7 @@ def aggregated_covariance(mu: Tensor, var: Tensor) -> Answers:
     }
 
 
-def samples(generator: torch.Generator) -> Inputs:
+def samples(generator: Generator) -> Inputs:
     """Two samples of one size, (n,) each."""
     for n in (6, 9):
         a = normal(generator, n)
@@ -133,7 +138,7 @@ def wasserstein(a: Tensor, b: Tensor) -> Answers:
     }
 
 
-def log_densities(generator: torch.Generator) -> Inputs:
+def log_densities(generator: Generator) -> Inputs:
     """log densities (m, n); the exponentials of the second underflow."""
     yield (3 * normal(generator, 5, 7),)
     yield (normal(generator, 3, 3) - 900,)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Inputs, normal, numbers
+from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal, numbers
 
 
-def mixtures(generator: torch.Generator) -> Inputs:
+def mixtures(generator: Generator) -> Inputs:
     """x (n,), the weights, means and variances of a mixture, and γ."""
     pi = numbers(0.5, 0.3, 0.2)
     m = numbers(-0.8, 0.4, 1.8)
@@ -21,7 +21,13 @@ def mixtures(generator: torch.Generator) -> Inputs:
     yield normal(generator, 4), pi, m, C, gammas[1]
 
 
-def blurred_density(x: Tensor, pi: Tensor, m: Tensor, C: Tensor, gamma: Tensor) -> Answers:
+def blurred_density(
+    x: Tensor,
+    pi: Tensor,
+    m: Tensor,
+    C: Tensor,
+    gamma: Tensor,
+) -> Answers:
     """The density p_θt of Eq. 21 at x, for a mixture of weights pi, means m, variances C: (n,) and
     3 × (k,) to (n,).
     """
@@ -44,7 +50,7 @@ def blurred_density(x: Tensor, pi: Tensor, m: Tensor, C: Tensor, gamma: Tensor) 
     }
 
 
-def slopes(generator: torch.Generator) -> Inputs:
+def slopes(generator: Generator) -> Inputs:
     """f' at six codes, and γ."""
     values = 0.3 + torch.rand(2, 6, generator=generator, dtype=torch.float64)
     yield from zip(values, numbers(0.04, 2.3), strict=True)
@@ -66,7 +72,7 @@ def width(slope: Tensor, gamma: Tensor) -> Answers:
     }
 
 
-def dimensions(generator: torch.Generator) -> Inputs:
+def dimensions(generator: Generator) -> Inputs:
     """d, r and κ."""
     yield 3, 1, 2
     yield 10, 2, 7
@@ -85,7 +91,7 @@ def cost_slope(d: int, r: int, kappa: int) -> Answers:
     }
 
 
-def optima(generator: torch.Generator) -> Inputs:
+def optima(generator: Generator) -> Inputs:
     """d, r, γ and an entropy."""
     gammas = numbers(0.3, 0.02, 1e-3)
     yield 3, 1, gammas[0], 1.2
@@ -93,7 +99,12 @@ def optima(generator: torch.Generator) -> Inputs:
     yield 64, 5, gammas[2], 3.4
 
 
-def certified_optimum(d: int, r: int, gamma: Tensor, H: float) -> Answers:
+def certified_optimum(
+    d: int,
+    r: int,
+    gamma: Tensor,
+    H: float,
+) -> Answers:
     """The certified optimum at γ, from d, r, γ and the entropy H of μ_gt on its manifold, in
     nats.
     """
@@ -117,7 +128,7 @@ def _noise_cost(n: int, gamma: Tensor) -> Tensor:
     return n / 2 * torch.log(2 * math.pi * gamma)
 
 
-def jacobians(generator: torch.Generator) -> Inputs:
+def jacobians(generator: Generator) -> Inputs:
     """J (d, κ) and γ."""
     gammas = numbers(0.2, 3.0)
     yield normal(generator, 5, 3), gammas[0]
@@ -147,7 +158,7 @@ def posterior_covariance(J: Tensor, gamma: Tensor) -> Answers:
     }
 
 
-def two_costs(generator: torch.Generator) -> Inputs:
+def two_costs(generator: Generator) -> Inputs:
     """d, the optimal costs at two γ, and both γ."""
     gammas = numbers(1e-2, 1e-5)
     yield 5, *(_noise_cost(3, gammas) + 1.3), *gammas
@@ -156,7 +167,11 @@ def two_costs(generator: torch.Generator) -> Inputs:
 
 
 def dimension(
-    d: int, cost_high: Tensor, cost_low: Tensor, gamma_high: Tensor, gamma_low: Tensor
+    d: int,
+    cost_high: Tensor,
+    cost_low: Tensor,
+    gamma_high: Tensor,
+    gamma_low: Tensor,
 ) -> Answers:
     """r from d and the optimal cost in nats at two γ: d, cost_high, cost_low, gamma_high, gamma_low
     to one number.
@@ -174,7 +189,7 @@ def dimension(
     }
 
 
-def spectra(generator: torch.Generator) -> Inputs:
+def spectra(generator: Generator) -> Inputs:
     """λ (batch, κ): anywhere in [0, 1], and some between idle and active."""
     anywhere = torch.rand(8, 10, generator=generator, dtype=torch.float64)
     yield (anywhere,)
@@ -198,7 +213,7 @@ def soft_count(lam: Tensor) -> Answers:
     }
 
 
-def decoders(generator: torch.Generator) -> Inputs:
+def decoders(generator: Generator) -> Inputs:
     """A decoder, its γ, u and noise."""
     weight = normal(generator, 3, 4)
 
@@ -212,7 +227,10 @@ def decoders(generator: torch.Generator) -> Inputs:
 
 
 def second_stage(
-    decode: Callable[[Tensor], Tensor], gamma: Tensor, u: Tensor, eps: Tensor
+    decode: Callable[[Tensor], Tensor],
+    gamma: Tensor,
+    u: Tensor,
+    eps: Tensor,
 ) -> Answers:
     """Codes z drawn from the second stage: its decoder, its γ, u and noise of z's shape to z."""
     mean = decode(u)
@@ -240,7 +258,7 @@ def hard_count(lam: Tensor) -> Answers:
     }
 
 
-def kernels(generator: torch.Generator) -> Inputs:
+def kernels(generator: Generator) -> Inputs:
     """The kernel matrices of x with x, y with y and x with y, at two widths."""
     x = normal(generator, 6, 2)
     y = normal(generator, 4, 2) + 1

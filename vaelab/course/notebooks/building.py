@@ -82,7 +82,8 @@ def drift(source: Path) -> list[str]:
 
 def copies(source: Path) -> list[tuple[Path, Any]]:
     """The two copies of a source, each with its path, not executed."""
-    folder, name = source.parent.parent, f"{source.stem}.ipynb"
+    folder = source.parent.parent
+    name = f"{source.stem}.ipynb"
     cells = read(source)
     return [
         (folder / name, _notebook(cells, without="solution")),

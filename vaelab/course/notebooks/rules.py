@@ -7,13 +7,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from vaelab.course.notebooks.building import copies, read, tags
 
+Cells = Sequence[Any]
+Problems = Iterator[str]
 HEADER = ("You will be able to", "You need", "Time", "Source")
 ENDING = ("Takeaways", "Where it breaks", "Next", "References")
 TAGS = {"stub", "solution", "widget", "nbval-ignore-output", "nbval-skip", "raises-exception"}
@@ -60,7 +61,7 @@ def rules(source: str | Path) -> list[str]:
     return [f"{source.stem}: {words}" for words in dict.fromkeys(problems)]
 
 
-def _sizes(cells: Sequence[Any]) -> Iterator[str]:
+def _sizes(cells: Cells) -> Problems:
     if not 25 <= len(cells) <= 45:
         yield f"{len(cells)} cells; expected 25 to 45"
     code = _sources(cells, "code")
@@ -82,7 +83,7 @@ def word_count(markdown: str) -> int:
     return sum(any(c.isalpha() for c in word) for word in text.split())
 
 
-def _prose(cells: Sequence[Any]) -> Iterator[str]:
+def _prose(cells: Cells) -> Problems:
     first = cells[0].source
     missing = [
         label
@@ -102,13 +103,13 @@ def _prose(cells: Sequence[Any]) -> Iterator[str]:
             yield f'the word "{word}" in: {text.splitlines()[0][:60]}'
 
 
-def _tags(cells: Sequence[Any]) -> Iterator[str]:
+def _tags(cells: Cells) -> Problems:
     for tag in (tag for cell in cells for tag in tags(cell)):
         if tag not in TAGS:
             yield f"unknown tag {tag!r}; known are {', '.join(sorted(TAGS))}"
 
 
-def _code(cells: Sequence[Any]) -> Iterator[str]:
+def _code(cells: Cells) -> Problems:
     code = _sources(cells, "code")
     if not code or not code[0].startswith("%matplotlib inline"):
         yield "the first code cell must begin with %matplotlib inline"
@@ -117,14 +118,14 @@ def _code(cells: Sequence[Any]) -> Iterator[str]:
             yield f"a line ends in a semicolon: {line.strip()}"
 
 
-def _rows(cells: Sequence[Any]) -> Iterator[str]:
+def _rows(cells: Cells) -> Problems:
     kinds = "".join(cell.cell_type[0] for cell in cells)
     if "cccc" in kinds:
         yield f"four code cells in a row, from {_head(cells[kinds.index('cccc')])}"
 
 
-def _figures(cells: Sequence[Any]) -> Iterator[str]:
-    for cell, after in pairwise([*cells, None]):
+def _figures(cells: Cells) -> Problems:
+    for cell, after in _with_next(cells):
         if cell.cell_type != "code" or not _draws(cell.source):
             continue
         if cell.source.rstrip().splitlines()[-1] != "plt.show()":
@@ -144,8 +145,8 @@ def _draws(source: str) -> bool:
     return any(name.startswith("plt.") for name in calls)
 
 
-def _widgets(cells: Sequence[Any]) -> Iterator[str]:
-    for cell, after in pairwise([*cells, None]):
+def _widgets(cells: Cells) -> Problems:
+    for cell, after in _with_next(cells):
         if "widget" not in tags(cell):
             if any(name.startswith("widgets.") for name in _calls(cell.source)):
                 yield f"{_head(cell)} shows a widget and needs the tag widget"
@@ -158,7 +159,7 @@ def _widgets(cells: Sequence[Any]) -> Iterator[str]:
             yield f"{_head(cell)} is a widget and is not followed by a question"
 
 
-def _exercises(cells: Sequence[Any], number: str) -> Iterator[str]:
+def _exercises(cells: Cells, number: str) -> Problems:
     stubs = _definitions(cell for cell in cells if "stub" in tags(cell))
     solutions = _definitions(cell for cell in cells if "solution" in tags(cell))
     code = "\n".join(_sources(cells, "code"))
@@ -171,7 +172,7 @@ def _exercises(cells: Sequence[Any], number: str) -> Iterator[str]:
             yield f'{name} is not checked by exercises.check("{number}.k", {name})'
 
 
-def _shared_names(source: Path, cells: Sequence[Any]) -> Iterator[str]:
+def _shared_names(source: Path, cells: Cells) -> Problems:
     names = _definitions(cells).keys()
     for other in sorted(source.parent.glob("[0-9][0-9]_*.py")):
         if other.stem != source.stem:
@@ -179,7 +180,7 @@ def _shared_names(source: Path, cells: Sequence[Any]) -> Iterator[str]:
                 yield f"{name} is defined in {other.stem} too; put it in vaelab"
 
 
-def _bytes(source: Path) -> Iterator[str]:
+def _bytes(source: Path) -> Problems:
     for target, _ in copies(source):
         size = target.stat().st_size if target.exists() else 0
         if size > MAX_BYTES:
@@ -187,6 +188,11 @@ def _bytes(source: Path) -> Iterator[str]:
                 f"{target.parent.name}/{target.name} has {size:,} bytes; expected {MAX_BYTES:,} "
                 "at most"
             )
+
+
+def _with_next(cells: Cells) -> zip[tuple[Any, Any]]:
+    """Every cell with the one after it, None after the last."""
+    return zip(cells, [*cells[1:], None], strict=True)
 
 
 def _sources(cells: Iterable[Any], kind: str) -> list[str]:
