@@ -66,6 +66,20 @@ def test_an_estimator_comes_back_in_its_own_units(name, tmp_path):
     assert loaded.get_params() == fitted.get_params()
 
 
+@every_estimator
+def test_the_command_line_draws_from_a_saved_estimator(name, tmp_path, capsys):
+    fitted = MADE[name](random_state=0).fit(table())
+    folder = vaelab.save(tmp_path / "run", fitted)
+    out = tmp_path / "rows.npy"
+    assert cli.main(["sample", str(folder), "-n", "50", "--seed", "1", "--out", str(out)]) == 0
+    assert "50 images of shape (3,), seed 1" in capsys.readouterr().out
+    np.testing.assert_array_equal(np.load(out), fitted.sample(50, random_state=1))
+    assert cli.main(["sample", str(folder)]) == 2
+    assert "images: expected shape (n, h, w)" in capsys.readouterr().err
+    assert cli.main(["show", str(folder)]) == 0
+    assert f"{type(fitted).__name__}: saved by hand" in capsys.readouterr().out
+
+
 # ---- numbers are finite, or say that there is none
 
 

@@ -1,6 +1,7 @@
 """Draw images from a trained model.
 
-Codes are drawn from its second stage, and decoded without noise.
+Codes are drawn from its second stage, and decoded without noise. A saved estimator draws rows in
+the units of its data.
 """
 
 from __future__ import annotations
@@ -42,10 +43,12 @@ def run(args: argparse.Namespace) -> int:
     if kind not in _BYTES:
         raise ValueError(f"--out: expected a file that ends in .png or .npy, got {out}")
     saved = checkpoints.load(args.folder)
-    check_memory(f"-n {args.n}", _BYTES[kind] * args.n * math.prod(saved.model.image_shape))
-    images = saved.sample(args.n, args.seed)
+    is_run = isinstance(saved, checkpoints.Saved)  # Otherwise an estimator, saved whole.
+    shape = saved.model.image_shape if is_run else saved.image_shape_
+    check_memory(f"-n {args.n}", _BYTES[kind] * args.n * math.prod(shape))
+    images = np.asarray(saved.sample(args.n, args.seed))
     if kind == ".npy":
-        np.save(content := io.BytesIO(), images.numpy())
+        np.save(content := io.BytesIO(), images)
         write_atomic(out, content.getvalue())
     else:
         write_atomic(out, plots.to_png(plots.image_grid(images), scale=2))
