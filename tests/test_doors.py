@@ -80,6 +80,18 @@ def test_the_command_line_draws_from_a_saved_estimator(name, tmp_path, capsys):
     assert f"{type(fitted).__name__}: saved by hand" in capsys.readouterr().out
 
 
+def test_a_page_is_made_of_an_estimator_that_speaks_in_pixels(digits, tmp_path, capsys):
+    made = estimators.VAE(2, network="infogan", epochs=1, random_state=0, device="cpu")
+    folder = vaelab.save(tmp_path / "pixels", made.fit(digits[0][:100]))
+    assert cli.main(["export-page", str(folder), "--images", "digits"]) == 0
+    assert cli.main(["export-page", str(folder), "--without-images"]) == 0
+    assert (folder / "page.html").stat().st_size > 10_000
+    folder = vaelab.save(tmp_path / "scaled", MADE["VAE"]().fit(digits[0][:100]))
+    capsys.readouterr()
+    assert cli.main(["export-page", str(folder), "--images", "digits"]) == 2
+    assert "holds a VAE that centres and scales its rows" in capsys.readouterr().err
+
+
 # ---- numbers are finite, or say that there is none
 
 

@@ -41,7 +41,7 @@ def add_arguments(p: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write a trained model as a page that runs in a browser."""
     with importing():
-        from vaelab import checkpoints, page
+        from vaelab import page
         from vaelab._files import check_writable, write_atomic
 
     out = args.out or args.folder / "page.html"
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             f"--out: expected a file to write, got the folder {out}; try {out / 'page.html'}"
         )
-    saved = checkpoints.load(args.folder)
+    saved = _saved(args.folder)
     check_writable(out.parent)
     images = None if args.without_images else _images_of(saved, args)
     made = page.build(saved, images, args.title, args.seed)
@@ -62,6 +62,25 @@ def run(args: argparse.Namespace) -> int:
         )
     print(f"{size:.2f} MB, opens in any browser, asks for nothing from anywhere    {out}")
     return 0
+
+
+def _saved(folder: Path) -> Saved:
+    """The model and the density of a folder, be it of an estimator.
+
+    Raises:
+        ValueError: an estimator whose decoder does not speak in the units of the images.
+    """
+    from vaelab import checkpoints
+
+    saved = checkpoints.load(folder)
+    if isinstance(saved, checkpoints.Saved):
+        return saved
+    if saved.scale_ != 1 or bool(saved.mean_.any()):
+        raise ValueError(
+            f"{folder} holds a {type(saved).__name__} that centres and scales its rows; a page "
+            'needs a decoder of images in [0, 1]: fit one with network="infogan"'
+        )
+    return checkpoints.Saved(saved.model_, saved.density_, {})
 
 
 def _images_of(saved: Saved, args: argparse.Namespace) -> Images:
