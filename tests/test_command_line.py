@@ -20,8 +20,8 @@ import safetensors
 from PIL import Image
 
 import vaelab
-from vaelab import cli, experiments, training
-from vaelab.cli import main, memory, parser
+from vaelab import cli, experiments, plots, training
+from vaelab.cli import cost, history, main, memory, parser
 from vaelab.cli.train import settings_for
 
 SHORT = (
@@ -74,11 +74,9 @@ def trained(tmp_path_factory):
 
 
 def same_bytes(one, other):
-    assert sorted(p.name for p in other.iterdir()) == ["model.safetensors", "run.json"]
-    return all(
-        (one / name).read_bytes() == (other / name).read_bytes()
-        for name in ("model.safetensors", "run.json")
-    )
+    names = ["history.csv", "model.safetensors", "run.json"]
+    assert sorted(p.name for p in other.iterdir()) == [*names, "stage1.state.safetensors"]
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
 
 
 # ---- what it makes
@@ -99,15 +97,228 @@ def test_a_run_is_a_folder_that_loads(trained):
         f"{run['results']['frechet']['second stage']:.2f}" in said
         and f"vaelab sample {folder}" in said
     )
-    assert (
-        "million parameters" in said and "MB of disk" in said
-    )  # what it will cost, before it starts
+    assert "million parameters" in said and "MB of disk" in said
+    assert said.count("it will take less than a minute on this machine") == 1
+    assert f"kept  {folder / 'stage1.state.safetensors'} (2." in said
+
+
+def test_the_history_lies_beside_the_run(trained):
+    folder, _ = trained
+    saved = vaelab.load(folder)
+    assert saved.run["history"] == "history.csv"
+    lines = (folder / "history.csv").read_text().splitlines()
+    assert lines[0] == "stage,epoch,nll,kl,loss,gamma,lr" and len(lines) == 1 + 20 + 30
+    stages = history.read_history(folder / "history.csv")
+    assert list(stages) == ["first", "second"]
+    assert stages["first"]["gamma"][-1] == saved.model.gamma
+    assert stages["second"]["gamma"][-1] == saved.density.gamma
+    for values in stages.values():
+        np.testing.assert_allclose(np.add(values["nll"], values["kl"]), values["loss"], rtol=1e-6)
+    assert stages["first"]["loss"][-1] < stages["first"]["loss"][0]
+
+
+def test_a_history_of_stages_with_other_terms_has_empty_cells(tmp_path):
+    first = {"nll": [2.0], "mmd": [1.0], "loss": [3.0], "gamma": [float("nan")]}
+    second = {"nll": [0.1, 0.2], "kl": [1.0, 1.0], "loss": [1.1, 1.2], "gamma": [1.0, 0.5]}
+    history.write_history(tmp_path, {"first": first, "second": second})
+    text = (tmp_path / "history.csv").read_text()
+    assert text.splitlines() == [
+        "stage,epoch,nll,mmd,loss,gamma,kl",
+        "first,1,2.0,1.0,3.0,,",
+        "second,1,0.1,,1.1,1.0,1.0",
+        "second,2,0.2,,1.2,0.5,1.0",
+    ]
+    stages = history.read_history(tmp_path / "history.csv")
+    assert stages["second"]["gamma"] == [1.0, 0.5] and np.isnan(stages["second"]["mmd"]).all()
+    (tmp_path / "history.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"expected the columns stage, epoch, …, got \['a', 'b'\]"):
+        history.read_history(tmp_path / "history.csv")
+
+
+def test_a_run_is_shown(trained, tmp_path, capsys):
+    folder, _ = trained
+    out = tmp_path / "curve.png"
+    assert main(["show", str(folder), "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    results = vaelab.load(folder).run["results"]
+    assert "epochs 20  second_epochs 30" in shown and "latent_dim 3" in shown
+    assert f"γ {results['gamma']:.5f}" in shown
+    assert f"{results['frechet']['second stage']:.2f}" in shown
+    assert "first stage, epoch 20: nll " in shown and "second stage, epoch 30: nll " in shown
+    assert shown.endswith(f"curve  {out}\n")
+    pixels = np.asarray(Image.open(out).convert("RGB")).reshape(-1, 3)
+    for color in ("q", "second"):
+        assert (pixels == plots.rgb(plots.COLORS[color])).all(1).sum() > 50
+
+
+def test_a_run_without_a_history_is_shown_all_the_same(tmp_path, capsys):
+    model = vaelab.models.vae(vaelab.networks.mlp(3, latent_dim=2))
+    vaelab.save(tmp_path / "mine", model)
+    assert main(["show", str(tmp_path / "mine")]) == 0
+    shown = capsys.readouterr().out
+    assert "saved by hand, not by `vaelab train`" in shown and "no history.csv" in shown
+    assert not (tmp_path / "mine" / "history.png").exists()
+    out = ("--out", str(tmp_path / "mine"))
+    assert "holds a model of another origin" in refused(capsys, "train", "digits", *out)
+
+
+# ---- models by name, folders and how they are read
+
+
+@pytest.mark.parametrize("name", ["wae-mmd", "ae", "vae-flow", "ce-vae"])
+def test_a_first_stage_is_trained_by_its_name(name, tmp_path, capsys):
+    if name == "vae-flow":
+        pytest.importorskip("zuko")
+    short = ("--epochs", "1", "--second-epochs", "1", "--device", "cpu")
+    assert main(["train", "digits", "--model", name, *short, "--out", str(tmp_path / "run")]) == 0
+    printed = capsys.readouterr().out
+    saved = vaelab.load(tmp_path / "run")
+    assert saved.run["settings"]["model"] == name.replace("-", "_")
+    assert ("γ –    second stage's γ" in printed) == (saved.model.gamma is None)
+    assert (name == "ce-vae") == (saved.model.gamma is None)
+    stages = history.read_history(tmp_path / "run" / "history.csv")
+    assert np.isnan(stages["first"]["gamma"]).all() == (saved.model.gamma is None)
+    assert ("mmd" in stages["first"]) == (name == "wae-mmd")
+    assert main(["show", str(tmp_path / "run")]) == 0
+
+
+def test_a_model_s_name_and_its_gamma_are_checked(tmp_path, capsys):
+    wrong = refused(capsys, "train", "digits", "--model", "wae-mdm")
+    assert wrong.startswith("--model: expected one of ") and "did you mean 'wae_mmd'?" in wrong
+    for name in ("ae", "ce-vae"):
+        wrong = refused(capsys, "train", "digits", "--model", name, "--gamma", "1")
+        assert wrong.startswith(f"--gamma: the model {name.replace('-', '_')} has no γ to set; ")
+        assert wrong.endswith("(fused_vae, joint_vae, vae, vae_flow, wae_gan, wae_mmd)")
+
+
+def pictures(folder, n=24, mode="RGBA"):
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for i in range(n):
+        pixels = rng.integers(0, 256, (8, 8, 4), dtype=np.uint8)
+        Image.fromarray(pixels, "RGBA").convert(mode).save(folder / f"{i}.png")
+    return folder
+
+
+TINY = (
+    *("--network", "mlp", "--epochs", "1", "--second-epochs", "1"),
+    *("--latent-dim", "2", "--device", "cpu"),
+)
+
+
+def test_a_folder_is_read_as_the_options_say(tmp_path, capsys):
+    folder = pictures(tmp_path / "pictures")
+    prints = {}
+    for ground in ("white", "black", "0.5"):
+        out = tmp_path / ground
+        train = ("train", str(folder), *TINY, "--background", ground, "--out", str(out))
+        assert main(train) == 0
+        printed = capsys.readouterr().out
+        assert printed.count("transparent") == 1  # Said once a load.
+        prints[ground] = vaelab.load(out).run["data"]["fingerprint"]
+    assert len(set(prints.values())) == 3
+    page = ("export-page", str(tmp_path / "black"), "--images", str(folder))
+    assert main([*page, "--background", "black"]) == 0
+    assert "is not what the model was trained on" not in capsys.readouterr().out
+    assert main(page) == 0
+    assert "is not what the model was trained on" in capsys.readouterr().out
+    (folder / "0.png").write_bytes(b"\x89PNG nothing")
+    out = ("--out", str(tmp_path / "skipped"))
+    assert "0.png" in refused(capsys, "train", folder, *TINY, *out)
+    assert main(["train", str(folder), *TINY, "--skip-bad", *out]) == 0
+    assert "0.png" in capsys.readouterr().out
+
+
+def test_twelve_bits_are_read_with_white(tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        pixels = rng.integers(0, 4096, (8, 8)).astype(np.uint16)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    out = ("--out", str(tmp_path / "run"))
+    assert "--white" in refused(capsys, "train", folder, *TINY, *out)
+    assert main(["train", str(folder), *TINY, "--white", "4095", *out]) == 0
+    images = vaelab.load_images(folder, white=4095)
+    assert vaelab.load(tmp_path / "run").run["data"]["fingerprint"] == images.fingerprint()
+
+
+def test_reading_options_are_for_folders(capsys):
+    for option in (("--background", "red"), ("--white", "9"), ("--skip-bad",)):
+        wrong = refused(capsys, "train", "digits", *option)
+        assert wrong == (
+            "--background, --white and --skip-bad are for folders of pictures; leave them out for "
+            "'digits'"
+        )
+
+
+# ---- more epochs
+
+
+def test_a_finished_run_goes_on_as_if_it_had_never_ended(tmp_path, capsys):
+    def train(out, epochs, second_epochs=1):
+        options = ("--network", "infogan", "--latent-dim", "2", "--device", "cpu")
+        epochs = ("--epochs", str(epochs), "--second-epochs", str(second_epochs))
+        assert main(["train", str(folder), *options, *epochs, "--out", str(out)]) == 0
+        return capsys.readouterr().out
+
+    folder = pictures(tmp_path / "pictures", mode="L")
+    train(tmp_path / "short", 1)
+    assert "stage 1 goes on from epoch 1" in train(tmp_path / "short", 3)
+    assert "goes on from epoch" not in train(tmp_path / "long", 3)
+    assert same_bytes(tmp_path / "long", tmp_path / "short")
+    before = (tmp_path / "short" / "stage1.state.safetensors").read_bytes()
+    train(tmp_path / "short", 3, 2)  # The second stage alone is trained, anew.
+    train(tmp_path / "other", 3, 2)
+    assert same_bytes(tmp_path / "other", tmp_path / "short")
+    assert (tmp_path / "short" / "stage1.state.safetensors").read_bytes() == before
+    (tmp_path / "short" / "stage1.state.safetensors").unlink()
+    again = ("--epochs", "4", "--second-epochs", "2", "--out", tmp_path / "short")
+    options = ("--network", "infogan", "--latent-dim", "2", "--device", "cpu")
+    wrong = refused(capsys, "train", folder, *options, *again)
+    assert "a finished run of fewer epochs, but not stage1.state.safetensors" in wrong
+    assert vaelab.load(tmp_path / "short").run["settings"]["epochs"] == 3
+
+
+# ---- what it will cost
+
+
+@pytest.mark.parametrize("network", ["mlp", "infogan"])
+def test_a_run_of_over_an_hour_is_told_a_shorter_one(network):
+    settings = replace(experiments.Settings(), network=network)  # 400 and 800 epochs
+    text = cost.as_text(cost.Cost(20.0, 10.0), settings, steps=100)
+    assert text.startswith("it will take about 4 h 26 min on this machine")
+    shorter = text.splitlines()[1]
+    assert "with --epochs 45 --second-epochs 90" in shorter and "about 30 min" in shorter
+    assert ("--bn-momentum 0.0011" in shorter) == (network == "infogan")
+    assert "faster" not in shorter
+    assert "about 2 h 13 min" in cost.as_text(cost.Cost(20.0, 0.0), settings, 100)
+    assert "about 66 min" not in cost.as_text(cost.Cost(20.0, 0.0), settings, 100, trained=200)
+    assert cost.as_text(cost.Cost(20.0, 0.0), settings, 100, trained=300).count("\n") == 0
+    huge = cost.as_text(cost.Cost(4000.0, 10.0), settings, 1000)
+    assert "--epochs 1 --second-epochs" in huge and "(--network mlp) or pictures" in huge
+
+
+def test_the_steps_that_are_timed_change_nothing(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cost, "cost_of", lambda *_: None)
+    assert main(command(tmp_path / "run")[3:]) == 0
+    assert "it will take" not in capsys.readouterr().out
+    assert same_bytes(trained[0], tmp_path / "run")
+
+
+def test_the_estimate_is_of_the_size_of_the_time(one_thread):
+    images = vaelab.load_images("digits")
+    settings = replace(experiments.DIGITS, epochs=20, second_epochs=20)
+    session = training.Session(device="cpu", progress=False)
+    estimate = cost.cost_of(images, settings, session).seconds(settings)
+    _, _, runs = experiments.train(images, settings, None, session)
+    assert 0.2 < estimate / sum(run.seconds for run in runs.values()) < 5
 
 
 def test_a_finished_run_is_recognised(trained, capsys):
     folder, _ = trained
     before = (folder / "run.json").stat().st_mtime_ns
-    (folder / "stage1.state.safetensors").touch()  # killed after it had saved, before it cleared up
+    (folder / "stage2.state.safetensors").touch()  # killed after it had saved, before it cleared up
     assert main(command(folder)[3:]) == 0
     assert "holds this very run, finished; nothing to do" in capsys.readouterr().out
     assert (folder / "run.json").stat().st_mtime_ns == before and same_bytes(folder, folder)
@@ -117,6 +328,13 @@ def test_another_run_in_its_folder_is_refused(trained, capsys):
     folder, _ = trained
     said = refused(capsys, *command(folder, "--seed", "1")[3:])
     assert "holds a run of other settings or other data; give another --out, or delete it" in said
+    assert said.endswith("What differs (there → here): --seed: 0 → 1")
+    changes = ("--gamma", "2", "--lr", "0.1", "--epochs", "30")
+    said = refused(capsys, *command(folder, *changes)[3:])
+    assert "--epochs: 20 → 30; --lr: 0.002 → 0.1; second_lr: 0.004 → 0.1" in said
+    assert said.endswith("--gamma: default → 2.0")
+    fewer = refused(capsys, *command(folder, "--epochs", "19", "--second-epochs", "31")[3:])
+    assert fewer.endswith("--epochs: 20 → 19; --second-epochs: 30 → 31")
 
 
 def test_samples_as_a_picture_and_as_an_array(trained, tmp_path, capsys):
@@ -289,7 +507,7 @@ def test_bad_settings_are_answered_before_anything_is_made(
     ("arguments", "message"),
     [
         (["trian"], "got 'trian'; did you mean 'train'? (see vaelab --help)"),
-        (["zzz"], "COMMAND: expected one of demo, train, sample, export-page, table, claims, "),
+        (["zzz"], "COMMAND: expected one of demo, train, show, sample, export-page, table, "),
         (["--verson"], "unexpected '--verson'; did you mean '--version'? (see vaelab --help)"),
         (["train", "digits", "--latent_dim", 3], "'--latent_dim'; did you mean '--latent-dim'?"),
         (["table", "dai-wipf-1", "--profil=quick", "--triasl=3"], "did you mean '--trials'?"),
@@ -511,10 +729,12 @@ for line in sys.stdin:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_a_run_killed_ten_times_ends_in_the_same_bytes(trained, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_killed_ten_times_ends_in_the_same_bytes(number, trained, tmp_path):
     """Ten processes are killed, five in each stage; they are forks of one that has done its
-    imports, which are slow.
+    imports, which are slow. SIGTERM in the midst of a stage ends it as Ctrl-C does.
     """
+    statuses = []
     rng, folder = random.Random(0), tmp_path / "run"
     points = sorted(
         [rng.uniform(0, 0.8) for _ in range(5)] + [1 + rng.uniform(0, 0.6) for _ in range(5)]
@@ -537,25 +757,73 @@ def test_a_run_killed_ten_times_ends_in_the_same_bytes(trained, tmp_path):
                 time.sleep(0.002)
                 assert parent.poll() is None and not (folder / "run.json").exists()
             time.sleep(rng.uniform(0, 0.03))
-            os.kill(child, signal.SIGKILL)
-            assert told() == signal.SIGKILL
+            os.kill(child, number)
+            statuses.append(told())
             assert not (folder / "run.json").exists()
         parent.stdin.close()
+    assert set(statuses) <= {number, 130 << 8}
+    assert (130 << 8 in statuses) == (number == signal.SIGTERM)
     done = call(*command(folder))
     assert done.returncode == 0, done.stderr
     assert same_bytes(trained[0], folder)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT")
-def test_an_interrupt_saves_and_says_how_to_go_on(trained, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_and_says_how_to_go_on(number, trained, tmp_path):
     folder = tmp_path / "run"
     process = start_and_wait(folder, 0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
     said = said.decode()
     assert process.returncode == 130 and "Traceback" not in said
     assert "stopped after step " in said and "the same call goes on from there" in said
     assert call(*command(folder)).returncode == 0 and same_bytes(trained[0], folder)
+
+
+WORKERS = (
+    *("table", "dai-wipf-1", "--data-set", "digits", "--model", "two-stage"),
+    *("--trials", "2", "--jobs", "2", "--device", "cpu", "--checkpoint-every", "0"),
+)
+
+
+def children(pid):
+    """The processes that a process has started and that are there, by /proc."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            words = stat.read_text().rpartition(")")[2].split()
+            if int(words[1]) == pid and words[0] != "Z":
+                found.append(stat.parent)
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
+def test_the_workers_of_a_table_end_with_their_parent(tmp_path):
+    places = ("--out", str(tmp_path / "results"), "--runs", str(tmp_path / "runs"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vaelab", *WORKERS, *places],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=ENVIRONMENT,
+    )
+    while len(list((tmp_path / "runs").rglob("*.state.safetensors"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    workers = children(process.pid)
+    assert len(workers) >= 2
+    process.kill()
+    process.wait(60)
+    time.sleep(3)
+    states = list((tmp_path / "runs").rglob("*.state.safetensors"))
+    written = [state.stat().st_mtime_ns for state in states]
+    time.sleep(1)
+    assert written == [state.stat().st_mtime_ns for state in states]  # Nobody trains any more.
+    assert len(states) >= 2 and not list((tmp_path / "results").rglob("*.json"))
+    end = time.monotonic() + 60
+    while any(worker.exists() for worker in workers):
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 INTERRUPTED = """

@@ -4,6 +4,7 @@ pictures' shapes.
 
 import doctest
 import pickle
+import sys
 
 import numpy as np
 import pandas as pd
@@ -211,7 +212,8 @@ def test_two_stages_have_two_gammas():
     assert model.second_gamma_ == model.density_.gamma and model.density_.latent_dim == 2
 
 
-def test_a_bar_on_demand(capsys):
+def test_a_bar_on_demand(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     TwoStageVAE(**TINY, verbose=True).fit(rows())
     assert "second stage" in capsys.readouterr().err
     TwoStageVAE(**TINY).fit(rows())

@@ -7,6 +7,7 @@ import math
 import os
 import random
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -131,7 +132,8 @@ def test_precision_follows_the_model():
     assert {p.dtype for p in run.model.parameters()} == {torch.float64}
 
 
-def test_the_bar_can_be_shown(capsys):
+def test_the_bar_can_be_shown(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fit(epochs=1, progress=True, label="a label")
     assert "a label" in capsys.readouterr().err
 

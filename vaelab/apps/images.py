@@ -10,7 +10,14 @@ from vaelab.data import NAMES, Images, load_images
 _WAYS = "name a data set or the folder of pictures with --images"
 
 
-def images_for(saved: Saved, root: str | Path | None = None, name: str | None = None) -> Images:
+def images_for(
+    saved: Saved,
+    root: str | Path | None = None,
+    name: str | None = None,
+    background: str | float = "white",
+    white: float | None = None,
+    skip_bad: bool = False,
+) -> Images:
     """Load the images that a model was trained on, in the model's shape.
 
     A run knows its images by their fingerprint: a folder of pictures may have the name of a data
@@ -20,6 +27,7 @@ def images_for(saved: Saved, root: str | Path | None = None, name: str | None = 
         saved: the model, from `vaelab.load`.
         root: where downloaded data sets lie; see `vaelab.data`.
         name: a data set or the path of a folder of pictures, to take instead of what the run names.
+        background, white, skip_bad: of a folder's pictures, as in `vaelab.load_images`.
 
     Raises:
         ValueError: without `name`, a run that names no data set, or one whose images were others;
@@ -34,7 +42,10 @@ def images_for(saved: Saved, root: str | Path | None = None, name: str | None = 
         raise ValueError(f"the model was trained on {_description(record)}; {_WAYS}")
     shape = tuple(saved.model.image_shape)
     is_square = shape[-2:] == 2 * shape[-1:]
-    images = load_images(wanted, root, side=shape[-1] if is_square else None)
+    side = shape[-1] if is_square else None
+    images = load_images(
+        wanted, root, side=side, background=background, white=white, skip_bad=skip_bad
+    )
     if images.shape != shape:
         raise ValueError(
             f"expected images of shape {shape}, as the model has, got {images.shape} from "

@@ -1,5 +1,5 @@
-"""The command line, one module a command: demo, train, sample, export-page, table, claims,
-notebooks.
+"""The command line, one module a command: demo, train, show, sample, export-page, table,
+claims, notebooks.
 
 A command is a module whose docstring is its help, with `add_arguments(parser)` and `run(args)`,
 which returns the exit status; `EPILOG`, where there is one, ends its help. `run` imports what is
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from vaelab import __version__
-from vaelab.cli import claims, demo, export_page, notebooks, sample, table, train
+from vaelab.cli import claims, demo, export_page, notebooks, sample, show, table, train
 from vaelab.cli.options import Parser
 from vaelab.cli.words import message_of, translate
 
@@ -22,6 +22,7 @@ DESCRIPTION = "Variational autoencoders, taught in notebooks that check themselv
 COMMANDS = {
     "demo": demo,
     "train": train,
+    "show": show,
     "sample": sample,
     "export-page": export_page,
     "table": table,

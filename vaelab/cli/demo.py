@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     check_writable(args.out)
     if args.json:
         check_writable(args.json.parent)
-    report, pictures = experiments.demo(args.seed, progress=sys.stderr.isatty())
+    report, pictures = experiments.demo(args.seed, progress=True)
     print("\n" + as_text(report))
     plots.use_style()
     figure = plots.report_figure(plots.report_curves(report), pictures)

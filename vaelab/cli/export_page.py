@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaelab._imports import importing
-from vaelab.cli.options import Parser, add_data, add_run, add_seed
+from vaelab.cli.options import Parser, add_data, add_reading, add_run, add_seed, reading
 
 if TYPE_CHECKING:
     from vaelab.checkpoints import Saved
@@ -33,6 +33,7 @@ def add_arguments(p: Parser) -> None:
         "--without-images", action="store_true", help="leave out λ, codes and images to start from"
     )
     add_data(p)
+    add_reading(p)
     p.option("--title", "at the top of the page")
     add_seed(p, "the draws, those in the page too")
 
@@ -69,10 +70,11 @@ def _images_of(saved: Saved, args: argparse.Namespace) -> Images:
     from vaelab.apps.images import images_for, was_trained_on
 
     try:
-        images = images_for(saved, args.data, args.images)
+        images = images_for(saved, args.data, args.images, **reading(args, args.images))
     except (FileNotFoundError, ValueError) as error:
         problem = f"{error}, or --without-images for a page without λ and codes"
         raise type(error)(problem) from error
+    print("".join(f"{note}\n" for note in images.notes), end="")
     if not was_trained_on(saved, images):
         print(
             f"note: {images.name} is not what the model was trained on; λ and codes are read off "

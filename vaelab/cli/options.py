@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -68,6 +69,62 @@ def add_training(p: Parser) -> None:
     """Add --device and --checkpoint-every."""
     p.option("--device", "auto, cpu, cuda, mps, ... (default auto)", default="auto")
     p.option("--checkpoint-every", "seconds between saves (default 60)", float, "S", 60.0)
+
+
+def add_computing(p: Parser) -> None:
+    """Add --precision and --compile."""
+    p.option("--precision", "float32, tf32 or bfloat16 (default float32)")
+    p.add_argument(
+        "--compile", action="store_true", help="compile the networks: faster, but slow to start"
+    )
+
+
+def add_reading(p: Parser) -> None:
+    """Add --background, --white and --skip-bad: how a folder of pictures is read."""
+    p.option(
+        "--background",
+        "what shows through a folder's transparent pictures: a colour, #rrggbb, or a grey from 0 "
+        "to 1 (default white)",
+        number_or_word,
+        "COLOUR",
+    )
+    p.option(
+        "--white",
+        "the pixel value that is white in a folder's pictures, such as 4095 for 12 bits in 16 "
+        "(default: the largest that the files can hold)",
+        float,
+        "V",
+    )
+    p.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out a folder's pictures that cannot be read, and name them",
+    )
+
+
+def reading(args: argparse.Namespace, name: str | None) -> dict[str, Any]:
+    """What `load_images` takes of the options of `add_reading`, where they were given.
+
+    Raises:
+        ValueError: they were given for what is no folder.
+    """
+    from vaelab.data import NAMES
+
+    options = {"background": args.background, "white": args.white, "skip_bad": args.skip_bad}
+    options = {name: value for name, value in options.items() if value not in (None, False)}
+    if options and name in NAMES:
+        raise ValueError(
+            "--background, --white and --skip-bad are for folders of pictures; leave them out for "
+            f"{name!r}"
+        )
+    return options
+
+
+def number_or_word(text: str) -> float | str:
+    """A number where the text is one, else the text."""
+    with contextlib.suppress(ValueError):
+        return float(text)
+    return text
 
 
 def given(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:

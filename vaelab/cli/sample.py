@@ -1,6 +1,7 @@
 """Draw images from a trained model.
 
-Codes are drawn from its second stage, and decoded without noise.
+Codes are drawn from its second stage, and decoded without noise. A saved estimator draws rows in
+the units of its data.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     check_memory(f"-n {args.n}", _BYTES[kind] * args.n * math.prod(saved.model.image_shape))
     images = saved.sample(args.n, args.seed)
     if kind == ".npy":
-        np.save(content := io.BytesIO(), images.numpy())
+        np.save(content := io.BytesIO(), images)
         write_atomic(out, content.getvalue())
     else:
         write_atomic(out, plots.to_png(plots.image_grid(images), scale=2))

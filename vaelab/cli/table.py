@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from vaelab._imports import importing
 from vaelab.cli.options import Parser, add_data, add_training, given
+from vaelab.cli.workers import end_with_parent
 
 if TYPE_CHECKING:
     from vaelab.experiments import Cell, Filled, Outcome
@@ -145,8 +146,7 @@ def _outcomes(args: argparse.Namespace, cells: Sequence[Cell]) -> list[Outcome]:
     from vaelab.training import Session
 
     alone = args.jobs in (None, 1) and not args.dask
-    progress = sys.stderr.isatty() and alone
-    session = Session(**given(Session, vars(args)), progress=progress)
+    session = Session(**given(Session, vars(args)), progress=alone)
     place = experiments.Place(**given(experiments.Place, vars(args)), session=session)
     if args.show:
         return experiments.read_table(cells, place)
@@ -157,9 +157,14 @@ def _outcomes(args: argparse.Namespace, cells: Sequence[Cell]) -> list[Outcome]:
 
 @contextlib.contextmanager
 def _backend(address: str | None) -> Iterator[None]:
-    """Let joblib send cells to a Dask cluster, where one is named."""
+    """Let joblib send cells to a Dask cluster, where one is named; else to processes that end with
+    this one.
+    """
+    from joblib import parallel_config
+
     if address is None:
-        yield
+        with parallel_config(backend="loky", initializer=end_with_parent):
+            yield
         return
     try:
         from dask.distributed import Client
@@ -167,7 +172,6 @@ def _backend(address: str | None) -> Iterator[None]:
         raise ValueError(
             f"--dask needs dask.distributed ({error}); pip install 'vaelab[cluster]'"
         ) from error
-    from joblib import parallel_config
 
     with Client(address, timeout=30), parallel_config(backend="dask", n_jobs=-1):
         yield

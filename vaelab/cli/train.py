@@ -1,26 +1,38 @@
 """Train a two-stage VAE on a data set or a folder of pictures.
 
-It is saved as a folder with model.safetensors and run.json. A run that was stopped goes on from its
-last checkpoint when the same command is given again.
+It is saved as a folder with model.safetensors, run.json and history.csv. A run that was stopped, by
+Ctrl-C or SIGTERM too, goes on from its last checkpoint when the same command is given again; a
+finished one goes on when it is given again with more epochs.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
-from dataclasses import asdict, replace
+import inspect
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaelab._imports import importing
+from vaelab.cli import cost, history
 from vaelab.cli.memory import check_memory
-from vaelab.cli.options import Parser, add_data, add_seed, add_training, given
+from vaelab.cli.options import (
+    Parser,
+    add_computing,
+    add_data,
+    add_reading,
+    add_seed,
+    add_training,
+    given,
+    number_or_word,
+    reading,
+)
 from vaelab.cli.words import LETTERS
 
 if TYPE_CHECKING:
     from vaelab.data import Images
     from vaelab.experiments import Settings
+    from vaelab.training import Session
 
 EPILOG = LETTERS
 
@@ -34,6 +46,7 @@ def add_arguments(p: Parser) -> None:
     )
     add_data(p)
     p.option("--side", "crop a folder's pictures to squares and resize to N pixels", int, "N")
+    add_reading(p)
     p.option(
         "--network", "mlp, infogan, resnet or wae (default: mlp for digits, infogan otherwise)"
     )
@@ -42,11 +55,14 @@ def add_arguments(p: Parser) -> None:
     )
     p.option(
         "--gamma",
-        "decoder variance: learned, optimal or a number > 0 (default learned)",
-        _gamma,
+        "decoder variance: learned, optimal or a number > 0 (default: the model's, mostly learned)",
+        number_or_word,
         "G",
     )
-    p.option("--model", "the first stage, of vaelab.models: vae, ce-vae, wae-mmd, … (default vae)")
+    p.option(
+        "--model",
+        "the first stage, of vaelab.models: vae, ae, ce-vae, vae-flow, wae-mmd, … (default vae)",
+    )
     p.option("--epochs", "passes of stage 1 (default 200 for mlp, 400 otherwise)", int, "N")
     p.option("--second-epochs", "passes of stage 2 (default 500 for mlp, 800 otherwise)", int, "N")
     p.option("--batch-size", "images a step (default 128 for mlp, 100 otherwise)", int, "N")
@@ -56,13 +72,8 @@ def add_arguments(p: Parser) -> None:
     p.option("--bn-momentum", "of batch normalisation (default 0.001)", float, "M")
     add_seed(p, "weights, batches, noise and samples")
     add_training(p)
+    add_computing(p)
     p.option("--out", "where the model goes (default runs/DATA-NETWORK-seedN)", Path, "FOLDER")
-
-
-def _gamma(text: str) -> float | str:
-    with contextlib.suppress(ValueError):
-        return float(text)
-    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,64 +89,109 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace, rank: int) -> int:
-    from vaelab import checkpoints, experiments
+    from vaelab import experiments
     from vaelab._inputs import pick_device
+    from vaelab.experiments.stages import SECOND
     from vaelab.training import Session
 
     pick_device(args.device)
     settings = settings_for(args)
-    images = _images(args, settings)
+    session = Session(**given(Session, vars(args)), progress=True, extends=True)
+    images = _images(args, settings, rank)
     folder = args.out or Path("runs") / f"{images.name}-{settings.network}-seed{settings.seed}"
-    if (folder / "run.json").exists():
-        return _finished(folder, settings, images.fingerprint())
+    if (folder / "run.json").exists() and _is_finished(folder, settings, images, args.parser):
+        (folder / SECOND).unlink(missing_ok=True)
+        print(f"{folder} holds this very run, finished; nothing to do")
+        return 0
     count = _parameters(images.shape, settings)
-    if rank == 0:
-        _print_cost(images, count, settings, folder)
-    session = Session(**given(Session, vars(args)), progress=sys.stderr.isatty())
-    model, second, _ = experiments.train(images, settings, folder, session)
+    _before(images, count, settings, folder, session, rank)
+    model, second, runs = experiments.train(images, settings, folder, session)
     if rank:
         return 0
     model.cpu()
     second.vae.cpu()
     results = experiments.measure(images, model, second, seed=settings.seed)
+    print(as_text(results))
+    history.write_history(folder, {stage: run.history for stage, run in runs.items()})
+    _save(folder, (model, second), settings, images, results)
+    print(f"saved  {folder}    next: vaelab sample {folder}, vaelab show {folder}")
+    return 0
+
+
+def _save(
+    folder: Path, stages: tuple[Any, Any], settings: Settings, images: Images, results: dict
+) -> None:
+    """Save the model in the place of the one it went on from, if any; keep the state of the first
+    stage alone, from which it can go on.
+    """
+    from vaelab import checkpoints
+    from vaelab.experiments.stages import FIRST, SECOND
+
     data = {
         "name": images.name,
         "fingerprint": images.fingerprint(),
         "n": len(images.train_pixels),
         "source": images.source,
     }
-    record = {"settings": asdict(settings), "data": data, "results": results}
-    checkpoints.save(folder, model, second, record)
-    _clear_states(folder)
-    print(as_text(results) + f"\nsaved  {folder}    next: vaelab sample {folder}")
-    return 0
+    record = {
+        "settings": asdict(settings),
+        "data": data,
+        "results": results,
+        "history": history.NAME,
+    }
+    (folder / "run.json").unlink(missing_ok=True)
+    checkpoints.save(folder, *stages, record)
+    (folder / SECOND).unlink(missing_ok=True)
+    size = (folder / FIRST).stat().st_size / 1e6
+    print(
+        f"kept  {folder / FIRST} ({size:.1f} MB): the same command with more --epochs goes on from "
+        "it; delete it if you will not need that"
+    )
 
 
 def settings_for(args: argparse.Namespace) -> Settings:
     """The defaults for a data set and its network, with what the command line gives put over
     them.
+
+    Raises:
+        ValueError: names and numbers that no model can be trained with; --gamma for a model that
+            has none.
     """
-    from vaelab import experiments
+    from vaelab import experiments, models
 
     network = args.network or ("mlp" if args.data_set == "digits" else "infogan")
     base = experiments.DIGITS if network == "mlp" else experiments.Settings()
     options = {**vars(args), "network": network, "second_lr": args.lr}
-    if args.gamma is not None:
-        options["arguments"] = {"gamma": args.gamma}
-    return replace(base, **given(experiments.Settings, options))
+    settings = replace(base, **given(experiments.Settings, options))
+    if args.gamma is None:
+        return settings
+    takers = [name for name, model in models.CATALOGUE.items() if _takes_gamma(model)]
+    if settings.model not in takers:
+        raise ValueError(
+            f"--gamma: the model {settings.model} has no γ to set; leave it out, or give a --model "
+            f"that has one ({', '.join(takers)})"
+        )
+    return replace(settings, arguments={"gamma": args.gamma})
 
 
-def _images(args: argparse.Namespace, settings: Settings) -> Images:
+def _takes_gamma(model: Any) -> bool:
+    return "gamma" in inspect.signature(model).parameters
+
+
+def _images(args: argparse.Namespace, settings: Settings, rank: int) -> Images:
     from vaelab.data import load_images
 
     if args.side is not None and args.side > 0:
         check_memory(f"--side {args.side}", 8 * args.side**2)
         _parameters((1, args.side, args.side), settings)
-    images = load_images(args.data_set, root=args.data, side=args.side)
+    name = args.data_set
+    images = load_images(name, root=args.data, side=args.side, **reading(args, name))
+    if rank == 0:
+        print("".join(f"{note}\n" for note in images.notes), end="", flush=True)
     if len(images.test_pixels) < 2:
         count = f"{len(images.train_pixels)} to train on and {len(images.test_pixels)} to test on"
         raise ValueError(
-            f"{args.data_set}: too few pictures ({count}); expected at least 2 to test on, add more"
+            f"{name}: too few pictures ({count}); expected at least 2 to test on, add more"
         )
     return images
 
@@ -152,7 +208,10 @@ def _parameters(shape: tuple[int, ...], settings: Settings) -> int:
 
     kappa = settings.latent_dim
     check_memory(f"--latent-dim {kappa}", 10 * 3 * 8 * kappa**2)
-    with torch.device("meta"):
+    try:
+        with torch.device("meta"):
+            model = experiments.build(shape, settings)
+    except NotImplementedError:  # Flows are made of masks, which must be computed.
         model = experiments.build(shape, settings)
     count = sum(p.numel() for p in model.parameters())
     size = f"a network of {count / 1e6:,.0f} million parameters"
@@ -160,48 +219,100 @@ def _parameters(shape: tuple[int, ...], settings: Settings) -> int:
     return count
 
 
-def _finished(folder: Path, settings: Settings, fingerprint: str) -> int:
-    from vaelab import checkpoints, experiments
+def _is_finished(folder: Path, settings: Settings, images: Images, parser: Parser) -> bool:
+    """Whether the folder holds this run; False where it holds one of fewer epochs to go on from.
 
-    record = checkpoints.load(folder).run
-    if (
-        experiments.settings_from(record["settings"]) != settings
-        or record["data"]["fingerprint"] != fingerprint
-    ):
+    Raises:
+        FileExistsError: it holds another one; says what differs.
+        FileNotFoundError: it could go on, but its state is not there any more.
+    """
+    from vaelab import checkpoints, experiments
+    from vaelab.experiments.stages import FIRST
+
+    record = getattr(checkpoints.load(folder), "run", {})
+    if "settings" not in record or "data" not in record:
+        raise FileExistsError(f"{folder} holds a model of another origin; give another --out")
+    saved = experiments.settings_from(record["settings"])
+    same_data = record["data"]["fingerprint"] == images.fingerprint()
+    if saved == settings and same_data:
+        return True
+    longer = replace(saved, epochs=settings.epochs, second_epochs=settings.second_epochs)
+    grows = saved.epochs <= settings.epochs and saved.second_epochs <= settings.second_epochs
+    if not (same_data and longer == settings and grows):
+        changes = differences(saved, settings, parser.options())
+        changes += [] if same_data else [f"images: {record['data']['name']} → others"]
         raise FileExistsError(
             f"{folder} holds a run of other settings or other data; give another --out, or delete "
-            "it"
+            f"it. What differs (there → here): {'; '.join(changes)}"
         )
-    _clear_states(folder)
-    print(f"{folder} holds this very run, finished; nothing to do")
-    return 0
+    if not (folder / FIRST).exists():
+        raise FileNotFoundError(
+            f"{folder} holds a finished run of fewer epochs, but not {FIRST}, from which it would "
+            "go on; give another --out"
+        )
+    return False
 
 
-def _clear_states(folder: Path) -> None:
-    for state in folder.glob("*.state.safetensors"):
-        state.unlink()
+def differences(saved: Settings, wanted: Settings, options: dict[str, str]) -> list[str]:
+    """What differs between two settings, each as "name: there → here", by the option's name."""
+
+    def flat(settings: Settings) -> dict[str, Any]:
+        names = [field.name for field in fields(settings) if field.name != "arguments"]
+        return {name: getattr(settings, name) for name in names} | dict(settings.arguments)
+
+    one, other = flat(saved), flat(wanted)
+    return [
+        f"{options.get(name, name)}: {one.get(name, 'default')} → {other.get(name, 'default')}"
+        for name in {**one, **other}
+        if one.get(name) != other.get(name)
+    ]
+
+
+def _before(
+    images: Images, count: int, settings: Settings, folder: Path, session: Session, rank: int
+) -> None:
+    """Print what the run will take, and clear away a second stage whose first one will move on."""
+    from vaelab._files import check_writable
+    from vaelab.experiments.stages import FIRST, SECOND
+
+    check_writable(folder)
+    steps = len(images.train_pixels) // min(settings.batch_size, len(images.train_pixels))
+    trained = cost.trained_epochs(folder / FIRST)
+    if rank == 0:
+        _print_cost(images, count, settings, folder)
+        if 0 < trained < settings.epochs:
+            print(f"stage 1 goes on from epoch {trained:.4g}; stage 2 follows it", flush=True)
+    estimate = cost.cost_of(images, settings, session)
+    if rank:
+        return
+    if trained < settings.epochs:
+        (folder / SECOND).unlink(missing_ok=True)
+    if estimate is not None:
+        print(cost.as_text(estimate, settings, steps, trained), flush=True)
 
 
 def _print_cost(images: Images, count: int, settings: Settings, folder: Path) -> None:
-    """Print what the run will take before it starts."""
+    """Print how large the run is."""
     steps = len(images.train_pixels) // min(settings.batch_size, len(images.train_pixels))
     print(
         f"{images!r}\n"
-        f"{settings.network}, κ = {settings.latent_dim}, {count / 1e6:.2f} million parameters, "
-        f"seed {settings.seed}"
+        f"{settings.model} of {settings.network}, κ = {settings.latent_dim}, {count / 1e6:.2f} "
+        f"million parameters, seed {settings.seed}"
     )
     print(
         f"stage 1: {settings.epochs} epochs × {steps} steps; stage 2: {settings.second_epochs} "
-        f"epochs; up to {24 * count / 1e6:.0f} MB of disk while training; the bar shows the time "
-        "left"
+        f"epochs; up to {24 * count / 1e6:.0f} MB of disk while training"
     )
-    if settings.network != "mlp" and settings.epochs * steps * settings.bn_momentum < 5:
-        better = min(5 / (settings.epochs * steps), 0.1)
+    better = cost.better_momentum(settings, steps)
+    if better is not None:
         print(
             f"few steps for --bn-momentum {settings.bn_momentum:g}: its averages lag behind; try "
             f"{better:.2g}"
         )
-    print(f"{folder}: stop it at any time; the same command goes on from the last checkpoint")
+    print(
+        f"{folder}: stop it at any time; the same command goes on from the last checkpoint",
+        flush=True,
+    )
 
 
 def as_text(results: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from vaelab.training.batches import Batches, feed
 from vaelab.training.interrupts import interrupts_held
 from vaelab.training.parallel import check_share, parallel
 from vaelab.training.plan import GammaSchedule, Plan, Schedule, Session
+from vaelab.training.progress import Bar, Lines, progress_of
 from vaelab.training.state import Keeper, State
 
 CHECK_EVERY = 50  # Steps between two looks at the loss: on a GPU each look waits for its queue.
@@ -133,7 +134,7 @@ def fit(
         compile: whether to run encoder and decoder through torch.compile, on CUDA as CUDA graphs.
             Takes a minute to start, and a C++ compiler on the CPU. What else was compiled in this
             process is compiled anew afterwards.
-        progress: whether to show a bar.
+        progress: whether to show a bar, or, where standard error is no terminal, a line a minute.
         checkpoint: file to save the state of training in, and to resume from.
         checkpoint_every: seconds between two saves; 0 saves after every epoch and every 50 steps.
         label: caption of the bar.
@@ -217,7 +218,7 @@ def run(
     }
     state = State(model, batches, plan, settings)
     path = None if session.checkpoint is None else Path(session.checkpoint)
-    keeper = Keeper(path, session.checkpoint_every)
+    keeper = Keeper(path, session.checkpoint_every, session.extends)
     keeper.resume(state)
     device = batches.device
     with (
@@ -232,27 +233,24 @@ def run(
 
 
 def _loop(state: State, keeper: Keeper, session: Session) -> None:
-    from tqdm.auto import tqdm
-
     state.model.train()
-    quiet = not session.progress or place()[0] > 0
-    with tqdm(
-        total=state.total, initial=state.step, desc=session.label, unit="step", disable=quiet
-    ) as bar:
-        try:
-            _steps(state, keeper, bar)
-        except KeyboardInterrupt as interrupt:
-            where = "; nothing was saved (no checkpoint file was named)"
-            if keeper.saved_step:
-                where = (
-                    f"; step {keeper.saved_step} is saved in {keeper.path}, the same call goes on "
-                    "from there"
-                )
-            interrupt.add_note(f"stopped after step {state.step} of {state.total}{where}")
-            raise
+    progress = progress_of(state, session)
+    try:
+        _steps(state, keeper, progress)
+    except KeyboardInterrupt as interrupt:
+        where = "; nothing was saved (no checkpoint file was named)"
+        if keeper.saved_step:
+            where = (
+                f"; step {keeper.saved_step} is saved in {keeper.path}, the same call goes on "
+                "from there"
+            )
+        interrupt.add_note(f"stopped after step {state.step} of {state.total}{where}")
+        raise
+    finally:
+        progress.close()
 
 
-def _steps(state: State, keeper: Keeper, bar: Any) -> None:
+def _steps(state: State, keeper: Keeper, progress: Bar | Lines) -> None:
     size = state.batch_size
     rank, processes = place()
     own = slice(rank * size // processes, (rank + 1) * size // processes)  # Of each batch.
@@ -267,21 +265,21 @@ def _steps(state: State, keeper: Keeper, bar: Any) -> None:
             if problem:  # Out here, where the failed step's memory is free again.
                 raise OutOfMemory(_advice(state, rows, problem))
             stops = interrupted.is_set()
-            if stops or state.step % CHECK_EVERY == 0 or state.step % state.steps_per_epoch == 0:
-                _look(state, keeper, bar, saves=stops or keeper.due() or state.step == state.total)
+            looks = state.step % CHECK_EVERY == 0 or state.step % state.steps_per_epoch == 0
+            if stops or looks or progress.due():
+                saves = stops or keeper.due() or state.step == state.total
+                _look(state, keeper, progress, saves)
             if stops:
                 raise KeyboardInterrupt
 
 
-def _look(state: State, keeper: Keeper, bar: Any, saves: bool) -> None:
+def _look(state: State, keeper: Keeper, progress: Bar | Lines, saves: bool) -> None:
     """Look at the loss, tell of it, and save where it is time to."""
     _check_finite(state, keeper, weights=saves)
-    bar.update(state.step - bar.n)
     if state.step % state.steps_per_epoch == 0:
         state.end_epoch()
         state.keep()
-        figures = {"nats": f"{state.newest('loss'):.4g}", "γ": f"{state.newest('gamma'):.3g}"}
-        bar.set_postfix(figures, refresh=False)
+    progress.show(state)
     if saves:
         keeper.save(state)
 

@@ -78,7 +78,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Session:
-    """Where and how a run is computed; every argument is explained at `training.fit`.
+    """Where and how a run is computed; its arguments are explained at `training.fit`, but for one.
+
+    Args:
+        extends: whether a checkpoint of the same run with fewer epochs is gone on from. Adam's step
+            size is then the longer run's; with a schedule of γ such a checkpoint is refused.
 
     Raises:
         ValueError: an unknown precision, a negative time.
@@ -91,6 +95,7 @@ class Session:
     checkpoint: str | Path | None = None
     checkpoint_every: float = 60.0
     label: str = "training"
+    extends: bool = False
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)

@@ -158,11 +158,13 @@ class Keeper:
     Args:
         path: the file; None to save nothing.
         every: seconds between two saves.
+        extends: whether a state of the same run with fewer epochs is gone on from.
     """
 
-    def __init__(self, path: Path | None, every: float) -> None:
+    def __init__(self, path: Path | None, every: float, extends: bool = False) -> None:
         self.path = path
         self.every = every
+        self.extends = extends
         self.last = time.monotonic()
         self.saved_step = 0
         if path is not None and place()[0] == 0:
@@ -179,6 +181,9 @@ class Keeper:
         tensors, record = _files.read_state(self.path)
         saved = record["settings"]
         wanted = _plain(state.settings)
+        may_grow = self.extends and state.plan.gamma_schedule is None
+        if may_grow and saved.get("epochs", math.inf) < wanted["epochs"]:
+            saved = {**saved, "epochs": wanted["epochs"]}
         differences = [
             f"{name}: {saved.get(name)!r} there, {value!r} here"
             for name, value in wanted.items()

@@ -1,0 +1,229 @@
+"""The doors where data or a fit may go wrong without a word: what comes back is right, or an error
+says what was wrong.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import NotFittedError
+
+import vaelab
+from vaelab import cli, estimators, models, networks, training
+from vaelab.training import Plan, Session
+
+SESSION = Session(device="cpu", progress=False)
+MADE = {
+    "VAE": lambda **more: estimators.VAE(2, hidden=(8,), epochs=3, device="cpu", **more),
+    "TwoStageVAE": lambda **more: estimators.TwoStageVAE(
+        2, hidden=(8,), epochs=3, second_hidden=(8,), second_epochs=3, device="cpu", **more
+    ),
+    "Generative": lambda **more: estimators.Generative(
+        "wae_mmd", latent_dim=2, epochs=3, density="mixture", device="cpu", **more
+    ),
+}
+every_estimator = pytest.mark.parametrize("name", MADE)
+
+
+def table(n=60, seed=0):
+    """Rows of three columns, far from the origin."""
+    return np.random.default_rng(seed).normal(100.0, 3.0, (n, 3)).astype(np.float32)
+
+
+def unit_network():
+    """Networks whose outputs lie in [0, 1]."""
+    return networks.mlp((1, 8, 8), latent_dim=2, hidden=(8,), output="sigmoid")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Training and test images of the digits."""
+    images = vaelab.load_images("digits")
+    return images.train, images.test
+
+
+# ---- units are saved with the model
+
+
+@every_estimator
+def test_an_estimator_comes_back_in_its_own_units(name, tmp_path):
+    rows = table()
+    fitted = MADE[name](random_state=0).fit(rows)
+    vaelab.save(tmp_path / "run", fitted)
+    loaded = vaelab.load(tmp_path / "run")
+    assert type(loaded) is type(fitted)
+    samples = loaded.sample(500, random_state=1)
+    np.testing.assert_array_equal(samples, fitted.sample(500, random_state=1))
+    np.testing.assert_array_equal(loaded.transform(rows), fitted.transform(rows))
+    if name != "Generative":  # Its codes are points, which have no density.
+        np.testing.assert_array_equal(loaded.score_samples(rows), fitted.score_samples(rows))
+    codes = fitted.transform(rows)
+    rebuilt = loaded.inverse_transform(codes)
+    np.testing.assert_array_equal(rebuilt, fitted.inverse_transform(codes))
+    assert abs(samples.mean() - 100) < 2 and abs(rebuilt.mean() - 100) < 2
+    assert loaded.gamma_ == fitted.gamma_
+    assert loaded.get_params() == fitted.get_params()
+
+
+@every_estimator
+def test_the_command_line_draws_from_a_saved_estimator(name, tmp_path, capsys):
+    fitted = MADE[name](random_state=0).fit(table())
+    folder = vaelab.save(tmp_path / "run", fitted)
+    out = tmp_path / "rows.npy"
+    assert cli.main(["sample", str(folder), "-n", "50", "--seed", "1", "--out", str(out)]) == 0
+    assert "50 images of shape (3,), seed 1" in capsys.readouterr().out
+    np.testing.assert_array_equal(np.load(out), fitted.sample(50, random_state=1))
+    assert cli.main(["sample", str(folder)]) == 2
+    assert "images: expected shape (n, h, w)" in capsys.readouterr().err
+    assert cli.main(["show", str(folder)]) == 0
+    assert f"{type(fitted).__name__}: saved by hand" in capsys.readouterr().out
+
+
+def test_a_page_is_made_of_an_estimator_that_speaks_in_pixels(digits, tmp_path, capsys):
+    made = estimators.VAE(2, network="infogan", epochs=1, random_state=0, device="cpu")
+    folder = vaelab.save(tmp_path / "pixels", made.fit(digits[0][:100]))
+    assert cli.main(["export-page", str(folder), "--images", "digits"]) == 0
+    assert cli.main(["export-page", str(folder), "--without-images"]) == 0
+    assert (folder / "page.html").stat().st_size > 10_000
+    folder = vaelab.save(tmp_path / "scaled", MADE["VAE"]().fit(digits[0][:100]))
+    capsys.readouterr()
+    assert cli.main(["export-page", str(folder), "--images", "digits"]) == 2
+    assert "holds a VAE that centres and scales its rows" in capsys.readouterr().err
+
+
+# ---- numbers are finite, or say that there is none
+
+
+@pytest.mark.parametrize("factor", [16, 30, 1e3])
+def test_rows_far_from_the_data_have_a_low_score_and_never_none(factor, digits):
+    train, test = (x.flatten(1).numpy() for x in digits)
+    model = estimators.VAE(8, epochs=40, random_state=0, device="cpu").fit(train)
+    usual = model.score_samples(test)
+    far = model.score_samples(np.float32(factor) * test)
+    assert np.isfinite(usual).all()
+    assert not np.isnan(far).any() and not (far == np.inf).any()
+    assert far.max() < usual.min()
+    assert model.score(test) == pytest.approx(usual.mean())
+
+
+# ---- a decoder that ends in a sigmoid
+
+
+def wrong_ranges(x):
+    return {"255 x": 255 * x, "2 x - 1": 2 * x - 1}
+
+
+@pytest.mark.parametrize("name", ["255 x", "2 x - 1"])
+def test_a_sigmoid_takes_the_unit_interval_at_every_door_to_training(name, digits):
+    x = wrong_ranges(digits[0][:64])[name]
+    for make in (models.vae, models.ce_vae):
+        with networks.seeded(0):
+            model, other = make(unit_network()), make(unit_network())
+        with pytest.raises(ValueError, match=r"images: expected values in \[0, 1\]"):
+            training.fit(model, x, epochs=1, device="cpu", progress=False)
+        with pytest.raises(ValueError, match=r"images: expected values in \[0, 1\]"):
+            training.fit_together([model, other], x, Plan(1), SESSION, seeds=[0, 1])
+    options = {"network_options": {"hidden": (8,), "output": "sigmoid"}, "epochs": 1}
+    for made in (
+        estimators.VAE(2, network="infogan", epochs=1),
+        estimators.TwoStageVAE(2, network="infogan", epochs=1, second_epochs=1),
+        estimators.Generative("ce_vae", latent_dim=2, **options),
+    ):
+        with pytest.raises(ValueError, match=r"expected values in \[0, 1\]"):
+            made.fit(x.numpy())
+
+
+def test_bytes_and_their_floats_are_the_same_images_to_a_sigmoid(digits):
+    x = (digits[0][:64] * 255).round().byte()
+    with networks.seeded(0):
+        model = models.ce_vae(unit_network())
+    one = model.codes(x)
+    other = model.codes(x.float() / 255)
+    assert torch.equal(one.mean, other.mean)
+
+
+# ---- a seed decides everything
+
+
+@every_estimator
+def test_fits_in_threads_equal_fits_in_turn(name, one_thread):
+    def fit(seed):
+        fitted = MADE[name](random_state=seed).fit(table())
+        arrays = [fitted.transform(table()), fitted.sample(5, random_state=0)]
+        return [array.tobytes() for array in arrays]
+
+    in_turn = [fit(seed) for seed in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(fit, range(8))) == in_turn
+    assert len({codes for codes, _ in in_turn}) == 8
+
+
+# ---- a fit that fails leaves nothing
+
+
+METHODS = {
+    "transform": lambda m: m.transform(table()),
+    "inverse_transform": lambda m: m.inverse_transform(np.zeros((1, 2), np.float32)),
+    "sample": lambda m: m.sample(),
+    "score_samples": lambda m: m.score_samples(table()),
+    "score": lambda m: m.score(table()),
+}
+FAULTS = {
+    "device": ({"device": "nonsense"}, table()),
+    "lr": ({"lr": -1.0}, table()),
+    "diverging": ({"lr": 1e30}, table()),
+    "NaN": ({}, np.full((10, 3), np.nan, np.float32)),
+    "one row": ({}, table(1)),
+}
+
+
+@every_estimator
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fit_that_failed_has_not_been(name, fault, tmp_path):
+    options, rows = FAULTS[fault]
+    model = MADE[name](random_state=0).set_params(**options)
+    parameters = dict(vars(model))
+    with pytest.raises((ValueError, training.TrainingDiverged)):
+        model.fit(rows)
+    assert vars(model) == parameters
+    for method in METHODS.values():
+        with pytest.raises(NotFittedError):
+            method(model)
+    with pytest.raises(NotFittedError):
+        vaelab.save(tmp_path / "run", model)
+    assert not (tmp_path / "run").exists()
+
+
+@every_estimator
+def test_a_second_fit_that_failed_leaves_the_first(name):
+    model = MADE[name](random_state=0).fit(table())
+    before = model.transform(table())
+    with pytest.raises(ValueError, match="device"):
+        model.set_params(device="nonsense").fit(table(seed=1))
+    np.testing.assert_array_equal(model.transform(table()), before)
+
+
+# ---- one range for all columns
+
+
+@every_estimator
+def test_a_sample_is_cut_to_one_range_and_its_documentation_says_so(name):
+    rows = table() * np.array([1.0, 0.01, 1.0], np.float32)  # The second column lies in 0.9 to 1.1.
+    model = MADE[name](random_state=0).fit(rows)
+    samples = model.sample(200, random_state=0)
+    assert rows.min() <= samples.min() and samples.max() <= rows.max()
+    words = " ".join(type(model).sample.__doc__.split())
+    assert "cut to the range of all its numbers together" in words
+
+
+# ---- what was measured here is not what was shipped
+
+
+def test_shipped_figures_are_not_taken_for_measured_ones(tmp_path, capsys):
+    places = ("--out", str(tmp_path / "results"), "--runs", str(tmp_path / "runs"))
+    show = ("table", "dai-wipf-1", "--data-set", "digits", "--show", *places)
+    assert cli.main(show) == 0
+    printed = capsys.readouterr().out
+    assert "shipped" in printed
+    assert not list(tmp_path.rglob("*.json"))

@@ -1,0 +1,58 @@
+"""`history.csv`: what each epoch of both stages ended with, as a table beside `run.json`.
+
+Its columns are stage ("first" or "second"), epoch (from 1) and the names of the history: each term
+of the objective and their sum "loss" (nats a row), "gamma" (the decoder variance), "lr". Numbers
+stand with all their digits; a cell is empty where a stage has no such value.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+NAME = "history.csv"
+
+
+def write_history(folder: Path, stages: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the histories of the stages, by their names, to a folder's `history.csv`."""
+    from vaelab._files import write_atomic
+
+    names = [name for history in stages.values() for name in history]
+    columns = ["stage", "epoch", *dict.fromkeys(names)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for stage, history in stages.items():
+        for i in range(len(history["loss"])):
+            cells = {name: _cell(values[i]) for name, values in history.items()}
+            writer.writerow({"stage": stage, "epoch": i + 1, **cells})
+    write_atomic(folder / NAME, text.getvalue().encode())
+
+
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else repr(float(value))
+
+
+def read_history(path: Path) -> dict[str, dict[str, list[float]]]:
+    """The histories by stage and name; an empty cell is NaN.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that `write_history` did not write.
+    """
+    stages: dict[str, dict[str, list[float]]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        table = csv.DictReader(file)
+        columns = list(table.fieldnames or [])
+        if columns[:2] != ["stage", "epoch"]:
+            raise ValueError(f"{path}: expected the columns stage, epoch, …, got {columns}")
+        for row in table:
+            empty: dict[str, list[float]] = {name: [] for name in columns[2:]}
+            history = stages.setdefault(row["stage"], empty)
+            for name, values in history.items():
+                values.append(float(row[name] or "nan"))
+    return stages
