@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from vaelab import checkpoints
@@ -59,7 +60,9 @@ class _Cut(Saved):
     limits: tuple[float, float]
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
-        return super().sample(n, seed).clamp(*self.limits)
+        """What the estimator draws with `random_state=seed`."""
+        drawn = int(check_random_state(seed).randint(2**31 - 1))
+        return super().sample(n, drawn).clamp(*self.limits)
 
 
 def in_data_units(model: Autoencoder, mean: Tensor, scale: float) -> Autoencoder:

@@ -12,6 +12,9 @@ from vaelab.experiments.settings import Settings, build, second_stage
 from vaelab.posteriors import Distribution
 from vaelab.training import Run, Session
 
+FIRST = "stage1.state.safetensors"  # The state of training of each stage, in a run's folder.
+SECOND = "stage2.state.safetensors"
+
 
 def train_firsts(
     images: Images, several: Sequence[Settings], session: Session, folder: Path | None = None
@@ -31,7 +34,7 @@ def train_firsts(
     one = several[0]
     if any(replace(each, seed=one.seed) != one for each in several):
         raise ValueError(f"settings: expected no difference but in the seed, got {list(several)}")
-    session = session.at(folder and folder / "stage1.state.safetensors", "first stage")
+    session = session.at(folder and folder / FIRST, "first stage")
     built = [build(images.shape, each) for each in several]
     x = images.train_pixels
     plan = one.plan()
@@ -51,7 +54,7 @@ def train_seconds(
     """Train second stages, one for each of the settings, on the codes of their first stages: those
     at once. Session and folder are as in `train_firsts`.
     """
-    session = session.at(folder and folder / "stage2.state.safetensors", "second stage")
+    session = session.at(folder and folder / SECOND, "second stage")
     stages = [second_stage(settings) for settings in several]
     seeds = [settings.seed for settings in several]
     if len(stages) == 1:
