@@ -77,6 +77,8 @@ class Density(Part):
         """Take over what `state_dict` gave; unless a density says otherwise, as its attributes."""
         self.latent_dim = latent_dim
         for name, value in tensors.items():
+            if callable(getattr(type(self), name, None)):
+                raise ValueError(f"{type(self).__name__}: expected something learned, got {name!r}")
             setattr(self, name, value)
         return self
 

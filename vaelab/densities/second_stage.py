@@ -14,6 +14,7 @@ from vaelab.densities.density import Density, draw
 from vaelab.densities.evidence import log_prob_mc
 from vaelab.likelihoods import Gaussian
 from vaelab.models import Autoencoder
+from vaelab.parts import fill
 from vaelab.posteriors import Distribution
 from vaelab.training import Hold, Plan, Session, fit_plan, fit_together
 
@@ -135,7 +136,7 @@ class SecondStage(Density):
     def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
         self.latent_dim = latent_dim
         self.vae = self.new_vae(latent_dim, 0)
-        self.vae.load_state_dict(tensors)
+        fill(self.vae, tensors)
         self.vae.eval()
         return self
 

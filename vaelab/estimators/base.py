@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,7 +21,7 @@ from torch import Tensor
 from vaelab import densities, metrics, networks, training
 from vaelab._inputs import check_images, check_positive, check_positive_int, check_widths
 from vaelab.densities import Density
-from vaelab.estimators.fitted import FittedState
+from vaelab.estimators.fitted import put_together, taken_apart
 from vaelab.models import Autoencoder
 from vaelab.networks import Networks
 from vaelab.posteriors import Distribution
@@ -37,6 +37,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     unless the decoder's outputs lie in [0, 1]: then the rows must, and are taken as they are.
     """
 
+    is_recorded: ClassVar = True
+    forgets: ClassVar[tuple[str, ...]] = ()
     CHECKS: ClassVar[dict[str, Check]] = {
         "latent_dim": check_positive_int,
         "hidden": check_widths,
@@ -69,11 +71,12 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             nets = self._networks()
             self._fit_scale(rows, nets)
             model = self._model(nets).to(rows.dtype)
+        self.model_ = model
         x = self._scaled(rows)
         plan = Plan(self.epochs, self.batch_size, self.lr, Cosine(), seed=seed)
         session = Session(device=self.device, progress=bool(self.verbose))
         run = training.fit_plan(model, x, plan, session)
-        self.model_ = model.cpu()
+        model.cpu()
         self.history_ = run.history
         self.n_iter_ = self.epochs
         q = model.codes(x)
@@ -139,14 +142,47 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         """The mean of `score_samples` over the rows, in nats."""
         return float(self.score_samples(X).mean())
 
-    def saved_state(self) -> FittedState:
-        """What `vaelab.save` writes.
+    @property
+    def _call(self) -> tuple[Callable[..., Any], tuple, dict[str, Any]]:
+        arguments = self.get_params(deep=False)
+        if not isinstance(arguments["random_state"], (int, np.integer, type(None))):
+            arguments["random_state"] = None  # A generator, which has moved on.
+        return type(self), (), arguments
+
+    def saved_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What `vaelab.save` writes beside model and density: plain data, and tensors by name.
 
         Raises:
             NotFittedError: called before `fit`.
         """
         check_is_fitted(self)
-        return FittedState.of(self)
+        tensors: dict[str, Tensor] = {}
+        record = {
+            name: taken_apart(name, value, tensors)
+            for name, value in vars(self).items()
+            if "_" in (name[0], name[-1]) and name not in ("model_", "density_")
+        }
+        return record, tensors
+
+    def load_state(
+        self,
+        model: Autoencoder,
+        density: Density,
+        record: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+    ) -> Self:
+        """Take over a model, a density, and what `saved_state` gave.
+
+        Raises:
+            ValueError: the name of a method in the place of something learned.
+        """
+        for name, value in record.items():
+            if hasattr(type(self), name) or "_" not in (name[0], name[-1]):
+                raise ValueError(f"expected something learned, got {name!r}")
+            setattr(self, name, put_together(value, tensors))
+        self.model_ = model
+        self.density_ = density
+        return self
 
     def _rows(self, X: Any, reset: bool = False) -> Tensor:
         """Check rows as scikit-learn does; give them back as a tensor in the shape they were fitted
@@ -183,7 +219,10 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             self.mean_ = rows.mean(0)
             self.scale_ = float((rows - self.mean_).std()) or 1.0
         self.range_ = (float(rows.min()), float(rows.max()))
-        self._dtype = rows.dtype
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.model_.parameters()).dtype
 
     def _scaled(self, rows: Tensor) -> Tensor:
         return ((rows.to(self._dtype) - self.mean_) / self.scale_).to(self._dtype)

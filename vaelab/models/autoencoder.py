@@ -49,6 +49,7 @@ class Autoencoder(Module):
         decoder_term: terms.Term | Sequence[terms.Term] = (),
     ) -> None:
         super().__init__()
+        _part("networks", networks, Networks)
         self.image_shape = networks.image_shape
         self.latent_dim = networks.latent_dim
         self.encoder = networks.encoder
