@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any
 
@@ -68,6 +68,17 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
             f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}{hint}"
+        )
+
+
+def check_options(maker: Callable[..., Any], options: Iterable[str], taken: Iterable[str]) -> None:
+    """Raise unless every option is among those that a class or function takes."""
+    known = list(taken)
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise TypeError(
+            f"{maker.__name__}: expected options among {', '.join(known) or 'none'}, got "
+            f"{', '.join(unknown)}"
         )
 
 
@@ -155,9 +166,10 @@ def pick_device(
     if isinstance(name, torch.device):
         return name
     if name == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        knows = found is not None and not (found.type == "mps" and dtype == torch.float64)
-        return found if knows else torch.device("cpu")
+        device = torch.accelerator.current_accelerator(check_available=True)
+        if device is None or (device.type == "mps" and dtype == torch.float64):
+            return torch.device("cpu")
+        return device
     kinds = ("cpu", "cuda", "mps", "xpu")
     if str(name).partition(":")[0] not in kinds:
         check_choice("device", name, ("auto", *kinds))

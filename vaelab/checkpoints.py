@@ -2,8 +2,8 @@
 `run.json`, never a pickle.
 
 Each file is whole or not there, and both stand under one checksum. `run.json` holds accounts: the
-calls that make the parts, by names. Only the package's own classes and functions, and those that
-`load` is handed as `parts`, are ever looked up; a file cannot have anything else called.
+calls that make the parts, by names. Only the package's parts, and the classes and functions that
+`load` takes as `parts`, are ever looked up; a file cannot have anything else called.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import vaelab
 from vaelab import networks
-from vaelab._files import CheckpointError, check_writable, digest, write_atomic
+from vaelab._files import CheckpointError, check_writable, digest, joined, parted, write_atomic
 from vaelab._formats import from_format_1
 from vaelab.densities import Density, ModelPrior
 from vaelab.models import CATALOGUE, Autoencoder
-from vaelab.parts import UnknownPart, account, fill, plain, public_name, rebuild
+from vaelab.parts import UnknownPart, account, as_data, fill, public_name, rebuild
 from vaelab.posteriors import Point
 
 MODEL_FORMAT = "vaelab model 2"
@@ -47,15 +47,6 @@ ROOMS = (
 T = TypeVar("T")
 _SPARE = 2**28  # Bytes that a build may take beyond eight times those of the file.
 _LEAST = 2**13  # Bytes that a tensor and the layer around it take, however small they are.
-_UNFIT = (  # What parts raise that are handed something unfit.
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 @dataclass(frozen=True)
@@ -65,7 +56,7 @@ class Saved:
     Args:
         model: the autoencoder, in evaluation mode, on the CPU.
         density: what stands in for q(z): see `vaelab.densities`.
-        run: everything the run said of itself: arguments, data, versions, seed, results.
+        run: everything that was kept of the run: arguments, data, versions, seed, results.
     """
 
     model: Autoencoder
@@ -135,11 +126,18 @@ def save(
                 f"{type(model).__name__}"
             )
         learned, arrays = model.saved_state()
-        learned = plain(learned, "the estimator", _any)
+        learned = as_data(learned, "the estimator")
         estimator = {"estimator": {"made": account(model), "learned": learned}}
         model, density = model.model_, model.density_
     density = model_prior(model) if density is None else density
+    if not isinstance(density, Density):
+        raise TypeError(f"density: expected a Density, got {type(density).__name__}")
     density.check()
+    if density.latent_dim != model.latent_dim:
+        raise ValueError(
+            f"density: expected codes of the model's latent_dim={model.latent_dim}, got "
+            f"{density.latent_dim}"
+        )
     record = {
         "format": MODEL_FORMAT,
         "model": account(model),
@@ -147,14 +145,14 @@ def save(
         "latent_dim": model.latent_dim,
         **estimator,
         "versions": versions(),
-        **_any(run or {}, "run"),
     }
-    each = {"model": model.state_dict(), "density": density.state_dict(), "estimator": arrays}
-    tensors = {
-        f"{owner}.{name}": value.detach().cpu().contiguous().clone()
-        for owner, state in each.items()
-        for name, value in state.items()
-    }
+    notes = as_data(run or {}, "run")
+    taken = [name for name in (*record, "estimator", "sha256") if name in notes]
+    if set(taken) - {"versions"}:
+        raise ValueError(f"run: expected names other than {', '.join(taken)}; rename them")
+    record |= notes
+    states = {"model": model.state_dict(), "density": density.state_dict(), "estimator": arrays}
+    tensors = {name: value.clone() for name, value in joined(states).items()}
     _check_finite(tensors)
     record["sha256"] = digest(tensors, record)
     check_writable(folder)
@@ -168,24 +166,6 @@ def model_prior(model: Autoencoder) -> Density:
     """The density that ancestral sampling draws from: the model's own prior."""
     nothing = Point(torch.zeros(1, model.latent_dim))
     return ModelPrior(model.prior).fit_codes(nothing)
-
-
-def _any(value: Any, where: str) -> Any:
-    """What a caller hands over, as plain data: dictionaries and tensors too.
-
-    Raises:
-        TypeError: something that JSON cannot hold, by its place.
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{where}[{key!r}]", _any) for key, item in value.items()}
-    if isinstance(value, Tensor):
-        return plain(value.tolist(), where, _any)
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(
-        f"{where}: expected plain data (numbers, words, lists, dictionaries), got "
-        f"{type(value).__name__}; convert it first. Nothing was written"
-    )
 
 
 def _check_finite(tensors: dict[str, Tensor]) -> None:
@@ -224,11 +204,11 @@ def load(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Any:
         content = {k: v for k, v in record.items() if k != "sha256"}
         intact = digest(tensors, content) == record.get("sha256")
         return _rebuilt(record, tensors, known) if intact else _refuse(folder)
-    except CheckpointError:
+    except (CheckpointError, ImportError):
         raise
     except UnknownPart as error:
         raise CheckpointError(_missing(folder, error.name)) from error
-    except _UNFIT as error:
+    except Exception as error:  # Whatever a part, or a user's own, raises that is unfit.
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise CheckpointError(
             f"{folder}: its parts do not fit this version of vaelab ({reason})"
@@ -270,10 +250,9 @@ def _rebuilt(
     if record["format"] != MODEL_FORMAT:
         record, tensors = from_format_1(record, tensors)
     _check_finite(tensors)
-    of: dict[str, dict[str, Tensor]] = {"model": {}, "density": {}, "estimator": {}}
-    for key, value in tensors.items():
-        owner, _, name = key.partition(".")
-        of[owner][name] = value
+    of = {"density": {}, "estimator": {}, **parted(tensors)}
+    if len(of) > 3:
+        raise ValueError(f"expected tensors of model, density and estimator, got {', '.join(of)}")
     with networks.seeded(0), Allowance(sum(value.nbytes for value in tensors.values())):
         model = _of_kind(Autoencoder, record["model"], makers)
         density = _of_kind(Density, record["density"], makers)
@@ -356,7 +335,7 @@ def _read_run(folder: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
-    found = record.get("format") if isinstance(record, dict) else type(record).__name__
-    if found not in (MODEL_FORMAT, "vaelab model 1"):
-        raise CheckpointError(f"{path}: expected the format {MODEL_FORMAT!r}, found {found!r}")
+    kind = record.get("format") if isinstance(record, dict) else type(record).__name__
+    if kind not in (MODEL_FORMAT, "vaelab model 1"):
+        raise CheckpointError(f"{path}: expected the format {MODEL_FORMAT!r}, found {kind!r}")
     return record

@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar, ParamSpec, Protocol, Self, TypeVar
 
@@ -35,7 +36,7 @@ class _Signature:
 class Part:
     """Base of everything that a model is made of: it remembers the arguments of its constructor.
 
-    A class derived from it is saved, loaded, copied and pickled without code of its own, as long as
+    A class derived from it is saved, loaded, copied and pickled without further code, as long as
     its arguments are plain data (numbers, words, None, sequences and dictionaries of them) or other
     parts.
     """
@@ -61,10 +62,7 @@ class Part:
 class Recorded(Protocol):
     """What remembers the call that made it: a `Part`, or an estimator."""
 
-    @property
-    def forgets(self) -> tuple[str, ...]:
-        """Arguments that are not saved."""
-        ...
+    forgets: ClassVar[tuple[str, ...]]
 
     @property
     def _call(self) -> tuple[Callable[..., Any], tuple, dict]: ...
@@ -214,7 +212,7 @@ def fill(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
 
 
 def account(part: Recorded) -> dict[str, Any]:
-    """A part as plain data, from which `rebuild` makes its like, with first weights of its own.
+    """A part as plain data, from which `rebuild` makes one like it, with new first weights.
 
     Raises:
         TypeError: an argument that a file cannot hold, such as a module or a lambda.
@@ -274,8 +272,26 @@ def plain(value: Any, where: str, other: Callable[[Any, str], Any]) -> Any:
     return other(value, where)
 
 
+def as_data(value: Any, where: str) -> Any:
+    """What a caller hands over, as JSON holds it: dictionaries and tensors too.
+
+    Raises:
+        TypeError: something that JSON cannot hold, by its place.
+    """
+    if isinstance(value, Mapping):
+        return {str(k): plain(v, f"{where}[{k!r}]", as_data) for k, v in value.items()}
+    if isinstance(value, torch.Tensor):
+        return plain(value.tolist(), where, as_data)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(
+        f"{where}: expected plain data (numbers, words, lists, dictionaries), got "
+        f"{type(value).__name__}; convert it first. Nothing was written"
+    )
+
+
 def public_name(maker: Callable[..., Any]) -> str:
-    """How a file names a class or function: with its room where it is the package's own.
+    """How a file names a class or function: with its room if it is one of the package's.
 
     >>> from vaelab import networks
     >>> public_name(networks.mlp)

@@ -25,6 +25,8 @@ class GaussianMixture(Density):
     def __init__(self, n_components: int = 10) -> None:
         self.n_components = check_positive_int("n_components", n_components)
 
+    mixture: Any  # scikit-learn's, once it is fitted.
+
     def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
         from sklearn.mixture import GaussianMixture as Mixture
 
@@ -34,8 +36,7 @@ class GaussianMixture(Density):
                 f"{self.n_components} components: expected at least {least} images, got {len(q)}"
             )
         z = draw(q, seed).double().cpu().numpy()
-        mixture: Any = Mixture(self.n_components, max_iter=200, random_state=seed).fit(z)
-        self.mixture = mixture
+        self.mixture = Mixture(self.n_components, max_iter=200, random_state=seed).fit(z)
         self.latent_dim = z.shape[1]
         return self
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Self
+from dataclasses import fields
+from typing import ClassVar, Self, cast
 
 import torch
 from torch import Tensor
@@ -39,15 +40,7 @@ class SecondStage(Density):
             which keeps it from settling before the decoder has learned.
     """
 
-    forgets: ClassVar = (
-        "epochs",
-        "batch_size",
-        "lr",
-        "schedule",
-        "weight_decay",
-        "gamma_lr",
-        "gamma_schedule",
-    )
+    forgets: ClassVar = tuple(field.name for field in fields(Plan))
 
     def __init__(
         self,
@@ -63,18 +56,10 @@ class SecondStage(Density):
         gamma_lr: float = 10.0,
         gamma_schedule: Callable[[float], float | None] | None = Hold(1.0),  # noqa: B008 (frozen)
     ) -> None:
+        self.plan = Plan.of(locals())
         self.hidden = tuple(hidden)
         self.activation = activation
         self.gamma_rule = gamma
-        self.plan = Plan(
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            schedule=schedule,
-            weight_decay=weight_decay,
-            gamma_lr=gamma_lr,
-            gamma_schedule=gamma_schedule,
-        )
 
     def fit(self, model: Autoencoder, x: Tensor, seed: int = 0, session: Session = QUIET) -> Self:
         """Fit to the codes of images `x`, shape (n, *image_shape); see `fit_codes`."""
@@ -106,7 +91,7 @@ class SecondStage(Density):
         generator = torch.Generator().manual_seed(seed)
         u, noise = torch.randn(2, n, self.latent_dim, generator=generator)
         u = self.vae.prior.at(u)
-        return self.vae.images(u) + math.sqrt(self.vae.gamma) * noise
+        return self.vae.images(u) + math.sqrt(self.gamma) * noise
 
     def codes(self, z: Tensor, seed: int = 0) -> Tensor:
         """Draw one u from q(u given z) for each code z: shape (n, latent_dim). What Table 3
@@ -128,7 +113,7 @@ class SecondStage(Density):
     def gamma(self) -> float:
         """The second stage's decoder variance."""
         self.check()
-        return self.vae.gamma
+        return cast(Gaussian, self.vae.likelihood).gamma
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.vae.state_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -28,8 +29,10 @@ from vaelab.posteriors import Distribution
 from vaelab.training import Cosine, Plan, Session
 
 Check = Callable[[str, Any], Any]
+_DTYPES: Any = [np.float64, np.float32]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """The base of the estimators, which differ in `_model` and `_fitted_density` alone.
 
@@ -46,6 +49,14 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         "batch_size": check_positive_int,
         "lr": check_positive,
     }
+
+    latent_dim: int = 16
+    epochs: int = 200
+    batch_size: int = 128
+    lr: float = 2e-3
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = None
+    verbose: bool = False
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows `X`: (n, d) or (n, channels, height, width), n ≥ 2 and finite. Bytes and
@@ -106,7 +117,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         """Decode codes (n, latent_dim) to rows of the shape and scale of the training data."""
         check_is_fitted(self)
         array = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
-        z = torch.from_numpy(np.array(check_array(array, dtype=[np.float64, np.float32])))
+        z = torch.from_numpy(np.array(check_array(array, dtype=_DTYPES)))
         rows = self._unscaled(self.model_.images(z.to(self._dtype)))
         return self._like(X, rows)
 
@@ -138,7 +149,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         log_p = densities.log_prob_mc(self.model_, x, self.density_)
         return self._like(X, log_p - x[0].numel() * float(np.log(self.scale_)))
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None) -> Any:
         """The mean of `score_samples` over the rows, in nats."""
         return float(self.score_samples(X).mean())
 
@@ -203,8 +214,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
                 "channel axis, X[:, None]; expected rows (n, d) or images (n, channels, height, "
                 "width)"
             )
-        minimum = {"ensure_min_samples": 2} if reset else {}
-        array = validate_data(self, array, reset=reset, dtype=[np.float64, np.float32], **minimum)
+        minimum: dict[str, Any] = {"ensure_min_samples": 2} if reset else {}
+        array = validate_data(self, array, reset=reset, dtype=_DTYPES, **minimum)
         if reset:
             self.image_shape_ = shape or array.shape[1:]
             self._fitted_on_tensor = isinstance(X, Tensor)

@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from vaelab._processes import draw
+from vaelab._processes import Generator, draw
 
 LOG_2_PI = math.log(2 * math.pi)
 
@@ -21,8 +21,8 @@ class Distribution:
     """What q(z given x) is for a batch of images: the base of every distribution of z, one row
     each.
 
-    A distribution of one's own is a frozen dataclass of tensors, one row an image, that says at
-    least what standard normal noise becomes (`at`) and, unless it has no density, `log_prob`.
+    A user's distribution is a frozen dataclass of tensors, one row an image. It says at least what
+    standard normal noise becomes (`at`) and, unless it has no density, `log_prob`.
 
     Args:
         mean: the mean code, shape (batch, latent_dim).
@@ -67,7 +67,7 @@ class Distribution:
         """λ_j of Σ_z of every row, ascending, shape (batch, latent_dim)."""
         return torch.linalg.eigvalsh(self.covariance())
 
-    def rsample(self, generator: torch.Generator | None = None) -> Tensor:
+    def rsample(self, generator: Generator = None) -> Tensor:
         """Draw one code a row, differentiable in the parameters. Shape (batch, latent_dim)."""
         return self.at(draw(torch.randn, self.mean.shape, generator, self.mean))
 

@@ -1,5 +1,5 @@
 """The data on the device, a batch at a time: bytes where they came from bytes, scaled and mirrored
-as they are met.
+as they are drawn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vaelab._processes import Share, draw, place
 from vaelab.posteriors import Distribution
 from vaelab.training.acceleration import OutOfMemory, is_out_of_memory
 
-BLOCK = 4096  # rows looked at together
+BLOCK = 4096  # Rows that are compared at once.
 
 
 def to_bytes(x: Tensor) -> Tensor | None:
@@ -131,7 +131,8 @@ class Batches:
         self.rows = rows
         self.device = device
         self.seed = seed
-        self.generator = Share(device).manual_seed(int(seed))
+        self.generator = Share(device)
+        self.generator.manual_seed(int(seed))
         self.generator.rank, self.generator.processes = place()
 
     def __len__(self) -> int:
@@ -150,7 +151,5 @@ class Batches:
         return self.rows.batch(index, self.generator)
 
     def whose(self, finite: Tensor) -> str:
-        """Of which model the terms (steps, names, ...) are not all finite, where there are
-        several.
-        """
+        """The model whose terms (steps, names, ...) are not all finite, where there are several."""
         return ""
