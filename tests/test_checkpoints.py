@@ -116,6 +116,26 @@ def test_a_density_that_is_not_fitted_is_not_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"density": "prior"}, TypeError, "density: expected a Density, got str"),
+        (
+            {"density": densities.Gaussian().fit_codes(posterior(k=4))},
+            ValueError,
+            "density: expected codes of the model's latent_dim=3, got 4",
+        ),
+        ({"run": {"model": 3}}, ValueError, "run: expected names other than model; rename them"),
+        ({"run": {"sha256": 3}}, ValueError, "run: expected names other than sha256"),
+        ({"run": {"a": [object()]}}, TypeError, r"run\['a'\]\[0\]: expected plain data"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(arguments, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        checkpoints.save(tmp_path / "run", make(), **arguments)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_files_get_the_usual_permissions(folder):
     usual = folder / "usual"

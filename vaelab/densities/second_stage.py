@@ -17,7 +17,7 @@ from vaelab.likelihoods import Gaussian
 from vaelab.models import Autoencoder
 from vaelab.parts import fill
 from vaelab.posteriors import Distribution
-from vaelab.training import Hold, Plan, Session, fit_plan, fit_together
+from vaelab.training import Hold, Plan, Run, Session, fit_plan, fit_together
 
 QUIET = Session(progress=False, label="second stage")
 
@@ -74,7 +74,10 @@ class SecondStage(Density):
             session: where and how it runs; quietly unless given.
         """
         vae = self.new_vae(q.mean.shape[1], seed)
-        self.run = fit_plan(vae, q, self.plan.with_seed(seed), session)
+        return self._take(vae, fit_plan(vae, q, self.plan.with_seed(seed), session))
+
+    def _take(self, vae: Autoencoder, run: Run) -> Self:
+        self.run = run
         self.vae = vae
         self.latent_dim = vae.latent_dim
         return self
@@ -158,6 +161,4 @@ def fit_second_stages(
     ]
     runs = fit_together(vaes, list(posteriors), plans[0], session, seeds=seeds)
     for stage, vae, run in zip(stages, vaes, runs, strict=True):
-        stage.vae = vae
-        stage.run = run
-        stage.latent_dim = vae.latent_dim
+        stage._take(vae, run)

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from vaelab import densities, metrics, networks, training
-from vaelab._inputs import check_images, check_positive, check_positive_int, check_widths
+from vaelab._inputs import check_images, check_positive, check_positive_int
 from vaelab.densities import Density
 from vaelab.estimators.fitted import put_together, taken_apart
 from vaelab.models import Autoencoder
@@ -44,7 +44,6 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     forgets: ClassVar[tuple[str, ...]] = ()
     CHECKS: ClassVar[dict[str, Check]] = {
         "latent_dim": check_positive_int,
-        "hidden": check_widths,
         "epochs": check_positive_int,
         "batch_size": check_positive_int,
         "lr": check_positive,

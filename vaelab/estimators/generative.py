@@ -6,7 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from vaelab import densities, models, networks
 from vaelab._inputs import check_choice
@@ -59,8 +59,6 @@ class Generative(Estimator):
     >>> wae.set_params(random_state=0).fit(rows).sample(5).shape
     (5, 3)
     """
-
-    CHECKS: ClassVar = {name: check for name, check in Estimator.CHECKS.items() if name != "hidden"}
 
     model: str | Callable[..., Autoencoder] = "vae"
     options: Mapping[str, Any] | None = None

@@ -58,12 +58,18 @@ class VAE(Estimator):
         history_: one value an epoch of each term, in nats.
         n_features_in_, n_iter_: as in scikit-learn.
 
+    >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(50, 3))
     >>> VAE(latent_dim=2, epochs=2, random_state=0).fit(rows).transform(rows).shape
     (50, 2)
     """
 
-    CHECKS: ClassVar = {**Estimator.CHECKS, "gamma": _check_gamma, "network": _check_network}
+    CHECKS: ClassVar = {
+        **Estimator.CHECKS,
+        "hidden": check_widths,
+        "gamma": _check_gamma,
+        "network": _check_network,
+    }
 
     latent_dim: int = 16
     _: KW_ONLY
@@ -106,6 +112,7 @@ class TwoStageVAE(VAE):
         model_, gamma_, eigenvalues_, active_dims_, history_, n_features_in_, n_iter_: of the first
             stage, as for `VAE`.
 
+    >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(50, 3))
     >>> model = TwoStageVAE(latent_dim=2, epochs=2, second_epochs=2, random_state=0)
     >>> model.fit(rows).sample(5).shape

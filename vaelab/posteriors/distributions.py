@@ -5,6 +5,7 @@ covariance.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -75,11 +76,14 @@ class Distribution:
         return len(self.mean)
 
     def __getitem__(self, index: Tensor | slice) -> Self:
-        return replace(self, **{name: value[index] for name, value in self.tensors().items()})
+        return self._each(lambda tensor: tensor[index])
 
     def to(self, *args: Any) -> Self:
         """Move or cast every tensor, as `torch.Tensor.to` does."""
-        return replace(self, **{name: value.to(*args) for name, value in self.tensors().items()})
+        return self._each(lambda tensor: tensor.to(*args))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(self, **{name: change(value) for name, value in self.tensors().items()})
 
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors by name, one row an image."""
@@ -192,8 +196,5 @@ class FullNormal(Distribution):
 
 def cat(parts: list[Distribution]) -> Distribution:
     """Join distributions of one kind along the batch."""
-    first = parts[0]
-    return replace(
-        first,
-        **{name: torch.cat([getattr(part, name) for part in parts]) for name in first.tensors()},
-    )
+    each = [part.tensors() for part in parts]
+    return replace(parts[0], **{name: torch.cat([t[name] for t in each]) for name in each[0]})

@@ -116,6 +116,14 @@ def shuffled(n: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
 
 
+def share(device: torch.device, seed: int) -> Share:
+    """The generator of this process."""
+    generator = Share(device)
+    generator.manual_seed(int(seed))
+    generator.rank, generator.processes = place()
+    return generator
+
+
 class Batches:
     """The data of one model, batch by batch, and the generator of everything that is drawn.
 
@@ -123,17 +131,16 @@ class Batches:
         rows: the data on their device.
         device: where batches are made.
         seed: of order and noise.
+        generator: of the noise, see `share`.
     """
 
     hint = ""  # What else to do about too little memory than taking smaller batches.
 
-    def __init__(self, rows: Feed, device: torch.device, seed: int) -> None:
+    def __init__(self, rows: Feed, device: torch.device, seed: Any, generator: Any) -> None:
         self.rows = rows
         self.device = device
         self.seed = seed
-        self.generator = Share(device)
-        self.generator.manual_seed(int(seed))
-        self.generator.rank, self.generator.processes = place()
+        self.generator = generator
 
     def __len__(self) -> int:
         return len(self.rows)

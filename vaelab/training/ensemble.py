@@ -220,12 +220,9 @@ class StackedBatches(Batches):
                 f"data: expected as many rows for each model, got from {lengths[0]} to "
                 f"{lengths[-1]}"
             )
-        self.rows = rows[0]
+        super().__init__(rows[0], device, list(seeds), Seeds(device, seeds))
         self.each = list(rows) * (len(seeds) // len(rows))
         self.digests = [each.digest() for each in rows]
-        self.device = device
-        self.seed = list(seeds)
-        self.generator = Seeds(device, seeds)
 
     def digest(self) -> str:
         return "+".join(self.digests)

@@ -19,7 +19,7 @@ from vaelab._processes import mean_of_all, place
 from vaelab.parts import Module, account, as_data
 from vaelab.posteriors import Distribution
 from vaelab.training.acceleration import OutOfMemory, accelerated, is_out_of_memory, largest_batch
-from vaelab.training.batches import Batches, feed
+from vaelab.training.batches import Batches, feed, share
 from vaelab.training.interrupts import interrupts_held
 from vaelab.training.parallel import check_share, parallel
 from vaelab.training.plan import GammaSchedule, Plan, Schedule, Session
@@ -162,7 +162,8 @@ def fit_plan(
     model.to(device)
     rows = feed(model, data, device, plan.flip)
     check_share(model, min(plan.batch_size, len(rows)), device)
-    return run(model, Batches(rows, device, plan.seed), plan, session, kind(model))
+    batches = Batches(rows, device, plan.seed, share(device, plan.seed))
+    return run(model, batches, plan, session, kind(model))
 
 
 def kind(model: nn.Module) -> dict[str, Any]:
@@ -234,14 +235,14 @@ def _steps(state: State, keeper: Keeper, bar: Any) -> None:
     size = state.batch_size
     rank, processes = place()
     # The rows of this process, of each batch.
-    share = slice(rank * size // processes, (rank + 1) * size // processes)
+    part = slice(rank * size // processes, (rank + 1) * size // processes)
     order = None
     with interrupts_held() as interrupted:
         while state.step < state.total:
             at = state.step % state.steps_per_epoch
             if order is None or at == 0:
                 order = state.batches.order(state.epoch)
-            rows = order[..., at * size : (at + 1) * size][..., share]
+            rows = order[..., at * size : (at + 1) * size][..., part]
             problem = _try_step(state, rows)
             if problem:  # After the failed step, whose memory is free again.
                 raise OutOfMemory(_advice(state, rows, problem))
