@@ -116,6 +116,26 @@ def test_a_density_that_is_not_fitted_is_not_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"density": "prior"}, TypeError, "density: expected a Density, got str"),
+        (
+            {"density": densities.Gaussian().fit_codes(posterior(k=4))},
+            ValueError,
+            "density: expected codes of the model's latent_dim=3, got 4",
+        ),
+        ({"run": {"model": 3}}, ValueError, "run: expected names other than model; rename them"),
+        ({"run": {"sha256": 3}}, ValueError, "run: expected names other than sha256"),
+        ({"run": {"a": [object()]}}, TypeError, r"run\['a'\]\[0\]: expected plain data"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(arguments, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        checkpoints.save(tmp_path / "run", make(), **arguments)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_files_get_the_usual_permissions(folder):
     usual = folder / "usual"
@@ -365,3 +385,258 @@ def test_the_digest_knows_names_types_shapes_and_what_is_told():
     )
     digests = {_files.digest(t) for t in ({"x": x}, *others)} | {_files.digest({"x": x}, {"a": 1})}
     assert len(digests) == 7 and _files.digest({"x": x}) == _files.digest({"x": x.clone()})
+
+
+# ---- files that somebody has written by hand
+
+
+def forged(folder, change, tensors=None):
+    """The folder with its record changed, and perhaps other tensors, under a checksum that fits."""
+    path = folder / "model.safetensors"
+    tensors = safetensors.torch.load_file(path) if tensors is None else tensors
+    safetensors.torch.save_file(tensors, path)
+    record = json.loads((folder / "run.json").read_text())
+    change(record)
+    record["sha256"] = _files.digest(tensors, {k: v for k, v in record.items() if k != "sha256"})
+    (folder / "run.json").write_text(json.dumps(record))
+    return folder
+
+
+def put(*path):
+    """A change of a record: the last item in the place that the others name."""
+    *route, last, value = path
+
+    def change(record):
+        for key in route:
+            record = record[key]
+        record[last] = value
+
+    return change
+
+
+def nested(depth):
+    value = "deep"
+    for _ in range(depth):
+        value = {"dict": {"a": value}}
+    return value
+
+
+def model_of(networks):
+    return {"part": "models.Autoencoder", "with": {"networks": networks}}
+
+
+MODEL = ("model", "with")
+HUGE = {"image_shape": [1, 4, 4], "latent_dim": 3, "hidden": [30_000, 30_000]}
+TRAINING = {
+    "part": "training.fit",
+    "with": {
+        "model": {"same": 1},
+        "data": [[0.5]],
+        "epochs": 1,
+        "checkpoint": "written.safetensors",
+    },
+}
+FORGERIES = {
+    "a part that comes later": (put(*MODEL, "posterior", {"same": 99}), "stands before it, got 99"),
+    "a negative number": (put(*MODEL, "posterior", {"same": -1}), "stands before it, got -1"),
+    "a number that is none": (put(*MODEL, "posterior", {"same": True}), "it, got True"),
+    "the part itself": (put(*MODEL, "posterior", {"same": 0}), "stands before it, got 0"),
+    "no account": (put("model", "vae"), "expected the account of a part, got vae"),
+    "no model": (lambda record: record.pop("model"), "model"),
+    "arguments without names": (put("model", "with", [1]), "do not fit"),
+    "a density as a model": (
+        put("model", {"part": "densities.StandardNormal", "with": {}}),
+        "expected the account of a Autoencoder, got a StandardNormal",
+    ),
+    "a model as a density": (
+        lambda record: record.update(density=record["model"]),
+        "expected the account of a Density, got a Autoencoder",
+    ),
+    "a model as networks": (
+        lambda record: record.update(model=model_of(model_of(record["model"]["with"]["networks"]))),
+        "networks: expected a Networks, got Autoencoder",
+    ),
+    "the loop": (put(*MODEL, "prior", TRAINING), r"has no training\.fit"),
+    "the loop as an argument": (
+        put(*MODEL, "prior", {"maker": "training.fit"}),
+        r"has no training\.fit",
+    ),
+    "a class for a part": (
+        put(*MODEL, "prior", {"maker": "priors.StandardNormal"}),
+        "expected a Prior, got StandardNormal",
+    ),
+    "an argument too many": (put(*MODEL, "vampires", 3), "vampires"),
+    "another latent dimension": (put("latent_dim", 4), "latent_dim: 4 and 3"),
+    "huge layers": (
+        put(*MODEL, "networks", {"part": "networks.mlp", "with": HUGE}),
+        "far more than the file holds",
+    ),
+    "a huge second stage": (
+        put("density", "with", "hidden", [30_000, 30_000]),
+        "far more than the file holds",
+    ),
+    "more blocks than anyone can build": (
+        put(
+            *MODEL,
+            "networks",
+            {
+                "part": "networks.resnet",
+                "with": {"channels": 1, "side": 2, "n_scales": 1, "base": 1, "blocks": 10**9},
+            },
+        ),
+        "far more than the file holds",
+    ),
+    "a number beyond all sizes": (
+        put(*MODEL, "networks", {"part": "networks.mlp", "with": {**HUGE, "hidden": [10**30]}}),
+        "do not fit",
+    ),
+    "deep nesting": (put("model", nested(200)), "expected the account of a part"),
+    "deeper nesting": (put(*MODEL, "prior", nested(400)), "do not fit"),
+    "the first format": (put("format", "vaelab model 1"), "do not fit"),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_record_is_refused_with_its_reason(name, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    change, message = FORGERIES[name]
+    with pytest.raises(CheckpointError, match=message):
+        checkpoints.load(forged(folder, change))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_nesting_beyond_every_limit_is_refused(folder):
+    text = (folder / "run.json").read_text()
+    for deep in ("[" * 100_000, '{"a":' * 3000 + "1" + "}" * 3000, "1" * 5000):
+        (folder / "run.json").write_text(text.replace('"note": "a run"', f'"note": {deep}'))
+        with pytest.raises(CheckpointError):
+            checkpoints.load(folder)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="resource")
+def test_a_refused_giant_takes_no_memory(folder):
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name in ("huge layers", "a huge second stage"):
+        with pytest.raises(CheckpointError):
+            checkpoints.load(forged(folder, FORGERIES[name][0]))
+    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert taken < 2**20, f"{taken} KiB"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("model.likelihood.log_gamma", torch.tensor(float("nan")), "NaN or infinite"),
+        ("model.likelihood.log_gamma", torch.zeros(3), "size mismatch"),
+        ("model.likelihood.vampire", torch.zeros(3), "vampire"),
+        ("density.vampire", torch.zeros(3), "vampire"),
+        ("vampire.weight", torch.zeros(3), "do not fit"),
+    ],
+)
+def test_forged_tensors_are_refused(folder, name, value, message):
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=message):
+        checkpoints.load(forged(folder, lambda record: None, {**tensors, name: value}))
+
+
+def test_a_missing_tensor_is_refused(folder):
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    tensors.pop("model.likelihood.log_gamma")
+    with pytest.raises(CheckpointError, match="Missing key"):
+        checkpoints.load(forged(folder, lambda record: None, tensors))
+
+
+@pytest.mark.parametrize("name", ["density.sample", "density.weights", "density.__class__"])
+def test_tensors_of_a_mixture_are_those_of_one(name, tmp_path):
+    run = checkpoints.save(tmp_path / "run", make(), DENSITIES["mixture"]())
+    tensors = safetensors.torch.load_file(run / "model.safetensors")
+    with pytest.raises(CheckpointError, match="a mixture: expected tensors of shapes"):
+        checkpoints.load(forged(run, lambda record: None, {**tensors, name: torch.ones(9)}))
+
+
+class Cube(densities.Density):
+    def fit_codes(self, q, seed=0):
+        self.latent_dim = q.mean.shape[1]
+        self.low = q.mean.amin(0)
+        return self
+
+    def sample(self, n, seed=0):
+        return self.low.expand(n, -1)
+
+    def state_dict(self):
+        return {"low": self.low}
+
+
+def test_a_tensor_never_takes_the_place_of_a_method(tmp_path):
+    run = checkpoints.save(tmp_path / "run", make(), Cube().fit_codes(posterior()))
+    tensors = safetensors.torch.load_file(run / "model.safetensors")
+    forged(run, lambda record: None, {**tensors, "density.sample": torch.ones(3)})
+    with pytest.raises(CheckpointError, match="expected something learned, got 'sample'"):
+        checkpoints.load(run, parts=[Cube])
+
+
+class Counted(models.Autoencoder):
+    def __init__(self, networks):
+        super().__init__(networks)
+        self.register_buffer("seen", torch.tensor([True, False]))
+        self.register_buffer("steps", torch.tensor(2**40 + 1))
+
+
+def test_types_of_tensors_are_kept(tmp_path):
+    with networks.seeded(0):
+        model = Counted(networks.mlp(3, latent_dim=2)).double().eval()
+    again = checkpoints.load(checkpoints.save(tmp_path / "run", model), parts=[Counted])
+    for name, value in model.state_dict().items():
+        other = again.model.state_dict()[name]
+        assert other.dtype == value.dtype and torch.equal(other, value), name
+    assert {value.dtype for value in model.state_dict().values()} == {
+        torch.float64,
+        torch.bool,
+        torch.int64,
+    }
+
+
+def test_parts_are_classes_and_functions_of_different_names(folder):
+    class Counted(models.Autoencoder):
+        pass
+
+    with pytest.raises(ValueError, match="two of them are called 'Counted'"):
+        checkpoints.load(folder, parts=[Counted, globals()["Counted"]])
+    with pytest.raises(TypeError, match="parts: expected classes and functions, got"):
+        checkpoints.load(folder, parts=[make()])
+
+
+def test_a_part_that_shadows_a_name_of_the_package_is_another(tmp_path):
+    class Gaussian(densities.Density):
+        fit_codes, sample, state_dict = Cube.fit_codes, Cube.sample, Cube.state_dict
+
+    theirs = checkpoints.save(tmp_path / "theirs", make(), DENSITIES["gaussian"]())
+    ours = checkpoints.save(tmp_path / "ours", make(), Gaussian().fit_codes(posterior()))
+    loaded = checkpoints.load(theirs, parts=[Gaussian])
+    assert type(loaded.density) is densities.Gaussian
+    assert type(checkpoints.load(ours, parts=[Gaussian]).density) is Gaussian
+    with pytest.raises(CheckpointError, match=r"parts=\[Gaussian\]"):
+        checkpoints.load(ours)
+
+
+# ---- files of earlier versions
+
+SAVED = Path(__file__).parent / "saved"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SAVED.iterdir()))
+def test_what_the_first_format_holds_comes_back(name):
+    saved = checkpoints.load(SAVED / name)
+    golden = saved.run["golden"]
+    image = torch.rand(96, 1, 8, 8, generator=torch.Generator().manual_seed(0))[:4]
+    mean = saved.model.codes(image).mean
+    torch.testing.assert_close(mean, torch.tensor(golden["codes"]))
+    assert saved.model.images(mean).sum().item() == pytest.approx(golden["images"], rel=1e-5)
+    torch.testing.assert_close(saved.density.sample(3, 7), torch.tensor(golden["density"]))
+
+
+def test_earlier_folders_are_of_the_first_format():
+    formats = {json.loads((path / "run.json").read_text())["format"] for path in SAVED.iterdir()}
+    assert formats == {"vaelab model 1"}

@@ -3,21 +3,24 @@ pictures' shapes.
 """
 
 import doctest
+import json
 import pickle
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from vaelab import VAE, TwoStageVAE, estimators
+from vaelab import VAE, TwoStageVAE, _files, densities, estimators, load, models, networks, save
 
 SMALL = {
     "latent_dim": 2,
@@ -287,3 +290,83 @@ def test_infogan_wants_values_in_the_unit_interval():
 def test_constant_rows_do_not_break_it():
     model = VAE(**SMALL).fit(np.full((20, 3), 7.0))
     np.testing.assert_allclose(model.sample(4), 7.0)
+
+
+# ---- in a folder
+
+
+ANY = {name: value for name, value in SMALL.items() if name != "hidden"}
+WHOLE = {
+    "one": lambda: VAE(**SMALL).fit(rows()),
+    "two, of tensors": lambda: TwoStageVAE(**TINY).fit(images()),
+    "a data frame": lambda: VAE(**SMALL).fit(pd.DataFrame(rows(), columns=list("abcde"))),
+    "precision of a half": lambda: VAE(**SMALL).fit(rows(dtype=np.float32)),
+    "a generator": lambda: VAE(**{**SMALL, "random_state": np.random.RandomState(3)}).fit(rows()),
+    "any model": lambda: estimators.Generative(
+        "wae_mmd", {"weight": 5.0}, density="gaussian", network_options={"hidden": (8,)}, **ANY
+    ).fit(rows()),
+    "functions and parts": lambda: estimators.Generative(
+        models.vae, density=densities.GaussianMixture(2), network=networks.mlp, **ANY
+    ).fit(rows()),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_folder_holds_an_estimator_whole(name, tmp_path):
+    first = WHOLE[name]()
+    again = load(save(tmp_path / "run", first))
+    assert type(again) is type(first)
+    x = images() if first.image_shape_ != (5,) else rows()
+    if hasattr(first, "feature_names_in_"):
+        x = pd.DataFrame(x, columns=list("abcde"))
+    assert {key: type(value) for key, value in vars(again).items()} == {
+        key: type(value) for key, value in vars(first).items() if key != "random_state"
+    } | {"random_state": type(again.random_state)}
+    np.testing.assert_array_equal(again.transform(x), first.transform(x))
+    np.testing.assert_array_equal(again.sample(4, random_state=1), first.sample(4, random_state=1))
+    if name != "any model":  # Its codes are points, without a density.
+        np.testing.assert_array_equal(again.score_samples(x), first.score_samples(x))
+    np.testing.assert_array_equal(again.history_["loss"], first.history_["loss"])
+    assert again.gamma_ == first.gamma_ and again.range_ == first.range_
+    assert clone(again).fit(x).sample(2).shape == first.sample(2).shape
+
+
+def test_an_estimator_that_is_not_fitted_is_not_saved(tmp_path):
+    with pytest.raises(NotFittedError):
+        save(tmp_path / "run", VAE(**SMALL))
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_file_cannot_hold_is_named_by_its_place(tmp_path, fitted):
+    odd = clone(fitted).fit(rows())
+    odd.notes_ = {"first": [1, object()]}
+    with pytest.raises(TypeError, match=r"the estimator\['notes_'\].*\[1\]: expected plain data"):
+        save(tmp_path / "run", odd)
+    ours = estimators.Generative(lambda nets: models.vae(nets), **ANY).fit(rows())
+    with pytest.raises(
+        TypeError, match=r"model of estimators\.Generative: a file cannot hold func"
+    ):
+        save(tmp_path / "run", ours)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"learned": {"fit": 3}}, "expected something learned, got 'fit'"),
+        ({"learned": {"__class__": 3}}, "expected something learned, got '__class__'"),
+        ({"learned": {"lr": 3}}, "expected something learned, got 'lr'"),
+        ({"learned": {"mean_": {"array": "vampire"}}}, "vampire"),
+        ({"made": {"part": "priors.StandardNormal", "with": {}}}, "the account of a Estimator"),
+        ({"made": {"part": "estimators.Vampire", "with": {}}}, r"has no estimators\.Vampire"),
+    ],
+)
+def test_a_forged_estimator_is_refused(change, message, fitted, tmp_path):
+    folder = save(tmp_path / "run", fitted)
+    record = json.loads((folder / "run.json").read_text())
+    record["estimator"] |= change
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    record["sha256"] = _files.digest(tensors, {k: v for k, v in record.items() if k != "sha256"})
+    (folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(_files.CheckpointError, match=message):
+        load(folder)

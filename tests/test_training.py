@@ -374,6 +374,13 @@ def test_an_interrupt_without_a_checkpoint_says_so():
     ]
 
 
+def test_numbers_of_numpy_are_as_good(tmp_path):
+    numbers = {"epochs": np.int64(2), "batch_size": np.int64(20), "lr": np.float64(1e-3)}
+    plain = {name: value.item() for name, value in numbers.items()}
+    runs = [fit(checkpoint=tmp_path / "a", **settings) for settings in (numbers, plain)]
+    assert content(runs[0]) == content(runs[1]) and runs[0].settings == runs[1].settings
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path):
     first = content(fit(checkpoint=tmp_path / "a"))
     before = (tmp_path / "a").read_bytes()

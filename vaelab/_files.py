@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -27,17 +28,37 @@ class CheckpointError(ValueError):
 
 
 def digest(tensors: dict[str, Tensor], record: dict | None = None) -> str:
-    """SHA-256 of named tensors (names, types, shapes and bytes) and of the plain data told of
-    them.
-    """
+    """SHA-256 of named tensors (names, types, shapes and bytes) and of the record beside them."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        sha.update(value.reshape(-1).view(torch.uint8).numpy() if value.numel() else b"")
+        sha.update(value.reshape(-1).view(torch.uint8).numpy().data)
     if record is not None:
         sha.update(json.dumps(record, sort_keys=True).encode())
     return sha.hexdigest()
+
+
+def joined(states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors of several owners as "owner.name", on the CPU.
+
+    >>> list(joined({"model": {"w": torch.zeros(1)}, "density": {"mean": torch.zeros(1)}}))
+    ['model.w', 'density.mean']
+    """
+    return {
+        f"{owner}.{name}": value.detach().cpu().contiguous()
+        for owner, state in states.items()
+        for name, value in state.items()
+    }
+
+
+def parted(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """What `joined` joined, by owner."""
+    states: dict[str, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        owner, _, name = key.partition(".")
+        states.setdefault(owner, {})[name] = value
+    return states
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -104,10 +125,9 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict]:
             f"{path} is damaged or no safetensors file ({error}); delete it to start anew"
         ) from error
     if header.get("format") != STATE_FORMAT:
-        found = header.get("format", "none of vaelab's")
+        kind = header.get("format", "none of vaelab's")
         raise CheckpointError(
-            f"{path}: expected the format {STATE_FORMAT!r}, found {found!r}; delete it to start "
-            "anew"
+            f"{path}: expected the format {STATE_FORMAT!r}, found {kind!r}; delete it to start anew"
         )
     if digest(tensors, header.get("record")) != header.get("sha256"):
         raise CheckpointError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from typing import Any
 
@@ -13,9 +13,17 @@ import torch
 from torch import Tensor
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def check_positive_int(name: str, value: Any) -> int:
     """Return `value` as an int, or raise unless it is a whole number ≥ 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if not _is_whole(value):
         raise TypeError(
             f"{name}: expected a whole number ≥ 1, got {value!r} ({type(value).__name__})"
         )
@@ -38,25 +46,19 @@ def check_widths(name: str, value: Any) -> tuple[int, ...]:
 
 def check_positive(name: str, value: float) -> None:
     """Raise unless `value` is a finite number > 0."""
-    if isinstance(value, bool) or not (
-        isinstance(value, Real) and math.isfinite(value) and value > 0
-    ):
+    if not (_is_number(value) and math.isfinite(value) and value > 0):
         raise ValueError(f"{name}: expected a finite number > 0, got {value!r}")
 
 
 def check_weight(name: str, value: float) -> None:
     """Raise unless `value` is a number ≥ 0."""
-    if isinstance(value, bool) or not (isinstance(value, Real) and value >= 0):
+    if not (_is_number(value) and value >= 0):
         raise ValueError(f"{name}: expected a number ≥ 0, got {value!r}")
 
 
 def check_seed(value: Any) -> None:
     """Raise unless `value` is a whole number that every random generator takes."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, np.integer))
-        or not 0 <= value < 2**32
-    ):
+    if not (_is_whole(value) and 0 <= value < 2**32):
         raise ValueError(f"seed: expected a whole number from 0 to 2³² − 1, got {value!r}")
 
 
@@ -68,6 +70,17 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
             f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}{hint}"
+        )
+
+
+def check_options(maker: Callable[..., Any], options: Iterable[str], taken: Iterable[str]) -> None:
+    """Raise unless every option is among those that a class or function takes."""
+    known = list(taken)
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise TypeError(
+            f"{maker.__name__}: expected options among {', '.join(known) or 'none'}, got "
+            f"{', '.join(unknown)}"
         )
 
 
@@ -155,9 +168,10 @@ def pick_device(
     if isinstance(name, torch.device):
         return name
     if name == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        knows = found is not None and not (found.type == "mps" and dtype == torch.float64)
-        return found if knows else torch.device("cpu")
+        device = torch.accelerator.current_accelerator(check_available=True)
+        if device is None or (device.type == "mps" and dtype == torch.float64):
+            return torch.device("cpu")
+        return device
     kinds = ("cpu", "cuda", "mps", "xpu")
     if str(name).partition(":")[0] not in kinds:
         check_choice("device", name, ("auto", *kinds))

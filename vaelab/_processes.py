@@ -18,9 +18,7 @@ from torch import distributed as dist
 
 
 class Share(torch.Generator):
-    """The generator of process `rank` of `processes`; for `draw`, and otherwise one like any
-    other.
-    """
+    """The generator of process `rank` of `processes`, by which `draw` takes its rows."""
 
     rank, processes = 0, 1
 
@@ -42,19 +40,20 @@ class Noise:
         return like.new_zeros(shape)
 
 
+Generator = torch.Generator | Noise | None
+
+
 def place() -> tuple[int, int]:
     """Number of this process and how many there are: (0, 1) outside a process group."""
-    return (
-        (dist.get_rank(), dist.get_world_size())
-        if dist.is_available() and dist.is_initialized()
-        else (0, 1)
-    )
+    if not dist.is_available() or not dist.is_initialized():
+        return 0, 1
+    return dist.get_rank(), dist.get_world_size()
 
 
 def draw(
     sample: Callable[..., Tensor],
     shape: tuple[int, ...],
-    generator: torch.Generator | Noise | None,
+    generator: Generator,
     like: Tensor,
 ) -> Tensor:
     """Noise of a shape (batch, ...) from `torch.randn` or `torch.rand`, in the precision and on the
@@ -68,13 +67,12 @@ def draw(
     """
     if isinstance(generator, Noise):
         return generator.next(sample, shape, like)
-    rank, processes = (
-        (generator.rank, generator.processes) if isinstance(generator, Share) else (0, 1)
-    )
-    n = shape[0]
-    noise = sample(
-        (processes * n, *shape[1:]), generator=generator, device=like.device, dtype=like.dtype
-    )
+    rank, processes = 0, 1
+    if isinstance(generator, Share):
+        rank, processes = generator.rank, generator.processes
+    n, *rest = shape
+    whole = (processes * n, *rest)
+    noise = sample(whole, generator=generator, device=like.device, dtype=like.dtype)
     return noise if processes == 1 else noise[rank * n : (rank + 1) * n]
 
 

@@ -2,8 +2,8 @@
 `run.json`, never a pickle.
 
 Each file is whole or not there, and both stand under one checksum. `run.json` holds accounts: the
-calls that make the parts, by names. Only the package's own classes and functions, and those that
-`load` is handed as `parts`, are ever looked up; a file cannot have anything else called.
+calls that make the parts, by names. Only the package's parts, and the classes and functions that
+`load` takes as `parts`, are ever looked up; a file cannot have anything else called.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import vaelab
 from vaelab import networks
-from vaelab._files import CheckpointError, check_writable, digest, write_atomic
+from vaelab._files import CheckpointError, check_writable, digest, joined, parted, write_atomic
 from vaelab._formats import from_format_1
-from vaelab.densities import Density
-from vaelab.models import Autoencoder
-from vaelab.parts import UnknownPart, account, public_name, rebuild
+from vaelab.densities import Density, ModelPrior
+from vaelab.models import CATALOGUE, Autoencoder
+from vaelab.parts import UnknownPart, account, as_data, fill, public_name, rebuild
+from vaelab.posteriors import Point
 
 MODEL_FORMAT = "vaelab model 2"
 ROOMS = (
@@ -41,6 +44,9 @@ ROOMS = (
     "terms",
     "training",
 )
+T = TypeVar("T")
+_SPARE = 2**28  # Bytes that a build may take beyond eight times those of the file.
+_LEAST = 2**13  # Bytes that a tensor and the layer around it take, however small they are.
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Saved:
     Args:
         model: the autoencoder, in evaluation mode, on the CPU.
         density: what stands in for q(z): see `vaelab.densities`.
-        run: everything the run said of itself: arguments, data, versions, seed, results.
+        run: everything that was kept of the run: arguments, data, versions, seed, results.
     """
 
     model: Autoencoder
@@ -111,30 +117,42 @@ def save(
         raise FileExistsError(
             f"{folder} already holds a saved model; choose another folder or delete it"
         )
-    fitted = None
+    estimator: dict[str, Any] = {}
+    arrays: dict[str, Tensor] = {}
     if not isinstance(model, Autoencoder):
         if density is not None or not hasattr(model, "saved_state"):
             raise TypeError(
                 "model: expected an Autoencoder with a density, or a fitted estimator alone, got "
                 f"{type(model).__name__}"
             )
-        fitted = model.saved_state()
-        model, density = fitted.model, fitted.density
+        learned, arrays = model.saved_state()
+        learned = as_data(learned, "the estimator")
+        estimator = {"estimator": {"made": account(model), "learned": learned}}
+        model, density = model.model_, model.density_
     density = model_prior(model) if density is None else density
+    if not isinstance(density, Density):
+        raise TypeError(f"density: expected a Density, got {type(density).__name__}")
     density.check()
+    if density.latent_dim != model.latent_dim:
+        raise ValueError(
+            f"density: expected codes of the model's latent_dim={model.latent_dim}, got "
+            f"{density.latent_dim}"
+        )
     record = {
         "format": MODEL_FORMAT,
         "model": account(model),
         "density": account(density),
         "latent_dim": model.latent_dim,
-        **({} if fitted is None else {"estimator": fitted.record}),
+        **estimator,
         "versions": versions(),
-        **_plain(run or {}),
     }
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-    tensors |= {f"density.{k}": v for k, v in density.state_dict().items()}
-    tensors |= {} if fitted is None else {f"estimator.{k}": v for k, v in fitted.tensors.items()}
-    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    notes = as_data(run or {}, "run")
+    taken = [name for name in (*record, "estimator", "sha256") if name in notes]
+    if set(taken) - {"versions"}:
+        raise ValueError(f"run: expected names other than {', '.join(taken)}; rename them")
+    record |= notes
+    states = {"model": model.state_dict(), "density": density.state_dict(), "estimator": arrays}
+    tensors = {name: value.clone() for name, value in joined(states).items()}
     _check_finite(tensors)
     record["sha256"] = digest(tensors, record)
     check_writable(folder)
@@ -146,37 +164,8 @@ def save(
 
 def model_prior(model: Autoencoder) -> Density:
     """The density that ancestral sampling draws from: the model's own prior."""
-    from vaelab.densities import ModelPrior
-    from vaelab.posteriors import Point
-
     nothing = Point(torch.zeros(1, model.latent_dim))
     return ModelPrior(model.prior).fit_codes(nothing)
-
-
-def _plain(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What a caller hands over, as plain data: NumPy's and torch's numbers and arrays become lists.
-
-    Raises:
-        TypeError: something that JSON cannot hold, by its place.
-    """
-
-    def plain(value: Any, where: str) -> Any:
-        if isinstance(value, Mapping):
-            return {str(key): plain(item, f"{where}[{key!r}]") for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
-        if isinstance(value, (np.generic, np.ndarray, Tensor)):
-            return plain(value.tolist(), where)
-        if isinstance(value, Path):
-            return str(value)
-        if value is None or isinstance(value, (bool, int, float, str)):
-            return value
-        raise TypeError(
-            f"{where}: expected plain data (numbers, words, lists, dictionaries), got "
-            f"{type(value).__name__}; convert it first. Nothing was written"
-        )
-
-    return plain(run, "run")
 
 
 def _check_finite(tensors: dict[str, Tensor]) -> None:
@@ -210,36 +199,44 @@ def load(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Any:
         tensors = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or missing ({error})") from error
-    if digest(tensors, {k: v for k, v in record.items() if k != "sha256"}) != record.get("sha256"):
-        raise CheckpointError(
-            f"{folder}: model.safetensors and run.json do not match their checksum; one is damaged"
-        )
-    if record["format"] != MODEL_FORMAT:
-        record, tensors = from_format_1(record, tensors)
+    known = makers(parts, estimators="estimator" in record)
     try:
-        return _rebuilt(record, tensors, makers(parts))
+        content = {k: v for k, v in record.items() if k != "sha256"}
+        intact = digest(tensors, content) == record.get("sha256")
+        return _rebuilt(record, tensors, known) if intact else _refuse(folder)
+    except (CheckpointError, ImportError):
+        raise
     except UnknownPart as error:
         raise CheckpointError(_missing(folder, error.name)) from error
-    except (ArithmeticError, AttributeError, LookupError, RecursionError) as error:
-        raise CheckpointError(_unfit(folder, error)) from error
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(_unfit(folder, error)) from error
+    except Exception as error:  # Whatever a part, or a user's own, raises that is unfit.
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise CheckpointError(
+            f"{folder}: its parts do not fit this version of vaelab ({reason})"
+        ) from error
 
 
-def makers(parts: Iterable[Callable[..., Any]] = ()) -> dict[str, Callable[..., Any]]:
-    """The classes and functions that an account may name: the package's exports, and `parts`.
+def makers(
+    parts: Iterable[Callable[..., Any]] = (), estimators: bool = False
+) -> dict[str, Callable[..., Any]]:
+    """The classes and functions that an account may name: the package's parts, what makes networks,
+    the catalogue, and `parts`. None of the package's other functions is among them.
+
+    Args:
+        parts: a user's own.
+        estimators: whether those of the package are among them.
 
     Raises:
         ValueError: two parts of one name.
+        TypeError: a part that is neither a class nor a function.
     """
-    known: dict[str, Callable[..., Any]] = {}
-    for room in ROOMS:
-        home = importlib.import_module(f"vaelab.{room}")
-        for name in getattr(home, "__all__", dir(home)):
-            maker = getattr(home, name)
-            if callable(maker) and getattr(maker, "__module__", "").startswith("vaelab."):
+    known: dict[str, Callable[..., Any]] = {public_name(f): f for f in CATALOGUE.values()}
+    for room in (*ROOMS, "estimators") if estimators else ROOMS:
+        for maker in vars(importlib.import_module(f"vaelab.{room}")).values():
+            if getattr(maker, "is_recorded", False) and hasattr(maker, "__name__"):
                 known[public_name(maker)] = maker
     for part in parts:
+        if not isinstance(part, (type, FunctionType)):
+            raise TypeError(f"parts: expected classes and functions, got {part!r}")
         name = public_name(part)
         if known.get(name, part) is not part:
             raise ValueError(f"parts: two of them are called {name!r}; rename one")
@@ -250,34 +247,68 @@ def makers(parts: Iterable[Callable[..., Any]] = ()) -> dict[str, Callable[..., 
 def _rebuilt(
     record: dict[str, Any], tensors: dict[str, Tensor], makers: Mapping[str, Callable[..., Any]]
 ) -> Any:
-    of: dict[str, dict[str, Tensor]] = {"model": {}, "density": {}, "estimator": {}}
-    for key, value in tensors.items():
-        owner, _, name = key.partition(".")
-        of[owner][name] = value
-    with networks.seeded(0):
-        model = rebuild(record["model"], makers)
-        density = rebuild(record["density"], makers)
-    fill(model, of["model"])
-    density.load_state(of["density"], record["latent_dim"])
-    if "estimator" not in record:
-        return Saved(model.eval(), density, record)
-    from vaelab.estimators import FittedState
+    if record["format"] != MODEL_FORMAT:
+        record, tensors = from_format_1(record, tensors)
+    _check_finite(tensors)
+    of = {"density": {}, "estimator": {}, **parted(tensors)}
+    if len(of) > 3:
+        raise ValueError(f"expected tensors of model, density and estimator, got {', '.join(of)}")
+    with networks.seeded(0), Allowance(sum(value.nbytes for value in tensors.values())):
+        model = _of_kind(Autoencoder, record["model"], makers)
+        density = _of_kind(Density, record["density"], makers)
+        fill(model, of["model"])
+        if record["latent_dim"] != model.latent_dim:
+            raise ValueError(f"latent_dim: {record['latent_dim']} and {model.latent_dim}")
+        density.load_state(of["density"], model.latent_dim)
+        if "estimator" not in record:
+            return Saved(model.eval(), density, record)
+        from vaelab.estimators.base import Estimator
 
-    return FittedState(model.eval(), density, record["estimator"], of["estimator"]).estimator(
-        makers
-    )
+        estimator = _of_kind(Estimator, record["estimator"]["made"], makers)
+    learned = record["estimator"]["learned"]
+    return estimator.load_state(model.eval(), density, learned, of["estimator"])
 
 
-def fill(model: torch.nn.Module, state: dict[str, Tensor]) -> None:
-    """Give a model the tensors of a file, in the file's precision.
+def _of_kind(kind: type[T], account: Any, makers: Mapping[str, Callable[..., Any]]) -> T:
+    part = rebuild(account, makers)
+    if not isinstance(part, kind):
+        raise TypeError(f"expected the account of a {kind.__name__}, got a {type(part).__name__}")
+    return part
 
-    Raises:
-        RuntimeError: other names or shapes.
+
+class Allowance(TorchDispatchMode):
+    """Stops a build that takes far more memory than the file's own tensors, as soon as it asks.
+
+    Args:
+        nbytes: of the file's tensors, of which a build needs a few copies.
     """
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if name in state and tensor.dtype != state[name].dtype:
-            tensor.data = tensor.data.to(state[name].dtype)
-    model.load_state_dict(state)
+
+    def __init__(self, nbytes: int) -> None:
+        super().__init__()
+        self.left = _SPARE + 8 * nbytes
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        known = {_memory(arg) for arg in args if isinstance(arg, Tensor)}
+        if isinstance(out, Tensor) and _memory(out) not in known:
+            self.left -= out.nbytes + _LEAST
+        if self.left < 0:
+            raise ValueError(
+                f"a tensor of shape {tuple(out.shape)} is needed, far more than the file holds"
+            )
+        return out
+
+
+def _memory(x: Tensor) -> int:
+    return x.untyped_storage().data_ptr()
+
+
+def _refuse(folder: Path) -> NoReturn:
+    raise CheckpointError(
+        f"{folder}: model.safetensors and run.json do not match their checksum; one is damaged"
+    )
 
 
 def _missing(folder: Path, name: str) -> str:
@@ -287,11 +318,6 @@ def _missing(folder: Path, name: str) -> str:
         f"{folder}: the model is made of {name}, which is no part of vaelab. Pass the class or "
         f"the function: load({str(folder)!r}, parts=[{name}])"
     )
-
-
-def _unfit(folder: Path, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
-    return f"{folder}: its parts do not fit this version of vaelab ({reason})"
 
 
 def _read_run(folder: Path) -> dict[str, Any]:
@@ -307,9 +333,9 @@ def _read_run(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{folder} holds no run.json ({hint})")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
-    found = record.get("format") if isinstance(record, dict) else type(record).__name__
-    if found not in (MODEL_FORMAT, "vaelab model 1"):
-        raise CheckpointError(f"{path}: expected the format {MODEL_FORMAT!r}, found {found!r}")
+    kind = record.get("format") if isinstance(record, dict) else type(record).__name__
+    if kind not in (MODEL_FORMAT, "vaelab model 1"):
+        raise CheckpointError(f"{path}: expected the format {MODEL_FORMAT!r}, found {kind!r}")
     return record

@@ -24,8 +24,8 @@ _LARGEST = math.log(1e300)
 class Likelihood(Module):
     """−log p(x given z), from the decoder's output for z: the base of every likelihood.
 
-    One of one's own says the nats of each row; it may have parameters, which are trained with the
-    rest:
+    A user's likelihood gives the nats of each row; it may have parameters, which are trained with
+    the rest:
 
     >>> from vaelab import likelihoods, models, networks
     >>> class Laplace(likelihoods.Likelihood):
@@ -81,11 +81,9 @@ class Gaussian(Likelihood):
         check_positive("gamma, the decoder variance", start)
         if not 0 <= decay < 1:
             raise ValueError(f"decay: expected a number in [0, 1), got {decay!r}")
-        self.rule, self.init, self.decay = (
-            (gamma if isinstance(gamma, str) else "fixed"),
-            float(start),
-            decay,
-        )
+        self.rule = gamma if isinstance(gamma, str) else "fixed"
+        self.init = float(start)
+        self.decay = decay
         log_gamma = torch.tensor(math.log(start))
         if self.rule == "learned":
             self.log_gamma = nn.Parameter(log_gamma)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from pathlib import Path
+from types import FunctionType
 from typing import Any, ClassVar, ParamSpec, Protocol, Self, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -33,12 +36,13 @@ class _Signature:
 class Part:
     """Base of everything that a model is made of: it remembers the arguments of its constructor.
 
-    A class derived from it is saved, loaded, copied and pickled without code of its own, as long as
+    A class derived from it is saved, loaded, copied and pickled without further code, as long as
     its arguments are plain data (numbers, words, None, sequences and dictionaries of them) or other
     parts.
     """
 
     __signature__ = _Signature()
+    is_recorded: ClassVar = True
     forgets: ClassVar[tuple[str, ...]] = ()  # Arguments that matter until it is fitted: not saved.
     _call: tuple[Callable[..., Any], tuple, dict]
 
@@ -53,6 +57,15 @@ class Part:
         for name, value in vars(self).items():
             twin.__dict__[name] = copy.deepcopy(value, memo)
         return twin
+
+
+class Recorded(Protocol):
+    """What remembers the call that made it: a `Part`, or an estimator."""
+
+    forgets: ClassVar[tuple[str, ...]]
+
+    @property
+    def _call(self) -> tuple[Callable[..., Any], tuple, dict]: ...
 
 
 class StepSizes(Protocol):
@@ -107,6 +120,7 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
         object.__setattr__(part, "_call", (build, args, kwargs))
         return part
 
+    vars(build)["is_recorded"] = True
     return build
 
 
@@ -126,12 +140,12 @@ class Call:
         """Make the part; an argument that stands in two places is made once."""
         made = {} if made is None else made
         if id(self) not in made:
-            arguments = {name: _made(value, made) for name, value in self.arguments.items()}
+            arguments = _each(self.arguments, Call, lambda call: call.make(made))
             made[id(self)] = self.maker(**arguments)
         return made[id(self)]
 
 
-def call_of(part: Part, seen: dict[int, Call] | None = None) -> Call:
+def call_of(part: Recorded, seen: dict[int, Call] | None = None) -> Call:
     """The call that made a part, and those of the parts among its arguments.
 
     Raises:
@@ -152,27 +166,19 @@ def call_of(part: Part, seen: dict[int, Call] | None = None) -> Call:
                 arguments[name] = value
             elif value:
                 raise TypeError(f"{maker.__name__}: expected arguments with names, got *{name}")
-        call = Call(maker, {})
-        seen[id(part)] = call
-        call.arguments = {
-            k: _called(v, seen) for k, v in arguments.items() if k not in part.forgets
-        }
+        kept = {name: value for name, value in arguments.items() if name not in part.forgets}
+        seen[id(part)] = Call(maker, _each(kept, Part, lambda other: call_of(other, seen)))
     return seen[id(part)]
 
 
-def _called(value: Any, seen: dict[int, Call]) -> Any:
-    if isinstance(value, Part):
-        return call_of(value, seen)
-    if isinstance(value, (list, tuple)) and any(isinstance(item, Part) for item in value):
-        return tuple(_called(item, seen) for item in value)
-    return value
-
-
-def _made(value: Any, made: dict[int, Any]) -> Any:
-    if isinstance(value, Call):
-        return value.make(made)
-    if isinstance(value, tuple):
-        return tuple(_made(item, made) for item in value)
+def _each(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """`value` with everything in it that is of a kind changed."""
+    if isinstance(value, kind):
+        return change(value)
+    if type(value) in (list, tuple):
+        return type(value)(_each(item, kind, change) for item in value)
+    if type(value) is dict:
+        return {key: _each(item, kind, change) for key, item in value.items()}
     return value
 
 
@@ -183,22 +189,33 @@ def _remake(
         part = call.make()
     for name, value in plain.items():
         setattr(part, name, value)
-    for name, tensor in part.state_dict(keep_vars=True).items():
-        tensor.data = state[name].clone()
+    fill(part, state)
     for name, parameter in part.named_parameters():
         parameter.requires_grad_(name in learned)
     return part.train(part.training)
+
+
+def fill(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """Give a module the tensors of `state`, in the precision and on the device that they have.
+
+    Raises:
+        RuntimeError: other names or shapes.
+    """
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if name in state:
+            tensor.data = tensor.data.to(state[name])
+    module.load_state_dict(state)
 
 
 # ---- accounts: calls as plain data
 # ----------------------------------------------------------------
 
 
-def account(part: Part) -> dict[str, Any]:
-    """A part as plain data, from which `rebuild` makes its like, with first weights of its own.
+def account(part: Recorded) -> dict[str, Any]:
+    """A part as plain data, from which `rebuild` makes one like it, with new first weights.
 
     Raises:
-        TypeError: an argument that a file cannot hold, such as a module or a function.
+        TypeError: an argument that a file cannot hold, such as a module or a lambda.
 
     >>> from vaelab import likelihoods
     >>> account(likelihoods.Gaussian(0.1))["part"]
@@ -212,39 +229,69 @@ def _describe(call: Call, met: list[Call]) -> dict[str, Any]:
         return {"same": met.index(call)}
     met.append(call)
     name = public_name(call.maker)
+
+    def described(value: Any, where: str) -> Any:
+        if isinstance(value, Call):
+            return _describe(value, met)
+        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            return {"dict": {k: plain(v, f"{where}[{k!r}]", described) for k, v in value.items()}}
+        if isinstance(value, (type, FunctionType)) and value.__name__.isidentifier():
+            return {"maker": public_name(value)}
+        kind = "networks made by hand" if isinstance(value, nn.Module) else type(value).__name__
+        raise TypeError(
+            f"{where}: a file cannot hold {kind}; expected plain data (numbers, words, sequences) "
+            "or parts. Build it inside a class of your own, or in a function under "
+            "@networks.recorded, whose arguments are plain"
+        )
+
+    arguments = call.arguments.items()
     return {
         "part": name,
-        "with": {
-            key: _plain(value, f"{key} of {name}", met) for key, value in call.arguments.items()
-        },
+        "with": {key: plain(value, f"{key} of {name}", described) for key, value in arguments},
     }
 
 
-def _plain(value: Any, where: str, met: list[Call]) -> Any:
-    if isinstance(value, Call):
-        return _describe(value, met)
+def plain(value: Any, where: str, other: Callable[[Any, str], Any]) -> Any:
+    """A value as JSON holds it: numbers, words and None, lists for sequences and arrays.
+
+    Args:
+        value: anything.
+        where: what a message calls it.
+        other: called with all that is none of these, and where it is; it converts it or raises.
+    """
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
         return float(value)
-    if hasattr(value, "tolist") and not isinstance(value, torch.Tensor):  # NumPy's.
-        return _plain(value.tolist(), where, met)
+    if isinstance(value, (np.generic, np.ndarray)):
+        return plain(value.tolist(), where, other)
     if isinstance(value, (list, tuple)):
-        return [_plain(item, where, met) for item in value]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {"dict": {key: _plain(item, where, met) for key, item in value.items()}}
-    kind = "networks made by hand" if isinstance(value, nn.Module) else type(value).__name__
+        return [plain(item, f"{where}[{i}]", other) for i, item in enumerate(value)]
+    return other(value, where)
+
+
+def as_data(value: Any, where: str) -> Any:
+    """What a caller hands over, as JSON holds it: dictionaries and tensors too.
+
+    Raises:
+        TypeError: something that JSON cannot hold, by its place.
+    """
+    if isinstance(value, Mapping):
+        return {str(k): plain(v, f"{where}[{k!r}]", as_data) for k, v in value.items()}
+    if isinstance(value, torch.Tensor):
+        return plain(value.tolist(), where, as_data)
+    if isinstance(value, Path):
+        return str(value)
     raise TypeError(
-        f"{where}: a file cannot hold {kind}; expected plain data (numbers, words, sequences) or "
-        "parts. Build it inside a class of your own, or in a function under @networks.recorded, "
-        "whose arguments are plain"
+        f"{where}: expected plain data (numbers, words, lists, dictionaries), got "
+        f"{type(value).__name__}; convert it first. Nothing was written"
     )
 
 
 def public_name(maker: Callable[..., Any]) -> str:
-    """How a file names a class or function: with its room where it is the package's own.
+    """How a file names a class or function: with its room if it is one of the package's.
 
     >>> from vaelab import networks
     >>> public_name(networks.mlp)
@@ -268,24 +315,39 @@ def rebuild(account: Mapping[str, Any], makers: Mapping[str, Callable[..., Any]]
     return _read(account, makers, []).make()
 
 
-def _read(account: Any, makers: Mapping[str, Callable[..., Any]], met: list[Call]) -> Call:
-    if not isinstance(account, Mapping) or not {"part", "with"} == set(account):
+def _read(account: Any, makers: Mapping[str, Callable[..., Any]], met: list[Call | None]) -> Call:
+    if not isinstance(account, Mapping) or {"part", "with"} != set(account):
         raise ValueError(f"expected the account of a part, got {str(account)[:80]}")
-    if account["part"] not in makers:
-        raise UnknownPart(str(account["part"]))
-    call = Call(makers[account["part"]], {})
-    met.append(call)
-    call.arguments = {key: _argument(item, makers, met) for key, item in account["with"].items()}
+    number = len(met)
+    met.append(None)  # Until its arguments are read: none of them can be the part itself.
+
+    def argument(value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(argument(item) for item in value)
+        if not isinstance(value, Mapping):
+            return value
+        if set(value) == {"same"}:
+            return _met(value["same"], met)
+        if set(value) == {"maker"}:
+            return _named(value["maker"], makers)
+        if set(value) == {"dict"}:
+            return {key: argument(item) for key, item in value["dict"].items()}
+        return _read(value, makers, met)
+
+    maker = _named(account["part"], makers)
+    call = Call(maker, {key: argument(item) for key, item in account["with"].items()})
+    met[number] = call
     return call
 
 
-def _argument(value: Any, makers: Mapping[str, Callable[..., Any]], met: list[Call]) -> Any:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(_argument(item, makers, met) for item in value)
-    if not isinstance(value, Mapping):
-        return value
-    if "same" in value:
-        return met[value["same"]]
-    if "dict" in value:
-        return {key: _argument(item, makers, met) for key, item in value["dict"].items()}
-    return _read(value, makers, met)
+def _named(name: Any, makers: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    if name not in makers:
+        raise UnknownPart(str(name))
+    return makers[name]
+
+
+def _met(number: Any, met: list[Call | None]) -> Call:
+    call = met[number] if type(number) is int and 0 <= number < len(met) else None
+    if call is None:
+        raise ValueError(f"expected the number of a part that stands before it, got {number!r}")
+    return call

@@ -6,11 +6,9 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_positive_int
-from vaelab._processes import Noise, draw
+from vaelab._processes import Generator, draw
 from vaelab.parts import Module
 from vaelab.posteriors import LOG_2_PI, Distribution
-
-Generator = torch.Generator | Noise | None
 
 
 class Prior(Module):

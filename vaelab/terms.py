@@ -7,24 +7,22 @@ codes with a batch drawn from the model's prior.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaelab._inputs import check_positive, check_positive_int, check_weight
-from vaelab._processes import draw
+from vaelab._processes import Generator, draw
 from vaelab.networks.layers import dense, statistics_kept
 from vaelab.parts import Module, StepSizes
 from vaelab.posteriors import Distribution
-from vaelab.priors import Generator, Prior
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from vaelab.priors import Prior
 
 
 @dataclass
@@ -75,15 +73,15 @@ class Pass:
         are.
         """
         with statistics_kept(self.decoder):
-            _, pull = torch.func.vjp(self.decode, self.z.detach())
+            pull = torch.func.vjp(self.decode, self.z.detach())[1]
             return pull(v)[0]
 
 
 class Term(Module):
     """One term of the objective, in nats a row: the base of latent terms and of decoder terms.
 
-    `name` is what it is called in histories and tables. One of one's own takes what it needs from
-    the pass:
+    `name` is what it is called in histories and tables. A user's term takes what it needs from the
+    pass:
 
     >>> from vaelab import models, networks, terms
     >>> class Flat(terms.Term):
@@ -155,7 +153,8 @@ def imq(x: Tensor, y: Tensor, scales: Sequence[float]) -> Tensor:
     """
     squares = x.square().sum(1, keepdim=True) + y.square().sum(1)
     squared = torch.addmm(squares, x, y.T, alpha=-2).clamp(min=0)
-    return sum(c / (c + squared) for c in (2 * x.shape[1] * s for s in scales))
+    sizes = [2 * x.shape[1] * s for s in scales]
+    return functools.reduce(torch.add, [c / (c + squared) for c in sizes])
 
 
 class MMD(Term):
@@ -258,5 +257,5 @@ class Adversary(Term):
     def forward(self, p: Pass) -> Tensor:
         frozen = {name: w.detach() for name, w in self.discriminator.named_parameters()}
         logit = torch.func.functional_call(self.discriminator, frozen, (p.z,))
-        own = self.own_loss(p.z.detach(), p.p.detach())
-        return self.weight * F.softplus(-logit).squeeze(-1) + (own - own.detach())
+        loss = self.own_loss(p.z.detach(), p.p.detach())
+        return self.weight * F.softplus(-logit).squeeze(-1) + (loss - loss.detach())

@@ -19,6 +19,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -89,7 +90,7 @@ def members(
         with networks.seeded(seed + s):
             model = models.vae(networks.mlp(truth.d, latent_dim, hidden), gamma, full=full)
         with torch.no_grad():
-            for last in (model.decoder[1], model.posterior.parameters_of_q):
+            for last in (cast(Any, model.decoder)[1], cast(Any, model.posterior).parameters_of_q):
                 last.weight.mul_(0.1)
         out.append(model.to(dtype))
     return out
@@ -245,7 +246,7 @@ def measure(
     ).T
     gamma = torch.tensor([model.gamma for model in members], dtype=torch.float64)
     data_term = truth.d * (error / gamma + (2 * math.pi * gamma).log())
-    optimum = [theory.certified_optimum(truth, model.gamma) for model in members]
+    optimum = [theory.certified_optimum(truth, cast(float, model.gamma)) for model in members]
     gap = 0.5 * data_term + kl - torch.tensor(optimum, dtype=torch.float64)
     points = truth.sample(n, seed=seed).to(dtype)
     eigenvalues = torch.stack([model.codes(points).eigenvalues().double() for model in members])
@@ -267,12 +268,12 @@ def _measure_one(model: Autoencoder, x: Tensor, w: Tensor, eps: Tensor) -> list[
     q = model.codes(x)
     errors = [(x - model.images(q.at(noise))).square().mean(1) for noise in eps]
     J = theory.decoder_jacobian(model.decode, q.mean).double()
-    expected = theory.optimal_covariance(J, model.gamma)
+    expected = theory.optimal_covariance(J, cast(float, model.gamma))
     sigma = q.covariance().double()
     rows = (
         torch.stack(errors).mean(0),
         (x - model.images(q.mean)).square().mean(1),
-        q.kl_to_standard_normal(),
+        cast(Tensor, q.kl_to_standard_normal()),
         theory.relative_frobenius(sigma, expected),
         theory.kl_between_covariances(sigma, expected),
         theory.diagonal_penalty(expected),

@@ -22,7 +22,7 @@ def draw(q: Distribution, seed: int) -> Tensor:
 class Density(Part):
     """A density of codes, fitted to q(z): the base of every density.
 
-    One of one's own says how it is fitted, how it is sampled and, if it can, its log-density; what
+    A user's density says how it is fitted, how it is sampled and, if it can, its log-density. What
     it has learned are tensors, which `save` asks for and `load` gives back:
 
     >>> class Cube(Density):
@@ -43,7 +43,7 @@ class Density(Part):
     torch.Size([4, 2])
     """
 
-    latent_dim: int | None = None  # Until it is fitted.
+    latent_dim: int = 0  # Until it is fitted.
 
     def fit(self, model: Autoencoder, x: Tensor, seed: int = 0) -> Self:
         """Fit to the codes of images `x`, shape (n, *image_shape).
@@ -77,6 +77,8 @@ class Density(Part):
         """Take over what `state_dict` gave; unless a density says otherwise, as its attributes."""
         self.latent_dim = latent_dim
         for name, value in tensors.items():
+            if callable(getattr(type(self), name, None)):
+                raise ValueError(f"{type(self).__name__}: expected something learned, got {name!r}")
             setattr(self, name, value)
         return self
 
@@ -87,7 +89,7 @@ class Density(Part):
             NotFittedError: not fitted yet (scikit-learn's class).
             ValueError, TypeError: no whole number ≥ 1.
         """
-        if self.latent_dim is None:
+        if not self.latent_dim:
             from sklearn.exceptions import NotFittedError
 
             name = type(self).__name__

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from vaelab._inputs import check_images, floats
+from vaelab.densities.density import Density
 from vaelab.models import Autoencoder, evaluating
-
-
-class HasLogProb(Protocol):
-    """A prior or a density: anything that gives the log-density of codes."""
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """Nats of codes (n, latent_dim), shape (n,)."""
-        ...
+from vaelab.priors import Prior
 
 
 @torch.no_grad()
 def log_prob_mc(
     model: Autoencoder,
     x: Tensor,
-    density: HasLogProb | None = None,
+    density: Density | Prior | None = None,
     n_samples: int = 16,
     seed: int = 0,
 ) -> Tensor:

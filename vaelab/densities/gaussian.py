@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ class GaussianMixture(Density):
     def __init__(self, n_components: int = 10) -> None:
         self.n_components = check_positive_int("n_components", n_components)
 
+    mixture: Any  # scikit-learn's, once it is fitted.
+
     def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
         from sklearn.mixture import GaussianMixture as Mixture
 
@@ -40,14 +42,12 @@ class GaussianMixture(Density):
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         self.check(n)
-        mixture = self.mixture
+        weights, means = self.mixture.weights_, self.mixture.means_
         rng = np.random.default_rng(seed)
-        which = rng.choice(
-            len(mixture.weights_), size=n, p=mixture.weights_ / mixture.weights_.sum()
-        )
-        scale = np.linalg.cholesky(mixture.covariances_)
-        z = rng.standard_normal((n, self.latent_dim))
-        for k, mean in enumerate(mixture.means_):
+        which = rng.choice(len(weights), size=n, p=weights / weights.sum())
+        scale = np.linalg.cholesky(self.mixture.covariances_)
+        z = rng.standard_normal((n, means.shape[1]))
+        for k, mean in enumerate(means):
             z[which == k] = mean + z[which == k] @ scale[k].T
         return torch.from_numpy(z).float()
 
@@ -55,14 +55,27 @@ class GaussianMixture(Density):
         self.check()
         return torch.from_numpy(self.mixture.score_samples(z.double().cpu().numpy())).to(z)
 
+    def _shapes(self, k: int) -> dict[str, tuple[int, ...]]:
+        n = self.n_components
+        matrices = (n, k, k)
+        return {
+            "weights": (n,),
+            "means": (n, k),
+            "covariances": matrices,
+            "precisions_cholesky": matrices,
+        }
+
     def state_dict(self) -> dict[str, Tensor]:
-        names = ("weights_", "means_", "covariances_", "precisions_cholesky_")
-        arrays = {name.strip("_"): getattr(self.mixture, name) for name in names}
+        arrays = {name: getattr(self.mixture, f"{name}_") for name in self._shapes(0)}
         return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
 
     def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
         from sklearn.mixture import GaussianMixture as Mixture
 
+        shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+        expected = self._shapes(latent_dim)
+        if shapes != expected:
+            raise ValueError(f"a mixture: expected tensors of shapes {expected}, got {shapes}")
         self.latent_dim = latent_dim
         self.mixture = Mixture(self.n_components)
         for name, value in tensors.items():

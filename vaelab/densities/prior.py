@@ -7,6 +7,7 @@ from typing import Self
 from torch import Tensor
 
 from vaelab.densities.density import Density
+from vaelab.parts import fill
 from vaelab.posteriors import Distribution
 from vaelab.priors import Prior
 from vaelab.priors import StandardNormal as StandardNormalPrior
@@ -45,7 +46,7 @@ class ModelPrior(Density):
 
     def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
         self.latent_dim = latent_dim
-        self.prior.load_state_dict(tensors)
+        fill(self.prior, tensors)
         return self
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Self
+from dataclasses import fields
+from typing import ClassVar, Self, cast
 
 import torch
 from torch import Tensor
@@ -14,8 +15,9 @@ from vaelab.densities.density import Density, draw
 from vaelab.densities.evidence import log_prob_mc
 from vaelab.likelihoods import Gaussian
 from vaelab.models import Autoencoder
+from vaelab.parts import fill
 from vaelab.posteriors import Distribution
-from vaelab.training import Hold, Plan, Session, fit_plan, fit_together
+from vaelab.training import Hold, Plan, Run, Session, fit_plan, fit_together
 
 QUIET = Session(progress=False, label="second stage")
 
@@ -38,15 +40,7 @@ class SecondStage(Density):
             which keeps it from settling before the decoder has learned.
     """
 
-    forgets: ClassVar = (
-        "epochs",
-        "batch_size",
-        "lr",
-        "schedule",
-        "weight_decay",
-        "gamma_lr",
-        "gamma_schedule",
-    )
+    forgets: ClassVar = tuple(field.name for field in fields(Plan))
 
     def __init__(
         self,
@@ -62,18 +56,10 @@ class SecondStage(Density):
         gamma_lr: float = 10.0,
         gamma_schedule: Callable[[float], float | None] | None = Hold(1.0),  # noqa: B008 (frozen)
     ) -> None:
+        self.plan = Plan.of(locals())
         self.hidden = tuple(hidden)
         self.activation = activation
         self.gamma_rule = gamma
-        self.plan = Plan(
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            schedule=schedule,
-            weight_decay=weight_decay,
-            gamma_lr=gamma_lr,
-            gamma_schedule=gamma_schedule,
-        )
 
     def fit(self, model: Autoencoder, x: Tensor, seed: int = 0, session: Session = QUIET) -> Self:
         """Fit to the codes of images `x`, shape (n, *image_shape); see `fit_codes`."""
@@ -88,7 +74,10 @@ class SecondStage(Density):
             session: where and how it runs; quietly unless given.
         """
         vae = self.new_vae(q.mean.shape[1], seed)
-        self.run = fit_plan(vae, q, self.plan.with_seed(seed), session)
+        return self._take(vae, fit_plan(vae, q, self.plan.with_seed(seed), session))
+
+    def _take(self, vae: Autoencoder, run: Run) -> Self:
+        self.run = run
         self.vae = vae
         self.latent_dim = vae.latent_dim
         return self
@@ -105,7 +94,7 @@ class SecondStage(Density):
         generator = torch.Generator().manual_seed(seed)
         u, noise = torch.randn(2, n, self.latent_dim, generator=generator)
         u = self.vae.prior.at(u)
-        return self.vae.images(u) + math.sqrt(self.vae.gamma) * noise
+        return self.vae.images(u) + math.sqrt(self.gamma) * noise
 
     def codes(self, z: Tensor, seed: int = 0) -> Tensor:
         """Draw one u from q(u given z) for each code z: shape (n, latent_dim). What Table 3
@@ -127,7 +116,7 @@ class SecondStage(Density):
     def gamma(self) -> float:
         """The second stage's decoder variance."""
         self.check()
-        return self.vae.gamma
+        return cast(Gaussian, self.vae.likelihood).gamma
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.vae.state_dict()
@@ -135,7 +124,7 @@ class SecondStage(Density):
     def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
         self.latent_dim = latent_dim
         self.vae = self.new_vae(latent_dim, 0)
-        self.vae.load_state_dict(tensors)
+        fill(self.vae, tensors)
         self.vae.eval()
         return self
 
@@ -172,6 +161,4 @@ def fit_second_stages(
     ]
     runs = fit_together(vaes, list(posteriors), plans[0], session, seeds=seeds)
     for stage, vae, run in zip(stages, vaes, runs, strict=True):
-        stage.vae = vae
-        stage.run = run
-        stage.latent_dim = vae.latent_dim
+        stage._take(vae, run)

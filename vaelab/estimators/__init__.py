@@ -5,8 +5,7 @@ Arrays in, arrays out; tensors in, tensors out. Rows may be vectors (n, d) or im
 height, width).
 """
 
-from vaelab.estimators.fitted import FittedState
 from vaelab.estimators.generative import Generative
 from vaelab.estimators.vae import VAE, TwoStageVAE
 
-__all__ = ["VAE", "FittedState", "Generative", "TwoStageVAE"]
+__all__ = ["VAE", "Generative", "TwoStageVAE"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,17 +20,19 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
 from vaelab import densities, metrics, networks, training
-from vaelab._inputs import check_images, check_positive, check_positive_int, check_widths
+from vaelab._inputs import check_images, check_positive, check_positive_int
 from vaelab.densities import Density
-from vaelab.estimators.fitted import FittedState
+from vaelab.estimators.fitted import put_together, taken_apart
 from vaelab.models import Autoencoder
 from vaelab.networks import Networks
 from vaelab.posteriors import Distribution
 from vaelab.training import Cosine, Plan, Session
 
 Check = Callable[[str, Any], Any]
+_DTYPES: Any = [np.float64, np.float32]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """The base of the estimators, which differ in `_model` and `_fitted_density` alone.
 
@@ -37,13 +40,22 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     unless the decoder's outputs lie in [0, 1]: then the rows must, and are taken as they are.
     """
 
+    is_recorded: ClassVar = True
+    forgets: ClassVar[tuple[str, ...]] = ()
     CHECKS: ClassVar[dict[str, Check]] = {
         "latent_dim": check_positive_int,
-        "hidden": check_widths,
         "epochs": check_positive_int,
         "batch_size": check_positive_int,
         "lr": check_positive,
     }
+
+    latent_dim: int = 16
+    epochs: int = 200
+    batch_size: int = 128
+    lr: float = 2e-3
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = None
+    verbose: bool = False
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows `X`: (n, d) or (n, channels, height, width), n ≥ 2 and finite. Bytes and
@@ -69,11 +81,12 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             nets = self._networks()
             self._fit_scale(rows, nets)
             model = self._model(nets).to(rows.dtype)
+        self.model_ = model
         x = self._scaled(rows)
         plan = Plan(self.epochs, self.batch_size, self.lr, Cosine(), seed=seed)
         session = Session(device=self.device, progress=bool(self.verbose))
         run = training.fit_plan(model, x, plan, session)
-        self.model_ = model.cpu()
+        model.cpu()
         self.history_ = run.history
         self.n_iter_ = self.epochs
         q = model.codes(x)
@@ -103,7 +116,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         """Decode codes (n, latent_dim) to rows of the shape and scale of the training data."""
         check_is_fitted(self)
         array = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
-        z = torch.from_numpy(np.array(check_array(array, dtype=[np.float64, np.float32])))
+        z = torch.from_numpy(np.array(check_array(array, dtype=_DTYPES)))
         rows = self._unscaled(self.model_.images(z.to(self._dtype)))
         return self._like(X, rows)
 
@@ -135,18 +148,51 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         log_p = densities.log_prob_mc(self.model_, x, self.density_)
         return self._like(X, log_p - x[0].numel() * float(np.log(self.scale_)))
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None) -> Any:
         """The mean of `score_samples` over the rows, in nats."""
         return float(self.score_samples(X).mean())
 
-    def saved_state(self) -> FittedState:
-        """What `vaelab.save` writes.
+    @property
+    def _call(self) -> tuple[Callable[..., Any], tuple, dict[str, Any]]:
+        arguments = self.get_params(deep=False)
+        if not isinstance(arguments["random_state"], (int, np.integer, type(None))):
+            arguments["random_state"] = None  # A generator, which has moved on.
+        return type(self), (), arguments
+
+    def saved_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What `vaelab.save` writes beside model and density: plain data, and tensors by name.
 
         Raises:
             NotFittedError: called before `fit`.
         """
         check_is_fitted(self)
-        return FittedState.of(self)
+        tensors: dict[str, Tensor] = {}
+        record = {
+            name: taken_apart(name, value, tensors)
+            for name, value in vars(self).items()
+            if "_" in (name[0], name[-1]) and name not in ("model_", "density_")
+        }
+        return record, tensors
+
+    def load_state(
+        self,
+        model: Autoencoder,
+        density: Density,
+        record: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+    ) -> Self:
+        """Take over a model, a density, and what `saved_state` gave.
+
+        Raises:
+            ValueError: the name of a method in the place of something learned.
+        """
+        for name, value in record.items():
+            if hasattr(type(self), name) or "_" not in (name[0], name[-1]):
+                raise ValueError(f"expected something learned, got {name!r}")
+            setattr(self, name, put_together(value, tensors))
+        self.model_ = model
+        self.density_ = density
+        return self
 
     def _rows(self, X: Any, reset: bool = False) -> Tensor:
         """Check rows as scikit-learn does; give them back as a tensor in the shape they were fitted
@@ -167,8 +213,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
                 "channel axis, X[:, None]; expected rows (n, d) or images (n, channels, height, "
                 "width)"
             )
-        minimum = {"ensure_min_samples": 2} if reset else {}
-        array = validate_data(self, array, reset=reset, dtype=[np.float64, np.float32], **minimum)
+        minimum: dict[str, Any] = {"ensure_min_samples": 2} if reset else {}
+        array = validate_data(self, array, reset=reset, dtype=_DTYPES, **minimum)
         if reset:
             self.image_shape_ = shape or array.shape[1:]
             self._fitted_on_tensor = isinstance(X, Tensor)
@@ -183,7 +229,10 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             self.mean_ = rows.mean(0)
             self.scale_ = float((rows - self.mean_).std()) or 1.0
         self.range_ = (float(rows.min()), float(rows.max()))
-        self._dtype = rows.dtype
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.model_.parameters()).dtype
 
     def _scaled(self, rows: Tensor) -> Tensor:
         return ((rows.to(self._dtype) - self.mean_) / self.scale_).to(self._dtype)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
-
-import numpy as np
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from vaelab import densities, models, networks
 from vaelab._inputs import check_choice
@@ -25,6 +24,7 @@ DENSITIES = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class Generative(Estimator):
     """Any model of the catalogue, with any density of its codes.
 
@@ -53,42 +53,19 @@ class Generative(Estimator):
         history_: one value an epoch of each term, in nats.
         n_features_in_, n_iter_: as in scikit-learn.
 
+    >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(50, 3))
     >>> wae = Generative("wae_mmd", {"weight": 5.0}, density="gaussian", latent_dim=2, epochs=2)
     >>> wae.set_params(random_state=0).fit(rows).sample(5).shape
     (5, 3)
     """
 
-    CHECKS: ClassVar = {name: check for name, check in Estimator.CHECKS.items() if name != "hidden"}
-
-    def __init__(
-        self,
-        model: str | Callable[..., Autoencoder] = "vae",
-        options: Mapping[str, Any] | None = None,
-        *,
-        density: str | Density = "prior",
-        network: str | Callable[..., Networks] = "mlp",
-        network_options: Mapping[str, Any] | None = None,
-        latent_dim: int = 16,
-        epochs: int = 200,
-        batch_size: int = 128,
-        lr: float = 2e-3,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: bool = False,
-    ) -> None:
-        self.model = model
-        self.options = options
-        self.density = density
-        self.network = network
-        self.network_options = network_options
-        self.latent_dim = latent_dim
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    model: str | Callable[..., Autoencoder] = "vae"
+    options: Mapping[str, Any] | None = None
+    _: KW_ONLY
+    density: str | Density = "prior"
+    network: str | Callable[..., Networks] = "mlp"
+    network_options: Mapping[str, Any] | None = None
 
     def _networks(self) -> Networks:
         options = dict(self.network_options or {})

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
-
-import numpy as np
 
 from vaelab import densities, models, networks
 from vaelab._inputs import check_choice, check_positive, check_positive_int, check_widths
@@ -27,13 +26,14 @@ def _check_network(name: str, network: str) -> None:
     check_choice(name, network, ("mlp", "infogan"))
 
 
+@dataclass(eq=False, repr=False)
 class VAE(Estimator):
     """A κ-simple Gaussian variational autoencoder (Dai & Wipf 2019, Definition 1).
 
     With `network="mlp"` the rows are centred and divided by one scale, their overall standard
     deviation, before training; with "infogan" they are taken as they are (its batch normalisation
-    has momentum 0.05, for short runs). γ is told and reported in the data's own units squared, as a
-    variance.
+    has momentum 0.05, for short runs). γ is given and reported as a variance, in the data's own
+    units squared.
 
     Args:
         latent_dim: κ, the dimension of the codes.
@@ -58,39 +58,25 @@ class VAE(Estimator):
         history_: one value an epoch of each term, in nats.
         n_features_in_, n_iter_: as in scikit-learn.
 
+    >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(50, 3))
     >>> VAE(latent_dim=2, epochs=2, random_state=0).fit(rows).transform(rows).shape
     (50, 2)
     """
 
-    CHECKS: ClassVar = {**Estimator.CHECKS, "gamma": _check_gamma, "network": _check_network}
+    CHECKS: ClassVar = {
+        **Estimator.CHECKS,
+        "hidden": check_widths,
+        "gamma": _check_gamma,
+        "network": _check_network,
+    }
 
-    def __init__(
-        self,
-        latent_dim: int = 16,
-        *,
-        gamma: float | str = "learned",
-        beta: float = 1.0,
-        network: str = "mlp",
-        hidden: tuple[int, ...] = (256, 256),
-        epochs: int = 200,
-        batch_size: int = 128,
-        lr: float = 2e-3,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: bool = False,
-    ) -> None:
-        self.latent_dim = latent_dim
-        self.gamma = gamma
-        self.beta = beta
-        self.network = network
-        self.hidden = hidden
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    latent_dim: int = 16
+    _: KW_ONLY
+    gamma: float | str = "learned"
+    beta: float = 1.0
+    network: str = "mlp"
+    hidden: tuple[int, ...] = (256, 256)
 
     def _networks(self) -> Networks:
         options: dict[str, Any] = {"hidden": self.hidden}
@@ -99,10 +85,13 @@ class VAE(Estimator):
         return networks.for_shape(self.network, self.image_shape_, self.latent_dim, options)
 
     def _model(self, nets: Networks) -> Autoencoder:
-        learned = isinstance(self.gamma, str)
-        return models.vae(nets, self.gamma if learned else self.gamma / self.scale_**2, self.beta)
+        gamma = self.gamma
+        if not isinstance(gamma, str):
+            gamma /= self.scale_**2
+        return models.vae(nets, gamma, self.beta)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class TwoStageVAE(VAE):
     """A VAE, and a second VAE fitted to its codes: the Two-Stage VAE (Dai & Wipf 2019, Section 4).
 
@@ -123,6 +112,7 @@ class TwoStageVAE(VAE):
         model_, gamma_, eigenvalues_, active_dims_, history_, n_features_in_, n_iter_: of the first
             stage, as for `VAE`.
 
+    >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(50, 3))
     >>> model = TwoStageVAE(latent_dim=2, epochs=2, second_epochs=2, random_state=0)
     >>> model.fit(rows).sample(5).shape
@@ -136,40 +126,9 @@ class TwoStageVAE(VAE):
         "second_lr": check_positive,
     }
 
-    def __init__(
-        self,
-        latent_dim: int = 16,
-        *,
-        gamma: float | str = "learned",
-        beta: float = 1.0,
-        network: str = "mlp",
-        hidden: tuple[int, ...] = (256, 256),
-        epochs: int = 200,
-        batch_size: int = 128,
-        lr: float = 2e-3,
-        second_hidden: tuple[int, ...] = (128, 128, 128),
-        second_epochs: int = 500,
-        second_lr: float = 4e-3,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = None,
-        verbose: bool = False,
-    ) -> None:
-        super().__init__(
-            latent_dim,
-            gamma=gamma,
-            beta=beta,
-            network=network,
-            hidden=hidden,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.second_hidden = second_hidden
-        self.second_epochs = second_epochs
-        self.second_lr = second_lr
+    second_hidden: tuple[int, ...] = (128, 128, 128)
+    second_epochs: int = 500
+    second_lr: float = 4e-3
 
     def _fitted_density(self, q: Distribution, seed: int, session: Session) -> Density:
         second = densities.SecondStage(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from vaelab import likelihoods, posteriors, priors, terms
 from vaelab._inputs import check_images, floats
+from vaelab._processes import Generator
 from vaelab.networks import Networks
 from vaelab.parts import Module
+
+T = TypeVar("T")
 
 
 class Autoencoder(Module):
@@ -49,17 +53,17 @@ class Autoencoder(Module):
         decoder_term: terms.Term | Sequence[terms.Term] = (),
     ) -> None:
         super().__init__()
+        _part("networks", networks, Networks)
         self.image_shape = networks.image_shape
         self.latent_dim = networks.latent_dim
         self.encoder = networks.encoder
         self.decoder = networks.decoder
-        self.posterior = _part(
-            "posterior", posterior or posteriors.DiagonalGaussian(networks), posteriors.Posterior
-        )
-        self.likelihood = _part(
-            "likelihood", likelihood or likelihoods.Gaussian(), likelihoods.Likelihood
-        )
-        self.prior = _part("prior", prior or priors.StandardNormal(), priors.Prior)
+        posterior = posterior or posteriors.DiagonalGaussian(networks)
+        likelihood = likelihood or likelihoods.Gaussian()
+        prior = prior or priors.StandardNormal()
+        self.posterior = _part("posterior", posterior, posteriors.Posterior)
+        self.likelihood = _part("likelihood", likelihood, likelihoods.Likelihood)
+        self.prior = _part("prior", prior, priors.Prior)
         latent = terms.KL() if latent_term is None else latent_term
         self.terms = nn.ModuleDict(_named([*_several(latent), *_several(decoder_term)]))
         self.unit = bool(networks.unit or self.likelihood.unit)  # Whether images lie in [0, 1].
@@ -79,7 +83,7 @@ class Autoencoder(Module):
         with torch.autocast(x.device.type, self.autocast):
             return network(x).to(x.dtype)
 
-    def loss_terms(self, x: Tensor, generator: priors.Generator = None) -> dict[str, Tensor]:
+    def loss_terms(self, x: Tensor, generator: Generator = None) -> dict[str, Tensor]:
         """The terms of the objective by name at one draw of z for each image: nats, shape
         (batch,).
         """
@@ -125,7 +129,7 @@ class Autoencoder(Module):
         return self.images(self.codes(x).mean)
 
 
-def _part(role: str, part: nn.Module, kind: type) -> nn.Module:
+def _part(role: str, part: Any, kind: type[T]) -> T:
     if not isinstance(part, kind):
         name = part.__name__ if isinstance(part, type) else type(part).__name__
         hint = f"; make one of it first: {name}(...)" if isinstance(part, type) else ""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vaelab import likelihoods, posteriors, terms
-from vaelab._inputs import check_choice
+from vaelab._inputs import check_choice, check_options
 from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.second import SecondVAE
 from vaelab.networks import Networks, fused
@@ -174,11 +174,5 @@ def build(
         name = model.replace("-", "_")
         check_choice("model", name, CATALOGUE)
         model = CATALOGUE[name]
-    taken = list(inspect.signature(model).parameters)[1:]
-    unknown = [option for option in options if option not in taken]
-    if unknown:
-        raise TypeError(
-            f"{model.__name__}: expected options among {', '.join(taken) or 'none'}, got "
-            f"{', '.join(unknown)}"
-        )
+    check_options(model, options, list(inspect.signature(model).parameters)[1:])
     return model(networks, **options)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from vaelab import likelihoods, networks, terms
@@ -41,4 +43,4 @@ class SecondVAE(terms.Term):
         self.vae = Autoencoder(nets, likelihood=likelihoods.Gaussian("learned", init))
 
     def forward(self, p: terms.Pass) -> Tensor:
-        return sum(self.vae.loss_terms(p.z, p.generator).values())
+        return functools.reduce(torch.add, self.vae.loss_terms(p.z, p.generator).values())

@@ -2,8 +2,8 @@
 images.
 
 A `Networks` is the pair before any choice is made about q or p: the encoder ends in features, from
-which a posterior reads its parameters with `dense`; the decoder ends in an image. A pair of one's
-own is a function under `recorded`, or a subclass of `Networks`.
+which a posterior reads its parameters with `dense`; the decoder ends in an image. A user's pair is
+a function under `recorded`, or a subclass of `Networks`.
 """
 
 from vaelab.networks.choosing import MAKERS, for_shape

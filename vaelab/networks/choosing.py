@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vaelab._inputs import check_choice
+from vaelab._inputs import check_choice, check_options
 from vaelab.networks.infogan import infogan
 from vaelab.networks.layers import Networks
 from vaelab.networks.mlp import mlp
@@ -37,17 +37,14 @@ def for_shape(
     if isinstance(maker, str):
         check_choice("network", maker, MAKERS)
         maker = MAKERS[maker]
-    name = maker.__name__
     parameters = inspect.signature(maker).parameters
-    unknown = [option for option in options if option not in parameters]
-    if unknown:
-        raise TypeError(f"{name}: expected {', '.join(parameters)}, got {', '.join(unknown)}")
+    check_options(maker, options, parameters)
     if "image_shape" in parameters:
         return maker(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
     if len(image_shape) != 3 or image_shape[1] != image_shape[2]:
         raise ValueError(
-            f"{name} takes square images (c, s, s), got {tuple(image_shape)}; give side= to crop "
-            "and resize pictures"
+            f"{maker.__name__} takes square images (c, s, s), got {tuple(image_shape)}; give "
+            "side= to crop and resize pictures"
         )
     channels, side, _ = image_shape
     return maker(channels=channels, side=side, latent_dim=latent_dim, **options)

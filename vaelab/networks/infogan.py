@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from vaelab.networks.layers import Networks, check_momentum, check_sizes
+from vaelab.networks.layers import Layer, Networks, check_momentum, check_sizes, initialised
 from vaelab.parts import recorded
 
 
-def _normal(layer: nn.Module) -> nn.Module:
+def _normal(layer: Layer) -> Layer:
     """The InfoGAN initialisation: N(0, 0.02²), cut at two standard deviations for convolutions;
     biases zero.
     """
+    draw = partial(nn.init.normal_, std=0.02)
     if isinstance(layer, nn.Conv2d):
-        nn.init.trunc_normal_(layer.weight, std=0.02, a=-0.04, b=0.04)
-    else:
-        nn.init.normal_(layer.weight, std=0.02)
-    nn.init.zeros_(layer.bias)
-    return layer
+        draw = partial(nn.init.trunc_normal_, std=0.02, a=-0.04, b=0.04)
+    return initialised(layer, draw)
 
 
-def _spectral(layer: nn.Module) -> nn.Module:
+def _spectral(layer: Layer) -> nn.Module:
     return spectral_norm(_normal(layer), n_power_iterations=1)
 
 
@@ -53,7 +53,7 @@ def infogan(channels: int, side: int, latent_dim: int = 64, bn_momentum: float =
         side: height and width of the images, s, a multiple of 4.
         latent_dim: κ ≥ 1.
         bn_momentum: weight of a new batch in the running statistics. 0.001 is the paper's and needs
-            about 5,000 steps; a run shorter than that wants 0.01 to 0.1.
+            about 5,000 steps; a shorter run needs 0.01 to 0.1.
 
     Returns:
         The pair, with n_features = 1024 and `scale="softplus"`.
@@ -67,28 +67,29 @@ def infogan(channels: int, side: int, latent_dim: int = 64, bn_momentum: float =
             "side: the infogan networks halve the image twice; expected a multiple of 4, got "
             f"{side}"
         )
-    bn, flat = check_momentum(bn_momentum), 128 * (side // 4) ** 2
+    momentum = check_momentum(bn_momentum)
+    flat = 128 * (side // 4) ** 2
     encoder = nn.Sequential(
         _spectral(nn.Conv2d(channels, 64, 4, 2, 1)),
         nn.LeakyReLU(0.2),
         _spectral(nn.Conv2d(64, 128, 4, 2, 1)),
-        nn.BatchNorm2d(128, **bn),
+        nn.BatchNorm2d(128, momentum=momentum),
         nn.LeakyReLU(0.2),
         nn.Flatten(),
         _spectral_dense(flat, 1024),
-        nn.BatchNorm1d(1024, **bn),
+        nn.BatchNorm1d(1024, momentum=momentum),
         nn.LeakyReLU(0.2),
     )
     decoder = nn.Sequential(
         _normal(nn.Linear(latent_dim, 1024)),
-        nn.BatchNorm1d(1024, **bn),
+        nn.BatchNorm1d(1024, momentum=momentum),
         nn.ReLU(),
         _normal(nn.Linear(1024, flat)),
-        nn.BatchNorm1d(flat, **bn),
+        nn.BatchNorm1d(flat, momentum=momentum),
         nn.ReLU(),
         nn.Unflatten(1, (128, side // 4, side // 4)),
         _normal(nn.ConvTranspose2d(128, 64, 4, 2, 1)),
-        nn.BatchNorm2d(64, **bn),
+        nn.BatchNorm2d(64, momentum=momentum),
         nn.ReLU(),
         _normal(nn.ConvTranspose2d(64, channels, 4, 2, 1)),
         nn.Sigmoid(),

@@ -7,13 +7,15 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vaelab._inputs import check_choice, check_positive_int, check_seed
 from vaelab.parts import Module
 
+Layer = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 _BUILDING = threading.RLock()
 
 
@@ -32,11 +34,17 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def glorot(layer: nn.Module) -> nn.Module:
-    """Give a layer Glorot-uniform weights and zero biases, TensorFlow's defaults."""
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
+def initialised(layer: Layer, draw: Callable[[Tensor], Any]) -> Layer:
+    """Draw a layer's first weights in place; its biases are zero."""
+    draw(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer
+
+
+def glorot(layer: Layer) -> Layer:
+    """Give a layer Glorot-uniform weights and zero biases, TensorFlow's defaults."""
+    return initialised(layer, nn.init.xavier_uniform_)
 
 
 def dense(n_in: int, n_out: int) -> nn.Module:
@@ -47,8 +55,8 @@ def dense(n_in: int, n_out: int) -> nn.Module:
 class Networks(Module):
     """An encoder, a decoder and what the other parts must know of them.
 
-    A pair of one's own is a function under `@networks.recorded`, or a subclass, whose arguments are
-    plain data; then it is saved and loaded like the package's.
+    A user's pair is a function under `@networks.recorded`, or a subclass, whose arguments are plain
+    data; then it is saved and loaded like the package's.
 
     Args:
         encoder: images (batch, *image_shape) to features (batch, n_features).
@@ -106,15 +114,14 @@ def same_conv(n_in: int, n_out: int, kernel: int, stride: int, side: int) -> nn.
     """A convolution (batch, n_in, side, side) → (batch, n_out, s, s), s = ceil(side / stride), with
     SAME padding.
 
-    Where SAME puts an odd zero after the image, which `nn.Conv2d` cannot, the padding is a layer of
-    its own. Glorot-uniform weights, bias zero.
+    Where SAME puts an odd zero after the image, which `nn.Conv2d` cannot, the padding is a separate
+    layer. Glorot-uniform weights, bias zero.
     """
     before, after = same_padding(side, kernel, stride)
     if before == after:
         return glorot(nn.Conv2d(n_in, n_out, kernel, stride, before))
-    return nn.Sequential(
-        nn.ZeroPad2d((before, after) * 2), glorot(nn.Conv2d(n_in, n_out, kernel, stride))
-    )
+    conv = glorot(nn.Conv2d(n_in, n_out, kernel, stride))
+    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), conv)
 
 
 def same_deconv(n_in: int, n_out: int, kernel: int, stride: int, side: int) -> nn.Module:
@@ -125,15 +132,16 @@ def same_deconv(n_in: int, n_out: int, kernel: int, stride: int, side: int) -> n
     """
     before, after = same_padding(side, kernel, stride)
     layer = glorot(nn.ConvTranspose2d(n_in, n_out, kernel, stride, before))
-    return (
-        layer if before == after else nn.Sequential(layer, nn.ZeroPad2d((0, before - after) * 2))
-    )  # which crops
+    if before == after:
+        return layer
+    crop = before - after
+    return nn.Sequential(layer, nn.ZeroPad2d((0, crop, 0, crop)))
 
 
 @contextlib.contextmanager
 def statistics_kept(network: nn.Module) -> Iterator[None]:
     """Let batch normalisation normalise by the batch inside, without following its statistics."""
-    layers = [m for m in network.modules() if getattr(m, "track_running_stats", False)]
+    layers: list[Any] = [m for m in network.modules() if getattr(m, "track_running_stats", False)]
     for layer in layers:
         layer.track_running_stats = not layer.training
     try:
@@ -143,11 +151,11 @@ def statistics_kept(network: nn.Module) -> Iterator[None]:
             layer.track_running_stats = True
 
 
-def check_momentum(bn_momentum: float) -> dict[str, float]:
-    """The constants of the papers' batch normalisation, ε = 1e-5 and this momentum, or raise."""
+def check_momentum(bn_momentum: float) -> float:
+    """The momentum of batch normalisation, or raise."""
     if not 0 < bn_momentum <= 1:
         raise ValueError(f"bn_momentum: expected a number in (0, 1], got {bn_momentum}")
-    return {"eps": 1e-5, "momentum": bn_momentum}
+    return bn_momentum
 
 
 def check_sizes(**sizes: int) -> list[int]:

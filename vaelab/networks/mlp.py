@@ -106,7 +106,7 @@ def fused(
     | (head: dense to the parameters of q(u given x)) | dense to z, the decoder of `networks` |
 
     A VAE on this pair has the parameters of two stages and the objective of one: the ablation that
-    asks whether the second stage's gain is but its depth.
+    asks whether the second stage gains by its depth alone.
 
     Source: Dai & Wipf (2019), Section 4, on why the stages are trained apart.
 

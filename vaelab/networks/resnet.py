@@ -17,8 +17,8 @@ from vaelab.networks.layers import (
 )
 from vaelab.parts import recorded
 
-WIDEST = 1024  # channels of the decoder at most
-DENSE = 512  # width of the encoder's fully connected scale block
+WIDEST = 1024  # Channels of the decoder at most.
+DENSE = 512  # Width of the encoder's fully connected scale block.
 
 
 class Residual(nn.Module):
@@ -26,38 +26,34 @@ class Residual(nn.Module):
 
     def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
         super().__init__()
-        self.body, self.shortcut = body, shortcut
+        self.body = body
+        self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x) + self.shortcut(x)
 
 
-def _scale_block(width: int, side: int, blocks: int, bn: dict[str, float]) -> nn.Sequential:
+def _scale_block(width: int, side: int, blocks: int, momentum: float) -> nn.Sequential:
     """`blocks` residual blocks of two [BN, ReLU, conv 3×3] and a conv 3×3 as shortcut."""
 
     def conv() -> nn.Module:
         return same_conv(width, width, 3, 1, side)
 
-    def body() -> nn.Sequential:
-        return nn.Sequential(
-            *(m for _ in range(2) for m in (nn.BatchNorm2d(width, **bn), nn.ReLU(), conv()))
-        )
+    def half() -> list[nn.Module]:
+        return [nn.BatchNorm2d(width, momentum=momentum), nn.ReLU(), conv()]
 
-    return nn.Sequential(*(Residual(body(), conv()) for _ in range(blocks)))
+    return nn.Sequential(
+        *(Residual(nn.Sequential(*half(), *half()), conv()) for _ in range(blocks))
+    )
 
 
 def _dense_block(n_in: int, blocks: int) -> nn.Sequential:
     """The same with dense layers of 512 for convolutions, and no batch normalisation."""
-    widths = [n_in] + [DENSE] * blocks
-    return nn.Sequential(
-        *(
-            Residual(
-                nn.Sequential(nn.ReLU(), dense(n, DENSE), nn.ReLU(), dense(DENSE, DENSE)),
-                dense(n, DENSE),
-            )
-            for n in widths[:-1]
-        )
-    )
+    layers: list[nn.Module] = []
+    for width in (n_in, *[DENSE] * (blocks - 1)):
+        body = nn.Sequential(nn.ReLU(), dense(width, DENSE), nn.ReLU(), dense(DENSE, DENSE))
+        layers.append(Residual(body, dense(width, DENSE)))
+    return nn.Sequential(*layers)
 
 
 @recorded
@@ -110,36 +106,34 @@ def resnet(
     """
     channels, side, latent_dim = check_sizes(channels=channels, side=side, latent_dim=latent_dim)
     base, blocks = check_sizes(base=base, blocks=blocks)
-    n_scales = (
-        check_positive_int("n_scales", n_scales)
-        if n_scales is not None
-        else (4 if side >= 64 else 3)
-    )
+    if n_scales is None:
+        n_scales = 4 if side >= 64 else 3
+    n_scales = check_positive_int("n_scales", n_scales)
     sides = [side]
     while sides[-1] > 2:
         sides.append(-(-sides[-1] // 2))
     if side < 2 or n_scales > len(sides):
         raise ValueError(
-            f"side: a resnet of {n_scales} scales wants images of at least "
+            f"side: a resnet of {n_scales} scales needs images of at least "
             f"{2 ** (n_scales - 1) + 1} pixels a side, got {side}; pass fewer n_scales or larger "
             "images"
         )
-    bn = check_momentum(bn_momentum)
-    encoder = _encoder(channels, sides[:n_scales], base, blocks, pool, bn)
-    decoder = _decoder(channels, sides, latent_dim, base, blocks, bn)
+    momentum = check_momentum(bn_momentum)
+    encoder = _encoder(channels, sides[:n_scales], base, blocks, pool, momentum)
+    decoder = _decoder(channels, sides, latent_dim, base, blocks, momentum)
     return Networks(encoder, decoder, (channels, side, side), latent_dim, DENSE, unit=True)
 
 
 def _encoder(
-    channels: int, sides: list[int], base: int, blocks: int, pool: bool, bn: dict[str, float]
+    channels: int, sides: list[int], base: int, blocks: int, pool: bool, momentum: float
 ) -> nn.Module:
     widths = [base * 2**i for i in range(len(sides))]
     layers: list[nn.Module] = [
         same_conv(channels, base, 3, 1, sides[0]),
-        _scale_block(base, sides[0], blocks, bn),
+        _scale_block(base, sides[0], blocks, momentum),
     ]
     for (narrow, side), (wide, half) in itertools.pairwise(zip(widths, sides, strict=True)):
-        layers += [same_conv(narrow, wide, 3, 2, side), _scale_block(wide, half, blocks, bn)]
+        layers += [same_conv(narrow, wide, 3, 2, side), _scale_block(wide, half, blocks, momentum)]
     if pool:
         layers.append(nn.AdaptiveAvgPool2d(1))
     flat = widths[-1] * (1 if pool else sides[-1] ** 2)
@@ -147,7 +141,7 @@ def _encoder(
 
 
 def _decoder(
-    channels: int, sides: list[int], latent_dim: int, base: int, blocks: int, bn: dict[str, float]
+    channels: int, sides: list[int], latent_dim: int, base: int, blocks: int, momentum: float
 ) -> nn.Module:
     widths = [min(base * 2**i, max(WIDEST, base)) for i in range(len(sides))]
     layers: list[nn.Module] = [
@@ -156,5 +150,5 @@ def _decoder(
     ]
     for i in reversed(range(len(sides) - 1)):
         layers.append(same_deconv(widths[i + 1], widths[i], 3, 2, sides[i]))
-        layers.append(_scale_block(widths[i], sides[i], blocks, bn))
+        layers.append(_scale_block(widths[i], sides[i], blocks, momentum))
     return nn.Sequential(*layers, same_conv(base, channels, 3, 1, sides[0]), nn.Sigmoid())

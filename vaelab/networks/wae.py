@@ -67,12 +67,13 @@ def wae(
             f"side: the wae networks with first_stride={first_stride} want a multiple of "
             f"{8 * first_stride}, got {side}"
         )
-    bn, small = check_momentum(bn_momentum), side // 8
+    momentum = check_momentum(bn_momentum)
+    small = side // 8
     widths = [base * 2**i for i in range(4)]
-    full = side // first_stride  # the side after the first layer
+    full = side // first_stride  # The side after the first layer.
 
     def normed(layer: nn.Module, width: int) -> list[nn.Module]:
-        return [layer, nn.BatchNorm2d(width, **bn), nn.ReLU()]
+        return [layer, nn.BatchNorm2d(width, momentum=momentum), nn.ReLU()]
 
     encoder = nn.Sequential(
         *normed(same_conv(channels, base, 5, first_stride, side), base),

@@ -5,13 +5,14 @@ covariance.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from vaelab._processes import draw
+from vaelab._processes import Generator, draw
 
 LOG_2_PI = math.log(2 * math.pi)
 
@@ -21,8 +22,8 @@ class Distribution:
     """What q(z given x) is for a batch of images: the base of every distribution of z, one row
     each.
 
-    A distribution of one's own is a frozen dataclass of tensors, one row an image, that says at
-    least what standard normal noise becomes (`at`) and, unless it has no density, `log_prob`.
+    A user's distribution is a frozen dataclass of tensors, one row an image. It says at least what
+    standard normal noise becomes (`at`) and, unless it has no density, `log_prob`.
 
     Args:
         mean: the mean code, shape (batch, latent_dim).
@@ -67,7 +68,7 @@ class Distribution:
         """λ_j of Σ_z of every row, ascending, shape (batch, latent_dim)."""
         return torch.linalg.eigvalsh(self.covariance())
 
-    def rsample(self, generator: torch.Generator | None = None) -> Tensor:
+    def rsample(self, generator: Generator = None) -> Tensor:
         """Draw one code a row, differentiable in the parameters. Shape (batch, latent_dim)."""
         return self.at(draw(torch.randn, self.mean.shape, generator, self.mean))
 
@@ -75,11 +76,14 @@ class Distribution:
         return len(self.mean)
 
     def __getitem__(self, index: Tensor | slice) -> Self:
-        return replace(self, **{name: value[index] for name, value in self.tensors().items()})
+        return self._each(lambda tensor: tensor[index])
 
     def to(self, *args: Any) -> Self:
         """Move or cast every tensor, as `torch.Tensor.to` does."""
-        return replace(self, **{name: value.to(*args) for name, value in self.tensors().items()})
+        return self._each(lambda tensor: tensor.to(*args))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(self, **{name: change(value) for name, value in self.tensors().items()})
 
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors by name, one row an image."""
@@ -192,8 +196,5 @@ class FullNormal(Distribution):
 
 def cat(parts: list[Distribution]) -> Distribution:
     """Join distributions of one kind along the batch."""
-    first = parts[0]
-    return replace(
-        first,
-        **{name: torch.cat([getattr(part, name) for part in parts]) for name in first.tensors()},
-    )
+    each = [part.tensors() for part in parts]
+    return replace(parts[0], **{name: torch.cat([t[name] for t in each]) for name in each[0]})

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vaelab._inputs import check_positive_int
 from vaelab.networks import Networks
-from vaelab.posteriors.distributions import LOG_2_PI, Distribution
+from vaelab.posteriors.distributions import DiagonalNormal, Distribution
 from vaelab.posteriors.heads import DiagonalGaussian, Posterior
 
 
@@ -40,11 +40,15 @@ class FlowNormal(Distribution):
     context: Tensor
     flow: nn.Module
 
+    @property
+    def _base(self) -> DiagonalNormal:
+        return DiagonalNormal(self.base_mean, self.sigma, self.log_var)
+
     def _map(self) -> Any:
         return self.flow(self.context.to(next(self.flow.parameters())))
 
     def at(self, eps: Tensor) -> Tensor:
-        w = torch.addcmul(self.base_mean, self.sigma, eps)
+        w = self._base.at(eps)
         return self._map()(w.to(next(self.flow.parameters()))).to(w)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -52,8 +56,7 @@ class FlowNormal(Distribution):
         code = z.to(next(self.flow.parameters()))
         w = transform.inv(code)
         log_det = transform.log_abs_det_jacobian(w, code).to(z)
-        squares = ((w.to(z) - self.base_mean) / self.sigma).square() + self.log_var
-        return -0.5 * (squares.sum(-1) + z.shape[-1] * LOG_2_PI) - log_det
+        return self._base.log_prob(w.to(z)) - log_det
 
     def _scale(self) -> Tensor:
         """∂T/∂w diag σ at the base's mean, shape (batch, latent_dim, latent_dim)."""
@@ -81,8 +84,8 @@ class FlowNormal(Distribution):
 class FlowGaussian(Posterior):
     """The encoder's features become N(μ, diag σ²) and what a flow of affine couplings makes of it.
 
-    The couplings are zuko's masked autoregressive transforms with two passes; both their directions
-    are cheap.
+    The couplings are zuko's masked autoregressive transforms with two passes; both of their
+    directions are cheap.
 
     Args:
         networks: as for `DiagonalGaussian`.

@@ -15,8 +15,8 @@ from vaelab.posteriors.distributions import DiagonalNormal, Distribution, FullNo
 class Posterior(Module):
     """The last layer of an encoder: features (batch, n_features) become the distribution of z.
 
-    A posterior of one's own is made with the networks, reads its parameters off the features, and
-    gives a `Distribution`:
+    A user's posterior is made with the networks, reads its parameters off the features, and gives a
+    `Distribution`:
 
     >>> from vaelab import models, networks, posteriors
     >>> class Narrow(posteriors.Posterior):
@@ -111,6 +111,7 @@ class FullGaussian(Posterior):
         k = networks.latent_dim
         self.latent_dim = k
         self.parameters_of_q = networks.dense(networks.n_features, 2 * k + k * (k - 1) // 2)
+        self.below: Tensor
         self.register_buffer("below", torch.tril_indices(k, k, -1), persistent=False)
 
     def forward(self, features: Tensor) -> FullNormal:

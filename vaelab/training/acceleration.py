@@ -1,10 +1,11 @@
-"""What makes a step faster on a GPU, and what is said when its memory is too small."""
+"""What makes a step faster on a GPU, and which batch would fit when its memory is too small."""
 
 from __future__ import annotations
 
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,9 +18,7 @@ class OutOfMemory(RuntimeError):
 
 
 @contextlib.contextmanager
-def accelerated(
-    model: nn.Module, device: torch.device, precision: str, compile: bool
-) -> Iterator[None]:
+def accelerated(model: Any, device: torch.device, precision: str, compile: bool) -> Iterator[None]:
     """Train inside with faster arithmetic; the model and torch's settings are afterwards as they
     were.
 
@@ -57,7 +56,7 @@ def accelerated(
             vars(network).pop("forward", None)
 
 
-def _compile(model: nn.Module, networks: list[nn.Module], mode: str) -> None:
+def _compile(model: Any, networks: list[nn.Module], mode: str) -> None:
     """Compile the pass of a model that says how, else its networks, on CUDA as CUDA graphs."""
     if hasattr(model, "compile_pass"):
         model.compile_pass()

@@ -1,5 +1,5 @@
 """The data on the device, a batch at a time: bytes where they came from bytes, scaled and mirrored
-as they are met.
+as they are drawn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vaelab._processes import Share, draw, place
 from vaelab.posteriors import Distribution
 from vaelab.training.acceleration import OutOfMemory, is_out_of_memory
 
-BLOCK = 4096  # rows looked at together
+BLOCK = 4096  # Rows that are compared at once.
 
 
 def to_bytes(x: Tensor) -> Tensor | None:
@@ -116,6 +116,14 @@ def shuffled(n: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
 
 
+def share(device: torch.device, seed: int) -> Share:
+    """The generator of this process."""
+    generator = Share(device)
+    generator.manual_seed(int(seed))
+    generator.rank, generator.processes = place()
+    return generator
+
+
 class Batches:
     """The data of one model, batch by batch, and the generator of everything that is drawn.
 
@@ -123,16 +131,16 @@ class Batches:
         rows: the data on their device.
         device: where batches are made.
         seed: of order and noise.
+        generator: of the noise, see `share`.
     """
 
     hint = ""  # What else to do about too little memory than taking smaller batches.
 
-    def __init__(self, rows: Feed, device: torch.device, seed: int) -> None:
+    def __init__(self, rows: Feed, device: torch.device, seed: Any, generator: Any) -> None:
         self.rows = rows
         self.device = device
         self.seed = seed
-        self.generator = Share(device).manual_seed(int(seed))
-        self.generator.rank, self.generator.processes = place()
+        self.generator = generator
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -150,7 +158,5 @@ class Batches:
         return self.rows.batch(index, self.generator)
 
     def whose(self, finite: Tensor) -> str:
-        """Of which model the terms (steps, names, ...) are not all finite, where there are
-        several.
-        """
+        """The model whose terms (steps, names, ...) are not all finite, where there are several."""
         return ""

@@ -61,7 +61,7 @@ class Seeds:
 class Ensemble(nn.Module):
     """S models of one kind as one: each weight and each statistic has a first dimension S.
 
-    Its only business is `loss_terms`; `member_states` gives each model its own weights back.
+    It has `loss_terms` alone; `member_states` gives the weights of each model back.
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
@@ -72,11 +72,11 @@ class Ensemble(nn.Module):
         shell = copy.deepcopy(models[0])
         for name, tensor in shell.state_dict(keep_vars=True).items():
             tensor.data = torch.stack([state[name].detach() for state in states])
-        for ours, theirs in zip(shell.parameters(), models[0].parameters(), strict=True):
-            ours.requires_grad_(theirs.requires_grad)
+        for stacked, single in zip(shell.parameters(), models[0].parameters(), strict=True):
+            stacked.requires_grad_(single.requires_grad)
         self.shell = shell  # Holds the stacked tensors, and is never run.
-        one = copy.deepcopy(models[0]).train()
-        self._probe = (copy.deepcopy(models[0]),)
+        one: Any = copy.deepcopy(models[0]).train()
+        self._probe: tuple[Any] = (copy.deepcopy(models[0]),)
         self._one = (one,)  # Whose layers compute, with weights that are handed to them.
         spectral = {n: m for n, m in one.named_modules() if isinstance(m, _SpectralNorm)}
         self._spectral = {name: layer.eval() for name, layer in spectral.items()}
@@ -110,7 +110,7 @@ class Ensemble(nn.Module):
         one = self._one[0]
         one.autocast = self.autocast
         self._normalise_spectra()
-        if self._asked is None:  # Which noise a step draws is found by drawing it once.
+        if self._asked is None:  # One step shows which noise a step draws.
             asks = Noise()
             with torch.no_grad():
                 self._probe[0].to(x.device).loss_terms(x[0], asks)
@@ -136,17 +136,14 @@ class Ensemble(nn.Module):
         The layers are in evaluation mode, in which a pass uses the vectors and leaves them alone.
         """
         for name, layer in self._spectral.items():
-            weight = (
-                self._tensors[f"{name.rpartition('.')[0]}.original"]
-                .movedim(layer.dim + 1, 1)
-                .flatten(2)
-            )
-            u, v = self._tensors[f"{name}._u"], self._tensors[f"{name}._v"]
+            original = self._tensors[f"{name.rpartition('.')[0]}.original"]
+            weight = original.movedim(layer.dim + 1, 1).flatten(2)
+            u = self._tensors[f"{name}._u"]
+            v = self._tensors[f"{name}._v"]
             for _ in range(layer.n_power_iterations):
-                u.copy_(F.normalize((weight @ v.unsqueeze(-1)).squeeze(-1), dim=1, eps=layer.eps))
-                v.copy_(
-                    F.normalize((weight.mT @ u.unsqueeze(-1)).squeeze(-1), dim=1, eps=layer.eps)
-                )
+                for new, matrix, old in ((u, weight, v), (v, weight.mT, u)):
+                    product = (matrix @ old.unsqueeze(-1)).squeeze(-1)
+                    new.copy_(F.normalize(product, dim=1, eps=layer.eps))
 
     def member_states(self) -> Iterator[dict[str, Tensor]]:
         """The weights and statistics of each model."""
@@ -183,7 +180,7 @@ class GroupedLinear(nn.Module):
         return torch.baddbmm(self.bias.unsqueeze(1), groups, self.weight.mT).flatten(0, 1)
 
 
-def is_dense(model: nn.Module) -> bool:
+def is_dense(model: Any) -> bool:
     """Whether a model is made of dense layers and of what looks at each row alone, so that the rows
     of several can pass as one batch: half as long on a CPU as `torch.func.vmap`.
     """
@@ -210,8 +207,8 @@ def _rows_pass(one: nn.Module) -> Callable[..., dict[str, Tensor]]:
 
 
 class StackedBatches(Batches):
-    """The batches of several models, each from its own rows or from those there are, in an order
-    and with noise of its own.
+    """The batches of several models: each has an order and a generator, and rows, which may be the
+    same for all.
     """
 
     hint = "; or train fewer models together"
@@ -223,12 +220,9 @@ class StackedBatches(Batches):
                 f"data: expected as many rows for each model, got from {lengths[0]} to "
                 f"{lengths[-1]}"
             )
-        self.rows = rows[0]
+        super().__init__(rows[0], device, list(seeds), Seeds(device, seeds))
         self.each = list(rows) * (len(seeds) // len(rows))
         self.digests = [each.digest() for each in rows]
-        self.device = device
-        self.seed = list(seeds)
-        self.generator = Seeds(device, seeds)
 
     def digest(self) -> str:
         return "+".join(self.digests)

@@ -19,17 +19,18 @@ def interrupts_held() -> Iterator[threading.Event]:
     Only the first of each, and only in the main thread, where nobody else handles it.
     """
     interrupted = threading.Event()
-    in_main = threading.current_thread() is threading.main_thread()
-    ours = [number for number, usual in _USUAL.items() if signal.getsignal(number) == usual]
+    held = []
+    if threading.current_thread() is threading.main_thread():
+        held = [number for number, usual in _USUAL.items() if signal.getsignal(number) == usual]
 
     def hold(number: int, frame: Any) -> None:
         signal.signal(number, _USUAL[signal.Signals(number)])
         interrupted.set()
 
-    for number in ours if in_main else ():
+    for number in held:
         signal.signal(number, hold)
     try:
         yield interrupted
     finally:
-        for number in ours if in_main else ():
+        for number in held:
             signal.signal(number, _USUAL[number])

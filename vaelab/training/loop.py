@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -15,10 +16,10 @@ from torch import Tensor, nn
 
 from vaelab._inputs import pick_device
 from vaelab._processes import mean_of_all, place
-from vaelab.parts import Part, account
+from vaelab.parts import Module, account, as_data
 from vaelab.posteriors import Distribution
 from vaelab.training.acceleration import OutOfMemory, accelerated, is_out_of_memory, largest_batch
-from vaelab.training.batches import Batches, feed
+from vaelab.training.batches import Batches, feed, share
 from vaelab.training.interrupts import interrupts_held
 from vaelab.training.parallel import check_share, parallel
 from vaelab.training.plan import GammaSchedule, Plan, Schedule, Session
@@ -149,29 +150,8 @@ def fit(
         OutOfMemory: the device's memory is too small; says which batch would fit.
         OSError: the checkpoint cannot be written; the last good one is still there.
     """
-    plan = Plan(
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        schedule=schedule,
-        betas=betas,
-        weight_decay=weight_decay,
-        gamma_lr=gamma_lr,
-        gamma_schedule=gamma_schedule,
-        seed=seed,
-        flip=flip,
-        keep_every=keep_every,
-    )
-    session = Session(
-        device=device,
-        precision=precision,
-        compile=compile,
-        progress=progress,
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        label=label,
-    )
-    return fit_plan(model, data, plan, session)
+    arguments = locals()
+    return fit_plan(model, data, Plan.of(arguments), Session.of(arguments))
 
 
 def fit_plan(
@@ -183,18 +163,17 @@ def fit_plan(
     model.to(device)
     rows = feed(model, data, device, plan.flip)
     check_share(model, min(plan.batch_size, len(rows)), device)
-    return run(model, Batches(rows, device, plan.seed), plan, session, kind(model))
+    batches = Batches(rows, device, plan.seed, share(device, plan.seed))
+    return run(model, batches, plan, session, kind(model))
 
 
 def kind(model: nn.Module) -> dict[str, Any]:
     """What a checkpoint says of the model: its account, or its class and the shapes of its
     weights.
     """
-    try:
-        if isinstance(model, Part):
+    if isinstance(model, Module):
+        with contextlib.suppress(TypeError):  # Networks made by hand.
             return account(model)
-    except TypeError:  # Networks made by hand.
-        pass
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
     return {"class": type(model).__name__, "shapes": shapes}
 
@@ -206,7 +185,7 @@ def run(
     started = time.perf_counter()
     if plan.gamma_schedule is not None and getattr(model, "gamma", None) is None:
         raise ValueError("gamma_schedule: this model's likelihood has no γ; expected None")
-    settings = {
+    settings: dict[str, Any] = {
         **plan.settings(),
         "batch_size": min(plan.batch_size, len(batches)),
         "seed": batches.seed,
@@ -216,7 +195,7 @@ def run(
         "precision": session.precision,
         "compile": session.compile,
     }
-    state = State(model, batches, plan, settings)
+    state = State(model, batches, plan, as_data(settings, "settings"))
     path = None if session.checkpoint is None else Path(session.checkpoint)
     keeper = Keeper(path, session.checkpoint_every, session.extends)
     keeper.resume(state)
@@ -229,7 +208,7 @@ def run(
     model.eval()
     history = {name: np.array(values) for name, values in state.history.items()}
     seconds = time.perf_counter() - started
-    return Run(model, history, settings, seconds, tuple(state.copies))
+    return Run(model, history, state.settings, seconds, tuple(state.copies))
 
 
 def _loop(state: State, keeper: Keeper, session: Session) -> None:
@@ -253,16 +232,17 @@ def _loop(state: State, keeper: Keeper, session: Session) -> None:
 def _steps(state: State, keeper: Keeper, progress: Bar | Lines) -> None:
     size = state.batch_size
     rank, processes = place()
-    own = slice(rank * size // processes, (rank + 1) * size // processes)  # Of each batch.
+    # The rows of this process, of each batch.
+    part = slice(rank * size // processes, (rank + 1) * size // processes)
     order = None
     with interrupts_held() as interrupted:
         while state.step < state.total:
             at = state.step % state.steps_per_epoch
             if order is None or at == 0:
                 order = state.batches.order(state.epoch)
-            rows = order[..., at * size : (at + 1) * size][..., own]
+            rows = order[..., at * size : (at + 1) * size][..., part]
             problem = _try_step(state, rows)
-            if problem:  # Out here, where the failed step's memory is free again.
+            if problem:  # After the failed step, whose memory is free again.
                 raise OutOfMemory(_advice(state, rows, problem))
             stops = interrupted.is_set()
             looks = state.step % CHECK_EVERY == 0 or state.step % state.steps_per_epoch == 0
@@ -285,7 +265,7 @@ def _look(state: State, keeper: Keeper, progress: Bar | Lines, saves: bool) -> N
 
 
 def _try_step(state: State, rows: Tensor) -> str:
-    """Take a step; what torch said if memory did not suffice for it, else nothing."""
+    """Take a step; torch's message if memory did not suffice for it, else nothing."""
     try:
         step(state, state.batches.batch(rows))
     except RuntimeError as error:
@@ -298,7 +278,8 @@ def _try_step(state: State, rows: Tensor) -> str:
 def _advice(state: State, rows: Tensor, problem: str) -> str:
     def loss(n: int) -> Tensor:
         x = state.batches.batch(rows[..., :n])
-        return sum(state.model.loss_terms(x, state.batches.generator).values()).mean()
+        terms = state.model.loss_terms(x, state.batches.generator)
+        return torch.stack(list(terms.values())).sum(0).mean()
 
     size = rows.shape[-1]
     fits = largest_batch(state.model, state.optimizer, size, loss)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,27 +47,25 @@ def check_share(model: nn.Module, batch_size: int, device: torch.device) -> int:
 
 
 @contextlib.contextmanager
-def parallel(model: nn.Module, device: torch.device) -> Iterator[Callable[..., dict[str, Tensor]]]:
+def parallel(model: Any, device: torch.device) -> Iterator[Callable[..., dict[str, Tensor]]]:
     """What is to be called for the loss terms inside: the model, or the model as one of several
     processes has it.
 
     Gradients are averaged over the processes, batch statistics taken over all rows; the model is
-    the same in each, and has its own layers again afterwards.
+    the same in each, and has its former layers again afterwards.
     """
     if _processes.place()[1] == 1:
         yield model.loss_terms
         return
-    own = {name: m for name, m in model.named_modules() if isinstance(m, _BATCH_NORM)}
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, _BATCH_NORM)}
     try:
-        for (
-            name,
-            layer,
-        ) in own.items():  # the same parameters and statistics, in a layer that asks the others
+        # The same parameters and statistics, in a layer that asks the other processes.
+        for name, layer in layers.items():
             _put(model, name, nn.SyncBatchNorm.convert_sync_batchnorm(layer))
         gpus = [torch.cuda.current_device()] if device.type == "cuda" else None
         yield DistributedDataParallel(model, device_ids=gpus)
     finally:
-        for name, layer in own.items():
+        for name, layer in layers.items():
             _put(model, name, layer.train(model.training))
 
 

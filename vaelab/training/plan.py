@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +25,16 @@ GammaSchedule = Callable[[float], float | None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class _Fields:
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> Self:
+        """Made of those arguments that are its fields."""
+        names = [field.name for field in fields(cls) if field.name in arguments]
+        return cls(**{name: arguments[name] for name in names})
+
+
+@dataclass(frozen=True)
+class Plan(_Fields):
     """What a training run computes; every argument is explained at `training.fit`.
 
     Raises:
@@ -61,23 +70,18 @@ class Plan:
         return replace(self, seed=seed)
 
     def settings(self) -> dict[str, Any]:
-        """What decides the numbers, as plain data: two runs of equal settings are one run."""
-        return {
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "lr": self.lr,
+        """What decides the numbers: two runs of equal settings are one run."""
+        settings = {
+            **vars(self),
             "schedule": repr(self.schedule),
-            "betas": list(self.betas),
-            "weight_decay": self.weight_decay,
-            "gamma_lr": self.gamma_lr,
             "gamma_schedule": repr(self.gamma_schedule),
-            "seed": int(self.seed),
-            "flip": self.flip,
         }
+        del settings["keep_every"]
+        return settings
 
 
 @dataclass(frozen=True)
-class Session:
+class Session(_Fields):
     """Where and how a run is computed; its arguments are explained at `training.fit`, but for one.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import _files
+from vaelab._files import joined, parted
 from vaelab._processes import place
 from vaelab.parts import Module
 from vaelab.training.batches import Batches
@@ -37,7 +37,7 @@ class State:
     def __init__(
         self, model: nn.Module, batches: Batches, plan: Plan, settings: dict[str, Any]
     ) -> None:
-        self.model = model
+        self.model: Any = model
         self.batches = batches
         self.plan = plan
         self.settings = settings
@@ -48,7 +48,7 @@ class State:
         self.names: list[str] = []  # Of the terms, once the first step has been taken.
         self.terms: list[Tensor] = []  # Their means over the batch, of each step of this epoch.
         self.history: dict[str, list[Any]] = {}
-        self.loss_terms: Callable[..., dict[str, Tensor]] = model.loss_terms
+        self.loss_terms: Callable[..., dict[str, Tensor]] = self.model.loss_terms
         self.copies: Copies = []  # With their γ, as `keep_every` asks for.
         on_device = batches.device.type in ("cpu", "cuda")
         fused = on_device and all(p.is_floating_point() for p in model.parameters())
@@ -99,27 +99,22 @@ class State:
 
     def tensors(self) -> dict[str, Tensor]:
         """The state as named tensors on the CPU."""
-        out = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        for i, moments in self.optimizer.state_dict()["state"].items():
-            out |= {f"optimizer.{i}.{k}": v for k, v in moments.items()}
-        out["generator"] = self.batches.generator.get_state()
+        moments = {
+            f"{i}.{name}": value
+            for i, values in self.optimizer.state_dict()["state"].items()
+            for name, value in values.items()
+        }
+        loose = {"generator": self.batches.generator.get_state()}
         if self.terms:
-            out["terms"] = torch.stack(self.terms)
-        return {k: v.detach().cpu().contiguous() for k, v in out.items()}
+            loose["terms"] = torch.stack(self.terms).cpu()
+        return joined({"model": self.model.state_dict(), "optimizer": moments}) | loose
 
     def load(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
         """Take over a state: the tensors, and the record beside them."""
-        weights = {
-            name.removeprefix("model."): value
-            for name, value in tensors.items()
-            if name.startswith("model.")
-        }
-        self.model.load_state_dict(weights)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimizer."):
-                _, i, name = key.split(".")
-                moments.setdefault(int(i), {})[name] = value
+        states = parted(tensors)
+        self.model.load_state_dict(states["model"])
+        parameters = parted(states.get("optimizer", {}))
+        moments = {int(i): values for i, values in parameters.items()}
         param_groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": param_groups})
         self.batches.generator.set_state(tensors["generator"])
@@ -136,17 +131,17 @@ def groups(model: nn.Module, plan: Plan) -> list[dict[str, Any]]:
     """
     options: dict[str, dict[str, Any]] = {"": {}}
     for name, module in model.named_modules():
-        own = module.step(plan) if isinstance(module, Module) else None
-        if own is not None:
-            options[name] = own
+        asked = module.step(plan) if isinstance(module, Module) else None
+        if asked is not None:
+            options[name] = asked
     parameters: dict[str, list[nn.Parameter]] = {name: [] for name in options}
     for name, parameter in model.named_parameters():
         holders = [part for part in options if not part or name.startswith(f"{part}.")]
         parameters[max(holders, key=len)].append(parameter)
     usual = {"lr": plan.lr, "weight_decay": plan.weight_decay}
     made = [
-        {"params": parameters[name], **usual, **own}
-        for name, own in options.items()
+        {"params": parameters[name], **usual, **asked}
+        for name, asked in options.items()
         if parameters[name]
     ]
     return [{**group, "full_lr": group["lr"]} for group in made]
@@ -180,13 +175,12 @@ class Keeper:
             return
         tensors, record = _files.read_state(self.path)
         saved = record["settings"]
-        wanted = _plain(state.settings)
         may_grow = self.extends and state.plan.gamma_schedule is None
-        if may_grow and saved.get("epochs", math.inf) < wanted["epochs"]:
-            saved = {**saved, "epochs": wanted["epochs"]}
+        if may_grow and saved.get("epochs", math.inf) < state.settings["epochs"]:
+            saved = {**saved, "epochs": state.settings["epochs"]}
         differences = [
             f"{name}: {saved.get(name)!r} there, {value!r} here"
-            for name, value in wanted.items()
+            for name, value in state.settings.items()
             if saved.get(name) != value
         ]
         if differences:
@@ -206,7 +200,7 @@ class Keeper:
         if self.path is None or place()[0]:
             return
         record = {
-            "settings": _plain(state.settings),
+            "settings": state.settings,
             "step": state.step,
             "names": state.names,
             "history": state.history,
@@ -224,7 +218,3 @@ class Keeper:
             ) from error
         self.last = time.monotonic()
         self.saved_step = state.step
-
-
-def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(settings))

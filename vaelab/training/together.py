@@ -74,7 +74,7 @@ def fit_together(
 
 
 def _member(whole: Run, model: nn.Module, i: int) -> Run:
-    """What `fit` would have said of the i-th model alone."""
+    """The run that `fit` would have given for the i-th model alone."""
     history = {
         name: np.ascontiguousarray(values[:, i]) if values.ndim == 2 else values
         for name, values in whole.history.items()
