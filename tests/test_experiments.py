@@ -174,7 +174,7 @@ def test_models_and_networks_go_by_function_or_name():
         ({"model": "ae", "arguments": {"beta": 1}}, "ae: expected options among none, got beta"),
         (
             {"network": "wae", "network_arguments": {"hidden": 4}},
-            "wae: expected channels, side, latent_dim, .*, got hidden",
+            "wae: expected options among channels, side, latent_dim, .*, got hidden",
         ),
     ],
 )

@@ -342,11 +342,11 @@ def test_a_residual_block_adds_its_shortcut():
         (lambda: wae(3, 64, bn_momentum=2), r"bn_momentum: expected a number in \(0, 1\], got 2"),
         (
             lambda: resnet(3, 3),
-            "a resnet of 3 scales wants images of at least 5 pixels a side, got 3",
+            "a resnet of 3 scales needs images of at least 5 pixels a side, got 3",
         ),
         (
             lambda: resnet(3, 16, n_scales=9),
-            "a resnet of 9 scales wants images of at least 257 pixels a side, got 16",
+            "a resnet of 9 scales needs images of at least 257 pixels a side, got 16",
         ),
         (lambda: resnet(3, 32, blocks=0), "blocks: expected a whole number ≥ 1, got 0"),
     ],

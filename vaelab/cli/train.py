@@ -98,7 +98,7 @@ def _train(args: argparse.Namespace, rank: int) -> int:
     settings = settings_for(args)
     session = Session(**given(Session, vars(args)), progress=True, extends=True)
     images = _images(args, settings, rank)
-    folder = args.out or Path("runs") / f"{images.name}-{settings.network}-seed{settings.seed}"
+    folder = args.out or Path("runs") / _name(images, settings)
     if (folder / "run.json").exists() and _is_finished(folder, settings, images, args.parser):
         (folder / SECOND).unlink(missing_ok=True)
         print(f"{folder} holds this very run, finished; nothing to do")
@@ -147,6 +147,12 @@ def _save(
         f"kept  {folder / FIRST} ({size:.1f} MB): the same command with more --epochs goes on from "
         "it; delete it if you will not need that"
     )
+
+
+def _name(images: Images, settings: Settings) -> str:
+    """The folder of a run: its data set, network, first stage unless that is the VAE, and seed."""
+    model = "" if settings.model == "vae" else f"-{settings.model.replace('_', '-')}"
+    return f"{images.name}-{settings.network}{model}-seed{settings.seed}"
 
 
 def settings_for(args: argparse.Namespace) -> Settings:

@@ -1,11 +1,11 @@
 """The autoencoder, and the catalogue: every model of the papers is this one class with other parts.
 
-| part | what it is | choices |
+| part | what it says | choices |
 | --- | --- | --- |
-| posterior | what the encoder says about z | a point, a Gaussian, a flow |
-| likelihood | what the decoder says about x | a Gaussian or cross-entropy |
-| prior | what z is before any image | N(0, I), or one that is trained beside the autoencoder |
-| latent term | what pulls q(z) into shape | β KL, β ½‖z‖², λ MMD, an adversary |
+| posterior | what the encoder says about z | a point; Gaussian (diagonal, full, constant); flow |
+| likelihood | what the decoder says about x | Gaussian, γ fixed, learned, optimal; cross-entropy |
+| prior | what z is before any image | N(0, I), or one trained beside the autoencoder |
+| latent term | what pulls q(z) into shape | β KL to the prior; β ½‖z‖²; λ MMD; an adversary |
 | decoder term | what keeps the decoder smooth | nothing, or a penalty |
 """
 

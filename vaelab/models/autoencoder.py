@@ -105,7 +105,7 @@ class Autoencoder(Module):
         """q(z given x) of any number of images, in evaluation mode, without gradients, on the
         images' device. Bytes are pixels 0 to 255.
         """
-        x = check_images(x, self.image_shape, pixels=True)
+        x = check_images(x, self.image_shape, self.unit, pixels=True)
         first = next(self.parameters())
         with evaluating(self):
             return posteriors.cat(

@@ -3,7 +3,7 @@ objects in a test.
 
     from vaelab import widgets
 
-    view = widgets.LatentTraversal(model, digits.test.images)
+    view = widgets.LatentTraversal(model, digits.test)
     view                                                   # as the last line of a cell: shows it
     view.sliders[0].value = 1.0                            # what a hand on the slider does
     view.image.value                                       # the PNG that the front end shows
@@ -17,7 +17,7 @@ only when the kernel has drawn the last one, and always the newest: no frame wai
 - `LatentTraversal`: one image's code, moved along the directions that carry the most.
 - `Interpolator`: the ways between two images' codes.
 - `PosteriorComparison`: q(z), what stands in for it, and N(0, I), for several models, brushed
-together.
+  together.
 - `gamma_path` and `GammaPath`: models trained at falling γ, and what falls with it.
 - `TheoremOneView`, `TheoremTwoView`: the optima of the theorems under a slider for t = 1/γ.
 

@@ -225,7 +225,7 @@ def _named(density: Any, latent_dim: int) -> dict[str, Density]:
             raise TypeError(
                 f"density {name!r}: expected one of vaelab.densities, got {type(each).__name__}"
             )
-        if each.latent_dim is None:
+        if not each.latent_dim:
             raise NotFittedError(
                 f"density {name!r}: it is not fitted yet; call fit(model, images) first"
             )
