@@ -10,32 +10,8 @@
 """
 
 from vaelab.models.autoencoder import Autoencoder, evaluating
-from vaelab.models.catalogue import (
-    CATALOGUE,
-    ae,
-    build,
-    ce_vae,
-    fused_vae,
-    joint_vae,
-    vae,
-    vae_flow,
-    wae_gan,
-    wae_mmd,
-)
+from vaelab.models.catalogue import *  # noqa: F403
+from vaelab.models.catalogue import CATALOGUE, build
 from vaelab.models.second import SecondVAE
 
-__all__ = [
-    "CATALOGUE",
-    "Autoencoder",
-    "SecondVAE",
-    "ae",
-    "build",
-    "ce_vae",
-    "evaluating",
-    "fused_vae",
-    "joint_vae",
-    "vae",
-    "vae_flow",
-    "wae_gan",
-    "wae_mmd",
-]
+__all__ = ["CATALOGUE", "Autoencoder", "SecondVAE", "build", "evaluating", *CATALOGUE]

@@ -12,6 +12,17 @@ from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.second import SecondVAE
 from vaelab.networks import Networks, fused
 
+__all__ = [
+    "ae",
+    "ce_vae",
+    "fused_vae",
+    "joint_vae",
+    "vae",
+    "vae_flow",
+    "wae_gan",
+    "wae_mmd",
+]  # The models, which `vaelab.models`, the command line and the estimators find here.
+
 
 def vae(
     networks: Networks, gamma: float | str = "learned", beta: float = 1.0, full: bool = False
@@ -147,10 +158,7 @@ def joint_vae(
     return Autoencoder(networks, likelihood=likelihood, latent_term=[terms.KL(), second])
 
 
-CATALOGUE = {
-    model.__name__: model
-    for model in (ae, ce_vae, fused_vae, joint_vae, vae, vae_flow, wae_gan, wae_mmd)
-}
+CATALOGUE: dict[str, Callable[..., Autoencoder]] = {name: globals()[name] for name in __all__}
 
 
 def build(
