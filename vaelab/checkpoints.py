@@ -30,7 +30,7 @@ from vaelab._files import CheckpointError, check_writable, digest, joined, parte
 from vaelab._formats import from_format_1
 from vaelab.densities import Density, ModelPrior
 from vaelab.models import CATALOGUE, Autoencoder
-from vaelab.parts import UnknownPart, account, as_data, fill, public_name, rebuild
+from vaelab.parts import UnknownPart, account, as_data, fill, names_in, public_name, rebuild
 from vaelab.posteriors import Point
 
 MODEL_FORMAT = "vaelab model 2"
@@ -117,6 +117,36 @@ def save(
         raise FileExistsError(
             f"{folder} already holds a saved model; choose another folder or delete it"
         )
+    model, density, estimator, arrays = _what_is_saved(model, density)
+    record = {
+        "format": MODEL_FORMAT,
+        "model": account(model),
+        "density": account(density),
+        "latent_dim": model.latent_dim,
+        **estimator,
+        "versions": versions(),
+    }
+    _check_public(record)
+    notes = as_data(run or {}, "run")
+    taken = [name for name in (*record, "estimator", "sha256") if name in notes]
+    if set(taken) - {"versions"}:
+        raise ValueError(f"run: expected names other than {', '.join(taken)}; rename them")
+    record |= notes
+    states = {"model": model.state_dict(), "density": density.state_dict(), "estimator": arrays}
+    tensors = {name: value.clone() for name, value in joined(states).items()}
+    _check_finite(tensors)
+    record["sha256"] = digest(tensors, record)
+    check_writable(folder)
+    write_atomic(folder / "model.safetensors", safetensors.torch.save(tensors))
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(folder / "run.json", text.encode())
+    return folder
+
+
+def _what_is_saved(
+    model: Any, density: Density | None
+) -> tuple[Autoencoder, Density, dict[str, Any], dict[str, Tensor]]:
+    """Model and density, checked; of an estimator also its record and its arrays."""
     estimator: dict[str, Any] = {}
     arrays: dict[str, Tensor] = {}
     if not isinstance(model, Autoencoder):
@@ -138,28 +168,19 @@ def save(
             f"density: expected codes of the model's latent_dim={model.latent_dim}, got "
             f"{density.latent_dim}"
         )
-    record = {
-        "format": MODEL_FORMAT,
-        "model": account(model),
-        "density": account(density),
-        "latent_dim": model.latent_dim,
-        **estimator,
-        "versions": versions(),
-    }
-    notes = as_data(run or {}, "run")
-    taken = [name for name in (*record, "estimator", "sha256") if name in notes]
-    if set(taken) - {"versions"}:
-        raise ValueError(f"run: expected names other than {', '.join(taken)}; rename them")
-    record |= notes
-    states = {"model": model.state_dict(), "density": density.state_dict(), "estimator": arrays}
-    tensors = {name: value.clone() for name, value in joined(states).items()}
-    _check_finite(tensors)
-    record["sha256"] = digest(tensors, record)
-    check_writable(folder)
-    write_atomic(folder / "model.safetensors", safetensors.torch.save(tensors))
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    write_atomic(folder / "run.json", text.encode())
-    return folder
+    return model, density, estimator, arrays
+
+
+def _check_public(record: dict[str, Any]) -> None:
+    """Raise for a class of the package that `load` would not find."""
+    known = makers(estimators="estimator" in record)
+    accounts = [record[name] for name in ("model", "density", "estimator") if name in record]
+    hidden = [name for name in names_in(accounts) if "." in name and name not in known]
+    if hidden:
+        raise TypeError(
+            f"{hidden[0]} is no public part of vaelab, so that `load` would not find it; expected "
+            "a part that its room exports, or one of your own"
+        )
 
 
 def model_prior(model: Autoencoder) -> Density:
