@@ -57,9 +57,8 @@ def wae(
         ValueError: a side that cannot be halved so often, a stride that is neither 1 nor 2, a bad
             momentum.
     """
-    channels, side, latent_dim, base = check_sizes(
-        channels=channels, side=side, latent_dim=latent_dim, base=base
-    )
+    sizes = {"channels": channels, "side": side, "latent_dim": latent_dim, "base": base}
+    channels, side, latent_dim, base = check_sizes(**sizes)
     if first_stride not in (1, 2):
         raise ValueError(f"first_stride: expected 1 or 2, got {first_stride!r}")
     if side % (8 * first_stride):
@@ -68,8 +67,8 @@ def wae(
             f"{8 * first_stride}, got {side}"
         )
     momentum = check_momentum(bn_momentum)
-    small = side // 8
     widths = [base * 2**i for i in range(4)]
+    small = side // 8
     full = side // first_stride  # The side after the first layer.
 
     def normed(layer: nn.Module, width: int) -> list[nn.Module]:

@@ -152,12 +152,7 @@ class _TheoremView(View):
         )
         kl.set_xlabel("nine points x, from left to right")
         dress(kl, "nats", "lower right")
-        line = spectrum.axhline(
-            1,
-            color=COLORS["prior"],
-            linestyle="--",
-            linewidth=1,
-        )
+        line = spectrum.axhline(1, color=COLORS["prior"], linestyle="--", linewidth=1)
         line.set_label("the prior's variance")
         (self._lambda,) = spectrum.semilogy(j, j**0, "o", color=q, label="λ of Σ_z, middle x")
         spectrum.set(
