@@ -65,18 +65,6 @@ def everything(images):
     return torch.cat([images.train_pixels, images.test_pixels])
 
 
-@pytest.fixture(scope="module")
-def real_root():
-    """The folder with the real MNIST and Fashion-MNIST, or None where they are not at hand."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    for root in (os.environ.get("VAELAB_DATA"), beside):
-        if root and all(
-            (Path(root) / folder / "raw").is_dir() for folder in ("MNIST", "FashionMNIST")
-        ):
-            return Path(root)
-    return None
-
-
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch, real_root):  # after real_root, which reads it
     monkeypatch.delenv("VAELAB_DATA", raising=False)
