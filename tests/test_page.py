@@ -747,3 +747,15 @@ def test_the_page_may_not_ask_for_anything(browser, tmp_path):
         "Content Security Policy" in text for text in printed
     )
     tab.close()
+
+
+def test_a_page_of_bytes_is_that_of_their_values():
+    pixels = torch.randint(0, 256, (60, 1, 6, 8), generator=torch.Generator().manual_seed(0))
+    with networks.seeded(0):
+        model = models.vae(networks.mlp((1, 6, 8), 3, (8,), output="sigmoid")).eval()
+    saved = checkpoints.Saved(model, densities.StandardNormal().fit(model, pixels / 255), {})
+    pages = [
+        page.build(saved, Images("made", x[:40], x[40:], None, None, (), "Made up.")).html
+        for x in (pixels.byte(), pixels / 255)
+    ]
+    assert pages[0] == pages[1]

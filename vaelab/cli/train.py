@@ -285,7 +285,7 @@ def _before(
     steps = len(images.train_pixels) // min(settings.batch_size, len(images.train_pixels))
     trained = cost.trained_epochs(folder / FIRST)
     if rank == 0:
-        _print_cost(images, count, settings, folder)
+        _print_cost(images, count, settings, folder, steps)
         if 0 < trained < settings.epochs:
             print(f"stage 1 goes on from epoch {trained:.4g}; stage 2 follows it", flush=True)
     estimate = cost.cost_of(images, settings, session)
@@ -297,9 +297,8 @@ def _before(
         print(cost.as_text(estimate, settings, steps, trained), flush=True)
 
 
-def _print_cost(images: Images, count: int, settings: Settings, folder: Path) -> None:
-    """Print how large the run is."""
-    steps = len(images.train_pixels) // min(settings.batch_size, len(images.train_pixels))
+def _print_cost(images: Images, count: int, settings: Settings, folder: Path, steps: int) -> None:
+    """Print how large the run is; `steps` are those of an epoch of the first stage."""
     print(
         f"{images!r}\n"
         f"{settings.model} of {settings.network}, κ = {settings.latent_dim}, {count / 1e6:.2f} "

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from vaelab import checkpoints
-from vaelab.data import load_images
+from vaelab.data import load_images, unit
 from vaelab.experiments.measuring import NORMAL, SECONDS, fit_densities, measure
 from vaelab.experiments.records import machine
 from vaelab.experiments.settings import DIGITS
@@ -60,7 +60,7 @@ def demo(
         "machine": machine(),
         "seconds": round(time.perf_counter() - started, 1),
     }
-    x = images.test[:60]
+    x = unit(images.test_pixels[:60])
     pictures = {
         "test images": x,
         "their reconstructions, γ learned": model.reconstruct(x),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaelab._inputs import check_positive_int
-from vaelab.data import Images
+from vaelab.data import Images, unit
 
 _LARGEST_SIDE = 32
 
@@ -148,8 +148,8 @@ def train_classifier(
             "labels; put the pictures in one sub-folder for each class, or use features_for"
         )
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(images.train), generator=generator)[:n_images]
-    x, y = images.train[chosen], images.train_labels[chosen]
+    chosen = torch.randperm(len(images.train_pixels), generator=generator)[:n_images]
+    x, y = unit(images.train_pixels[chosen]), images.train_labels[chosen]
     classifier = Classifier(images.shape, len(images.classes), seed)
     optimizer = torch.optim.AdamW(classifier.parameters(), learning_rate, weight_decay=weight_decay)
     n_batches = max(1, len(x) // batch_size)

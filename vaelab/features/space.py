@@ -131,7 +131,7 @@ def features_for(images: Images, seed: int = 0) -> FeatureSpace:
         return FeatureSpace(name, components, images.shape)
     classifier = train_classifier(images, seed, epochs=6, n_images=_N_IMAGES)
     score = accuracy(classifier, images.test, images.test_labels)
-    name = f"classifier trained on {min(len(images.train), _N_IMAGES)} of {images.name}"
+    name = f"classifier trained on {min(len(images.train_pixels), _N_IMAGES)} of {images.name}"
     return _space(name, classifier, images, score)
 
 

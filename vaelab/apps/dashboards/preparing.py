@@ -14,7 +14,7 @@ from vaelab import checkpoints, densities, models, networks, training, widgets
 from vaelab._inputs import check_seed
 from vaelab.apps.images import images_for
 from vaelab.apps.opening import opened
-from vaelab.data import load_images
+from vaelab.data import load_images, unit
 
 # From below the digits' largest variance, 0.7, to a sharp decoder.
 GAMMAS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
@@ -115,8 +115,8 @@ def open_model(folder: str | Path, images: str | None = None) -> Opened:
     model = saved.model
     data = images_for(saved, name=images)
     generator = torch.Generator().manual_seed(0)
-    order = torch.randperm(len(data.train), generator=generator)[:N_IMAGES]
-    x = data.train[order]
+    order = torch.randperm(len(data.train_pixels), generator=generator)[:N_IMAGES]
+    x = unit(data.train_pixels[order])
     fitted = {
         "Gaussian": densities.Gaussian().fit(model, x),
         "mixture of 10": densities.GaussianMixture(10).fit(model, x),

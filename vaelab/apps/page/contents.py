@@ -16,6 +16,7 @@ from vaelab.apps.page.directions import Directions, directions, principal, unkno
 from vaelab.apps.page.steps import Plan, n_products, n_weights, plan, run, to_int16
 from vaelab.checkpoints import Saved
 from vaelab.data import Images
+from vaelab.data import unit as as_floats
 from vaelab.parts import call_of
 
 Record = dict[str, Any]
@@ -75,7 +76,11 @@ class Contents:
         shape = image_shape(model)
         check_weights("model", model)
         check_weights("second stage", getattr(self.saved.density, "vae", None))
-        q = None if self.images is None else model.codes(self.images.test[:N_EIGENVALUES])
+        q = (
+            None
+            if self.images is None
+            else model.codes(as_floats(self.images.test_pixels[:N_EIGENVALUES]))
+        )
         along = unknown_directions(model.latent_dim) if q is None else directions(q)
         means, draws = self._codes(q)
         ranges = self._ranges(draws, along)
@@ -213,7 +218,7 @@ class Contents:
         order = list(dict.fromkeys([*firsts, *range(n)]))[:N_STARTS]
         if self.images is None:
             return {"codes": order, "pixels": None}
-        pixels = (self.images.test[order] * 255).round()
+        pixels = (as_floats(self.images.test_pixels[order]) * 255).round()
         return {"codes": order, "pixels": self.blob.add(pixels, "uint8")}
 
     def _densities(self) -> list[Record]:
@@ -232,7 +237,7 @@ class Contents:
                 f"the page cannot draw from the stored density, {name}; it is left out"
             )
         if self.images is not None:
-            q = self.saved.model.codes(self.images.train[:N_FITTED])
+            q = self.saved.model.codes(as_floats(self.images.train_pixels[:N_FITTED]))
             for density in (densities.Gaussian(), densities.GaussianMixture(min(10, len(q)))):
                 record = self._mixture(density.fit_codes(q, self.seed))
                 if record["name"] not in [other["name"] for other in records]:
