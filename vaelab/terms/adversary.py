@@ -1,0 +1,74 @@
+"""The latent term of WAE-GAN: a discriminator between codes and the prior, trained beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaelab._inputs import check_positive, check_positive_int, check_weight
+from vaelab.networks.layers import dense
+from vaelab.parts import StepSizes
+from vaelab.terms.term import Pass, Term
+
+
+class Adversary(Term):
+    """−λ log D(z): the codes are to be taken for draws of the prior by a discriminator D that is
+    trained beside them.
+
+    The discriminator's own loss, `own_loss`, enters the term with the value 0: it adds a gradient
+    for the discriminator alone, while the term itself adds none for it. So one backward pass serves
+    both players, and the loop needs no second one; in Adam the discriminator has a step size
+    (`rate`) and a momentum of its own, 0.5.
+
+    Source: Tolstikhin et al. (2018), Algorithm 1, with the non-saturating loss of Goodfellow et al.
+    (2014) for the encoder; Makhzani et al. (2016).
+
+    Args:
+        latent_dim: κ.
+        weight: λ ≥ 0, beside −log p(x given z); see `models.wae_gan`.
+        hidden: widths of the discriminator's ReLU layers.
+        rate: factor on `training.fit`'s step size for the discriminator, > 0. Ours: at 1 the
+            discriminator lags behind.
+    """
+
+    name = "adversary"
+    whole_batch = True
+
+    def __init__(
+        self,
+        latent_dim: int,
+        weight: float = 1.0,
+        hidden: Sequence[int] = (512, 512, 512, 512),
+        rate: float = 4.0,
+    ) -> None:
+        super().__init__()
+        check_weight("weight", weight)
+        check_positive("rate", rate)
+        self.weight = weight
+        self.rate = rate
+        widths = [check_positive_int("latent_dim", latent_dim)]
+        layers: list[nn.Module] = []
+        for width in hidden:
+            widths.append(check_positive_int("hidden", width))
+            layers += [dense(widths[-2], widths[-1]), nn.ReLU()]
+        self.discriminator = nn.Sequential(*layers, dense(widths[-1], 1))
+
+    def step(self, plan: StepSizes) -> dict[str, Any]:
+        """With the usual momentum of 0.9 the two players chase each other (Radford et al. 2016)."""
+        return {"lr": self.rate * plan.lr, "betas": (0.5, 0.999), "weight_decay": 0.0}
+
+    def own_loss(self, z: Tensor, p: Tensor) -> Tensor:
+        """−log D(p) − log(1 − D(z)) for codes `z` and draws `p` of the prior, in nats, (batch,)."""
+        real = self.discriminator(p)
+        fake = self.discriminator(z)
+        return (F.softplus(-real) + F.softplus(fake)).squeeze(-1)
+
+    def forward(self, p: Pass) -> Tensor:
+        frozen = {name: w.detach() for name, w in self.discriminator.named_parameters()}
+        logit = torch.func.functional_call(self.discriminator, frozen, (p.z,))
+        loss = self.own_loss(p.z.detach(), p.p.detach())
+        return self.weight * F.softplus(-logit).squeeze(-1) + (loss - loss.detach())
