@@ -13,8 +13,8 @@ from vaelab import notebooks
 from vaelab.course.notebooks.rules import word_count
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
-SOURCES = sorted(FOLDER.glob("src/[0-9][0-9]_*.py"))
-COPIES = sorted([*FOLDER.glob("[0-9][0-9]_*.ipynb"), *FOLDER.glob("solutions/[0-9][0-9]_*.ipynb")])
+SOURCES = sorted(FOLDER.glob("src/*.py"))
+COPIES = sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("solutions/*.ipynb")])
 LONG = (
     "04",
     "05",
@@ -26,7 +26,10 @@ LONG = (
 )  # half a minute and more: make test-notebooks runs them
 BUILT = [
     pytest.param(
-        path, marks=[pytest.mark.long] if path.parent != FOLDER or path.stem[:2] in LONG else []
+        path,
+        marks=[pytest.mark.long]
+        if path.parent != FOLDER or path.stem.partition("_")[0] in LONG
+        else [],
     )
     for path in COPIES
 ]
@@ -308,6 +311,23 @@ def test_a_cell_that_hangs_is_stopped(course):
     edit(course, "return ...", "import time; time.sleep(60)")
     (problem,) = notebooks.build(course, timeout=1, echo=lambda line: None)
     assert "took longer than 1 s" in problem
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("10b_tiny", "10b"), ("A_tiny", "A")])
+def test_appendices_and_lessons_between_are_found(course, name, wanted, monkeypatch):
+    (course / "src" / "01_tiny.py").rename(course / "src" / f"{name}.py")
+    problems = notebooks.build(course, check=True)
+    assert [line for line in problems if name in line and "missing; build it" in line]
+    assert notebooks.build(course, [wanted], check=True) == problems[:2]
+    monkeypatch.chdir(course)
+    assert notebooks.present() == {wanted, "01"}
+
+
+@pytest.mark.parametrize("name", ["1_tiny", "tiny", "01-tiny", "01B_tiny", "b_tiny", "AA_tiny"])
+def test_a_source_whose_name_is_of_no_kind_is_an_error(course, name):
+    (course / "src" / "01_tiny.py").rename(course / "src" / f"{name}.py")
+    with pytest.raises(notebooks.NotebookError, match=f"{name}.py: expected a name like 01_slug"):
+        notebooks.build(course, check=True)
 
 
 def test_wrong_calls_say_what_was_expected(course, tmp_path):

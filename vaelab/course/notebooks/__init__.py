@@ -1,7 +1,8 @@
 """The course's notebooks: built from one source each, executed, and held to the template.
 
-The source of truth is `notebooks/src/NN_slug.py` in jupytext's percent format. `build` makes two
-copies of it, both executed with their outputs stored:
+The source of truth is `notebooks/src/NN_slug.py`, also `10b_slug.py` and `A_slug.py`, in jupytext's
+percent format; a source of another name is an error. `build` makes two copies of it, both executed
+with their outputs stored:
 
     notebooks/NN_slug.ipynb             what a student opens: without the cells tagged "solution"
     notebooks/solutions/NN_slug.ipynb   without the cells tagged "stub"
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vaelab._inputs import check_choice
-from vaelab.course.notebooks.building import NotebookError, build, drift
+from vaelab.course.notebooks.building import NAME, NotebookError, build, drift
 from vaelab.course.notebooks.rules import rules
 
 __all__ = ["NotebookError", "build", "choose", "drift", "present", "profile", "rules"]
@@ -53,6 +54,5 @@ def present() -> set[str]:
     """
     paths: list[Path] = []
     for root in (Path.cwd(), Path.cwd().parent):
-        paths += root.glob("src/[0-9][0-9]_*.py")
-        paths += root.glob("[0-9][0-9]_*.ipynb")
-    return {path.name[:2] for path in paths}
+        paths += [*root.glob("src/*.py"), *root.glob("*.ipynb")]
+    return {path.stem.partition("_")[0] for path in paths if NAME.fullmatch(path.stem)}

@@ -7,6 +7,7 @@ import difflib
 import hashlib
 import io
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+NAME = re.compile(r"(\d\d[a-z]?|[A-Z])_\w+")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -51,7 +53,8 @@ def build(
         left as it was.
 
     Raises:
-        NotebookError: no source there, or a package that building needs is not installed.
+        NotebookError: no source there, one with another name than 01_slug, 10b_slug or A_slug, or
+            a package that building needs is not installed.
         ValueError: an unknown name; the nearest is given.
     """
     sources = _sources(Path(folder), names)
@@ -271,13 +274,29 @@ def _smaller(png: str) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
+def number(path: Path) -> str:
+    """What stands before the slug in a notebook's name.
+
+    Raises:
+        NotebookError: the name is not of this kind.
+
+    >>> number(Path("10b_priors.py")), number(Path("A_notation.ipynb"))
+    ('10b', 'A')
+    """
+    match = NAME.fullmatch(path.stem)
+    if match is None:
+        raise NotebookError(f"{path}: expected a name like 01_slug, 10b_slug or A_slug")
+    return match[1]
+
+
 def _sources(folder: Path, names: Sequence[str] | None) -> list[Path]:
-    paths = sorted((folder / "src").glob("[0-9][0-9]_*.py"))
-    sources = {path.stem: path for path in paths}
+    sources = {path.stem: path for path in sorted((folder / "src").glob("*.py"))}
     if not sources:
         raise NotebookError(
             f"no notebook source in {folder / 'src'}; expected files like 01_slug.py"
         )
+    for source in sources.values():
+        number(source)
     return [sources[_stem(name, sources)] for name in names or sources]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from vaelab.course.notebooks.building import copies, read, tags
+from vaelab.course.notebooks.building import copies, number, read, tags
 
 Cells = Sequence[Any]
 Problems = Iterator[str]
@@ -53,7 +53,7 @@ def rules(source: str | Path) -> list[str]:
         *_prose(student),
         *_tags(cells),
         *_code(cells),
-        *_exercises(cells, source.stem[:2]),
+        *_exercises(cells, number(source)),
     ]
     for copy in (student, solution):
         problems += [*_rows(copy), *_figures(copy), *_widgets(copy)]
@@ -159,7 +159,7 @@ def _widgets(cells: Cells) -> Problems:
             yield f"{_head(cell)} is a widget and is not followed by a question"
 
 
-def _exercises(cells: Cells, number: str) -> Problems:
+def _exercises(cells: Cells, lesson: str) -> Problems:
     stubs = _definitions(cell for cell in cells if "stub" in tags(cell))
     solutions = _definitions(cell for cell in cells if "solution" in tags(cell))
     code = "\n".join(_sources(cells, "code"))
@@ -168,13 +168,13 @@ def _exercises(cells: Cells, number: str) -> Problems:
     for name, cell in stubs.items():
         if "return ..." not in cell.source:
             yield f"the stub {name} must return ..."
-        if not re.search(rf'exercises\.check\("{number}\.\d+", {name}\)', code):
-            yield f'{name} is not checked by exercises.check("{number}.k", {name})'
+        if not re.search(rf'exercises\.check\("{lesson}\.\d+", {name}\)', code):
+            yield f'{name} is not checked by exercises.check("{lesson}.k", {name})'
 
 
 def _shared_names(source: Path, cells: Cells) -> Problems:
     names = _definitions(cells).keys()
-    for other in sorted(source.parent.glob("[0-9][0-9]_*.py")):
+    for other in sorted(source.parent.glob("*.py")):
         if other.stem != source.stem:
             for name in sorted(names & _definitions(read(other)).keys()):
                 yield f"{name} is defined in {other.stem} too; put it in vaelab"
