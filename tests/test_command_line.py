@@ -283,7 +283,7 @@ def test_a_finished_run_goes_on_as_if_it_had_never_ended(tmp_path, capsys):
 # ---- what it will cost
 
 
-@pytest.mark.parametrize("network", ["mlp", "infogan"])
+@pytest.mark.parametrize("network", ["mlp", "small_conv", "infogan"])
 def test_a_run_of_over_an_hour_is_told_a_shorter_one(network):
     settings = replace(experiments.Settings(), network=network)  # 400 and 800 epochs
     text = cost.as_text(cost.Cost(20.0, 10.0), settings, steps=100)

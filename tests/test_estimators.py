@@ -184,7 +184,7 @@ def test_tensors_in_tensors_out():
     assert whole.is_floating_point()  # codes of whole numbers are not whole numbers
 
 
-@pytest.mark.parametrize("network", ["mlp", "infogan"])
+@pytest.mark.parametrize("network", ["mlp", "small_conv", "infogan"])
 @pytest.mark.parametrize(("side", "channels"), [(8, 1), (12, 3)])
 def test_images_keep_their_shape(network, side, channels):
     x = images(side=side, channels=channels)

@@ -36,6 +36,7 @@ CATALOGUE = {
         latent_term=terms.SquaredNorm(0.1),
     ),
     "infogan": lambda: models.vae(networks.infogan(1, 8, 3)),
+    "small_conv": lambda: models.vae(networks.small_conv(1, (7, 9), 3, width=2, hidden=8)),
     "resnet": lambda: models.vae(networks.resnet(1, 8, 3, 2, base=2)),
     "wae networks": lambda: models.ae(networks.wae(1, 8, 3, base=2)),
     "flow": lambda: models.vae_flow(

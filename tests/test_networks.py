@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vaelab import densities, models, networks
-from vaelab.networks import fused, infogan, layers, mlp, resnet, seeded, wae
+from vaelab.networks import fused, infogan, layers, mlp, resnet, seeded, small_conv, wae
 from vaelab.parts import account, call_of
 
 
@@ -158,6 +158,70 @@ def test_first_weights_have_the_papers_spread():
 def test_infogan_says_what_it_expected(arguments, error, message):
     with pytest.raises(error, match=message):
         infogan(*arguments)
+
+
+# ---- small_conv
+
+
+@pytest.mark.parametrize(
+    ("channels", "side", "thousands"), [(1, 28, 426), (3, 32, 551), (3, 28, 427)]
+)
+def test_small_conv_is_small(channels, side, thousands):
+    with torch.device("meta"):
+        count = parameters(models.vae(small_conv(channels, side, latent_dim=16)))
+    assert round(count / 1e3) == thousands
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("side", [1, 7, 28, (5, 8), (30, 1), (27, 18)])
+def test_small_conv_takes_any_channels_and_sides(channels, side):
+    with seeded(0):
+        nets = small_conv(channels, side, 3, width=2, hidden=5)
+        model = models.vae(nets)
+    height, width = (side, side) if isinstance(side, int) else side
+    x = torch.rand(4, channels, height, width)
+    assert model.reconstruct(x).shape == x.shape and nets.n_features == 5 and nets.unit
+    sum(model.loss_terms(x, torch.Generator().manual_seed(0)).values()).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_every_pixel_of_small_conv_counts_and_is_decoded():
+    with seeded(0):
+        nets = small_conv(1, (7, 5), 3, width=2, hidden=16).double()
+    x = torch.rand(1, 1, 7, 5, dtype=torch.float64, requires_grad=True)
+    (seen,) = torch.autograd.grad(nets.encoder(x).square().sum(), x)
+    z = torch.randn(1, 3, dtype=torch.float64)
+    moved = torch.func.jacrev(nets.decoder)(z).square().sum((0, -1, -2))
+    assert seen.abs().min() > 0 and moved.min() > 0
+
+
+def test_small_conv_by_its_name_and_by_the_shape_of_images():
+    made = networks.for_shape("small_conv", (1, 7, 5), 3, {"width": 2})
+    assert made.image_shape == (1, 7, 5)
+    assert account(made)["with"]["side"] == [7, 5]
+    assert networks.for_shape("small_conv", (3, 8, 8), 3, {}).image_shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((1, 0), ValueError, "side: expected a whole number ≥ 1, got 0"),
+        ((1, (28,)), ValueError, r"side: expected a side or \(height, width\), got \(28,\)"),
+        ((1, "28"), TypeError, "side: expected widths"),
+        ((0, 28), ValueError, "channels: expected a whole number ≥ 1, got 0"),
+        ((1, 28, 2, 0), ValueError, "width: expected a whole number ≥ 1, got 0"),
+        ((1, 28, 2, 1, 0), ValueError, "hidden: expected a whole number ≥ 1, got 0"),
+        ((1, 28, 2, 1, 1, "rellu"), ValueError, "did you mean 'relu'"),
+    ],
+)
+def test_small_conv_says_what_it_expected(arguments, error, message):
+    with pytest.raises(error, match=message):
+        small_conv(*arguments)
+
+
+def test_small_conv_wants_images():
+    with pytest.raises(ValueError, match=r"small_conv takes images \(c, h, w\), got \(5,\)"):
+        networks.for_shape("small_conv", (5,), 3, {})
 
 
 # ---- TensorFlow's SAME padding
@@ -462,6 +526,7 @@ def weights(seed, make):
 
 NETWORKS = [
     lambda: mlp(3, 2),
+    lambda: small_conv(1, (6, 7), 2, width=2, hidden=4),
     lambda: infogan(1, 8, 2),
     lambda: resnet(1, 8, 2, 2, base=2),
     lambda: wae(1, 8, 2, base=2),

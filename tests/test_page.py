@@ -75,6 +75,7 @@ PAIRS = {
     "mlp, relu": lambda: networks.mlp((8, 8), 1, (20,), "relu"),
     "infogan": lambda: networks.infogan(1, 8, 5),
     "infogan, colour": lambda: networks.infogan(3, 12, 5),
+    "small_conv": lambda: networks.small_conv(3, (9, 6), 5, width=4, hidden=8),
     "resnet": lambda: networks.resnet(1, 12, 4, base=4),
     "wae": lambda: networks.wae(3, 16, 4, base=4),
     "odd": odd,

@@ -754,10 +754,11 @@ def test_compiled_networks_train_as_plain_ones_do(monkeypatch):
     "build",
     [
         lambda: networks.infogan(1, 8, 2),
+        lambda: networks.small_conv(1, 8, 2, width=2),
         lambda: networks.resnet(1, 8, 2, 2, base=2),
         lambda: networks.wae(1, 8, 2, base=2),
     ],
-    ids=["infogan", "resnet", "wae"],
+    ids=["infogan", "small_conv", "resnet", "wae"],
 )
 def test_what_cuda_would_be_given(build, monkeypatch):
     with networks.seeded(0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -108,6 +109,9 @@ def _shorter(cost: Cost, settings: Settings, steps: int) -> str:
 
 def better_momentum(settings: Settings, steps: int) -> float | None:
     """A momentum of batch normalisation for a run that is too short for its own, where it is."""
+    from vaelab import networks
+
     total = settings.epochs * steps
-    lags = settings.network != "mlp" and total * settings.bn_momentum < 5
+    takes = inspect.signature(networks.MAKERS[str(settings.network)]).parameters
+    lags = "bn_momentum" in takes and total * settings.bn_momentum < 5
     return min(5 / total, 0.1) if lags else None

@@ -48,7 +48,8 @@ def add_arguments(p: Parser) -> None:
     p.option("--side", "crop a folder's pictures to squares and resize to N pixels", int, "N")
     add_reading(p)
     p.option(
-        "--network", "mlp, infogan, resnet or wae (default: mlp for digits, infogan otherwise)"
+        "--network",
+        "mlp, small_conv, infogan, resnet or wae (default: mlp for digits, infogan otherwise)",
     )
     p.option(
         "--latent-dim", "κ, the dimension of the code (default 24 for mlp, 64 otherwise)", int, "K"

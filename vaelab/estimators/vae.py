@@ -23,7 +23,7 @@ def _check_gamma(name: str, gamma: float | str) -> None:
 
 
 def _check_network(name: str, network: str) -> None:
-    check_choice(name, network, ("mlp", "infogan"))
+    check_choice(name, network, ("mlp", "small_conv", "infogan"))
 
 
 @dataclass(eq=False, repr=False)
@@ -31,16 +31,17 @@ class VAE(Estimator):
     """A κ-simple Gaussian variational autoencoder (Dai & Wipf 2019, Definition 1).
 
     With `network="mlp"` the rows are centred and divided by one scale, their overall standard
-    deviation, before training; with "infogan" they are taken as they are (its batch normalisation
-    has momentum 0.05, for short runs). γ is given and reported as a variance, in the data's own
-    units squared.
+    deviation, before training; with the others they are taken as they are (the batch normalisation
+    of "infogan" has momentum 0.05, for short runs). γ is given and reported as a variance, in the
+    data's own units squared.
 
     Args:
         latent_dim: κ, the dimension of the codes.
         gamma: the decoder variance: "learned", "optimal" (its closed-form optimum, followed as a
             running mean), or a number > 0 in the data's units squared.
         beta: weight of the KL term.
-        network: "mlp", or "infogan" for images with values in [0, 1] and sides divisible by 4.
+        network: "mlp", "small_conv" for images with values in [0, 1], or "infogan" for those whose
+            sides are equal and divisible by 4.
         hidden: widths of the mlp's hidden layers.
         epochs: passes over the data.
         batch_size: rows a step.
@@ -79,10 +80,9 @@ class VAE(Estimator):
     hidden: tuple[int, ...] = (256, 256)
 
     def _networks(self) -> Networks:
-        options: dict[str, Any] = {"hidden": self.hidden}
-        if self.network == "infogan":
-            options = {"bn_momentum": 0.05}
-        return networks.for_shape(self.network, self.image_shape_, self.latent_dim, options)
+        options: dict[str, Any] = {"infogan": {"bn_momentum": 0.05}, "mlp": {"hidden": self.hidden}}
+        chosen = options.get(self.network, {})
+        return networks.for_shape(self.network, self.image_shape_, self.latent_dim, chosen)
 
     def _model(self, nets: Networks) -> Autoencoder:
         gamma = self.gamma

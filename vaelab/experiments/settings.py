@@ -41,8 +41,8 @@ class Settings:
     (Appendix D).
 
     Args:
-        network: a function of `vaelab.networks` or its name: "mlp", "infogan" for images with
-            sides divisible by 4, "resnet" or "wae".
+        network: a function of `vaelab.networks` or its name: "mlp", "small_conv", "infogan" for
+            images with sides divisible by 4, "resnet" or "wae".
         latent_dim: κ.
         epochs, second_epochs: passes over the data in each stage.
         batch_size: rows a step.

@@ -11,9 +11,10 @@ from vaelab.networks.infogan import infogan
 from vaelab.networks.layers import Networks
 from vaelab.networks.mlp import mlp
 from vaelab.networks.resnet import resnet
+from vaelab.networks.small_conv import small_conv
 from vaelab.networks.wae import wae
 
-MAKERS = {maker.__name__: maker for maker in (mlp, infogan, resnet, wae)}
+MAKERS = {maker.__name__: maker for maker in (mlp, small_conv, infogan, resnet, wae)}
 
 
 def for_shape(
@@ -31,7 +32,8 @@ def for_shape(
         options: what else it is called with.
 
     Raises:
-        ValueError: an unknown name; images that are not square for a maker of square ones.
+        ValueError: an unknown name; no images, or images that are not square for a maker of square
+            ones.
         TypeError: options that it does not take.
     """
     if isinstance(maker, str):
@@ -41,10 +43,12 @@ def for_shape(
     check_options(maker, options, parameters)
     if "image_shape" in parameters:
         return maker(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
-    if len(image_shape) != 3 or image_shape[1] != image_shape[2]:
+    shapes = "images (c, h, w)" if maker is small_conv else "square images (c, s, s)"
+    if len(image_shape) != 3 or len(set(image_shape[1:])) > 1 + (maker is small_conv):
         raise ValueError(
-            f"{maker.__name__} takes square images (c, s, s), got {tuple(image_shape)}; give "
-            "side= to crop and resize pictures"
+            f"{maker.__name__} takes {shapes}, got {tuple(image_shape)}; give side= to crop and "
+            "resize pictures"
         )
-    channels, side, _ = image_shape
+    channels, height, width = image_shape
+    side = height if height == width else (height, width)
     return maker(channels=channels, side=side, latent_dim=latent_dim, **options)
