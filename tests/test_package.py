@@ -30,7 +30,7 @@ WINGS = ("apps", "course")
 FLOORS = (
     {"_imports", "_inputs", "_files", "_processes", "_formats"},
     {"parts"},
-    {"manifolds", "data", "networks", "metrics", "interpolation"},
+    {"manifolds", "data", "grammar", "networks", "metrics", "interpolation"},
     {"posteriors", "likelihoods", "features", "theory"},
     {"priors"},
     {"terms"},

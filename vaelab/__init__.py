@@ -40,6 +40,7 @@ _ROOMS = (
     "estimators",
     "experiments",
     "features",
+    "grammar",
     "interpolation",
     "likelihoods",
     "manifolds",

@@ -1,0 +1,294 @@
+"""A context-free grammar as data: rules by number, masks, and lines as sequences of rules."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaelab._inputs import check_positive_int
+from vaelab.grammar.parser import Parser, Production, Unexpected
+from vaelab.grammar.reading import Rule, read_rules
+from vaelab.parts import Part
+
+
+class Grammar(Part):
+    """A context-free grammar, read from text; the first rule's left side is a whole line.
+
+    A line is kept as the rules of its derivation, the leftmost non-terminal first, each rule a
+    byte. One more rule, the last, is the padding: it stands after the end of a line.
+
+    Rules of a non-terminal that derives nothing are masked: no line can use them.
+
+    Args:
+        rules: `name -> symbols | symbols`, a rule a line or several, terminals in quotes; `#`
+            begins a comment.
+        joint: what stands between two terminals of a line that is written: "" or " ". With " ",
+            spaces in a line that is read are free.
+
+    Raises:
+        ValueError: text that is no grammar; a start that derives nothing; a non-terminal that
+            derives itself; more than 255 rules.
+
+    >>> sums = Grammar("S -> S '+' T | T  \\n T -> 'x' | '1'", joint=" ")
+    >>> sums.parse("x+1"), sums.write([0, 1, 2, 3])
+    ([0, 1, 2, 3], 'x + 1')
+    >>> sums.parse("x+")
+    Traceback (most recent call last):
+        ...
+    ValueError: 'x+' at character 3, after 'x+': expected 'x', '1', got the end of the line
+    """
+
+    def __init__(self, rules: str, joint: str = "") -> None:
+        if joint not in ("", " "):
+            raise ValueError(f"joint: expected '' or ' ', got {joint!r}")
+        self.joint = joint
+        self.rules: tuple[Rule, ...] = tuple(read_rules(rules))
+        self.padding = len(self.rules)
+        self.n_rules = len(self.rules) + 1
+        if self.n_rules > 256:
+            raise ValueError(f"expected at most 255 rules, which fit a byte, got {self.padding}")
+        used = [name for rule in self.rules for name, terminal in rule.right if not terminal]
+        self.symbols = list(dict.fromkeys([*(rule.left for rule in self.rules), *used]))
+        quoted = [name for rule in self.rules for name, terminal in rule.right if terminal]
+        self.terminals = list(dict.fromkeys(quoted))
+        self.live = self._live()
+        self._check_cycles()
+
+    def __repr__(self) -> str:
+        return f"Grammar({self.n_rules} rules with the padding, start {self.symbols[0]})"
+
+    def _live(self) -> list[bool]:
+        """Which rules a line can use; the rest are named in a warning."""
+        ends: set[str] = set()
+        size = -1
+
+        def can_end(rule: Rule) -> bool:
+            return all(terminal or name in ends for name, terminal in rule.right)
+
+        while size != (size := len(ends)):
+            ends |= {rule.left for rule in self.rules if can_end(rule)}
+        if self.symbols[0] not in ends:
+            raise ValueError(
+                f"the start, {self.symbols[0]}, derives nothing: each of its rules leads to itself "
+                "again or to a name without rules; give it a rule that ends"
+            )
+        dead = [name for name in self.symbols if name not in ends]
+        live = [can_end(rule) for rule in self.rules]
+        if dead:
+            pairs = zip(self.rules, live, strict=True)
+            masked = [str(rule) for rule, is_live in pairs if not is_live]
+            warnings.warn(
+                f"no line can come of {', '.join(dead)}; masked: {'; '.join(masked)}", stacklevel=3
+            )
+        return live
+
+    def _check_cycles(self) -> None:
+        """Raise for a non-terminal that derives itself and nothing else: its lines would have
+        endless parses.
+        """
+        empty: set[str] = set()
+        size = -1
+        while size != (size := len(empty)):
+            rights = ((rule.left, rule.right) for rule in self.rules)
+            empty |= {left for left, right in rights if all(n in empty and not t for n, t in right)}
+        alone: dict[str, set[str]] = {name: set() for name in self.symbols}
+        for rule in self.rules:
+            for i, (name, terminal) in enumerate(rule.right):
+                rest = rule.right[:i] + rule.right[i + 1 :]
+                if not terminal and all(n in empty and not t for n, t in rest):
+                    alone[rule.left].add(name)
+        for _ in self.symbols:
+            for reached in alone.values():
+                reached |= {far for near in tuple(reached) for far in alone[near]}
+        cycles = [name for name, reached in alone.items() if name in reached]
+        if cycles:
+            raise ValueError(
+                f"{cycles[0]} derives itself, so that its lines have endless parses; delete a rule "
+                "of that circle"
+            )
+
+    # ---- what the stack machine needs
+
+    @cached_property
+    def productions(self) -> list[Production]:
+        """The rules in numbers: left, and right with ~j for the terminal j."""
+        symbol = {name: number for number, name in enumerate(self.symbols)}
+        terminal = {name: ~number for number, name in enumerate(self.terminals)}
+        return [
+            (symbol[r.left], tuple((terminal if quoted else symbol)[n] for n, quoted in r.right))
+            for r in self.rules
+        ]
+
+    @cached_property
+    def masks(self) -> np.ndarray:
+        """Which rules each non-terminal allows, shape (n_symbols + 1, n_rules). The last row is of
+        the empty stack, which allows the padding alone.
+        """
+        masks = np.zeros((len(self.symbols) + 1, self.n_rules), bool)
+        for number, (left, _) in enumerate(self.productions):
+            masks[left, number] = self.live[number]
+        masks[-1, self.padding] = True
+        return masks
+
+    def step(self, stack: Sequence[int], rule: int) -> tuple[int, ...]:
+        """One step of the stack machine: the top symbol is replaced by the non-terminals of a rule.
+
+        Args:
+            stack: non-terminals still to be expanded, the next one first.
+            rule: its number.
+
+        Raises:
+            ValueError: the mask of the top does not allow it.
+        """
+        top = stack[0] if stack else len(self.symbols)
+        if not self.masks[top, rule]:
+            name = self.symbols[top] if stack else "the empty stack"
+            raise ValueError(f"rule {rule} does not expand {name}")
+        if not stack:
+            return ()
+        return (*(symbol for symbol in self.productions[rule][1] if symbol >= 0), *stack[1:])
+
+    # ---- lines and rules
+
+    @cached_property
+    def _token(self) -> re.Pattern[str]:
+        """A terminal, the longest first, or else one character."""
+        words = [re.escape(word) for word in sorted(self.terminals, key=len, reverse=True)]
+        return re.compile("|".join([*words, r"\S" if self.joint else "."]))
+
+    @cached_property
+    def _parser(self) -> Parser:
+        live = {n: p for n, p in enumerate(self.productions) if self.live[n]}
+        return Parser(live, len(self.terminals), 0)
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.terminals)}
+
+    def parse(self, line: str) -> list[int]:
+        """The rules of a line's derivation, leftmost non-terminal first.
+
+        Raises:
+            ValueError: a line outside the grammar (where, what was expected), or one with two
+                parses (both).
+        """
+        words = self._token.findall(line)
+        unknown = len(self.terminals) + 1
+        try:
+            parses = self._parser.parses([self._number.get(word, unknown) for word in words])
+        except Unexpected as error:
+            raise ValueError(self._where(line, error)) from None
+        if len(parses) > 1:
+            one, other = (self.tree(rules) for rules in parses)
+            raise ValueError(f"{line!r} has two parses:\n{one}\nand\n{other}\nMend the grammar")
+        return list(parses[0])
+
+    def _where(self, line: str, error: Unexpected) -> str:
+        """What is wrong with a line, and where."""
+        end = "the end of the line"
+        names = [*map(repr, self.terminals), end]
+        words = list(self._token.finditer(line))
+        got, at = end, len(line)
+        if error.place < len(words):
+            got, at = repr(words[error.place].group()), words[error.place].start()
+        after = f", after {line[:at]!r}" if at else ""
+        expected = ", ".join(names[number] for number in error.expected)
+        return f"{line!r} at character {at + 1}{after}: expected {expected}, got {got}"
+
+    def write(self, rules: Iterable[int]) -> str:
+        """The line of a derivation; padding is left out.
+
+        Raises:
+            ValueError: rules that do not fit, or that leave the line unfinished.
+        """
+        words: list[str] = []
+        stack = [0]
+        productions, live = self.productions, self.live
+        for rule in rules:
+            while stack and stack[-1] < 0:
+                words.append(self.terminals[~stack.pop()])
+            if rule == self.padding and not stack:
+                break
+            top = stack[-1] if stack else -1
+            if rule == self.padding or productions[rule][0] != top or not live[rule]:
+                what = self.symbols[top] if stack else "the empty stack"
+                raise ValueError(f"rule {rule} does not expand {what}")
+            stack.pop()
+            stack += reversed(productions[rule][1])
+        waiting = [self.symbols[symbol] for symbol in reversed(stack) if symbol >= 0]
+        if waiting:
+            raise ValueError(f"the line is unfinished: {', '.join(waiting)} waits for a rule")
+        words += [self.terminals[~symbol] for symbol in reversed(stack)]
+        return self.joint.join(words)
+
+    def tree(self, rules: Iterable[int]) -> str:
+        """A derivation as an indented list of its rules."""
+        lines: list[str] = []
+        depths = [0]
+        for rule in rules:
+            if rule == self.padding:
+                break
+            depth = depths.pop()
+            lines.append("  " * depth + str(self.rules[rule]))
+            depths += [depth + 1] * sum(symbol >= 0 for symbol in self.productions[rule][1])
+        return "\n".join(lines)
+
+    def encode(self, lines: Sequence[str], length: int) -> Tensor:
+        """Lines as rule numbers, bytes, padded: shape (n, length), as `load_images` gives pixels.
+
+        Raises:
+            ValueError: no line; one outside the grammar, or of more than `length` rules, by its
+                number.
+        """
+        check_positive_int("length", length)
+        if not len(lines):
+            raise ValueError("expected at least one line, got none")
+        out = np.full((len(lines), length), self.padding, np.uint8)
+        for number, line in enumerate(lines):
+            try:
+                rules = self.parse(line)
+            except ValueError as error:
+                raise ValueError(f"line {number + 1}: {error}") from error
+            if len(rules) > length:
+                raise ValueError(
+                    f"line {number + 1}: {line!r} takes {len(rules)} rules, more than "
+                    f"length={length}; give a larger length, or leave it out"
+                )
+            out[number, : len(rules)] = rules
+        return torch.from_numpy(out)
+
+    def decode(self, x: Tensor) -> list[str | None]:
+        """The lines of rule numbers (n, length), bytes or bytes/255; None for an unfinished one."""
+        return [self._line(row) for row in rule_numbers(x).tolist()]
+
+    def _line(self, rules: list[int]) -> str | None:
+        try:
+            return self.write(rules)
+        except ValueError:
+            return None
+
+    def characters(self) -> Grammar:
+        """The grammar of any sequence of these terminals, which knows nothing of how they fit: what
+        a character-level model has.
+
+        >>> print(*Grammar("S -> 'a' S | 'b'").characters().rules, sep="; ")
+        line -> 'a' line; line -> 'b' line; line -> ''
+        """
+        quote = {name: '"' if "'" in name else "'" for name in self.terminals}
+        rules = [f"line -> {q}{name}{q} line" for name, q in quote.items()]
+        return Grammar("\n".join([*rules, "line -> ''"]), self.joint)
+
+
+def rule_numbers(x: Tensor) -> Tensor:
+    """Rule numbers of bytes, or of the b / 255 that a model sees: whole numbers of the same shape.
+
+    >>> rule_numbers(torch.tensor([0.0, 3 / 255]))
+    tensor([0, 3])
+    """
+    return (x * 255).round().long() if x.is_floating_point() else x.long()
