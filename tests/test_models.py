@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from vaelab import checkpoints, densities, likelihoods, models, networks, posteriors, terms
+from vaelab import checkpoints, densities, models, networks, posteriors, terms
 from vaelab.models import Autoencoder
 from vaelab.parts import UnknownPart, account, rebuild
 
@@ -29,12 +29,15 @@ CATALOGUE = {
     "vae, full": lambda: models.vae(networks.mlp(6, 3, (8,)), full=True),
     "ce-vae": lambda: models.ce_vae(networks.mlp(6, 3, (8,), output="sigmoid")),
     "ae": lambda: models.ae(networks.mlp(6, 3, (8,))),
-    "cv-vae": lambda: with_posterior(posteriors.ConstantGaussian),
-    "rae": lambda: with_posterior(
-        posteriors.PointHead,
-        likelihood=likelihoods.Gaussian(1.0),
-        latent_term=terms.SquaredNorm(0.1),
-    ),
+    "vae, three draws": lambda: models.vae(networks.mlp(6, 3, (8,)), draws=3),
+    "cv-vae": lambda: models.cv_vae(networks.mlp(6, 3, (8,))),
+    "rae": lambda: models.rae(networks.mlp(6, 3, (8,)), 0.1),
+    "rae-l2": lambda: models.rae_l2(networks.mlp(6, 3, (8,)), 0.1),
+    "rae-gp": lambda: models.rae_gp(networks.mlp(6, 3, (8,)), 0.1),
+    "rae-gp, infogan": lambda: models.rae_gp(networks.infogan(1, 8, 3), 0.1),
+    "rae-sn": lambda: models.rae_sn(networks.mlp(6, 3, (8,)), 0.1),
+    "rae-sn, rae networks": lambda: models.rae_sn(networks.rae(1, 8, 3, base=2), last=True),
+    "ae-l2": lambda: models.ae_l2(networks.mlp(6, 3, (8,))),
     "infogan": lambda: models.vae(networks.infogan(1, 8, 3)),
     "small_conv": lambda: models.vae(networks.small_conv(1, (7, 9), 3, width=2, hidden=8)),
     "resnet": lambda: models.vae(networks.resnet(1, 8, 3, 2, base=2)),
@@ -142,6 +145,42 @@ def test_wae_counts_squared_errors():
     model, x = make("wae-mmd"), images(make("wae-mmd"))
     errors = (x - model.reconstruct(x)).square().sum(1)
     torch.testing.assert_close(model.loss_terms(x)["nll"] - 3 * math.log(math.pi), errors)
+
+
+def test_the_terms_of_several_draws_are_means_over_them():
+    one, three = make("vae").double(), make("vae, three draws").double()
+    three.load_state_dict(one.state_dict())
+    x = images(one, dtype=torch.float64)
+    nats = three.loss_terms(x, torch.Generator().manual_seed(1))
+    z = torch.randn(15, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    q = one.encode(x)
+    each = [one.likelihood.nll(x, one.decode(q.mean + q.sigma * z[k::3])) for k in range(3)]
+    torch.testing.assert_close(nats["nll"], sum(each) / 3)
+    torch.testing.assert_close(nats["kl"], q.kl_to_standard_normal())
+    with pytest.raises(ValueError, match="draws: expected"):
+        Autoencoder(networks.mlp(3, 2), draws=0)
+
+
+@pytest.mark.parametrize("name", ["ae-l2", "rae", "rae-l2", "rae-gp", "rae-sn"])
+def test_a_rae_minimises_equation_11(name):
+    model = make(name).double()
+    x = images(model, dtype=torch.float64)
+    nats = model.eval().loss_terms(x, torch.Generator().manual_seed(1))
+    z = model.encode(x).mean
+    error = (x - model.decode(z)).square().sum(1)
+    torch.testing.assert_close(nats["nll"] - 3 * math.log(math.pi), error)
+    beta = 0.0 if name == "ae-l2" else 0.1
+    torch.testing.assert_close(nats["squared_norm"], beta * 0.5 * z.square().sum(1))
+    kinds = {"rae-l2": "weight_norm", "ae-l2": "weight_norm", "rae-gp": "gradient_penalty"}
+    assert list(nats)[2:] == [kind for key, kind in kinds.items() if key == name]
+
+
+def test_the_kl_of_a_constant_variance_is_half_the_squared_norm_and_a_constant():
+    model = make("cv-vae").double()
+    q = model.encode(images(model, dtype=torch.float64))
+    rest = q.kl_to_standard_normal() - 0.5 * q.mean.square().sum(1)
+    constant = 1.5 * (0.49 - 1 - math.log(0.49))
+    assert rest.tolist() == pytest.approx([constant] * 5, rel=1e-12)
 
 
 # ---- moving a model

@@ -294,6 +294,75 @@ LATENT_TERM = {
     ),
 }
 
+# ---- the decoder term
+
+
+def weight_norm():
+    test_terms.test_weight_norm_sums_the_squares_of_the_decoders_matrices(networks.rae)
+
+
+def gradient_penalty():
+    test_terms.test_gradient_penalty_is_the_jacobians_norm_in_the_mean(0, 4)
+
+
+def with_biases(right, term, p):
+    others = sum(w.square().sum() for w in p.decoder.parameters() if w.ndim == 1)
+    return right(term, p) + term.weight * others
+
+
+DECODER_TERM = {
+    "the biases among the weights": (
+        wrapped(terms.WeightNorm, "forward", with_biases),
+        weight_norm,
+    ),
+    "λ left out of the gradient penalty": (
+        wrapped(
+            terms.GradientPenalty,
+            "forward",
+            lambda right, term, p: right(term, p) / term.weight,
+        ),
+        gradient_penalty,
+    ),
+    "the gradient penalty as a mean over the directions": (
+        wrapped(
+            terms.GradientPenalty,
+            "forward",
+            lambda right, term, p: right(term, p) / p.z.shape[1],
+        ),
+        gradient_penalty,
+    ),
+    "probes summed": (
+        wrapped(
+            terms.GradientPenalty,
+            "forward",
+            lambda right, term, p: term.probes * right(term, p),
+        ),
+        gradient_penalty,
+    ),
+    "the slope of ‖x_hat‖² without the 2": (
+        rewritten(terms.SquaredNormPenalty, "forward", without_factor(2)),
+        test_terms.test_squared_norm_penalty_is_the_slope_of_the_squared_length,
+    ),
+    "batch statistics that move with a penalty": (
+        wrapped(
+            terms.Pass,
+            "pull_back",
+            lambda right, p, v: (p.decode(p.z), right(p, v))[1],
+        ),
+        test_terms.test_batch_statistics_move_once_a_step,
+    ),
+    "the sum over several draws": (
+        wrapped(
+            models.Autoencoder,
+            "loss_terms",
+            lambda right, model, *given: {
+                name: model.draws * nats for name, nats in right(model, *given).items()
+            },
+        ),
+        test_models.test_the_terms_of_several_draws_are_means_over_them,
+    ),
+}
+
 # ---- training
 
 
@@ -468,7 +537,15 @@ METRICS = {
     ),
 }
 
-SLIPS = {**POSTERIOR, **LIKELIHOOD, **LATENT_TERM, **TRAINING, **DENSITY, **METRICS}
+SLIPS = {
+    **POSTERIOR,
+    **LIKELIHOOD,
+    **LATENT_TERM,
+    **DECODER_TERM,
+    **TRAINING,
+    **DENSITY,
+    **METRICS,
+}
 
 
 @pytest.mark.parametrize("name", SLIPS)

@@ -1,5 +1,6 @@
 """The layers are those of the tables, with the papers' sizes, first weights and normalisations."""
 
+import itertools
 import json
 import math
 
@@ -21,6 +22,64 @@ def parameters(module):
 def net():
     with seeded(0):
         return infogan(1, 28, latent_dim=64)
+
+
+# ---- rae, and spectral normalisation
+
+
+@pytest.mark.parametrize(
+    ("channels", "side", "latent_dim", "more", "millions"),
+    [
+        (1, 32, 16, {}, 22.69),
+        (1, 28, 16, {}, 22.43),
+        (3, 32, 128, {}, 30.50),
+        (3, 64, 64, {"kernel": 5, "doublings": 3}, 39.74),
+    ],
+    ids=["mnist, padded", "mnist", "cifar10", "celeba"],
+)
+def test_rae_has_the_parameters_of_appendix_c(channels, side, latent_dim, more, millions):
+    """Counted by hand from the list of layers: weights, biases, and two numbers a channel for each
+    batch normalisation.
+    """
+    square = more.get("kernel", 4) ** 2
+    widths = [channels, 128, 256, 512, 1024]
+    by_hand = sum(a * b * square + 3 * b for a, b in itertools.pairwise(widths))
+    flat = 1024 * math.ceil(side / 16) ** 2
+    by_hand += flat * latent_dim + latent_dim
+    doublings = more.get("doublings", 2)
+    start = 1024 * (side // 2**doublings) ** 2
+    by_hand += latent_dim * start + start
+    down = [1024 // 2**i for i in range(doublings + 1)]
+    by_hand += sum(a * b * square + 3 * b for a, b in itertools.pairwise(down))
+    by_hand += down[-1] * channels * square + channels
+    with torch.device("meta"):
+        nets = networks.rae(channels, side, latent_dim, **more)
+        found = parameters(models.ae(nets))
+    assert found == by_hand and round(found / 1e6, 2) == millions
+
+
+def test_rae_takes_28_as_it_is_and_says_what_it_expected():
+    with seeded(0):
+        nets = networks.rae(1, 28, 3, base=2)
+    assert nets.encoder(torch.zeros(2, 1, 28, 28)).shape == (2, nets.n_features)
+    assert nets.decoder(torch.zeros(2, 3)).shape == (2, 1, 28, 28)
+    with pytest.raises(ValueError, match="with doublings=3 want a multiple of 8, got 28"):
+        networks.rae(1, 28, 3, doublings=3)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_spectral_sets_the_largest_singular_value_to_one(last):
+    with seeded(0):
+        plain = mlp(6, 3, (8, 7))
+        nets = networks.spectral(plain, last)
+    nets.decoder.eval()
+    before = [m for m in plain.decoder.modules() if isinstance(m, nn.Linear)]
+    layers_ = [m for m in nets.decoder.modules() if isinstance(m, nn.Linear)]
+    largest = [torch.linalg.svdvals(m.weight)[0].item() for m in layers_]
+    assert largest[:-1] == pytest.approx([1, 1], abs=1e-3)
+    expected = 1 if last else torch.linalg.svdvals(before[-1].weight)[0].item()
+    assert largest[-1] == pytest.approx(expected, abs=1e-3)
+    assert nets.encoder is plain.encoder and not hasattr(before[0], "parametrizations")
 
 
 # ---- infogan
@@ -531,6 +590,8 @@ NETWORKS = [
     lambda: resnet(1, 8, 2, 2, base=2),
     lambda: wae(1, 8, 2, base=2),
     lambda: fused(infogan(1, 8, 2), (4,)),
+    lambda: networks.rae(1, 8, 2, base=2),
+    lambda: networks.spectral(mlp(3, 2)),
 ]
 
 

@@ -36,6 +36,12 @@ def losses(folder):
         run = training.fit(model, x, epochs=4, **plan, checkpoint=folder / f"{name}.safetensors")
         out[name] = {k: v.tolist() for k, v in run.history.items()}
         out[name]["weights"] = sum(p.square().sum().item() for p in model.parameters())
+    for name, build in (("gp", models.rae_gp), ("sn", models.rae_sn)):
+        with networks.seeded(0):
+            penalised = build(networks.mlp(x.shape[1:], 6, (32,)))
+        plan = dict(batch_size=48, lr=3e-3, seed=1, device="cpu", progress=False)
+        run = training.fit(penalised, x, epochs=2, **plan)
+        out[name] = {k: v.tolist() for k, v in run.history.items()}
     quiet = training.Session(device="cpu", progress=False)
     stage = densities.SecondStage((16,), epochs=3, batch_size=48).fit(model, x, session=quiet)
     out["second stage"] = {k: v.tolist() for k, v in stage.run.history.items()}
@@ -75,7 +81,7 @@ def both(tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("run", ["learned", "optimal", "fixed", "second stage"])
+@pytest.mark.parametrize("run", ["learned", "optimal", "fixed", "gp", "sn", "second stage"])
 def test_two_processes_have_the_curve_of_one(both, run):
     one, two, other = (both[name][run] for name in ("one 0", "two 0", "two 1"))
     assert two == other  # both hold the same model and the same history

@@ -111,9 +111,13 @@ RESUMABLE = {
     "mmd": alone(lambda: models.wae_mmd(mlp())),
     "adversary": alone(lambda: models.wae_gan(mlp(), hidden=(6, 6), rate=0.5)),
     "joint": alone(lambda: models.joint_vae(mlp(), hidden=(6,))),
+    "weight norm": alone(lambda: models.rae_l2(mlp())),
+    "gradient penalty, batch statistics": alone(lambda: models.rae_gp(wae()), pictures),
+    "spectral, three draws": alone(lambda: models.Autoencoder(networks.spectral(mlp()), draws=3)),
     "flow": alone(flow),
     "batch statistics, mirrored": alone(infogan, pictures, flip=True),
     "together": together(lambda: models.vae(mlp())),
+    "together, gradient penalty": together(lambda: models.rae_gp(mlp())),
     "together, batch statistics": together(lambda: models.ae(wae()), pictures),
     "second stage": second_stage,
 }

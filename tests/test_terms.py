@@ -1,4 +1,4 @@
-"""The latent terms carry their weight, row by row."""
+"""The latent and the decoder terms carry their weight, row by row."""
 
 import math
 
@@ -8,7 +8,16 @@ import torch
 from vaelab import metrics, models, networks, posteriors
 from vaelab.posteriors import DiagonalNormal, Point
 from vaelab.priors import StandardNormal
-from vaelab.terms import KL, MMD, Adversary, Pass, SquaredNorm
+from vaelab.terms import (
+    KL,
+    MMD,
+    Adversary,
+    GradientPenalty,
+    Pass,
+    SquaredNorm,
+    SquaredNormPenalty,
+    WeightNorm,
+)
 
 
 def posterior():
@@ -181,3 +190,117 @@ def test_adversary_has_four_layers_of_512_unless_told():
     assert sizes == [(64, 512), (512, 512), (512, 512), (512, 512), (512, 1)]
     with pytest.raises(ValueError, match="rate: expected a finite number > 0, got 0"):
         adversary(rate=0)
+
+
+# ---- the decoder terms
+
+
+def decoded(model, n=3, repeat=1, seed=0):
+    """A pass of a model in evaluation mode, whose codes are `n` draws, each `repeat` times."""
+    z = torch.randn(n, model.latent_dim, generator=generator(4), dtype=torch.float64)
+    z = z.repeat_interleave(repeat, 0)
+    x = torch.zeros(len(z), *model.image_shape, dtype=torch.float64)
+    return Pass(x, Point(z), z, model.decode, model.decoder, model.prior, generator(seed))
+
+
+def decoder(build=lambda: networks.mlp(6, 3, (8,))):
+    with networks.seeded(0):
+        return models.ae(build()).double().eval()
+
+
+def jacobians(model, z):
+    """∂D/∂z of every code, column by column: shape (n, d, κ)."""
+    each = [
+        torch.autograd.functional.jacobian(lambda row: model.decode(row[None]).flatten(), row)
+        for row in z
+    ]
+    return torch.stack(each)
+
+
+@pytest.mark.parametrize("build", [networks.mlp, networks.rae], ids=["mlp", "rae"])
+def test_weight_norm_sums_the_squares_of_the_decoders_matrices(build):
+    nets = build(1, 8, 3, base=2) if build is networks.rae else build(6, 3, (8,))
+    model = models.ae(nets).double()
+    layers = [m for m in model.decoder.modules() if hasattr(m, "weight")]
+    kept = [m.weight for m in layers if not isinstance(m, torch.nn.BatchNorm2d)]
+    by_hand = sum(v * v for w in kept for v in w.flatten().tolist())
+    rows = WeightNorm(0.5)(decoded(model))
+    assert rows.tolist() == pytest.approx([0.5 * by_hand] * 3, rel=1e-12)
+
+
+@pytest.mark.parametrize("probes", [1, 4])
+@pytest.mark.parametrize("base", [0, 2], ids=["mlp", "rae"])
+def test_gradient_penalty_is_the_jacobians_norm_in_the_mean(base, probes):
+    nets = (lambda: networks.rae(1, 8, 3, base=2)) if base else (lambda: networks.mlp(6, 3, (8,)))
+    model, repeat = decoder(nets), 2000
+    p = decoded(model, repeat=repeat)
+    exact = jacobians(model, p.z[::repeat])
+    found = GradientPenalty(0.5, probes)(p).detach().unflatten(0, (3, repeat)).mean(1)
+    expected = 0.5 * exact.square().sum((1, 2))
+    # The variance of ‖Jᵀv‖² is 2 ‖JᵀJ‖².
+    spread = 0.5 * (2 * (exact.mT @ exact).square().sum((1, 2)) / (probes * repeat)).sqrt()
+    assert ((found - expected).abs() < 5 * spread).all()
+    assert (spread < 0.06 * expected).all()
+
+
+def test_squared_norm_penalty_is_the_slope_of_the_squared_length():
+    model = decoder()
+    p = decoded(model)
+    x_hat = model.decode(p.z)
+    slope = 2 * torch.einsum("nij,ni->nj", jacobians(model, p.z), x_hat.flatten(1))
+    torch.testing.assert_close(SquaredNormPenalty(0.5)(p), 0.5 * slope.square().sum(1))
+
+
+def test_its_gradient_in_the_weights_agrees_with_finite_differences():
+    model = decoder()
+    weight = model.decoder[1].weight
+    for term in (SquaredNormPenalty(0.5), GradientPenalty(0.5)):
+        weight.grad = None
+        term(decoded(model)).sum().backward()
+        with torch.no_grad():
+            weight[3, 5] += 1e-5
+            up = term(decoded(model)).sum().item()
+            weight[3, 5] -= 2e-5
+            down = term(decoded(model)).sum().item()
+            weight[3, 5] += 1e-5
+        assert weight.grad[3, 5].item() == pytest.approx((up - down) / 2e-5, rel=1e-6)
+
+
+def test_an_image_that_turns_costs_the_gradient_penalty_alone():
+    """D(z) = (cos z, sin z) has the slope 1 and the length 1 everywhere."""
+
+    def turned(z):
+        return torch.cat([z.cos(), z.sin()], 1)
+
+    z = torch.linspace(-3, 3, 2000, dtype=torch.float64)[:, None]
+    p = Pass(turned(z), Point(z), z, turned, torch.nn.Identity(), StandardNormal(), generator())
+    assert SquaredNormPenalty(1.0)(p).abs().max() < 1e-30
+    assert GradientPenalty(1.0)(p).mean().item() == pytest.approx(1, rel=5 * math.sqrt(2 / 2000))
+
+
+def test_the_encoder_pays_for_the_latent_term_alone():
+    with networks.seeded(0):
+        model = models.rae_gp(networks.mlp(6, 3, (8,)))
+    nats = model.loss_terms(torch.rand(5, 6), generator())
+    nats["gradient_penalty"].sum().backward()
+    assert model.decoder[1].weight.grad.any() and model.encoder[1].body[0].weight.grad is None
+
+
+def test_batch_statistics_move_once_a_step():
+    with networks.seeded(0):
+        plain = models.rae(networks.rae(1, 8, 3, base=2))
+    other = models.rae_gp(networks.rae(1, 8, 3, base=2))
+    other.load_state_dict(plain.state_dict())
+    x = torch.rand(6, 1, 8, 8)
+    for model in (plain, other):
+        model.train().loss_terms(x, generator())
+    for name, value in plain.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("kind", [WeightNorm, GradientPenalty, SquaredNormPenalty])
+def test_a_decoder_terms_weight_is_checked(kind):
+    with pytest.raises(ValueError, match="weight: expected a number ≥ 0, got -1"):
+        kind(-1)
+    with pytest.raises(ValueError, match="probes: expected"):
+        GradientPenalty(1.0, 0)

@@ -49,7 +49,7 @@ def add_arguments(p: Parser) -> None:
     add_reading(p)
     p.option(
         "--network",
-        "mlp, small_conv, infogan, resnet or wae (default: mlp for digits, infogan otherwise)",
+        "mlp, small_conv, infogan, rae, resnet or wae (default: mlp for digits, infogan otherwise)",
     )
     p.option(
         "--latent-dim", "κ, the dimension of the code (default 24 for mlp, 64 otherwise)", int, "K"
@@ -62,7 +62,7 @@ def add_arguments(p: Parser) -> None:
     )
     p.option(
         "--model",
-        "the first stage, of vaelab.models: vae, ae, ce-vae, vae-flow, wae-mmd, … (default vae)",
+        "the first stage, of vaelab.models: vae, ae, ce-vae, rae-gp, wae-mmd, … (default vae)",
     )
     p.option("--epochs", "passes of stage 1 (default 200 for mlp, 400 otherwise)", int, "N")
     p.option("--second-epochs", "passes of stage 2 (default 500 for mlp, 800 otherwise)", int, "N")

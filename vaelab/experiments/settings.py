@@ -42,7 +42,7 @@ class Settings:
 
     Args:
         network: a function of `vaelab.networks` or its name: "mlp", "small_conv", "infogan" for
-            images with sides divisible by 4, "resnet" or "wae".
+            images with sides divisible by 4, "rae", "resnet" or "wae".
         latent_dim: κ.
         epochs, second_epochs: passes over the data in each stage.
         batch_size: rows a step.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import likelihoods, posteriors, priors, terms
-from vaelab._inputs import check_images, floats
+from vaelab._inputs import check_images, check_positive_int, floats
 from vaelab._processes import Generator
 from vaelab.networks import Networks
 from vaelab.parts import Module
@@ -33,6 +33,7 @@ class Autoencoder(Module):
         prior: p(z); N(0, I) unless given.
         latent_term: what pulls q(z) into shape, one or several; the KL to the prior unless given.
         decoder_term: what keeps the decoder smooth, one or several; nothing unless given.
+        draws: codes drawn of each q(z given x), over which the terms are averaged.
 
     Raises:
         TypeError: something else in the place of a part.
@@ -51,6 +52,7 @@ class Autoencoder(Module):
         prior: priors.Prior | None = None,
         latent_term: terms.Term | Sequence[terms.Term] | None = None,
         decoder_term: terms.Term | Sequence[terms.Term] = (),
+        draws: int = 1,
     ) -> None:
         super().__init__()
         _part("networks", networks, Networks)
@@ -66,6 +68,7 @@ class Autoencoder(Module):
         self.prior = _part("prior", prior, priors.Prior)
         latent = terms.KL() if latent_term is None else latent_term
         self.terms = nn.ModuleDict(_named([*_several(latent), *_several(decoder_term)]))
+        self.draws = check_positive_int("draws", draws)
         self.unit = bool(networks.unit or self.likelihood.unit)  # Whether images lie in [0, 1].
         self.autocast: torch.dtype | None = None  # Of the networks alone, while they are trained.
 
@@ -84,14 +87,20 @@ class Autoencoder(Module):
             return network(x).to(x.dtype)
 
     def loss_terms(self, x: Tensor, generator: Generator = None) -> dict[str, Tensor]:
-        """The terms of the objective by name at one draw of z for each image: nats, shape
-        (batch,).
+        """The terms of the objective by name, at one draw of z for each image or the mean over
+        several: nats, shape (batch,).
         """
         q = self.encode(x)
+        if self.draws > 1:
+            each = torch.arange(len(x), device=x.device).repeat_interleave(self.draws)
+            x, q = x[each], q[each]
         z = q.rsample(generator)
         p = terms.Pass(x, q, z, self.decode, self.decoder, self.prior, generator)
         nll = self.likelihood.nll(x, p.x_hat)
-        return {"nll": nll, **{name: term(p) for name, term in self.terms.items()}}
+        nats = {"nll": nll, **{name: term(p) for name, term in self.terms.items()}}
+        if self.draws == 1:
+            return nats
+        return {name: n.unflatten(0, (-1, self.draws)).mean(1) for name, n in nats.items()}
 
     forward = loss_terms
 

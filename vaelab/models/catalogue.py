@@ -10,13 +10,19 @@ from vaelab import likelihoods, posteriors, terms
 from vaelab._inputs import check_choice, check_options
 from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.second import SecondVAE
-from vaelab.networks import Networks, fused
+from vaelab.networks import Networks, fused, spectral
 
 __all__ = [
     "ae",
+    "ae_l2",
     "ce_vae",
+    "cv_vae",
     "fused_vae",
     "joint_vae",
+    "rae",
+    "rae_gp",
+    "rae_l2",
+    "rae_sn",
     "vae",
     "vae_flow",
     "wae_gan",
@@ -25,7 +31,11 @@ __all__ = [
 
 
 def vae(
-    networks: Networks, gamma: float | str = "learned", beta: float = 1.0, full: bool = False
+    networks: Networks,
+    gamma: float | str = "learned",
+    beta: float = 1.0,
+    full: bool = False,
+    draws: int = 1,
 ) -> Autoencoder:
     """The Gaussian VAE (Dai & Wipf 2019): γ "learned", "optimal" or fixed; β ≠ 1 makes it a β-VAE.
 
@@ -34,10 +44,12 @@ def vae(
         gamma: the decoder variance, or how it is found.
         beta: the weight of the KL, ≥ 0.
         full: whether Σ_z is a full matrix (Definition 1) instead of a diagonal one.
+        draws: codes drawn for an image in each step.
     """
     head = posteriors.FullGaussian if full else posteriors.DiagonalGaussian
     likelihood = likelihoods.Gaussian(gamma)
-    return Autoencoder(networks, head(networks), likelihood, latent_term=terms.KL(beta))
+    kl = terms.KL(beta)
+    return Autoencoder(networks, head(networks), likelihood, latent_term=kl, draws=draws)
 
 
 def vae_flow(
@@ -84,6 +96,62 @@ def ae(networks: Networks) -> Autoencoder:
     point = posteriors.PointHead(networks)
     free = terms.SquaredNorm(0.0)
     return Autoencoder(networks, point, likelihoods.Gaussian(1.0), latent_term=free)
+
+
+def rae(
+    networks: Networks,
+    beta: float = 0.01,
+    gamma: float = 0.5,
+    decoder_term: terms.Term | Sequence[terms.Term] = (),
+) -> Autoencoder:
+    """A regularised autoencoder (Ghosh et al. 2020, Eq. 11): point codes, ‖x − x_hat‖² + β ½‖z‖²,
+    and what keeps the decoder smooth.
+
+    With γ = ½ the data term is the sum of squared errors. The weights of the authors' code are of
+    means over pixels and directions; `experiments.weights` converts them.
+
+    Args:
+        networks: encoder and decoder.
+        beta: β ≥ 0, beside ‖x − x_hat‖² / 2γ; 0 makes it a plain autoencoder.
+        gamma: the decoder variance.
+        decoder_term: one or several.
+    """
+    point = posteriors.PointHead(networks)
+    squares, norm = likelihoods.Gaussian(gamma), terms.SquaredNorm(beta)
+    return Autoencoder(networks, point, squares, latent_term=norm, decoder_term=decoder_term)
+
+
+def rae_l2(networks: Networks, beta: float = 0.01, weight: float = 1e-4) -> Autoencoder:
+    """RAE-L2: λ ‖θ‖² of the decoder's weights beside `rae`; λ = `weight`."""
+    return rae(networks, beta, decoder_term=terms.WeightNorm(weight))
+
+
+def rae_gp(networks: Networks, beta: float = 0.01, weight: float = 1e-3) -> Autoencoder:
+    """RAE-GP: λ ‖∂D/∂z‖² of the decoder beside `rae`, by one probe; λ = `weight`."""
+    return rae(networks, beta, decoder_term=terms.GradientPenalty(weight))
+
+
+def rae_sn(networks: Networks, beta: float = 0.01, last: bool = False) -> Autoencoder:
+    """RAE-SN: `rae` with a spectrally normalised decoder; `last` as for `networks.spectral`."""
+    return rae(spectral(networks, last), beta)
+
+
+def ae_l2(networks: Networks, weight: float = 1e-4) -> Autoencoder:
+    """AE-L2: λ ‖θ‖² of the decoder's weights beside a plain autoencoder; λ = `weight`."""
+    return rae_l2(networks, 0.0, weight)
+
+
+def cv_vae(networks: Networks, gamma: float | str = 0.02, sigma: float = 0.7) -> Autoencoder:
+    """CV-VAE: a VAE whose q(z given x) has one variance σ² for all images and directions, so that
+    the KL is ½‖μ‖² up to a constant (Ghosh et al. 2020, Eq. 10).
+
+    Args:
+        networks: encoder and decoder.
+        gamma: the decoder variance, as for `vae`.
+        sigma: σ > 0, a standard deviation as in the authors' code.
+    """
+    constant = posteriors.ConstantGaussian(networks, sigma)
+    return Autoencoder(networks, constant, likelihoods.Gaussian(gamma))
 
 
 def wae_mmd(networks: Networks, weight: float = 30.0, gamma: float = 0.5) -> Autoencoder:

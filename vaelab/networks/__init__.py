@@ -1,5 +1,5 @@
 """Encoders and decoders: `mlp` for vectors and small images; `small_conv` for images on a CPU;
-`infogan`, `resnet` and `wae` for images on a GPU.
+`infogan`, `rae`, `resnet` and `wae` for images on a GPU.
 
 A `Networks` is the pair before any choice is made about q or p: the encoder ends in features, from
 which a posterior reads its parameters with `dense`; the decoder ends in an image. A user's pair is
@@ -10,8 +10,10 @@ from vaelab.networks.choosing import MAKERS, for_shape
 from vaelab.networks.infogan import infogan
 from vaelab.networks.layers import Networks, seeded
 from vaelab.networks.mlp import fused, mlp
+from vaelab.networks.rae import rae
 from vaelab.networks.resnet import resnet
 from vaelab.networks.small_conv import small_conv
+from vaelab.networks.spectral import spectral
 from vaelab.networks.wae import wae
 from vaelab.parts import recorded
 
@@ -22,9 +24,11 @@ __all__ = [
     "fused",
     "infogan",
     "mlp",
+    "rae",
     "recorded",
     "resnet",
     "seeded",
     "small_conv",
+    "spectral",
     "wae",
 ]

@@ -10,11 +10,12 @@ from vaelab._inputs import check_choice, check_options
 from vaelab.networks.infogan import infogan
 from vaelab.networks.layers import Networks
 from vaelab.networks.mlp import mlp
+from vaelab.networks.rae import rae
 from vaelab.networks.resnet import resnet
 from vaelab.networks.small_conv import small_conv
 from vaelab.networks.wae import wae
 
-MAKERS = {maker.__name__: maker for maker in (mlp, small_conv, infogan, resnet, wae)}
+MAKERS = {maker.__name__: maker for maker in (mlp, small_conv, infogan, rae, resnet, wae)}
 
 
 def for_shape(

@@ -58,15 +58,16 @@ class Pass:
         """Standard normal noise of the shape of `like`, rows first."""
         return draw(torch.randn, like.shape, self.generator, like)
 
-    def pull_back(self, v: Tensor) -> Tensor:
-        """Jᵀv of every row, J = ∂x_hat/∂z at `z`, for `v` of the shape of images: shape of `z`.
+    def pull_back(self, v: Tensor | Callable[[Tensor], Tensor]) -> Tensor:
+        """Jᵀv of every row, J = ∂x_hat/∂z at `z`, for `v` of the shape of images, or a function of
+        `x_hat` that gives it: shape of `z`.
 
         Differentiable in the decoder's weights, not in the codes; batch statistics stay as they
         are.
         """
         with statistics_kept(self.decoder):
-            pull = torch.func.vjp(self.decode, self.z.detach())[1]
-            return pull(v)[0]
+            x_hat, pull = torch.func.vjp(self.decode, self.z.detach())
+            return pull(v(x_hat) if callable(v) else v)[0]
 
 
 class Term(Module):

@@ -40,7 +40,9 @@ _BY_ROW = {
     posteriors.PointHead,
     priors.StandardNormal,
     terms.KL,
+    terms.GradientPenalty,
     terms.SquaredNorm,
+    terms.SquaredNormPenalty,
 }  # What looks at each row alone, with no parameters but dense layers' and log γ.
 
 
@@ -185,7 +187,7 @@ def is_dense(model: Any) -> bool:
     of several can pass as one batch: half as long on a CPU as `torch.func.vmap`.
     """
     rows_alone = all(type(m) in _BY_ROW for m in model.modules())
-    return rows_alone and model.likelihood.rule != "optimal"
+    return rows_alone and model.draws == 1 and model.likelihood.rule != "optimal"
 
 
 def _rows_pass(one: nn.Module) -> Callable[..., dict[str, Tensor]]:
