@@ -188,7 +188,9 @@ def test_a_model_s_name_and_its_gamma_are_checked(tmp_path, capsys):
     for name in ("ae", "ce-vae"):
         wrong = refused(capsys, "train", "digits", "--model", name, "--gamma", "1")
         assert wrong.startswith(f"--gamma: the model {name.replace('-', '_')} has no γ to set; ")
-        assert wrong.endswith("(fused_vae, joint_vae, vae, vae_flow, wae_gan, wae_mmd)")
+        assert wrong.endswith(
+            "(cv_vae, fused_vae, joint_vae, rae, vae, vae_flow, wae_gan, wae_mmd)"
+        )
 
 
 def pictures(folder, n=24, mode="RGBA"):
