@@ -446,6 +446,8 @@ def test_options_are_put_over_the_defaults_of_the_network():
         arguments={"gamma": "optimal"}
     )
     assert settings("./digits") == experiments.Settings()  # A folder that is called digits.
+    short = settings("mnist", "--epochs", "3")
+    assert short == replace(experiments.Settings(), epochs=3, **experiments.SOONER)
 
 
 def test_the_program_is_installed_and_known_by_two_names():

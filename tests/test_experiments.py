@@ -19,7 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vaelab import experiments, metrics, models, networks, plots
+from vaelab import experiments, metrics, models, networks, plots, posteriors
 from vaelab.__main__ import main
 from vaelab.data import Images, load_images
 from vaelab.experiments import (
@@ -44,7 +44,7 @@ from vaelab.experiments import (
 )
 from vaelab.experiments.places import SHIPPED, folder_of, folders_of
 from vaelab.features import features_for
-from vaelab.training import Session
+from vaelab.training import Hold, Session
 
 TINY = Profile(
     "tiny",
@@ -105,6 +105,53 @@ def test_the_papers_settings_are_the_papers():
     assert lengths("mnist", "full") == (100, 38, 200, None, "infogan", 3)
     assert {PROFILES["paper"].trials, PROFILES["paper"].n_samples} == {10, 10_000}
     assert lengths("digits") == lengths("digits", "quick")
+
+
+def decay_hold_and_step(settings):
+    """Weight decay, step size of γ and what holds it, of both stages."""
+    first, second = settings.plan(), experiments.second_stage(settings).plan
+    stages = [(p.weight_decay, p.gamma_lr, p.gamma_schedule) for p in (first, second)]
+    assert first.gamma_schedule is None
+    return stages
+
+
+@pytest.mark.parametrize("data_set", ["mnist", "fashion", "cifar10", "celeba"])
+@pytest.mark.parametrize("table", [ONE, TABLES["dai-wipf-2"]])
+def test_gamma_is_learned_as_the_papers_text_says(table, data_set):
+    """From the first step of both stages, with the step size of the weights."""
+    how = experiments.settings_for(table, table.row("two-stage"), data_set, PROFILES["paper"], 0)
+    assert decay_hold_and_step(how) == [(5e-4, 1.0, None)] * 2
+
+
+def test_gamma_of_the_papers_second_stage_moves_in_the_first_step():
+    paper = dataclasses.replace(Settings(), second_epochs=1, second_hidden=2)
+    q = posteriors.DiagonalNormal(torch.zeros(100, 2), torch.ones(100, 2), torch.zeros(100, 2))
+    stage = experiments.second_stage(paper).fit_codes(q, session=QUIET)
+    assert abs(math.log(stage.gamma)) == pytest.approx(paper.second_lr, rel=1e-3)
+
+
+def test_shorter_profiles_tell_how_they_depart_from_the_text():
+    def told(name, data_set):
+        cell = Cell(ONE, data_set, "two-stage", 0, PROFILES[name])
+        names = ("gamma_lr", "second_gamma_lr", "second_hold")
+        return [dataclasses.asdict(cell.settings)[name] for name in names]
+
+    assert told("quick", "mnist") == [50.0, 10.0, 0.5]
+    assert told("full", "mnist") == [10.0, 10.0, 0.5]
+    assert told("quick", "digits") == [10.0, 10.0, 0.7]
+    full = Cell(ONE, "mnist", "two-stage", 0, PROFILES["full"]).settings
+    held = Hold(1.0, 0.5)
+    assert decay_hold_and_step(full) == [(5e-4, 10.0, None), (5e-4, 10.0, held)]
+    assert decay_hold_and_step(DIGITS) == [(0.0, 10.0, None), (0.0, 10.0, Hold(1.0, 0.7))]
+
+
+def test_files_of_older_cells_say_how_their_second_stage_was_held():
+    for network, share in (("mlp", 0.7), ("infogan", 0.5)):
+        stored = dataclasses.asdict(Settings(network, gamma_lr=50.0))
+        for name in ("second_gamma_lr", "second_hold"):
+            del stored[name]
+        again = experiments.settings_from(stored)
+        assert (again.gamma_lr, again.second_gamma_lr, again.second_hold) == (50.0, 10.0, share)
 
 
 def test_rows_differ_where_they_should():

@@ -64,7 +64,13 @@ def add_arguments(p: Parser) -> None:
         "--model",
         "the first stage, of vaelab.models: vae, ae, ce-vae, rae-gp, wae-mmd, … (default vae)",
     )
-    p.option("--epochs", "passes of stage 1 (default 200 for mlp, 400 otherwise)", int, "N")
+    p.option(
+        "--epochs",
+        "passes of stage 1 (default 200 for mlp, 400 otherwise); below 200, but for mlp, γ has ten "
+        "times the step size of the weights, and the second one is held at 1 for half the training",
+        int,
+        "N",
+    )
     p.option("--second-epochs", "passes of stage 2 (default 500 for mlp, 800 otherwise)", int, "N")
     p.option("--batch-size", "images a step (default 128 for mlp, 100 otherwise)", int, "N")
     p.option(
@@ -170,6 +176,8 @@ def settings_for(args: argparse.Namespace) -> Settings:
     base = experiments.DIGITS if network == "mlp" else experiments.Settings()
     options = {**vars(args), "network": network, "second_lr": args.lr}
     settings = replace(base, **given(experiments.Settings, options))
+    if 2 * settings.epochs < base.epochs and base != experiments.DIGITS:
+        settings = replace(settings, **experiments.SOONER)
     if args.gamma is None:
         return settings
     takers = [name for name, model in models.CATALOGUE.items() if _takes_gamma(model)]
