@@ -167,8 +167,6 @@ def test_a_run_without_a_history_is_shown_all_the_same(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["wae-mmd", "ae", "vae-flow", "ce-vae"])
 def test_a_first_stage_is_trained_by_its_name(name, tmp_path, capsys):
-    if name == "vae-flow":
-        pytest.importorskip("zuko")
     short = ("--epochs", "1", "--second-epochs", "1", "--device", "cpu")
     assert main(["train", "digits", "--model", name, *short, "--out", str(tmp_path / "run")]) == 0
     printed = capsys.readouterr().out

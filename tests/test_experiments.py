@@ -170,7 +170,6 @@ def test_rows_differ_where_they_should():
 
 @pytest.mark.parametrize("row", ONE.rows + TABLES["dai-wipf-2"].rows, ids=lambda row: row.label)
 def test_every_row_builds_on_digits(row):
-    pytest.importorskip("zuko") if row.key == "flow" else None
     model = experiments.build((1, 8, 8), experiments.settings_for(ONE, row, "digits", TINY, 0))
     assert model.images(torch.zeros(2, 4)).shape == (2, 1, 8, 8)
     settings = experiments.settings_for(ONE, row, "cifar10", PROFILES["quick"], 0)

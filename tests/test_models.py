@@ -56,8 +56,6 @@ CATALOGUE = {
 
 
 def make(name):
-    if "flow" in name:
-        pytest.importorskip("zuko")
     with networks.seeded(0):
         return CATALOGUE[name]()
 

@@ -2,12 +2,14 @@
 guards it red.
 """
 
+import ast
 import math
 from dataclasses import replace
 from functools import partial
 
 import pytest
 import test_densities
+import test_flows
 import test_likelihoods
 import test_metrics
 import test_models
@@ -18,6 +20,7 @@ import test_training
 import torch
 from mutating import (
     greater_for_less,
+    minus_for_plus,
     plus_for_minus,
     red,
     rewritten,
@@ -28,6 +31,7 @@ from mutating import (
 
 from vaelab import (
     densities,
+    flows,
     likelihoods,
     metrics,
     models,
@@ -80,6 +84,19 @@ def read_as(scale):
         return replace(q, sigma=scale(q))
 
     return HEAD(wrong)
+
+
+def unscaled(right, flow, z, context):
+    u, log_det = right(flow, z, context)
+    return u, log_det + flow.log_scale.sum()
+
+
+def without_minus(node):
+    """`-a` becomes `a`."""
+    match node:
+        case ast.UnaryOp(ast.USub(), ast.Name() as operand):
+            return operand
+    return None
 
 
 POSTERIOR = {
@@ -148,12 +165,31 @@ POSTERIOR = {
         spectrum,
     ),
     "a sign of the flow's log-density flipped": (
-        rewritten(FlowNormal, "log_prob", plus_for_minus),
+        rewritten(FlowNormal, "log_prob", minus_for_plus),
         test_posteriors.test_log_prob_of_a_flow_is_the_change_of_variables,
     ),
     "log q + log p for the KL": (
         wrapped(priors.Prior, "kl", lambda right, p, q, z: 2 * q.log_prob(z) - right(p, q, z)),
         test_posteriors.test_a_flow_is_a_density_and_kl_is_unbiased,
+    ),
+}
+
+FLOW = {
+    "the flow's log-determinant without its shift-and-scale": (
+        wrapped(flows.Couplings, "forward", lambda right, f, z, c=None: unscaled(right, f, z, c)),
+        lambda: test_flows.test_log_det_is_that_of_the_jacobian((4, 3, 0)),
+    ),
+    "a coupling's scale not undone": (
+        rewritten(flows.Couplings, "inverse", without_minus),
+        lambda: test_flows.test_a_flow_is_undone_by_its_inverse((4, 3, 0)),
+    ),
+    "log p(f(z)) with the log-determinant subtracted": (
+        wrapped(
+            flows.Couplings,
+            "log_prob",
+            lambda right, f, z, c=None: right(f, z, c) - 2 * f(z, c)[1],
+        ),
+        test_flows.test_a_flow_is_a_density,
     ),
 }
 
@@ -539,6 +575,7 @@ METRICS = {
 
 SLIPS = {
     **POSTERIOR,
+    **FLOW,
     **LIKELIHOOD,
     **LATENT_TERM,
     **DECODER_TERM,

@@ -31,6 +31,7 @@ FLOORS = (
     {"_imports", "_inputs", "_files", "_processes", "_formats"},
     {"parts"},
     {"manifolds", "data", "grammar", "networks", "metrics", "interpolation"},
+    {"flows"},
     {"posteriors", "likelihoods", "features", "theory"},
     {"priors"},
     {"terms"},

@@ -234,7 +234,6 @@ def test_directions_of_a_full_covariance_are_its_eigenvectors():
 
 
 def test_a_flow_posterior_has_directions_too():
-    pytest.importorskip("zuko", reason="install vaelab[flows]")
     with networks.seeded(0):
         nets = networks.mlp((1, 8, 8), 3, (16,))
         head = posteriors.FlowGaussian(nets)

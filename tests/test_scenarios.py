@@ -91,7 +91,6 @@ def second_stage(seed=0, start=0, **place):
 
 
 def flow():
-    pytest.importorskip("zuko")
     return models.vae_flow(mlp(), transforms=2, hidden=(6,), n_context=3)
 
 

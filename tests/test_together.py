@@ -92,8 +92,6 @@ def data(kind):
     ],
 )
 def test_each_is_what_it_would_have_been_alone(kind):
-    if "flow" in kind:
-        pytest.importorskip("zuko")
     x = data(kind)
     plan = {**PLAN, "schedule": Cosine(), "weight_decay": 1e-3, "flip": x.ndim == 4}
     runs = together(built(kind), x, **plan)

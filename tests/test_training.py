@@ -327,8 +327,6 @@ def interrupt_at(step, model):
 @pytest.mark.parametrize("step", [1, 6, 15])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_interrupted_run_ends_in_the_same_bytes(variant, step, tmp_path):
-    if variant == "flow":
-        pytest.importorskip("zuko")
     model, settings = VARIANTS[variant]()
     expected = content(fit(model, **settings))
     path = tmp_path / "run.state.safetensors"

@@ -40,6 +40,7 @@ _ROOMS = (
     "estimators",
     "experiments",
     "features",
+    "flows",
     "grammar",
     "interpolation",
     "likelihoods",

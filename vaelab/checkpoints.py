@@ -36,6 +36,7 @@ from vaelab.posteriors import Point
 MODEL_FORMAT = "vaelab model 2"
 ROOMS = (
     "densities",
+    "flows",
     "grammar",
     "likelihoods",
     "models",

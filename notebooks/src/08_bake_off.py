@@ -16,7 +16,6 @@
 
 # %%
 # %matplotlib inline
-import importlib.util
 
 import matplotlib.pyplot as plt
 import torch
@@ -75,11 +74,9 @@ entrants = {
     "VAE, twice": lambda kappa: models.vae(pair(kappa)),
 }
 twice = ("fused", "joint", "VAE, twice")  # these train for as many epochs as both stages together
-if importlib.util.find_spec("zuko") is None:  # the extra "flows"
-    del entrants["flow"]
 
 # %% [markdown]
-# The flow needs the library zuko; without it the entrant stays away. Training is the same call for all. The second stage
+# The flow is made of affine couplings. Training is the same call for all. The second stage
 # is the one of notebook 06, two layers of 64, with fewer epochs: as many as the first stage. Its $\gamma_2$ is held for
 # half of them and then learned. So two stages are given twice the epochs of one. That could be the reason why they win.
 # The merged models of Section 4 therefore get twice the epochs too, and so does a VAE of its own. The others do not.

@@ -59,8 +59,7 @@ def vae_flow(
     hidden: Sequence[int] = (128, 128),
     n_context: int = 64,
 ) -> Autoencoder:
-    """The VAE with a normalizing flow on its encoder, the "flow" row of Dai & Wipf (2019), Table 1;
-    needs zuko.
+    """The VAE with a normalizing flow on its encoder, the "flow" row of Dai & Wipf (2019), Table 1.
 
     The paper does not say which flow; this one is of affine couplings. Its KL is estimated at one
     draw.
@@ -69,9 +68,6 @@ def vae_flow(
         networks: encoder and decoder.
         gamma: as for `vae`.
         transforms, hidden, n_context: as for `posteriors.FlowGaussian`.
-
-    Raises:
-        ModuleNotFoundError: zuko is not installed.
     """
     posterior = posteriors.FlowGaussian(networks, transforms, hidden, n_context)
     return Autoencoder(networks, posterior, likelihoods.Gaussian(gamma))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab._inputs import check_positive_int
+from vaelab.flows import Couplings
 from vaelab.networks import Networks
 from vaelab.posteriors.distributions import DiagonalNormal, Distribution
 from vaelab.posteriors.heads import DiagonalGaussian, Posterior
@@ -22,7 +23,7 @@ class FlowNormal(Distribution):
     """The distribution of z = T(w; c), w ~ N(base_mean, diag σ²), T an invertible map that depends
     on the image by c.
 
-    log q(z given x) = log N(w; base_mean, diag σ²) − log|det ∂T/∂w| at w = T⁻¹(z; c). Source:
+    log q(z given x) = log N(w; base_mean, diag σ²) + log|det ∂T⁻¹/∂z| at w = T⁻¹(z; c). Source:
     Rezende & Mohamed (2015), Eq. 13.
 
     Args:
@@ -31,7 +32,7 @@ class FlowNormal(Distribution):
         log_var: log σ², same shape.
         base_mean: mean of the base, same shape.
         context: c, shape (batch, n_context).
-        flow: gives T for a batch of contexts.
+        flow: T⁻¹, whose `inverse` is T.
     """
 
     sigma: Tensor
@@ -44,25 +45,28 @@ class FlowNormal(Distribution):
     def _base(self) -> DiagonalNormal:
         return DiagonalNormal(self.base_mean, self.sigma, self.log_var)
 
-    def _map(self) -> Any:
-        return self.flow(self.context.to(next(self.flow.parameters())))
+    def _own(self, *tensors: Tensor) -> list[Tensor]:
+        """Tensors in the precision and on the device of the flow."""
+        first = next(self.flow.parameters())
+        return [tensor.to(first) for tensor in tensors]
+
+    def _map(self, w: Tensor) -> Tensor:
+        inverse: Any = self.flow.inverse
+        return inverse(*self._own(w, self.context))
 
     def at(self, eps: Tensor) -> Tensor:
         w = self._base.at(eps)
-        return self._map()(w.to(next(self.flow.parameters()))).to(w)
+        return self._map(w).to(w)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        transform = self._map()
-        code = z.to(next(self.flow.parameters()))
-        w = transform.inv(code)
-        log_det = transform.log_abs_det_jacobian(w, code).to(z)
-        return self._base.log_prob(w.to(z)) - log_det
+        w, log_det = self.flow(*self._own(z, self.context))
+        return self._base.log_prob(w.to(z)) + log_det.to(z)
 
     def _scale(self) -> Tensor:
         """∂T/∂w diag σ at the base's mean, shape (batch, latent_dim, latent_dim)."""
         with torch.enable_grad():
-            w = self.base_mean.detach().to(next(self.flow.parameters())).requires_grad_()
-            z = self._map()(w)
+            (w,) = self._own(self.base_mean.detach())
+            z = self._map(w.requires_grad_())
             rows = [
                 torch.autograd.grad(z[:, i].sum(), w, retain_graph=True)[0]
                 for i in range(z.shape[1])
@@ -84,17 +88,13 @@ class FlowNormal(Distribution):
 class FlowGaussian(Posterior):
     """The encoder's features become N(μ, diag σ²) and what a flow of affine couplings makes of it.
 
-    The couplings are zuko's masked autoregressive transforms with two passes; both of their
-    directions are cheap.
+    Folders saved before the couplings were our own hold those of zuko, which they need to load.
 
     Args:
         networks: as for `DiagonalGaussian`.
         transforms: number of couplings.
         hidden: widths of the network in each.
         n_context: features that the couplings see of the image.
-
-    Raises:
-        ModuleNotFoundError: zuko is not installed.
     """
 
     def __init__(
@@ -106,28 +106,56 @@ class FlowGaussian(Posterior):
     ) -> None:
         super().__init__()
         self.base = DiagonalGaussian(networks)
-        try:
-            from zuko.flows import MAF
-        except ModuleNotFoundError as error:
-            problem = (
-                "a flow posterior needs the package zuko: pip install 'vaelab[flows]', or pip "
-                "install zuko"
-            )
-            raise ModuleNotFoundError(problem) from error
         self.transforms = check_positive_int("transforms", transforms)
         self.n_context = check_positive_int("n_context", n_context)
-        self.hidden = tuple(check_positive_int("hidden", width) for width in hidden)
+        self.hidden = tuple(hidden)
         self.context = networks.dense(networks.n_features, self.n_context)
-        self.flow = MAF(
-            networks.latent_dim,
-            self.n_context,
-            self.transforms,
-            passes=2,
-            hidden_features=self.hidden,
-        ).transform
+        self.flow: nn.Module = Couplings(networks.latent_dim, transforms, hidden, n_context)
 
     def forward(self, features: Tensor) -> FlowNormal:
         base = self.base(features)
         context = self.context(features)
-        mean = self.flow(context)(base.mean)
+        mean = self.flow.inverse(base.mean, context)
         return FlowNormal(mean, base.sigma, base.log_var, base.mean, context, self.flow)
+
+    def _load_from_state_dict(self, state: Any, prefix: str, *rest: Any) -> None:
+        """Take over zuko's couplings where the weights are theirs."""
+        theirs = f"{prefix}flow.transforms."
+        if any(name.startswith(theirs) for name in state):
+            k = len(state[f"{theirs}0.order"])
+            flow = _ZukoCouplings(k, self.n_context, self.transforms, self.hidden)
+            self.flow = flow.to(state[f"{prefix}context.weight"])
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+class _ZukoCouplings(nn.Module):
+    """zuko's couplings in the place of ours: masked autoregressive transforms of two passes."""
+
+    def __init__(
+        self, latent_dim: int, n_context: int, transforms: int, hidden: Sequence[int]
+    ) -> None:
+        super().__init__()
+        try:
+            from zuko.flows import MAF
+        except ModuleNotFoundError as error:
+            problem = (
+                "this model was saved with the flow of the package zuko: to load it, pip install "
+                "'vaelab[flows]', or pip install zuko"
+            )
+            raise ModuleNotFoundError(problem) from error
+        flow = MAF(latent_dim, n_context, transforms, passes=2, hidden_features=tuple(hidden))
+        self.transforms = flow.transform.transforms
+
+    def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """w = T⁻¹(z; c) and log|det ∂T⁻¹/∂z|, as `flows.Couplings` gives them."""
+        log_det = z.new_zeros(len(z))
+        for transform in reversed(self.transforms):
+            z, more = transform(context).inv.call_and_ladj(z)
+            log_det = log_det + more
+        return z, log_det
+
+    def inverse(self, w: Tensor, context: Tensor) -> Tensor:
+        """T(w; c)."""
+        for transform in self.transforms:
+            w = transform(context)(w)
+        return w

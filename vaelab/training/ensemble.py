@@ -13,13 +13,12 @@ from torch.func import functional_call, vmap
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from vaelab import likelihoods, posteriors, priors, terms
+from vaelab import flows, likelihoods, posteriors, priors, terms
 from vaelab._processes import Noise, draw
 from vaelab.models import Autoencoder
 from vaelab.networks.mlp import Skip
 from vaelab.training.batches import Batches, Feed, shuffled
 
-_LOG_GAMMA = "likelihood.log_gamma"
 _BY_ROW = {
     Autoencoder,
     Skip,
@@ -34,8 +33,11 @@ _BY_ROW = {
     nn.Sigmoid,
     nn.Tanh,
     nn.Unflatten,
+    flows.Couplings,
+    nn.ModuleList,
     posteriors.ConstantGaussian,
     posteriors.DiagonalGaussian,
+    posteriors.FlowGaussian,
     posteriors.FullGaussian,
     posteriors.PointHead,
     priors.StandardNormal,
@@ -43,7 +45,7 @@ _BY_ROW = {
     terms.GradientPenalty,
     terms.SquaredNorm,
     terms.SquaredNormPenalty,
-}  # What looks at each row alone, with no parameters but dense layers' and log γ.
+}  # What looks at each row alone, with no parameters but dense layers' and those of one row.
 
 
 class Seeds:
@@ -196,12 +198,14 @@ def _rows_pass(one: nn.Module) -> Callable[..., dict[str, Tensor]]:
         if isinstance(layer, nn.Linear):
             parent, _, child = name.rpartition(".")
             setattr(one.get_submodule(parent), child, GroupedLinear(layer))
+    dense = {id(p) for m in one.modules() if isinstance(m, GroupedLinear) for p in m.parameters()}
+    loose = [name for name, p in one.state_dict(keep_vars=True).items() if id(p) not in dense]
 
     def call(tensors: dict[str, Tensor], x: Tensor, *noise: Tensor) -> dict[str, Tensor]:
         sizes = x.shape[:2]
-        log_gamma = tensors[_LOG_GAMMA].repeat_interleave(sizes[1])
-        rows = [each.flatten(0, 1) for each in (x, *noise)]
-        each_row = {**tensors, _LOG_GAMMA: log_gamma}
+        each = {name: tensors[name].repeat_interleave(sizes[1], 0) for name in loose}
+        rows = [tensor.flatten(0, 1) for tensor in (x, *noise)]
+        each_row = {**tensors, **each}
         terms = functional_call(one, each_row, (rows[0], Noise(rows[1:])))
         return {name: term.unflatten(0, sizes) for name, term in terms.items()}
 
