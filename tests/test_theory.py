@@ -397,7 +397,6 @@ def test_a_boundary_on_the_manifold_breaks_the_limit():
         assert abs(theory.mass_under_graph(curve, t) - 0.5) < 0.02
     thick = [theory.mass_under_graph(curve, t, thicken=0.01) for t in (1e2, 1e4, 1e6)]
     assert thick[0] < 0.6 and thick[1] < 0.8 and thick[2] > 0.99999
-    assert theory.empty_set_mass(curve.chart, 1e-8) == 0.0
     u, eps = (
         curve.density.sample(100_000, seed=0),
         torch.randn(100_000, 2, dtype=F64, generator=torch.Generator().manual_seed(1)),
@@ -405,6 +404,115 @@ def test_a_boundary_on_the_manifold_breaks_the_limit():
     x = curve.embed(u) + 0.1 * eps
     sampled = (x[:, 1] <= torch.sin(2 * x[:, 0])).double().mean().item()
     assert abs(theory.mass_under_graph(curve, 1e2) - sampled) < 5 * 0.5 / math.sqrt(100_000)
+
+
+def check_mass_of_a_tube():
+    """Against N(0, γ) on [−h, h] for small γ, and against draws of the model for a large one."""
+    vae = optimal_vae(manifold("sine_curve", "skewed"))
+    for width in (0.1, 0.03, 0.003):
+        exact = math.erf(width * math.sqrt(0.5e3))
+        assert abs(theory.mass_of_tube(vae, 1e3, width) / exact - 1) < 1e-3
+    z = torch.linspace(-5, 5, 4000, dtype=F64)[:, None]
+    x = vae.sample(4000, t=20.0, seed=0)
+    near = torch.cdist(x, vae.decode(z)).amin(1) < 0.15
+    share = near.double().mean().item()
+    mass = theory.mass_of_tube(vae, 20.0, 0.15)
+    assert abs(mass - share) < 5 * math.sqrt(share / 4000)
+
+
+def check_mass_under_a_thick_graph():
+    """The border moves away from the curve by h: by h / √(1 + g'²) along the normal."""
+    curve = manifold("sine_curve", "skewed")
+    u, w = curve.density.nodes(2000)
+    height = curve.jacobian(u)[:, 1, 0]
+    for gamma in (1e-4, 1e-6):
+        reach = math.sqrt(gamma) / (math.sqrt(gamma) * (1 + height.square()).sqrt())
+        exact = float(w @ torch.special.ndtr(reach))
+        mass = theory.mass_under_graph(curve, 1 / gamma, thicken=math.sqrt(gamma))
+        assert abs(mass - exact) < math.sqrt(gamma)
+
+
+def check_wrong_measure():
+    truth = manifold("helix", "bimodal")
+    wrong = theory.wrong_measure(truth)
+    u, w = truth.density.nodes(400)
+    mean, covariance = wrong.density.moments()
+    assert abs(float(w @ u[:, 0] - mean)) < 1e-9
+    assert abs(float(w @ (u[:, 0] - mean).square() - covariance)) < 1e-9
+    assert wrong.chart is truth.chart
+
+
+def check_lattice_on_a_curve():
+    vae = optimal_vae(manifold("helix", "skewed"))
+    x = vae.truth.sample(4, seed=1)
+    two = [f(vae, x, 1e3) for f in (theory.log_p_theta_lattice, theory.log_p_theta_decoder)]
+    torch.testing.assert_close(*two, rtol=0, atol=1e-6)
+
+
+def check_heavy_tail():
+    """Its entropy, truncated, by quadrature in v = log(e + |u|); its map and its two tails."""
+    p = theory.tails.LogTail()
+    for cutoff in (3.0, 40.0, 1e4):
+        v = torch.logspace(0, math.log10(cutoff + math.log1p(math.exp(1 - cutoff))), 20_001)
+        v = v.to(F64)
+        surprise = (math.log(2) + v + 2 * v.log()) / v**2
+        twin = torch.trapezoid(surprise, v).item()
+        assert abs(theory.tails.truncated_entropy(cutoff) - twin) < 1e-5
+    z = torch.linspace(-3, 3, 13, dtype=F64)[:, None]
+    u = theory.from_noise(p, z)
+    torch.testing.assert_close(theory.to_noise(p, u), z, rtol=1e-10, atol=1e-10)
+    J = theory.to_noise_jacobian(p, u[u[:, 0] != 0])[:, 0, 0]
+    normal = stats.norm.pdf(z[u[:, 0] != 0][:, 0].numpy())
+    torch.testing.assert_close(J * torch.from_numpy(normal), p.log_prob(u[u[:, 0] != 0]).exp())
+
+
+def check_cost_floor():
+    """No density in the place of the truth costs less, not the truth itself either."""
+    p, cutoff, gamma = theory.tails.LogTail(), 30.0, 1e-3
+    v = torch.linspace(1, math.log(math.e + math.exp(cutoff)), 200_001, dtype=F64)
+    u = (math.e * torch.expm1(v - 1))[:, None]
+    rivals = [manifolds.cauchy(), manifolds.gaussian(1, covariance=torch.tensor([[1e20]])), p]
+    costs = []
+    for q in rivals:
+        cost = 0.5 * math.log(2 * math.pi * gamma) - q.log_prob(u)
+        costs.append(torch.trapezoid(cost / v.square(), v).item())
+    floor = theory.tails.cost_floor(cutoff, gamma)
+    assert min(costs) == costs[-1] and floor < costs[-1] < floor + 0.2
+
+
+def test_an_infinite_entropy_is_refused():
+    for density in (theory.tails.LogTail(), manifolds.half_line(manifolds.cauchy())):
+        with pytest.raises(ValueError, match="past its range"):
+            theory.certified_optimum(flat(density), 1e-2)
+    assert abs(theory.certified_optimum(flat("cauchy"), 1.0) - math.log(4 * math.pi)) < 1e-9
+
+
+def check_kl_far_from_its_limit():
+    """At a large γ the posterior is far from Gaussian: the default against a fine sum over w."""
+    vae = optimal_vae(flat("bimodal"))
+    x, t = vae.truth.sample(20, seed=1), 100.0
+    w = torch.linspace(-10, 10, 20_001, dtype=F64)
+    weights = torch.exp(-0.5 * w.square())
+    S = vae.scale(x, t)[:, :, 0]
+    z = vae.encode(x) + S * w
+    log_p_x_given_z = -0.5 * (t * theory.squared_error(vae, x, z[..., None]))
+    log_ratio = log_p_x_given_z - 0.5 * (z.square() - w.square()) + S.log()
+    elbo = log_ratio @ weights / weights.sum() - 0.5 * math.log(2 * math.pi / t)
+    fine = theory.log_p_theta(vae, x, t) - elbo
+    torch.testing.assert_close(kl_q_to_posterior(vae, x, t), fine, rtol=1e-3, atol=0)
+
+
+def check_strict_rule():
+    """An eigenvalue equal to γ, up to rounding, is not active."""
+    C = torch.linalg.qr(torch.randn(5, 5, dtype=F64, generator=torch.Generator().manual_seed(0))).Q
+    C = C @ torch.tensor([3.0, 1.0, 0.3, 0.3, 0.0], dtype=F64).diag() @ C.T
+    assert [linear_optimum(C, 4, g).n_active for g in (3.0, 1.0, 0.3, 0.299, 1e-14)] == [
+        0,
+        1,
+        2,
+        4,
+        4,
+    ]
 
 
 def test_the_cost_does_not_certify_the_measure_when_r_is_less_than_d():
@@ -754,6 +862,15 @@ def sum_of_the_rest(right, covariance, latent_dim):
     return right(covariance, latent_dim) * max(1, len(covariance) - latent_dim)
 
 
+def half_the_covariance(right, truth):
+    mean, covariance = truth.density.moments()
+    return truth.with_density(manifolds.gaussian(truth.r, mean, 0.5 * covariance))
+
+
+def r_for_d_in_the_noise(right, vae, x, t, *given):
+    return right(vae, x, t, *given) + 0.5 * (vae.d - vae.r) * math.log(2 * math.pi / t)
+
+
 SLIPS = {
     "γ for √γ in S_z": (
         wrong_scale(math.sqrt, "code"),
@@ -844,6 +961,46 @@ SLIPS = {
     "γ for √γ in the mass of a ball": (
         wrapped(Ball, "gaussian_mass", lambda right, A, x, gamma: right(A, x, gamma**2)),
         (check_mass_of_a_ball,),
+    ),
+    "the area of a tube without its curve's speed": (
+        rewritten(theory, "mass_of_tube", without_method("norm")),
+        (check_mass_of_a_tube,),
+    ),
+    "a tube of no mass": (
+        wrapped(theory, "mass_of_tube", lambda right, *given: 0.0 * right(*given)),
+        (check_mass_of_a_tube,),
+    ),
+    "γ for √γ in the mass under a graph": (
+        rewritten(theory, "mass_under_graph", without_call("sqrt")),
+        (check_mass_under_a_thick_graph,),
+    ),
+    "half the covariance in the wrong measure": (
+        wrapped(theory, "wrong_measure", half_the_covariance),
+        (check_wrong_measure,),
+    ),
+    "r for d in the lattice's noise": (
+        wrapped(theory, "log_p_theta_lattice", r_for_d_in_the_noise),
+        (check_lattice_on_a_curve,),
+    ),
+    "ℓ ≥ γ for ℓ > γ": (
+        wrapped(theory.LinearOptimum, "n_active", lambda right, best: right(best) + 1),
+        (check_strict_rule,),
+    ),
+    "a tail without its ½": (
+        rewritten(theory.tails.LogTail, "conditionals", without_factor(2)),
+        (check_heavy_tail,),
+    ),
+    "a truncated entropy without a 2": (
+        rewritten(theory.tails, "truncated_entropy", without_factor(2)),
+        (check_heavy_tail,),
+    ),
+    "a floor of the cost without its ½": (
+        rewritten(theory.tails, "cost_floor", without_factor(0.5)),
+        (check_cost_floor,),
+    ),
+    "few nodes at a large γ": (
+        rewritten(theory, "kl_q_to_posterior", other_constant(1e3, 1.0)),
+        (check_kl_far_from_its_limit,),
     ),
     "s for s² in Equation 83": (
         rewritten(theory.split, "_noise_shares", without_method("square")),

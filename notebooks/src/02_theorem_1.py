@@ -6,7 +6,7 @@
 # | You will be able to | write down the best VAE for a known density without training, and say how fast it becomes exact |
 # | You need | notebook 01, distribution functions, change of variables for densities |
 # | Time | 60 minutes to read; quick: 15 seconds to run, full: one minute |
-# | Source | Dai & Wipf (2019), Theorem 1, footnote 1, Appendix E (Eqs. 14–36) |
+# | Source | Dai & Wipf (2019), Theorem 1, footnote 1, Appendix E (Eqs. 11–36) |
 #
 # Can a VAE with a Gaussian encoder and a Gaussian decoder model *any* density? Theorem 1 says yes, if the data fill all
 # $d$ dimensions of their space. Its proof builds the model, so you can build it too, and measure.
@@ -97,7 +97,7 @@ plt.show()
 # same mass. Where the data are dense the curve is flat: much noise goes to a short stretch. In the long upper tail it
 # is steep.
 #
-# In $d$ dimensions $F$ takes one coordinate at a time, each *given the ones before it* (Eq. 14–15). This is the
+# In $d$ dimensions $F$ takes one coordinate at a time, each *given the ones before it* (Eq. 11–12). This is the
 # Rosenblatt or Knothe map. It is triangular, so it inverts coordinate by coordinate as well. Here it is in the plane:
 
 # %% alt="Left, circles and rays of the noise plane; right, the same lines, bent by f so that they crowd on two moons"
@@ -343,13 +343,13 @@ plt.show()
 # ## More latent dimensions than needed
 #
 # **Claim D5.** All this remains true for $\kappa > r$. Choose $r$ orthogonal directions $U$ of the code space. The
-# decoder looks at $U^\top z$ and ignores the rest (Eq. 31). The encoder puts the narrow Gaussian along $U$ and noise of
-# variance one, which is the prior, along the $\kappa - r$ others (Eq. 33, 34).
+# decoder looks at $U^\top z$ and ignores the rest. The encoder has its mean in $U$ (Eq. 31–32). It puts the narrow Gaussian along $U$ and noise of
+# variance one, which is the prior, along the $\kappa - r$ others (Eq. 33).
 #
 # *Prediction*: the same KL to the last digit, and exactly $\kappa - r$ eigenvalues of $\Sigma_z = S_z S_z^\top$ equal
 # to one, since an ignored direction adds $\mathrm{KL}[N(0,1) \Vert N(0,1)] = 0$.
 #
-# > **Reading note.** Eq. 24 gives an $r \times r$ matrix where Eq. 34 expects one with more columns. What is to be
+# > **Reading note.** Eq. 24 gives an $r \times r$ matrix where Eq. 33 expects one with more columns. What is to be
 # > filled in are the ignored directions themselves, with scale one.
 
 # %%

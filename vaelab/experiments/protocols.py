@@ -4,11 +4,14 @@ protocol.
 - `clean`: samples are cut to [0, 1] and rounded to bytes, as if written to a file; nothing else is
 done.
 - `dai-wipf`: as the authors' code does, without the paper saying so: every sample is stretched by
-itself to the whole
-  range [0, 1] and not rounded, the real images are not; CIFAR-10's images, also those to train on,
-  are written as JPEG and read back.
+  itself to the whole range [0, 1] and not rounded, the real images are not; CIFAR-10's images, also
+  those to train on, are written as JPEG and read back.
 
 Both compare with the test images.
+
+What `dai-wipf` does not match of the authors' code: reconstructions decode the mean of q(z given
+x), theirs a draw; CelebA is compared with all test images, theirs with 10,000; batch norm keeps an
+unbiased running variance, TensorFlow's a biased one.
 """
 
 from __future__ import annotations

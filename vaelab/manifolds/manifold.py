@@ -80,7 +80,7 @@ class Manifold:
         p̃_gt(x) = Σ p(u') / √det JᵀJ, over the coordinates u' of x (one of them where the manifold
         is simple).
 
-        Source: Dai & Wipf (2019), Appendix F, the density behind μ_gt in Eq. 43.
+        Source: Dai & Wipf (2019), Appendix F, the density behind μ_gt in Eq. 37.
         """
         preimages = self.chart.preimages(self.coordinates(x))
         u = preimages.reshape(-1, self.r)

@@ -4,7 +4,7 @@ Every density here speaks the language of the Rosenblatt map: for each coordinat
 coordinates before it, the log-density, log F and log (1 − F), and the quantile. Tails stay exact
 because nothing leaves the log scale.
 
-Source: Dai & Wipf (2019), Appendix E, define F from these conditionals (Eq. 14–15).
+Source: Dai & Wipf (2019), Appendix E, define F from these conditionals (Eq. 11–12).
 """
 
 from __future__ import annotations
@@ -87,9 +87,21 @@ class Density:
         return self.from_noise(z), w
 
     def nodes_inside(self, n: int) -> Nodes:
-        """The nodes for smooth g that rounding has not put on the border of the support."""
+        """The nodes for smooth g that rounding has not put on the border of the support.
+
+        Raises:
+            ValueError: a share of more than 1e-8 lies on the border or past the largest float64, so
+                that a mean over the rest may look converged where the truth is infinite.
+        """
         u, w = self.nodes(n, smooth=True)
-        inside = self.contains(u)
+        inside = self.contains(u) & u.isfinite().all(1)
+        lost = float(w[~inside].sum())
+        if lost > 1e-8:
+            raise ValueError(
+                f"density: expected coordinates that float64 can hold, but a share of {lost:.1e} "
+                "of the mass lies past its range; with tails so heavy the entropy, and with it the "
+                "best cost of any VAE, is infinite or out of reach of quadrature"
+            )
         kept = w[inside]
         return u[inside], kept / kept.sum()
 

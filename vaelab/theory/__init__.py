@@ -13,7 +13,7 @@ forms, no training.
 - `optimum`: the optimal encoder and decoder, log p_θ, the cost, KL to the true posterior.
 - `rates`: the constants in front of γ, and the certified optimum.
 - `masses`: p_θ(A); boundaries that carry mass; wrong measures on the right manifold.
-- `tails`: a density for which the printed proof fails.
+- `tails`: densities for which a printed proof or theorem fails.
 - `linear`: probabilistic PCA in closed form.
 - `split`: Eq. 83 for any decoder, active dimensions.
 
@@ -34,9 +34,9 @@ from vaelab.theory.knothe import (
 )
 from vaelab.theory.linear import LinearOptimum, linear_cost, linear_optimum, optimal_gamma, spectrum
 from vaelab.theory.masses import (
-    empty_set_mass,
     kl_between_measures,
     mass_of_set,
+    mass_of_tube,
     mass_under_graph,
     wrong_measure,
 )
@@ -85,7 +85,6 @@ __all__ = [
     "cost_terms",
     "decoder_jacobian",
     "diagonal_penalty",
-    "empty_set_mass",
     "from_noise",
     "hermite",
     "inverse_root",
@@ -103,6 +102,7 @@ __all__ = [
     "log_p_theta_lattice",
     "loss",
     "mass_of_set",
+    "mass_of_tube",
     "mass_under_graph",
     "nll_limit",
     "normal_score",

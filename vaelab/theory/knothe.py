@@ -1,8 +1,8 @@
 """The Knothe–Rosenblatt map: it turns a density into uniform noise, and with G⁻¹ behind it into
 Gaussian noise.
 
-    F_i(u) = P[U_i ≤ u_i given U_1..U_{i−1} = u_1..u_{i−1}]        (Eq. 14–15)
-    G(z)   = (Φ(z_1), …, Φ(z_r))                                    (Eq. 16)
+    F_i(u) = P[U_i ≤ u_i given U_1..U_{i−1} = u_1..u_{i−1}]        (Eq. 11–12)
+    G(z)   = (Φ(z_1), …, Φ(z_r))                                    (Eq. 14–15)
 
 so that h = G⁻¹∘F sends p_gt to N(0, I), and f = h⁻¹ = F⁻¹∘G sends N(0, I) to p_gt. F itself rounds
 to 0 or 1 in the tails; h and f never leave the log scale and do not.
@@ -53,7 +53,7 @@ def normal_score(log_cdf: Tensor, log_sf: Tensor) -> Tensor:
 def rosenblatt(density: Density, u: Tensor) -> Tensor:
     """F(u) ∈ (0, 1)^r: points drawn from the density become uniform noise. Shape (n, r) to (n, r).
 
-    Source: Dai & Wipf (2019), Eq. 14–15.
+    Source: Dai & Wipf (2019), Eq. 11–12.
 
     Raises:
         ValueError: a row where the density is zero.
@@ -84,7 +84,7 @@ def from_noise(density: Density, z: Tensor) -> Tensor:
     """f(z) = F⁻¹∘G(z): N(0, I) becomes the density. Shape (n, r) to (n, r); to the last digit, not
     differentiable.
 
-    Source: Dai & Wipf (2019), Eq. 19.
+    Source: Dai & Wipf (2019), Eq. 17.
 
     Raises:
         ValueError: wrong shape.

@@ -49,8 +49,14 @@ class LinearOptimum:
 
     @property
     def n_active(self) -> int:
-        """How many λ_j < 1."""
-        return int((self.sigma_z.diagonal() < 1).sum())
+        """How many λ_j < 1, that is ℓ_j > γ by more than the rounding of the eigenvalues.
+
+        >>> linear_optimum(torch.diag(torch.tensor([1.0, 0.3, 0.3])), 3, 0.3).n_active
+        1
+        """
+        lam = self.sigma_z.diagonal()
+        rounding = len(self.weights) * torch.finfo(lam.dtype).eps / lam.min()
+        return int((1 / lam - 1 > rounding).sum())
 
 
 def linear_optimum(covariance: Tensor, latent_dim: int, gamma: float) -> LinearOptimum:
@@ -78,14 +84,13 @@ def linear_optimum(covariance: Tensor, latent_dim: int, gamma: float) -> LinearO
     kept = values[:q].clamp_min(gamma)
     below = (values[:q] - gamma).clamp_max(0)
     rest = values[q:].sum() + below.sum()
-    n_active = int((kept > gamma).sum())
     weights = torch.zeros(d, latent_dim, dtype=torch.float64)
     weights[:, :q] = vectors[:, :q] * (kept - gamma).sqrt()
     sigma = torch.ones(latent_dim, dtype=torch.float64)
     sigma[:q] = gamma / kept
     encoder = sigma[:, None] * weights.T / gamma
     noise_term = noise_cost(d, gamma)
-    data_term = noise_term + n_active + float(rest) / gamma + q - n_active
+    data_term = noise_term + q + float(rest) / gamma
     kl_term = float((kept / gamma).log().sum())
     return LinearOptimum(gamma, weights, encoder, sigma.diag(), data_term, kl_term)
 

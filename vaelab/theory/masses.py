@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 from vaelab._inputs import check_positive
-from vaelab.manifolds import Chart, Density, Manifold, Mixture, Region, gaussian
+from vaelab.manifolds import Density, Manifold, Mixture, Region, gaussian, row_hessian
 from vaelab.theory.gauss import hermite
-from vaelab.theory.optimum import OptimalVAE, check_t
+from vaelab.theory.optimum import OptimalVAE, check_t, log_p_theta_lattice
 
 
 def mass_of_set(
@@ -120,10 +121,44 @@ def wrong_measure(truth: Manifold) -> Manifold:
     return Manifold(truth.chart, gaussian(truth.r, mean, covariance))
 
 
-def empty_set_mass(chart: Chart, gamma: float) -> float:
-    """The mass of A ⊂ χ itself under p_θt: 0 for every γ > 0 when r < d, though μ_gt(A) may be 1.
+def mass_of_tube(
+    vae: OptimalVAE,
+    t: float,
+    width: float,
+    n_nodes: int = 200,
+) -> float:
+    """p_θt(A_h) for the tube A_h = {ψ(u) + s n(u) : |s| ≤ h} around a curve in the plane.
 
-    χ has no volume in ℝ^d and p_θt has a density there. With r = d the set χ is the whole space: 1.
+        p_θt(A_h) = ∫ ∫ p_θt(ψ + s n) |ψ'| |1 − s k| ds du        (n the normal, k the curvature)
+
+    by quadrature over u and s. μ_gt(A_h) = 1 for every h, and χ lies in all of them; yet the mass
+    falls to 0 with h at every γ, as that of N(0, γ) on [−h, h]. So p_θt(χ) = 0, though μ_gt(χ) = 1.
+
+    Args:
+        vae: the optimum on a curve in the plane.
+        t: 1/γ.
+        width: h > 0, smaller than the radii of the curve's bends.
+        n_nodes: of the quadrature over u; p_θt takes twenty times as many over z.
+
+    Raises:
+        ValueError: not a curve in the plane, or h ≤ 0.
     """
-    check_positive("gamma", gamma)
-    return 0.0 if chart.r < chart.d else 1.0
+    check_positive("width", width)
+    truth = vae.truth
+    if (truth.r, truth.d) != (1, 2):
+        raise ValueError(f"vae: expected a curve in the plane, got r = {truth.r}, d = {truth.d}")
+    u, w = truth.density.nodes(n_nodes)
+    tangent = truth.jacobian(u)[:, :, 0]
+    speed = tangent.norm(dim=1)
+    normal = torch.stack([-tangent[:, 1], tangent[:, 0]], 1) / speed[:, None]
+    bend = row_hessian(truth.embed, u)[:, :, 0, 0]
+    curvature = (bend * normal).sum(1) / speed.square()
+    share = w * speed / truth.density.log_prob(u).exp()
+    mass = 0.0
+    reach = min(width, 6 / math.sqrt(check_t(t)))
+    for node, weight in zip(*np.polynomial.legendre.leggauss(12), strict=True):
+        s = reach * node
+        density = log_p_theta_lattice(vae, truth.embed(u) + s * normal, t, 20 * n_nodes).exp()
+        area = (1 - s * curvature).abs()
+        mass += reach * weight * float((share * area * density).sum())
+    return float(mass)

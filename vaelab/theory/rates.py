@@ -110,7 +110,10 @@ def certified_optimum(truth: Manifold, gamma: float) -> float:
     The yardstick for trained models: a cost above it is a gap, a cost below it is an error (or a γ
     too large).
 
-    Source: the limit behind Dai & Wipf (2019), Theorem 2 (i).
+    Source: the limit behind Dai & Wipf (2019), Theorem 2 (i), which holds where H(μ_gt) is finite.
+
+    Raises:
+        ValueError: the entropy is infinite or not to be had by quadrature; see `tails.LogTail`.
 
     >>> from vaelab import manifolds
     >>> line = manifolds.manifold("flat", "gaussian", r=1)

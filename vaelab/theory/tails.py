@@ -1,4 +1,7 @@
-"""Where the printed proof of Theorem 1 has a gap: pointwise convergence does not control the tails.
+"""Two heavy tails: one for which the printed proof of Theorem 1 has a gap, one for which Theorems 2
+and 3 are false.
+
+**Pointwise convergence does not control the tails.**
 
 Appendix E.2 shows that q(z given x) / p_θ(z given x) → a constant at every z and concludes KL → 0.
 For
@@ -9,6 +12,10 @@ a smooth diffeomorphism of ℝ (P[|X| > x] falls about as (log x)^(−½), slowe
 − f(z)‖² = ∞ for every γ: the Gaussian q meets an f that grows as a double exponential. So KL = ∞
 for all t with the decoder F⁻¹∘G and the encoder of Eq. 24; the existence that the theorem claims
 needs another decoder, equal to f on [−R_t, R_t] only.
+
+**Without a finite entropy there is no cost to speak of.** `LogTail` has H = ∞. On a line in ℝ² any
+decoder with variance γ has p_θ(u, 0) ≤ (2πγ)^(−½) q(u), q a density: its mean cost is at least
+½ log 2πγ + H = ∞ at every γ. So Eq. 5 and Theorem 3 need H(μ_gt) < ∞, which the paper does not say.
 """
 
 from __future__ import annotations
@@ -20,6 +27,7 @@ from torch import Tensor
 
 from vaelab._inputs import check_positive
 from vaelab.manifolds.lattice import log_phi
+from vaelab.manifolds.mixture import Conditionals, Density
 from vaelab.theory.optimum import check_t
 
 
@@ -94,3 +102,69 @@ def _log_trapezoid(
     half_step = 0.5 * (w[1] - w[0])
     sums = torch.logaddexp(y[1:], y[:-1])
     return sums.logsumexp(0) + half_step.log()
+
+
+class LogTail(Density):
+    """p(u) = 1 / [2 (e + |u|) log²(e + |u|)] on ℝ: P[|U| > a] = 1 / log(e + a), and H = ∞.
+
+    >>> p = LogTail()
+    >>> p.from_noise(torch.tensor([[0.0], [1.0]], dtype=torch.float64)).flatten().tolist()
+    [0.0, 20.6...]
+    """
+
+    @property
+    def dim(self) -> int:
+        """1."""
+        return 1
+
+    def conditionals(self, u: Tensor) -> Conditionals:
+        v = (math.e + u.abs()).log()
+        log_tail = -(2 * v).log()
+        log_rest = torch.log1p(-log_tail.exp())
+        log_p = log_tail - v - v.log()
+        below = u < 0
+        log_cdf = torch.where(below, log_tail, log_rest)
+        log_sf = torch.where(below, log_rest, log_tail)
+        return log_p, log_cdf, log_sf
+
+    def quantile(self, z: Tensor, before: Tensor) -> Tensor:
+        v = 0.5 / torch.special.ndtr(-z.abs())
+        return z.sign() * math.e * torch.expm1(v - 1)
+
+
+def truncated_entropy(cutoff: float) -> float:
+    """−∫ p log p du of `LogTail` over |u| < e^T, in nats: about log T + 2.7, so H = ∞.
+
+    With V = log(e + e^T): (1 − 1/V) log 2 + log V + 2 [1 − (1 + log V)/V].
+
+    Args:
+        cutoff: T > 0.
+
+    >>> [round(truncated_entropy(T), 1) for T in (10.0, 1e2, 1e4, 1e6)]
+    [4.3, 7.2, 11.9, 16.5]
+    """
+    V = _log_reach(cutoff)
+    log_V = math.log(V)
+    return (1 - 1 / V) * math.log(2) + log_V + 2 * (1 - (1 + log_V) / V)
+
+
+def cost_floor(cutoff: float, gamma: float) -> float:
+    """What every VAE with this γ costs at least on |u| < e^T, in nats, for `LogTail` on a line in
+    ℝ²; it grows without bound in T.
+
+    With P = P[|U| < e^T], the floor is P (½ log 2πγ + log P) + `truncated_entropy`: over a set of
+    mass P, ∫ p log (p/q) ≥ P log P for every density q.
+
+    Args:
+        cutoff: T > 0.
+        gamma: decoder variance > 0.
+    """
+    check_positive("gamma", gamma)
+    P = 1 - 1 / _log_reach(cutoff)
+    return P * (0.5 * math.log(2 * math.pi * gamma) + math.log(P)) + truncated_entropy(cutoff)
+
+
+def _log_reach(cutoff: float) -> float:
+    """log(e + e^T)."""
+    check_positive("cutoff", cutoff)
+    return max(cutoff, 1.0) + math.log1p(math.exp(-abs(cutoff - 1)))
