@@ -319,8 +319,8 @@ def kl_q_to_posterior(
         t: 1/γ.
         n_nodes: in each of the κ latent dimensions. By default those of `hermite`, exact from
             t = 1000 on; below, where the posterior is far from the Gaussian q, 200 for κ = 1 and 60
-            for κ = 2, which leaves some per cent at single points of a valley at t = 10, and more for
-            κ ≥ 3.
+            for κ = 2, which leaves some per cent at single points of a valley at t = 10, and more
+            for κ ≥ 3.
 
     >>> from vaelab import manifolds
     >>> vae = optimal_vae(manifolds.manifold("flat", "gaussian", r=1))
