@@ -681,7 +681,7 @@ def test_shipped_figures_stand_in_columns_of_their_own():
     outcomes = made_up({"ce": [3.0], "learned": [60.0]}) + made_up({"ce": [5.0]}, shipped=True)
     filled = experiments.fill(ONE, outcomes)
     assert filled.columns == ("mnist", "mnist, shipped")
-    assert filled.entries["VAE, cross-entropy", "mnist"] == Entry((3.0,), 16.6)
+    assert filled.entries["VAE, cross-entropy", "mnist"] == Entry((3.0,), 16.6, 0.4)
     assert filled.entries["VAE, cross-entropy", "mnist, shipped"] == Entry((5.0,), 16.6)
     assert filled.entries["VAE, γ learned", "mnist, shipped"].values == ()
     lines = experiments.as_text(filled).splitlines()
