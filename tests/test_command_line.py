@@ -443,6 +443,8 @@ def test_options_are_put_over_the_defaults_of_the_network():
     assert settings("mnist", "--gamma", "optimal") == experiments.Settings(
         arguments={"gamma": "optimal"}
     )
+    assert settings("fashion-small") == experiments.FASHION_SMALL
+    assert settings("fashion-small", "--network", "infogan") == experiments.Settings()
     assert settings("./digits") == experiments.Settings()  # A folder that is called digits.
     short = settings("mnist", "--epochs", "3")
     assert short == replace(experiments.Settings(), epochs=3, **experiments.SOONER)

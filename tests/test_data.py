@@ -7,6 +7,7 @@ import doctest
 import errno
 import gzip
 import hashlib
+import itertools
 import os
 import pickle
 import shutil
@@ -27,6 +28,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vaelab import data
+from vaelab.data import __main__ as command
 from vaelab.data import load_images
 from vaelab.data.folders import list_folder, split_kind
 from vaelab.data.pictures import Reading, colour_of, read_picture
@@ -76,6 +78,47 @@ def no_network(monkeypatch):
         raise URLError("no route to host")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
+
+
+# ---- the pictures that ship with the package ----------------------------------------------------
+
+
+def test_the_small_fashion_set_comes_with_the_package(no_network):
+    images = load_images("fashion-small", download=False)
+    assert images.train_pixels.shape == (5000, 1, 28, 28)
+    assert images.train_pixels.dtype == torch.uint8 and images.classes[9] == "Ankle boot"
+    assert (images.train_labels.bincount() == 500).all()
+    assert (images.test_labels.bincount() == 100).all()
+    for pixels in (images.train_pixels, images.test_pixels):
+        hashes = [hashlib.sha256(picture.numpy().data).digest() for picture in pixels]
+        assert all(a < b for a, b in itertools.pairwise(hashes))  # so none is there twice
+    folder = data.shipped.FILE.parent
+    assert "MIT License" in (folder / "LICENSE").read_text(encoding="utf-8")
+    assert "Zalando" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_small_fashion_set_is_rebuilt_from_any_copy(real_root, tmp_path, capsys):
+    if real_root is None:
+        pytest.skip("Fashion-MNIST is not at hand")
+    written = tmp_path / "rows.gz"
+    command.main(["--data", str(real_root), "--out", str(written)])
+    content = gzip.decompress(written.read_bytes())
+    assert content == gzip.decompress(data.shipped.FILE.read_bytes())
+    assert data.shipped.SHA256 in capsys.readouterr().out
+    fashion = load_images("fashion", real_root)
+    order = torch.randperm(60_000, generator=torch.Generator().manual_seed(0))
+    pixels, labels = fashion.train_pixels[order], fashion.train_labels[order]
+    shuffled = dataclasses.replace(fashion, train_pixels=pixels, train_labels=labels)
+    assert data.shipped.pack_rows(shuffled) == content
+
+
+def test_a_torn_or_changed_file_of_the_small_fashion_set_is_refused():
+    packed = data.shipped.FILE.read_bytes()
+    content = bytearray(gzip.decompress(packed))
+    content[12345] ^= 1
+    for damaged in (packed[:-9], b"", packed[:2000] + packed[2001:], gzip.compress(content, 1)):
+        with pytest.raises(ValueError, match=r"rows\.gz is damaged .*python -m vaelab\.data"):
+            data.shipped.read_rows(damaged)
 
 
 # ---- bytes until floats are asked for ------------------------------------------------------------

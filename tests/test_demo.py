@@ -94,3 +94,6 @@ def test_the_help_of_train_tells_the_defaults_there_are():
     for name in ("latent_dim", "epochs", "second_epochs", "batch_size", "lr"):
         mlp, other = getattr(experiments.DIGITS, name), getattr(experiments.Settings(), name)
         assert f"(default {mlp:g} for mlp, {other:g} otherwise)" in told, name
+    small = experiments.FASHION_SMALL
+    passes = f"stage 1 takes {small.epochs} passes, stage 2 {small.second_epochs}"
+    assert f"On fashion-small {passes}" in told

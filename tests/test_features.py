@@ -61,6 +61,17 @@ def test_digits_classifier_is_as_good_as_it_says(digits):
     assert measured >= 0.98 and record["data"]["fingerprint"] == digits.fingerprint()
 
 
+def test_the_small_fashion_set_is_judged_by_the_classifier_of_the_whole(real_root):
+    images = load_images("fashion-small")
+    record, judge = shipped.record_of("fashion-small"), load_classifier("fashion-small")
+    measured = features.accuracy(judge, images.test, images.test_labels)
+    assert measured == pytest.approx(record["test_accuracy"], abs=0.0021) and measured >= 0.9
+    whole = load_classifier("fashion").state_dict()
+    assert all(torch.equal(whole[key], value) for key, value in judge.state_dict().items())
+    assert features_for(images).name.startswith("fashion classifier (convolutional, 64 features")
+    assert record["data"] == shipped.record_of("fashion")["data"]
+
+
 @pytest.mark.parametrize(("name", "least"), [("mnist", 0.99), ("fashion", 0.91)])
 def test_convolutional_classifiers_are_as_good_as_they_say(name, least, real_root):
     record, classifier, root = shipped.record_of(name), load_classifier(name), real_root
@@ -77,13 +88,14 @@ def test_convolutional_classifiers_are_as_good_as_they_say(name, least, real_roo
 
 @pytest.mark.parametrize("name", features.SHIPPED)
 def test_shipped_weights_are_small_safe_and_finite(name):
-    weights = resources.files("vaelab") / "weights" / f"{name}.safetensors"
+    parent = features.TRAINED_ON.get(name, name)
+    weights = resources.files("vaelab") / "weights" / f"{parent}.safetensors"
     content = weights.read_bytes()
     assert len(content) <= 450_000
     assert all(torch.isfinite(t).all() for t in safetensors.torch.load(content).values())
     record = shipped.record_of(name)
     assert (
-        record["training"] == features.RECIPES[name]
+        record["training"] == features.RECIPES[parent]
         and record["name"] == name
         and "torch" in record["versions"]
     )

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from vaelab.experiments import Settings
     from vaelab.training import Session
 
-EPILOG = LETTERS
+EPILOG = f"{LETTERS} On fashion-small stage 1 takes 30 passes, stage 2 100, unless told otherwise."
 
 
 def add_arguments(p: Parser) -> None:
     """Add the command's options. One named like a field of `Settings` sets that field."""
     p.option(
         "data_set",
-        "digits, mnist, fashion, cifar10, celeba, or the path of a folder of pictures",
+        "digits, fashion-small, mnist, fashion, cifar10, celeba, or a folder of pictures",
         metavar="DATA",
     )
     add_data(p)
@@ -49,7 +49,8 @@ def add_arguments(p: Parser) -> None:
     add_reading(p)
     p.option(
         "--network",
-        "mlp, small_conv, infogan, rae, resnet or wae (default: mlp for digits, infogan otherwise)",
+        "mlp, small_conv, infogan, rae, resnet or wae (default: mlp for digits and fashion-small, "
+        "infogan otherwise)",
     )
     p.option(
         "--latent-dim", "κ, the dimension of the code (default 24 for mlp, 64 otherwise)", int, "K"
@@ -172,8 +173,9 @@ def settings_for(args: argparse.Namespace) -> Settings:
     """
     from vaelab import experiments, models
 
-    network = args.network or ("mlp" if args.data_set == "digits" else "infogan")
-    base = experiments.DIGITS if network == "mlp" else experiments.Settings()
+    small = experiments.SMALL.get(args.data_set)
+    network = args.network or ("infogan" if small is None else "mlp")
+    base = small or experiments.DIGITS if network == "mlp" else experiments.Settings()
     options = {**vars(args), "network": network, "second_lr": args.lr}
     settings = replace(base, **given(experiments.Settings, options))
     if 2 * settings.epochs < base.epochs and base != experiments.DIGITS:

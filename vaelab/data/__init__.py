@@ -1,8 +1,9 @@
-"""Images to learn from: digits, MNIST, Fashion-MNIST, CIFAR-10, CelebA, or a folder of your own
+"""Images to learn from: digits, Fashion-MNIST, MNIST, CIFAR-10, CelebA, or a folder of your own
 pictures.
 
 Images have the shape (n, channels, height, width), training and test images apart. They stay bytes
-until floats in [0, 1] are asked for. The digits need no download. The others are looked for under a
+until floats in [0, 1] are asked for. The digits and six thousand pictures of Fashion-MNIST
+("fashion-small") need no download. The others are looked for under a
 data root, in torchvision's layout, and downloaded by torchvision if they are absent. The root is
 the argument `root`, else the environment variable VAELAB_DATA, else the folder data/ of the
 checkout this package sits in, else ~/.cache/vaelab.

@@ -25,7 +25,7 @@ class Images:
     `dataclasses.replace(images, train_pixels=..., train_labels=...)`.
 
     Args:
-        name: "digits", "mnist", "fashion", "cifar10", "celeba", or the name of the folder.
+        name: that of the data set, such as "digits", or of the folder.
         train_pixels: training images, uint8 or float32, shape (n_train, channels, height, width).
         test_pixels: test images, shape (n_test, channels, height, width).
         train_labels: class numbers, int64, shape (n_train,); None where the pictures have no

@@ -17,14 +17,25 @@ from vaelab.experiments.printing import Entry, Filled, as_markdown, as_text, fil
 from vaelab.experiments.protocols import PROTOCOLS
 from vaelab.experiments.records import commit, machine, read_cell, read_table
 from vaelab.experiments.runner import failures, run_table
-from vaelab.experiments.settings import DIGITS, SOONER, Settings, build, second_stage, settings_from
+from vaelab.experiments.settings import (
+    DIGITS,
+    FASHION_SMALL,
+    SMALL,
+    SOONER,
+    Settings,
+    build,
+    second_stage,
+    settings_from,
+)
 from vaelab.experiments.stages import train
 from vaelab.experiments.tables import TABLES, Row, Table, published
 
 __all__ = [
     "DIGITS",
+    "FASHION_SMALL",
     "PROFILES",
     "PROTOCOLS",
+    "SMALL",
     "SOONER",
     "TABLES",
     "Cell",

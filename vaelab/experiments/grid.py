@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vaelab._inputs import check_choice, check_positive_int
-from vaelab.experiments.settings import DIGITS, SOONER, Settings
+from vaelab.experiments.settings import SMALL, SOONER, Settings
 from vaelab.experiments.tables import Row, Table
 
 # Appendix D of the paper; CIFAR-10's epochs and halvings are those of its extended version. γ
 # follows the text, see `settings`.
 PAPER = {
-    "digits": DIGITS,
+    **SMALL,
     "mnist": Settings(),
     "fashion": Settings(),
     "cifar10": Settings(epochs=1000, second_epochs=2000, halve_every=300),
@@ -35,8 +35,8 @@ class Profile:
         columns: data sets unless the caller says; None for the table's own.
         n_train: training images, drawn with a fixed seed; None for all.
         n_samples: generated images.
-        share: of the paper's epochs, for every data set but digits.
-        images, digits: what else it changes in the settings, of digits and of the others.
+        share: of the paper's epochs, for every data set but those that come with the package.
+        images, small: what else it changes in the settings, of the others and of those.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Profile:
     n_samples: int = 10_000
     share: float = 1.0
     images: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    digits: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    small: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 QUICK = Profile(
@@ -77,8 +77,8 @@ def settings_for(table: Table, row: Row, data_set: str, profile: Profile, trial:
     """How the model of a row is trained on a data set; trial t has seed t."""
     check_choice("data set", data_set, PAPER)
     changed = {**row.settings_on(data_set), "seed": trial}
-    if data_set == "digits":
-        return replace(DIGITS, **{**profile.digits, **changed})
+    if data_set in SMALL:
+        return replace(SMALL[data_set], **{**profile.small, **changed})
     paper = replace(PAPER[data_set], **table.settings)
     names = ("epochs", "second_epochs", "halve_every", "second_halve_every")
     lengths = {name: getattr(paper, name) for name in names}

@@ -14,12 +14,19 @@ weights can be had.
 
 from vaelab.features.classifier import Classifier, FeatureNetwork, accuracy, train_classifier
 from vaelab.features.inception_v3 import inception
-from vaelab.features.shipped import RECIPES, SHIPPED, load_classifier, ship_classifier
+from vaelab.features.shipped import (
+    RECIPES,
+    SHIPPED,
+    TRAINED_ON,
+    load_classifier,
+    ship_classifier,
+)
 from vaelab.features.space import FeatureSpace, PrincipalComponents, features_for
 
 __all__ = [
     "RECIPES",
     "SHIPPED",
+    "TRAINED_ON",
     "Classifier",
     "FeatureNetwork",
     "FeatureSpace",

@@ -19,7 +19,7 @@ from vaelab.features.classifier import (
     shrink,
     train_classifier,
 )
-from vaelab.features.shipped import SHIPPED, load_classifier, record_of
+from vaelab.features.shipped import SHIPPED, TRAINED_ON, load_classifier, record_of
 
 _N_IMAGES = 5000
 
@@ -107,9 +107,10 @@ class FeatureSpace:
 def features_for(images: Images, seed: int = 0) -> FeatureSpace:
     """The feature space for a set of images.
 
-    For digits, MNIST, Fashion-MNIST and CIFAR-10 the classifier that ships with the package. For
-    any other labelled pictures a classifier trained on up to 5,000 of them, which takes seconds.
-    For pictures without labels the 64 leading principal components of their pixels.
+    For digits, MNIST, Fashion-MNIST and CIFAR-10 the classifier that ships with the package; for
+    "fashion-small" that of the whole Fashion-MNIST. For any other labelled pictures a classifier
+    trained on up to 5,000 of them, which takes seconds. For pictures without labels the 64 leading
+    principal components of their pixels.
 
     Args:
         images: from `load_images`.
@@ -123,7 +124,7 @@ def features_for(images: Images, seed: int = 0) -> FeatureSpace:
         record = record_of(images.name)
         shape, classes = tuple(record["image_shape"]), tuple(record["classes"])
         if shape == images.shape and classes == images.classes:
-            name = f"{images.name} classifier"
+            name = f"{TRAINED_ON.get(images.name, images.name)} classifier"
             return _space(name, load_classifier(images.name), images, record["test_accuracy"])
     if images.train_labels is None:
         components = PrincipalComponents(images.train, seed=seed)
