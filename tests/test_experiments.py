@@ -682,7 +682,7 @@ def test_shipped_figures_stand_in_columns_of_their_own():
     filled = experiments.fill(ONE, outcomes)
     assert filled.columns == ("mnist", "mnist, shipped")
     assert filled.entries["VAE, cross-entropy", "mnist"] == Entry((3.0,), 16.6, 0.4)
-    assert filled.entries["VAE, cross-entropy", "mnist, shipped"] == Entry((5.0,), 16.6)
+    assert filled.entries["VAE, cross-entropy", "mnist, shipped"] == Entry((5.0,), 16.6, 0.4)
     assert filled.entries["VAE, γ learned", "mnist, shipped"].values == ()
     lines = experiments.as_text(filled).splitlines()
     assert lines[2].split() == ["mnist", "mnist"]
@@ -863,7 +863,7 @@ def test_the_printed_table_holds_both_figures():
     )
     told = experiments.as_text(filled)
     row = next(line for line in told.splitlines() if line.startswith("VAE, cross-entropy"))
-    assert row.split()[2:] == ["4.00", "±", "1.41", "(2)", "16.6"]
+    assert row.split()[2:] == ["4.00", "±", "1.41", "(2)", "16.6", "±", "0.4"]
     assert "12.6 ± 1.5" in told and "training images (floor)" in told and "1.50 (1)" in told
     assert "profile tiny, protocol clean." in told
     assert "100 samples to the test images in the features of made-up" in told
@@ -878,7 +878,7 @@ def test_the_printed_table_holds_both_figures():
     lines = experiments.as_markdown(filled).splitlines()
     assert (
         lines[2] == "| | mnist, here | mnist, paper |"
-        and "| VAE, γ learned | 60.0 (1) | 54.5 |" in lines
+        and "| VAE, γ learned | 60.0 (1) | 54.5 ± 1.0 |" in lines
     )
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
 
