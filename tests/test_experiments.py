@@ -41,10 +41,12 @@ from vaelab.experiments import (
     read_table,
     records,
     run_table,
+    searching,
 )
 from vaelab.experiments.places import SHIPPED, folder_of, folders_of
+from vaelab.experiments.stages import train_firsts
 from vaelab.features import features_for
-from vaelab.training import Hold, Session
+from vaelab.training import Hold, Session, TrainingDiverged
 
 TINY = Profile(
     "tiny",
@@ -152,6 +154,68 @@ def test_files_of_older_cells_say_how_their_second_stage_was_held():
             del stored[name]
         again = experiments.settings_from(stored)
         assert (again.gamma_lr, again.second_gamma_lr, again.second_hold) == (50.0, 10.0, share)
+
+
+# ---- the profile laptop
+
+
+@pytest.mark.parametrize("data_set", ["mnist", "fashion", "cifar10"])
+def test_the_laptop_trains_the_small_network_on_all_images(data_set):
+    profile = PROFILES["laptop"]
+    assert profile.trials == 3 and profile.n_train is None and profile.features == "classifier"
+    for row in ONE.rows:
+        settings = experiments.settings_for(ONE, row, data_set, profile, 2)
+        assert settings.network == "small_conv" and settings.seed == 2
+        assert settings.latent_dim == (64 if data_set == "cifar10" else 16)
+        assert bool(settings.search) == (row.key == "wae-mmd")
+    names = {"digits", "fashion-small", "mnist", "fashion", "cifar10"}
+    assert {cell.data_set for cell in cells_of(ONE, profile)} == names
+
+
+SEARCHING = dataclasses.replace(TINY, searches=True)
+
+
+def test_a_search_takes_the_best_and_the_cell_tells_it(tmp_path):
+    """The choice once more, by hand; test images have no say."""
+    (outcome,) = run(tmp_path, "wae-mmd", profile=SEARCHING)
+    found, cell = outcome.record["search"], outcome.cell
+    weights = [each["arguments"]["weight"] for each in found["tried"]]
+    assert weights == [10.0, 30.0, 100.0, 300.0] and (found["n_train"], found["epochs"]) == (225, 1)
+    best = min(found["tried"], key=lambda each: each["frechet"])
+    assert found["chosen"] == best["arguments"]
+    images, judge = cells.load_shared(cell, place(tmp_path))
+    moved = dataclasses.replace(images, test_pixels=1 - images.test_pixels)
+    settings, again = experiments.searched(moved, cell.settings, judge, QUIET)
+    assert again["chosen"] == found["chosen"] and settings.arguments == again["chosen"]
+    assert not settings.search
+    for mine, theirs in zip(again["tried"], found["tried"], strict=True):
+        assert mine["frechet"] == pytest.approx(theirs["frechet"], rel=1e-4)
+    chosen = dataclasses.replace(cell.settings, search={}, arguments=found["chosen"])
+    model, _ = train_firsts(images, [chosen], QUIET)[0]
+    assert outcome.record["measured"]["active_dims"] == metrics.active_dims(
+        model.codes(images.test).eigenvalues()
+    )
+
+
+def test_a_search_passes_by_what_diverges(monkeypatch, tmp_path):
+    cell = Cell(ONE, "digits", "wae-mmd", 0, SEARCHING)
+    images, judge = cells.load_shared(cell, place(tmp_path))
+    usual, calls = searching.training.fit_plan, []
+
+    def fit_plan(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise TrainingDiverged("at step 3")
+        return usual(*arguments)
+
+    monkeypatch.setattr(searching.training, "fit_plan", fit_plan)
+    _, found = experiments.searched(images, cell.settings, judge, QUIET)
+    assert [each["frechet"] is None for each in found["tried"]] == [True, False, False, False]
+
+
+def test_a_search_is_not_passed_over_in_silence():
+    with pytest.raises(ValueError, match=r"search: expected none left, .*; call `searched` first"):
+        experiments.build((1, 8, 8), dataclasses.replace(DIGITS, search={"gamma": (1.0, 2.0)}))
 
 
 def test_rows_differ_where_they_should():

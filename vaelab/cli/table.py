@@ -56,7 +56,12 @@ def _add_cells(p: Parser) -> None:
         metavar="NAME",
         help="only this row, such as two-stage; may be given again (default: all)",
     )
-    p.option("--profile", "quick (a CPU), full (a GPU) or paper (default quick)", default="quick")
+    p.option(
+        "--profile",
+        "quick (minutes), laptop (a small network, a night on one core), full (a GPU) or paper "
+        "(default quick)",
+        default="quick",
+    )
     p.option("--trials", "how often, with seeds 0 to N − 1 (default: the profile's)", int, "N")
     p.option(
         "--protocol",

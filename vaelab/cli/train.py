@@ -67,8 +67,8 @@ def add_arguments(p: Parser) -> None:
     )
     p.option(
         "--epochs",
-        "passes of stage 1 (default 200 for mlp, 400 otherwise); below 200, but for mlp, γ has ten "
-        "times the step size of the weights, and the second one is held at 1 for half the training",
+        "passes of stage 1 (default 200 for mlp, 400 otherwise); if fewer than 200 of these 400, γ "
+        "has ten times the weights' step size, and the second is held at 1 for half of the time",
         int,
         "N",
     )
@@ -175,10 +175,11 @@ def settings_for(args: argparse.Namespace) -> Settings:
 
     small = experiments.SMALL.get(args.data_set)
     network = args.network or ("infogan" if small is None else "mlp")
-    base = small or experiments.DIGITS if network == "mlp" else experiments.Settings()
+    known = {"mlp": small or experiments.DIGITS, "small_conv": experiments.LAPTOP}
+    base = known.get(network.replace("-", "_"), experiments.Settings())
     options = {**vars(args), "network": network, "second_lr": args.lr}
     settings = replace(base, **given(experiments.Settings, options))
-    if 2 * settings.epochs < base.epochs and base != experiments.DIGITS:
+    if 2 * settings.epochs < base.epochs and base == experiments.Settings():
         settings = replace(settings, **experiments.SOONER)
     if args.gamma is None:
         return settings

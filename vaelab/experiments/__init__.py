@@ -17,9 +17,11 @@ from vaelab.experiments.printing import Entry, Filled, as_markdown, as_text, fil
 from vaelab.experiments.protocols import PROTOCOLS
 from vaelab.experiments.records import commit, machine, read_cell, read_table
 from vaelab.experiments.runner import failures, run_table
+from vaelab.experiments.searching import searched
 from vaelab.experiments.settings import (
     DIGITS,
     FASHION_SMALL,
+    LAPTOP,
     SMALL,
     SOONER,
     Settings,
@@ -33,6 +35,7 @@ from vaelab.experiments.tables import TABLES, Row, Table, published
 __all__ = [
     "DIGITS",
     "FASHION_SMALL",
+    "LAPTOP",
     "PROFILES",
     "PROTOCOLS",
     "SMALL",
@@ -63,6 +66,7 @@ __all__ = [
     "read_cell",
     "read_table",
     "run_table",
+    "searched",
     "second_stage",
     "settings_for",
     "settings_from",

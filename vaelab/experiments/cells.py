@@ -23,6 +23,7 @@ from vaelab.experiments.grid import Cell, Outcome
 from vaelab.experiments.measuring import Judge, judge_for, measure
 from vaelab.experiments.places import Place, clear, folder_of
 from vaelab.experiments.records import commit, write_cell
+from vaelab.experiments.searching import searched
 from vaelab.experiments.stages import train_firsts, train_seconds
 from vaelab.features import features_for, inception
 from vaelab.training import Session
@@ -68,6 +69,7 @@ class Trained:
 
     Args:
         images, judge: as from `load_shared`.
+        search: what was found for the arguments, as from `searched`; empty where none was.
         seconds: what it took, of all trials that were trained together, and whether it was resumed.
         model, run: the first stage.
         second: the second stage, where there is one.
@@ -75,6 +77,7 @@ class Trained:
 
     images: Images
     judge: Judge
+    search: dict[str, Any]
     seconds: dict[str, Any]
     model: models.Autoencoder
     run: training.Run
@@ -108,21 +111,23 @@ def _run(cells: Sequence[Cell], place: Place, trials: tuple[int, ...]) -> list[O
     commit()  # Asked before hours of training, in which the checkout may change.
     one = cells[0]
     images, judge = load_shared(one, place)
-    settings = {trial: replace(one, trial=trial).settings for trial in trials}
+    chosen, search = searched(images, one.settings, judge, place.session)
+    settings = {trial: replace(chosen, seed=trial) for trial in trials}
     resumed = any(folder_of(one, place, trials).glob("*.state.safetensors"))
 
     def train_some(some: tuple[int, ...]) -> list[tuple[models.Autoencoder, training.Run]]:
-        chosen = [settings[trial] for trial in some]
-        return train_firsts(images, chosen, place.session, folder_of(one, place, some))
+        theirs = [settings[trial] for trial in some]
+        return train_firsts(images, theirs, place.session, folder_of(one, place, some))
 
     def train_their_seconds(some: tuple[int, ...]) -> list[densities.SecondStage]:
-        chosen = [settings[trial] for trial in some]
+        theirs = [settings[trial] for trial in some]
         codes = [trained[trial].model.codes(images.train_pixels) for trial in some]
-        return train_seconds(chosen, codes, place.session, folder_of(one, place, some))
+        return train_seconds(theirs, codes, place.session, folder_of(one, place, some))
 
     firsts, lost = _apart_if_need_be(train_some, trials)
     seconds = {"resumed": resumed, "data and first stage": _since(started)}
-    trained = {trial: Trained(images, judge, seconds, *first) for trial, first in firsts.items()}
+    shared = (images, judge, search, seconds)
+    trained = {trial: Trained(*shared, *first) for trial, first in firsts.items()}
     plain = [cell for cell in cells if not cell.row.second]
     outcomes = [_outcome(cell, place, trained, lost) for cell in plain]
     some = [cell for cell in cells if cell.row.second]
@@ -187,8 +192,10 @@ def _content(cell: Cell, place: Place, trained: Mapping[int, Trained]) -> dict[s
             curves["second stage"] = second.run.history["gamma"].tolist()
     seconds = one.seconds | {"measuring": _since(started)}
     whole = sum(value for name, value in seconds.items() if name != "resumed")
+    search = {"search": one.search} if one.search else {}
     return {
         "measured": measured,
+        **search,
         "gamma_curves": curves,
         "data": {
             "name": images.name,

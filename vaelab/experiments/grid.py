@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vaelab._inputs import check_choice, check_positive_int
-from vaelab.experiments.settings import SMALL, SOONER, Settings
+from vaelab.experiments.settings import LAPTOP, SMALL, SOONER, Settings
 from vaelab.experiments.tables import Row, Table
 
 # Appendix D of the paper; CIFAR-10's epochs and halvings are those of its extended version. γ
@@ -37,6 +37,9 @@ class Profile:
         n_samples: generated images.
         share: of the paper's epochs, for every data set but those that come with the package.
         images, small: what else it changes in the settings, of the others and of those.
+        base: settings in the place of the paper's and the table's, for the others.
+        on: what it changes in the settings of one data set.
+        searches: whether rows that say what to search among have it searched.
     """
 
     name: str
@@ -48,6 +51,9 @@ class Profile:
     share: float = 1.0
     images: Mapping[str, Any] = field(default_factory=dict, hash=False)
     small: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    base: Settings | None = None
+    on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    searches: bool = False
 
 
 QUICK = Profile(
@@ -70,16 +76,29 @@ QUICK = Profile(
     },
 )
 FULL = Profile("full", 3, "classifier", share=0.25, images=SOONER)
-PROFILES = {profile.name: profile for profile in (QUICK, FULL, Profile("paper", 10, "inception"))}
+AT_HOME = Profile(
+    "laptop",
+    3,
+    "classifier",
+    ("digits", "fashion-small", "mnist", "fashion", "cifar10"),
+    base=LAPTOP,
+    on={"cifar10": {"latent_dim": 64}},
+    searches=True,
+)
+PROFILES = {
+    profile.name: profile for profile in (QUICK, AT_HOME, FULL, Profile("paper", 10, "inception"))
+}
 
 
 def settings_for(table: Table, row: Row, data_set: str, profile: Profile, trial: int) -> Settings:
     """How the model of a row is trained on a data set; trial t has seed t."""
     check_choice("data set", data_set, PAPER)
-    changed = {**row.settings_on(data_set), "seed": trial}
+    changed = {**profile.on.get(data_set, {}), **row.settings_on(data_set), "seed": trial}
+    if profile.searches:
+        changed["search"] = row.search
     if data_set in SMALL:
         return replace(SMALL[data_set], **{**profile.small, **changed})
-    paper = replace(PAPER[data_set], **table.settings)
+    paper = profile.base or replace(PAPER[data_set], **table.settings)
     names = ("epochs", "second_epochs", "halve_every", "second_halve_every")
     lengths = {name: getattr(paper, name) for name in names}
     shorter = {k: v and max(1, round(profile.share * v)) for k, v in lengths.items()}
@@ -160,7 +179,7 @@ def cells_of(
     """
     trials = profile.trials if trials is None else check_positive_int("trials", trials)
     if not data_sets:
-        known = (*table.columns, "digits")
+        known = (*table.columns, *SMALL)
         data_sets = tuple(d for d in profile.columns or table.columns if d in known)
     keys = models or tuple(row.key for row in table.rows)
     names = dict.fromkeys(table.row(key).cell for key in keys)

@@ -35,6 +35,7 @@ class Row:
         arguments: what the function takes beside the networks, such as {"weight": 30.7}.
         on: by data set, what the arguments are instead.
         settings: what else its training changes in `Settings`, such as {"network": networks.wae}.
+        search: by argument, the values among which a profile that searches takes the best.
         second: whether samples come from a second stage; otherwise from N(0, I).
         reads: the key of the row whose cells it reads; its own unless given.
         measure: where its value lies in what a cell has measured, such as ("mmd2", "stage 1");
@@ -47,6 +48,7 @@ class Row:
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    search: Mapping[str, Any] = field(default_factory=dict, hash=False)
     second: bool = False
     reads: str = ""
     measure: tuple[str, ...] = ("frechet",)
@@ -125,6 +127,7 @@ _WAE_MMD = Row(
     "WAE-MMD",
     models.wae_mmd,
     on={data_set: {"weight": weight} for data_set, weight in _MMD_WEIGHTS.items()},
+    search={"weight": (10.0, 30.0, 100.0, 300.0)},
 )
 _TWO = Row("two-stage", "two-stage VAE", second=True)
 _STAGES = tuple(

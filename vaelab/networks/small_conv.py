@@ -33,7 +33,14 @@ def small_conv(
     | (head: dense to the parameters of q) | cut to h × w |
 
     426 thousand parameters with its head at 28×28×1 and κ = 16, 551 thousand at 32×32×3. Weights
-    Glorot-uniform, biases zero, no normalisation: nothing differs between training and use.
+    Glorot-uniform, biases zero, no normalisation.
+
+    Tried on 20,000 images of MNIST, κ = 16, γ learned, five epochs along a cosine, one seed each;
+    reconstructions' Fréchet distance in the shipped features, with this table, Adam's step 2e-3 and
+    batches of 100: 10.3. ReLU 59.7, leaky ReLU 12.0, GELU 11.0; batch normalisation 9.6, with ReLU
+    10.7, and a quarter slower; width 12 with hidden 160 10.4; width 24 with hidden 96 10.1, and
+    half again as slow. Step 1e-3 17.4, 4e-3 8.4; batches of 50 8.5, and of 250 with step 4e-3 13.4.
+    Hence a table's profile `laptop` trains it with step 4e-3 and batches of 100.
 
     Args:
         channels: of the images, c.

@@ -1,0 +1,95 @@
+"""A short search for the arguments of a model that must be tuned."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from vaelab import checkpoints, training
+from vaelab.data import Images
+from vaelab.experiments.measuring import Judge
+from vaelab.experiments.settings import Settings, build
+from vaelab.training import Session
+
+N_TRAIN = 10_000  # Images that a candidate is trained on, for a quarter of the run's epochs.
+N_HELD_OUT = 5_000  # Other training images, with which as many samples are compared.
+_SUBSET_SEED = 1
+
+
+def searched(
+    images: Images, settings: Settings, judge: Judge, session: Session
+) -> tuple[Settings, dict[str, Any]]:
+    """The settings with the best of the arguments that `settings.search` names, and what was found.
+
+    Every combination trains a first stage with seed 0 for a quarter of the run's epochs on some of
+    the training images, and is judged by the Fréchet distance of samples from its prior to other
+    training images. Test images have no say.
+
+    Args:
+        images: the data set.
+        settings: how the model is trained, and what is searched.
+        judge: whose features and protocol count.
+        session: where candidates are trained.
+
+    Returns:
+        The settings with nothing left to search, and plain data for a cell's file: the sizes, each
+        candidate's distance (None if its training diverged), and the choice.
+    """
+    if not settings.search:
+        return settings, {}
+    held_out = min(N_HELD_OUT, len(images.train_pixels) // 4)
+    generator = torch.Generator().manual_seed(_SUBSET_SEED)
+    order = torch.randperm(len(images.train_pixels), generator=generator)
+    pixels = images.train_pixels[order]
+    some = replace(images, train_pixels=pixels[held_out:][:N_TRAIN], train_labels=None)
+    apart = replace(judge, real=judge.space(pixels[:held_out], judge.device))
+    short = replace(settings, epochs=-(-settings.epochs // 4), seed=0, search={})
+    quiet = replace(session, progress=False, checkpoint=None)
+    tried = [
+        {"arguments": candidate, "frechet": _distance(some, short, candidate, apart, quiet)}
+        for candidate in _candidates(settings.search)
+    ]
+    left = [each for each in tried if each["frechet"] is not None]
+    if not left:
+        raise training.TrainingDiverged(f"every candidate of the search diverged: {tried}")
+    chosen = min(left, key=lambda each: each["frechet"])["arguments"]
+    found = {
+        "n_train": len(some.train_pixels),
+        "n_held_out": held_out,
+        "epochs": short.epochs,
+        "tried": tried,
+        "chosen": chosen,
+    }
+    return replace(settings, arguments={**settings.arguments, **chosen}, search={}), found
+
+
+def _candidates(search: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every combination of the values.
+
+    >>> _candidates({"a": (1, 2), "b": (3,)})
+    [{'a': 1, 'b': 3}, {'a': 2, 'b': 3}]
+    """
+    return [
+        dict(zip(search, values, strict=True)) for values in itertools.product(*search.values())
+    ]
+
+
+def _distance(
+    images: Images,
+    settings: Settings,
+    candidate: Mapping[str, Any],
+    judge: Judge,
+    session: Session,
+) -> float | None:
+    """Of samples from the prior of a first stage; None where its training diverges."""
+    model = build(images.shape, replace(settings, arguments={**settings.arguments, **candidate}))
+    try:
+        training.fit_plan(model, images.train_pixels, settings.plan(), session)
+    except training.TrainingDiverged:
+        return None
+    z = checkpoints.model_prior(model).sample(len(judge.real), settings.seed)
+    return judge.distance(judge.features(model.images(z)))
