@@ -2,6 +2,7 @@
 words.
 """
 
+import colorsys
 import dataclasses
 import doctest
 import errno
@@ -29,7 +30,7 @@ from PIL import Image
 
 from vaelab import data
 from vaelab.data import __main__ as command
-from vaelab.data import load_images
+from vaelab.data import drawn, load_images
 from vaelab.data.folders import list_folder, split_kind
 from vaelab.data.pictures import Reading, colour_of, read_picture
 
@@ -119,6 +120,60 @@ def test_a_torn_or_changed_file_of_the_small_fashion_set_is_refused():
     for damaged in (packed[:-9], b"", packed[:2000] + packed[2001:], gzip.compress(content, 1)):
         with pytest.raises(ValueError, match=r"rows\.gz is damaged .*python -m vaelab\.data"):
             data.shipped.read_rows(damaged)
+
+
+# ---- shapes drawn by code ------------------------------------------------------------------------
+
+
+def test_shapes_come_with_the_factors_that_made_them():
+    images = load_images("shapes", download=False)
+    assert images.train_pixels.shape == (5000, 3, 32, 32) and images.classes == drawn.SHAPES
+    assert images.factors == tuple(drawn.RANGES) and images.train_factors.shape == (5000, 7)
+    assert torch.equal(images.train_labels, images.train_factors[:, 0].long())
+    assert torch.equal(drawn.paint(images.test_factors[:50]), images.test_pixels[:50])
+    for column, (low, high) in zip(images.train_factors.T, drawn.RANGES.values(), strict=True):
+        assert low <= column.min() and column.max() <= high
+
+
+def test_the_same_seed_paints_the_same_bytes_on_each_machine():
+    images = data.shapes(1000, 100)
+    sha = hashlib.sha256(everything(images).numpy().data).hexdigest()
+    assert sha == "6104dbb121afbfdc068baa97c012af3e8318f929aa5b434614137853919d01e8"
+    assert torch.equal(data.shapes(1000, 100).train_pixels, images.train_pixels)
+    assert not torch.equal(data.shapes(1000, 100, seed=1).train_pixels, images.train_pixels)
+
+
+def test_the_factors_are_seen_in_the_pictures():
+    """Ground, hue, place, size and slant, each measured on the pixels alone."""
+    images = data.shapes(300, 10, seed=2)
+    x = images.train.double()
+    factors = dict(zip(images.factors, images.train_factors.T, strict=True))
+    corner = x[:, :, 0, 0]
+    assert (corner - factors["background"][:, None]).abs().max() < 1 / 255
+    span = (x - corner[:, :, None, None]).abs().sum(1)
+    cover = span / span.amax((1, 2), keepdim=True)
+    mass, place = cover.sum((1, 2)), torch.arange(32.0) - 15.5
+    assert ((mass / torch.pi).sqrt() / factors["size"] - 1).abs().max() < 0.03
+    down = (cover.sum(2) * place).sum(1) / mass
+    across = (cover.sum(1) * place).sum(1) / mass
+    assert (down - factors["y"]).abs().max() < 0.1 and (across - factors["x"]).abs().max() < 0.1
+    v, u = place[:, None] - down[:, None, None], place - across[:, None, None]
+    shear = (cover * u * v).sum((1, 2)) / (cover * v * v).sum((1, 2))
+    assert (shear - factors["slant"]).abs().max() < 0.05
+    top = cover.flatten(1).argmax(1)
+    rgb = x.flatten(2).gather(2, top[:, None, None].expand(-1, 3, 1)).squeeze(2)
+    hue = torch.tensor([colorsys.rgb_to_hsv(*each)[0] for each in rgb.tolist()])
+    assert (hue - factors["hue"]).abs().max() < 0.02
+
+
+def test_only_what_is_asked_for_varies():
+    images = data.shapes(200, 10, vary=("x", "y"))
+    spread = dict(zip(images.factors, images.train_factors.std(0), strict=True))
+    assert [name for name, sd in spread.items() if sd > 1e-12] == ["x", "y"]
+    with pytest.raises(ValueError, match=r"vary: expected one of .* did you mean 'hue'"):
+        data.shapes(10, 10, vary=("hues",))
+    with pytest.raises(ValueError, match="n_test"):
+        data.shapes(10, 0)
 
 
 # ---- bytes until floats are asked for ------------------------------------------------------------

@@ -96,4 +96,4 @@ def test_the_help_of_train_tells_the_defaults_there_are():
         assert f"(default {mlp:g} for mlp, {other:g} otherwise)" in told, name
     small = experiments.FASHION_SMALL
     passes = f"stage 1 takes {small.epochs} passes, stage 2 {small.second_epochs}"
-    assert f"On fashion-small {passes}" in told
+    assert f"small and shapes {passes}" in told

@@ -52,13 +52,14 @@ def pictures():
 # ---- the classifiers that ship
 
 
-def test_digits_classifier_is_as_good_as_it_says(digits):
-    record = shipped.record_of("digits")
-    measured = features.accuracy(load_classifier("digits"), digits.test, digits.test_labels)
+@pytest.mark.parametrize("name", ["digits", "shapes"])
+def test_a_classifier_is_as_good_as_it_says(name):
+    images, record = load_images(name), shipped.record_of(name)
+    measured = features.accuracy(load_classifier(name), images.test, images.test_labels)
     assert measured == pytest.approx(
         record["test_accuracy"], abs=0.0041
     )  # two images, for another machine's rounding
-    assert measured >= 0.98 and record["data"]["fingerprint"] == digits.fingerprint()
+    assert measured >= 0.98 and record["data"]["fingerprint"] == images.fingerprint()
 
 
 def test_the_small_fashion_set_is_judged_by_the_classifier_of_the_whole(real_root):

@@ -22,7 +22,8 @@ class Images:
     data sets. `train` and `test` are float32 in [0, 1] whatever came. They are made anew each time
     they are asked for and are not kept, so ask once and hold on to it; for a few rows ask for
     `unit(images.train_pixels[rows])`, for their number for `len(images.train_pixels)`. A subset is
-    `dataclasses.replace(images, train_pixels=..., train_labels=...)`.
+    `dataclasses.replace(images, train_pixels=..., train_labels=...)`, with `train_factors` where
+    there are any.
 
     Args:
         name: that of the data set, such as "digits", or of the folder.
@@ -35,6 +36,10 @@ class Images:
         source: the origin of the images, and how they were read.
         notes: what a reader of a folder should know, a sentence each: how its split was read, what
             was left out, what was laid on which ground. They end `source`, too.
+        train_factors: the numbers that a picture was made from, float64, shape (n_train, factors);
+            None where nobody knows them.
+        test_factors: the same for the test images.
+        factors: the names of their columns.
     """
 
     name: str
@@ -45,6 +50,9 @@ class Images:
     classes: tuple[str, ...]
     source: str
     notes: tuple[str, ...] = ()
+    train_factors: Tensor | None = None
+    test_factors: Tensor | None = None
+    factors: tuple[str, ...] = ()
 
     @property
     def train(self) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vaelab._inputs import check_choice, check_positive, check_positive_int
 from vaelab.data.colour import CROPS, load_celeba, load_cifar10
+from vaelab.data.drawn import shapes
 from vaelab.data.grey import IDX_SETS, load_digits_split, load_idx
 from vaelab.data.images import Images, check_contrast, resize
 from vaelab.data.pictures import Reading, colour_of
@@ -15,7 +16,7 @@ from vaelab.data.roots import data_root
 from vaelab.data.shipped import load_fashion_small
 from vaelab.data.stacks import load_folder
 
-NAMES = ("digits", "fashion-small", "mnist", "fashion", "cifar10", "celeba")
+NAMES = ("digits", "fashion-small", "shapes", "mnist", "fashion", "cifar10", "celeba")
 
 
 def load_images(
@@ -38,10 +39,11 @@ def load_images(
     what was left out and what was laid on the ground stands in `Images.notes`.
 
     Args:
-        name: "digits" (8×8, 1297 + 500) or "fashion-small" (28×28, 5000 + 1000), which come with
-            the package; "mnist" or "fashion" (28×28, 60,000 + 10,000), "cifar10" (32×32 RGB, 50,000
-            + 10,000; the official files, or pictures in the root's cifar10/train/ and test/),
-            "celeba" (64×64 RGB, 162,770 + 19,962, 2.2 GB as bytes); or the path of a folder.
+        name: "digits" (8×8, 1297 + 500), "fashion-small" (28×28, 5000 + 1000) or "shapes" (32×32
+            RGB, 5000 + 1000, drawn by code, see `shapes`), which come with the package; "mnist" or
+            "fashion" (28×28, 60,000 + 10,000), "cifar10" (32×32 RGB, 50,000 + 10,000; the official
+            files, or pictures in the root's cifar10/train/ and test/), "celeba" (64×64 RGB, 162,770
+            + 19,962, 2.2 GB as bytes); or the path of a folder.
         root: where downloaded sets lie, or shall; see the top of `vaelab.data`.
         download: whether to download what is absent.
         side: height and width to resize to, with antialiasing; pictures are first cropped to their
@@ -106,6 +108,8 @@ def _load(
         return load_digits_split()
     if name == "fashion-small":
         return load_fashion_small()
+    if name == "shapes":
+        return shapes()
     if name in IDX_SETS:
         return load_idx(str(name), data_root(root), may_download)
     if name == "cifar10":

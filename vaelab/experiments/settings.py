@@ -177,7 +177,7 @@ FASHION_SMALL = replace(
     network_arguments={"hidden": (512, 256)},
 )
 # Of the sets that come with the package: a minute on one core.
-SMALL = {"digits": DIGITS, "fashion-small": FASHION_SMALL}
+SMALL = {"digits": DIGITS, "fashion-small": FASHION_SMALL, "shapes": FASHION_SMALL}
 
 
 def settings_from(stored: Mapping[str, Any]) -> Settings:

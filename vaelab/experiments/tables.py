@@ -119,6 +119,7 @@ _MMD_WEIGHTS = {
     "fashion-small": 30.7,
     "mnist": 30.7,
     "fashion": 30.7,
+    "shapes": 18.4,
     "cifar10": 18.4,
     "celeba": 2000.0,
 }

@@ -16,6 +16,7 @@ from vaelab.features.classifier import Classifier, accuracy, train_classifier
 
 RECIPES = {
     "digits": {"epochs": 60, "batch_size": 64, "noise": 0.1, "learning_rate": 1e-2},
+    "shapes": {"epochs": 6},
     "mnist": {"epochs": 12, "shift": 2, "weight_decay": 0.05},
     "fashion": {"epochs": 8, "noise": 0.05, "weight_decay": 0.05},
     "cifar10": {"epochs": 24, "shift": 3, "noise": 0.03, "weight_decay": 0.05},
