@@ -11,7 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab import grammar
+from vaelab import (
+    Generative,
+    densities,
+    grammar,
+    likelihoods,
+    load,
+    models,
+    networks,
+    page,
+    posteriors,
+    save,
+    training,
+)
 from vaelab.grammar import Formula, Grammar, distance_to, draw_lines, expressions, smiles
 from vaelab.grammar.formulas import POINTS
 
@@ -310,3 +322,123 @@ def test_random_text_never_breaks_the_reader():
             except ValueError:
                 continue
         assert g.live.count(True) > 0
+
+
+# ---- the likelihood, and models of lines
+
+SMALL = Grammar("S -> 'a' S 'b' | 'c' T | '' \n T -> 'd' | S")
+
+
+def logits(g, n, length, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, length, g.n_rules, generator=generator, dtype=torch.float64)
+
+
+def test_log_p_is_the_product_of_masked_softmaxes_along_the_stack():
+    lines = ["aabb", "cd", "", "accdb"]
+    x_hat, x = logits(SMALL, 4, 9), SMALL.encode(lines, 9).double() / 255
+    nll = likelihoods.Rules(SMALL).double().nll(x, x_hat)
+    for line, scores, value in zip(lines, x_hat, nll.tolist(), strict=True):
+        stack, total = (0,), 0.0
+        for rule, each in zip(SMALL.parse(line), scores.tolist(), strict=False):
+            options = np.flatnonzero(SMALL.masks[stack[0]])
+            total -= each[rule] - math.log(sum(math.exp(each[r]) for r in options))
+            stack = SMALL.step(stack, rule)
+        assert value == pytest.approx(total, rel=1e-12)
+
+
+def test_p_sums_to_one_over_all_sequences_and_is_zero_off_the_grammar():
+    g, length = SMALL, 3
+    every = list(itertools.product(range(g.n_rules), repeat=length))
+    x = torch.tensor(every, dtype=torch.float64) / 255
+    rules = likelihoods.Rules(g).double()
+    p = (-rules.nll(x, logits(g, 1, length).expand(len(x), -1, -1))).exp()
+    assert p.sum().item() == pytest.approx(1, rel=1e-12)
+    for sequence, value in zip(every, p.tolist(), strict=True):
+        stack, fits = (0,), True
+        for rule in sequence:
+            fits = fits and bool(g.masks[stack[0] if stack else -1, rule])
+            stack = g.step(stack, rule) if fits else stack
+        assert (value > 0) == fits
+    assert rules.nll(torch.full((1, 3), 200 / 255), logits(g, 1, 3)).isinf().all()
+
+
+def test_draws_are_of_p_and_the_mode_is_the_likeliest_step_by_step():
+    rules, x_hat = likelihoods.Rules(SMALL).double(), logits(SMALL, 1, 3)
+    many = x_hat.expand(4000, -1, -1)
+    drawn = rules.sample(many, torch.Generator().manual_seed(0))
+    found, counts = drawn.unique(dim=0, return_counts=True)
+    p = (-rules.nll(found, many[: len(found)])).exp()
+    assert ((counts / 4000 - p).abs() < 5 * (p * (1 - p) / 4000).sqrt()).all()
+    step = rules.mode(x_hat)
+    assert torch.equal(grammar.rule_numbers(step), grammar.expand(x_hat, grammar.tables(SMALL)))
+
+
+def test_the_gradient_agrees_with_finite_differences():
+    x = SMALL.encode(["aabb", "cd"], 6).double() / 255
+    x_hat = logits(SMALL, 2, 6).requires_grad_()
+    rules = likelihoods.Rules(SMALL).double()
+    assert torch.autograd.gradcheck(lambda x_hat: rules.nll(x, x_hat), x_hat)
+
+
+@pytest.fixture(scope="module")
+def lines():
+    return draw_lines(expressions(), 1000, 6, seed=0)
+
+
+@pytest.fixture(scope="module")
+def rae(lines):
+    with networks.seeded(0):
+        model = models.grammar_rae(networks.sequence(7, 12, channels=(16, 32), width=48))
+    x = expressions().encode(lines, 7)
+    plan = training.Plan(epochs=25, lr=8e-3, batch_size=50, schedule=training.Cosine())
+    training.fit_plan(model, x[:900], plan, training.Session(device="cpu", progress=False))
+    return model
+
+
+def test_a_model_of_lines_learns_and_its_density_gives_lines(rae, lines):
+    x = expressions().encode(lines, 7)
+    density = densities.GaussianMixture(3).fit(rae, x[:900])
+    drawn = expressions().decode(rae.images(density.sample(300, seed=1)))
+    rebuilt = expressions().decode(rae.reconstruct(x[900:]))
+    assert sum(line is not None for line in drawn) > 200
+    assert sum(a == b for a, b in zip(rebuilt, lines[900:], strict=True)) > 25
+    assert set(drawn) - set(lines) - {None}
+
+
+def test_a_loaded_model_of_lines_writes_the_same_lines(rae, tmp_path):
+    density = densities.StandardNormal().fit_codes(posteriors.Point(torch.zeros(2, 12)))
+    save(tmp_path / "run", rae, density)
+    again = load(tmp_path / "run")
+    assert again.model.likelihood.grammar.rules == expressions().rules
+    assert torch.equal(again.sample(20), rae.images(density.sample(20)))
+
+
+def test_lines_pass_through_an_estimator(lines):
+    rows = expressions().encode(lines[:100], 15).double() / 255
+    vae = Generative("grammar_vae", network="sequence", latent_dim=3, epochs=1, random_state=0)
+    vae.fit(rows.numpy())
+    drawn = torch.as_tensor(vae.sample(5, random_state=1))
+    assert len(expressions().decode(drawn)) == 5
+    assert np.isfinite(vae.score_samples(rows[:4].numpy())).all()
+
+
+def test_what_does_not_fit_a_model_of_lines_is_refused(rae):
+    with pytest.raises(ValueError, match="expected a pair for lines of rules"):
+        models.grammar_rae(networks.mlp((1, 8, 8), 2))
+    with pytest.raises(ValueError, match=r"build the networks with .*n_rules=12"):
+        models.grammar_rae(networks.sequence(15, 2, n_rules=7)).loss_terms(torch.zeros(2, 15))
+    with pytest.raises(ValueError, match="expected the length of a line"):
+        networks.sequence((1, 8, 8))
+    with pytest.raises(ValueError, match="recurrent layers cannot pass for several models"):
+        training.fit_together([rae], torch.zeros(4, 7), training.Plan(epochs=1), seeds=[0])
+    with pytest.raises(ValueError, match="model of images"):
+        save_and_open_page(rae)
+
+
+def save_and_open_page(model):
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        save(f"{folder}/run", model)
+        page.build(load(f"{folder}/run"), None)

@@ -11,7 +11,16 @@ import pytest
 import torch
 from torch import nn
 
-from vaelab import checkpoints, densities, models, networks, posteriors, terms
+from vaelab import (
+    checkpoints,
+    densities,
+    grammar,
+    likelihoods,
+    models,
+    networks,
+    posteriors,
+    terms,
+)
 from vaelab.models import Autoencoder
 from vaelab.parts import UnknownPart, account, rebuild
 
@@ -51,6 +60,12 @@ CATALOGUE = {
     "wae-mmd": lambda: models.wae_mmd(networks.mlp(6, 3, (8,))),
     "wae-gan": lambda: models.wae_gan(networks.mlp(6, 3, (8,)), hidden=(8, 8)),
     "fused": lambda: models.fused_vae(networks.infogan(1, 8, 3), hidden=(8,)),
+    "grammar-rae": lambda: models.grammar_rae(networks.sequence(6, 3, width=8)),
+    "grammar-vae": lambda: models.grammar_vae(
+        networks.sequence(7, 3, 4, width=8, layers=2),
+        grammar.Grammar("S -> 'a' S 'b' S | 'c' | ''"),
+    ),
+    "character-rae": lambda: models.character_rae(networks.sequence(6, 3, 13, width=8)),
     "joint": lambda: models.joint_vae(networks.mlp(6, 3, (8,)), hidden=(8,)),
 }
 
@@ -61,6 +76,9 @@ def make(name):
 
 
 def images(model, n=5, dtype=torch.float32):
+    if isinstance(model.likelihood, likelihoods.Rules):
+        g = model.likelihood.grammar
+        return g.encode(grammar.draw_lines(g, n, 6), *model.image_shape).to(dtype) / 255
     return torch.rand(
         n, *model.image_shape, generator=torch.Generator().manual_seed(0), dtype=dtype
     )

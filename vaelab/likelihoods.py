@@ -1,4 +1,4 @@
-"""What the decoder says about x: a Gaussian of variance γ, or cross-entropy.
+"""What the decoder says about x: a Gaussian of variance γ, cross-entropy, or rules of a grammar.
 
 γ is the decoder *variance* everywhere, as in the papers' text; the Two-Stage VAE authors' code
 calls the standard deviation gamma. A likelihood returns one value a row, summed over pixels, in
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaelab._inputs import check_positive
-from vaelab._processes import mean_of_all
+from vaelab._processes import Generator, draw, mean_of_all
+from vaelab.grammar import Grammar, allowed, expand, rule_numbers, tables
 from vaelab.parts import Module, StepSizes
 
 _LARGEST = math.log(1e300)
@@ -46,6 +47,12 @@ class Likelihood(Module):
     def nll(self, x: Tensor, x_hat: Tensor) -> Tensor:
         """−log p(x given z) in nats for images `x` and decoder outputs `x_hat`, shape (batch,)."""
         raise NotImplementedError(f"{type(self).__name__}: write nll(x, x_hat) -> nats a row")
+
+    def mode(self, x_hat: Tensor) -> Tensor:
+        """The images that decoder outputs stand for: the outputs themselves, unless a likelihood
+        says otherwise.
+        """
+        return x_hat
 
     @property
     def gamma(self) -> float | None:
@@ -138,3 +145,75 @@ class CrossEntropy(Likelihood):
         (batch,).
         """
         return F.binary_cross_entropy(x_hat, x, reduction="none").flatten(1).sum(1)
+
+
+class Rules(Likelihood):
+    """p(x given z) of a line, x its rules: Π_t softmax(logits_t where the mask of step t allows).
+
+    −log p(x given z) = −Σ_t [logit_t(r_t) − log Σ_{r allowed at t} exp logit_t(r)],
+
+    a probability of sequences of rules that sums to one. The mask of a step allows the rules of the
+    one non-terminal that the stack machine must expand there, which the rules before it decide;
+    once the stack is empty the padding alone, at no cost. A line that is drawn or decoded is valid
+    by construction if its stack is empty at the end, and unfinished otherwise.
+
+    Source: Kusner, Paige & Hernández-Lobato (2017), Section 3, whose code masks the targets alone
+    and takes a cross-entropy per rule.
+
+    Args:
+        grammar: whose rules the numbers are; images are bytes of rule numbers, as
+            `Grammar.encode` gives them.
+
+    >>> from vaelab.grammar import Grammar
+    >>> grammar = Grammar("S -> 'a' S | 'b'")
+    >>> x = grammar.encode(["b", "ab", "aab"], length=3) / 255
+    >>> Rules(grammar).nll(x, torch.zeros(3, 3, 3)) / math.log(2)      # rules of two at each step
+    tensor([1., 2., 3.])
+    """
+
+    unit = True
+
+    def __init__(self, grammar: Grammar) -> None:
+        super().__init__()
+        self.grammar = grammar
+        for name, table in tables(grammar).items():
+            self.register_buffer(name, table, persistent=False)
+
+    def nll(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        """−log p(x given z) in nats for rule numbers `x` (batch, length), as b / 255, and logits
+        `x_hat` (batch, length, n_rules); shape (batch,). Infinite for what is no derivation.
+
+        Raises:
+            ValueError: logits of another number of rules.
+        """
+        self._check(x_hat)
+        rules = rule_numbers(x)
+        known = rules.clamp(max=self.grammar.padding)
+        mask = allowed(known, self._lookup())
+        log_p = x_hat.masked_fill(~mask, -torch.inf).log_softmax(-1)
+        of_rules = log_p.gather(-1, known.unsqueeze(-1)).squeeze(-1)
+        return -of_rules.masked_fill(rules != known, -torch.inf).sum(-1)
+
+    @torch.no_grad()
+    def mode(self, x_hat: Tensor) -> Tensor:
+        """The rules, as b / 255, that are likeliest one after another; shape (batch, length)."""
+        self._check(x_hat)
+        return expand(x_hat, self._lookup()).to(x_hat) / 255
+
+    @torch.no_grad()
+    def sample(self, x_hat: Tensor, generator: Generator = None) -> Tensor:
+        """One draw of p(x given z) for each row of logits: rules, as b / 255, (batch, length)."""
+        self._check(x_hat)
+        uniform = draw(torch.rand, tuple(x_hat.shape), generator, x_hat)
+        return expand(x_hat - (-uniform.log()).log(), self._lookup()).to(x_hat) / 255
+
+    def _lookup(self) -> dict[str, Tensor]:
+        return {name: getattr(self, name) for name in ("masks", "pushes", "n_pushes")}
+
+    def _check(self, x_hat: Tensor) -> None:
+        if x_hat.ndim != 3 or x_hat.shape[-1] != self.grammar.n_rules:
+            raise ValueError(
+                f"expected logits (batch, length, {self.grammar.n_rules}) for the rules of the "
+                f"grammar, got {tuple(x_hat.shape)}; build the networks with networks.sequence and "
+                f"n_rules={self.grammar.n_rules}"
+            )

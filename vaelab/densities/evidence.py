@@ -49,7 +49,7 @@ def log_prob_mc(
     with evaluating(model):
         for noise in eps:
             z = q.at(noise.expand_as(q.mean))
-            log_p_x_given_z = -model.likelihood.nll(x, model.images(z))
+            log_p_x_given_z = -model.likelihood.nll(x, model.outputs(z))
             weight = log_p_x_given_z + prior.log_prob(z) - q.log_prob(z)
             weights.append(torch.where(weight.isfinite(), weight, -math.inf))
     return (torch.stack(weights).logsumexp(0) - math.log(n_samples)).to(images)

@@ -16,12 +16,13 @@ Source: Kusner, Paige & Hernández-Lobato (2017), Grammar Variational Autoencode
 from vaelab.grammar.drawing import derivations, draw_lines
 from vaelab.grammar.formulas import Formula, distance_to
 from vaelab.grammar.grammar import Grammar, rule_numbers
-from vaelab.grammar.machine import expand, tables
+from vaelab.grammar.machine import allowed, expand, tables
 from vaelab.grammar.named import expressions, read_lines, smiles
 
 __all__ = [
     "Formula",
     "Grammar",
+    "allowed",
     "derivations",
     "distance_to",
     "draw_lines",

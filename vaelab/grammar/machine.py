@@ -13,22 +13,44 @@ def tables(grammar: Grammar) -> dict[str, Tensor]:
     """What the machine looks up, for K non-terminals, R rules with the padding.
 
     Returns:
-        "masks" (K + 1, R), whether a rule expands a symbol, the last one the empty stack; "left"
-        (R,), the symbol that each rule expands; "pushes" (R, M), the non-terminals of its right
-        side, last first, and "n_pushes" (R,), how many they are.
+        "masks" (K + 1, R), whether a rule expands a symbol, the last one the empty stack; "pushes"
+        (R, M), the non-terminals of each rule's right side, last first; "n_pushes" (R,), how many
+        they are.
     """
     rights = [[s for s in reversed(right) if s >= 0] for _, right in grammar.productions]
-    most = max(1, *map(len, rights)) if len(rights) > 1 else max(1, len(rights[0]))
+    most = max([1, *map(len, rights)])
     pushes = np.zeros((grammar.n_rules, most), int)
     for number, right in enumerate(rights):
         pushes[number, : len(right)] = right
-    left = [left for left, _ in grammar.productions]
     return {
         "masks": torch.from_numpy(grammar.masks),
-        "left": torch.tensor([*left, len(grammar.symbols)]),
         "pushes": torch.from_numpy(pushes),
         "n_pushes": torch.tensor([*map(len, rights), 0]),
     }
+
+
+class _Stacks:
+    """The stacks of many lines: symbols (batch, ...) and the place of the top in each row."""
+
+    def __init__(self, n: int, length: int, lookup: dict[str, Tensor]) -> None:
+        self.pushes, self.n_pushes = lookup["pushes"], lookup["n_pushes"]
+        self.rows = torch.arange(n, device=self.pushes.device)
+        self.symbols = self.pushes.new_zeros(n, 2 + length * self.pushes.shape[1])
+        self.symbols[:, 0] = len(lookup["masks"]) - 1  # The empty stack, never taken away.
+        self.top = torch.ones_like(self.rows)  # The start.
+
+    def tops(self) -> Tensor:
+        """The symbol to be expanded in each row."""
+        return self.symbols[self.rows, self.top]
+
+    def take(self, rule: Tensor) -> None:
+        """Replace each top by the non-terminals of a rule, (batch,)."""
+        self.top = (self.top - 1).clamp(min=0)
+        for k in range(self.pushes.shape[1]):
+            more = k < self.n_pushes[rule]
+            self.top = self.top + more.long()
+            symbol = torch.where(more, self.pushes[rule, k], self.tops())
+            self.symbols[self.rows, self.top] = symbol
 
 
 def expand(scores: Tensor, lookup: dict[str, Tensor]) -> Tensor:
@@ -42,21 +64,22 @@ def expand(scores: Tensor, lookup: dict[str, Tensor]) -> Tensor:
     Returns:
         Rule numbers (batch, length). A line whose stack is not empty at the end is unfinished.
     """
-    n, length, _ = scores.shape
-    masks, pushes, n_pushes = lookup["masks"], lookup["pushes"], lookup["n_pushes"]
-    empty = len(masks) - 1
-    rows = torch.arange(n, device=scores.device)
-    stack = torch.zeros(n, 2 + length * pushes.shape[1], dtype=torch.long, device=scores.device)
-    stack[:, 0] = empty  # Never taken away.
-    depth = torch.ones_like(rows)  # Of the top, which is the start.
-    out = []
-    for step in range(length):
-        allowed = masks[stack[rows, depth]]
-        rule = scores[:, step].masked_fill(~allowed, -torch.inf).argmax(-1)
-        depth = (depth - 1).clamp(min=0)
-        for k in range(pushes.shape[1]):
-            depth = depth + (k < n_pushes[rule]).long()
-            top = torch.where(k < n_pushes[rule], pushes[rule, k], stack[rows, depth])
-            stack[rows, depth] = top
-        out.append(rule)
-    return torch.stack(out, 1)
+    stacks = _Stacks(scores.shape[0], scores.shape[1], lookup)
+    rules = []
+    for each in scores.unbind(1):
+        allowed = lookup["masks"][stacks.tops()]
+        rules.append(each.masked_fill(~allowed, -torch.inf).argmax(-1))
+        stacks.take(rules[-1])
+    return torch.stack(rules, 1)
+
+
+def allowed(rules: Tensor, lookup: dict[str, Tensor]) -> Tensor:
+    """The mask of every step of lines whose rules are known, (batch, length) to (batch, length, R):
+    what the stack machine allows after the rules before.
+    """
+    stacks = _Stacks(*rules.shape, lookup)
+    tops = []
+    for rule in rules.unbind(1):
+        tops.append(stacks.tops())
+        stacks.take(rule)
+    return lookup["masks"][torch.stack(tops, 1)]

@@ -121,10 +121,16 @@ class Autoencoder(Module):
                 [self.encode(floats(part, first)).to(x.device) for part in x.split(batch_size)]
             )
 
-    @torch.no_grad()
     def images(self, z: Tensor, batch_size: int = 1000) -> Tensor:
         """Decode any number of codes, in evaluation mode, without gradients, on the codes'
         device.
+        """
+        return self.likelihood.mode(self.outputs(z, batch_size))
+
+    @torch.no_grad()
+    def outputs(self, z: Tensor, batch_size: int = 1000) -> Tensor:
+        """What the decoder itself gives for any number of codes, as `images` has it: what
+        `likelihood.nll` takes.
         """
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"codes: expected shape (n, {self.latent_dim}), got {tuple(z.shape)}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from vaelab import likelihoods, posteriors, terms
 from vaelab._inputs import check_choice, check_options
+from vaelab.grammar import Grammar, expressions
 from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.second import SecondVAE
 from vaelab.networks import Networks, fused, spectral
@@ -16,8 +17,11 @@ __all__ = [
     "ae",
     "ae_l2",
     "ce_vae",
+    "character_rae",
     "cv_vae",
     "fused_vae",
+    "grammar_rae",
+    "grammar_vae",
     "joint_vae",
     "rae",
     "rae_gp",
@@ -220,6 +224,73 @@ def joint_vae(
     second = SecondVAE(networks.latent_dim, hidden, init=init)
     likelihood = likelihoods.Gaussian(gamma)
     return Autoencoder(networks, likelihood=likelihood, latent_term=[terms.KL(), second])
+
+
+def grammar_rae(
+    networks: Networks, grammar: Grammar | None = None, beta: float = 0.01
+) -> Autoencoder:
+    """GrammarRAE (Ghosh et al. 2020, Section 6.2): point codes, rules of a grammar, β ½‖z‖².
+
+    The paper does not say which regulariser and which β it used.
+
+    Args:
+        networks: a pair for lines, `networks.sequence`, with as many rules as the grammar.
+        grammar: arithmetic expressions unless given.
+        beta: the weight of ½‖z‖², ≥ 0.
+
+    Raises:
+        ValueError: networks for images.
+    """
+    _check_lines(networks)
+    point = posteriors.PointHead(networks)
+    rules = likelihoods.Rules(grammar or expressions())
+    return Autoencoder(networks, point, rules, latent_term=terms.SquaredNorm(beta))
+
+
+def grammar_vae(
+    networks: Networks, grammar: Grammar | None = None, beta: float = 0.04
+) -> Autoencoder:
+    """The Grammar VAE (Kusner, Paige & Hernández-Lobato 2017).
+
+    With β = 1 it collapses on expressions: a grammar and the frequency of its rules already give
+    nearly the data's entropy, and z has nothing to pay for. The authors' code averages the KL over
+    the dimensions of z, which is a β of 1/κ, 0.04 with κ = 25.
+
+    Args:
+        networks, grammar: as for `grammar_rae`.
+        beta: the weight of the KL, ≥ 0.
+
+    Raises:
+        ValueError: networks for images.
+    """
+    _check_lines(networks)
+    rules = likelihoods.Rules(grammar or expressions())
+    return Autoencoder(networks, likelihood=rules, latent_term=terms.KL(beta))
+
+
+def character_rae(
+    networks: Networks, grammar: Grammar | None = None, beta: float = 0.01
+) -> Autoencoder:
+    """The same on the bare terminals of a grammar, without its rules: the character-level baseline.
+
+    Its lines are those of `grammar.characters()`, and nothing makes them valid.
+
+    Args:
+        networks: with `n_rules` of that grammar.
+        grammar, beta: as for `grammar_rae`.
+
+    Raises:
+        ValueError: networks for images.
+    """
+    return grammar_rae(networks, (grammar or expressions()).characters(), beta)
+
+
+def _check_lines(networks: Networks) -> None:
+    if len(networks.image_shape) != 1:
+        raise ValueError(
+            f"networks: expected a pair for lines of rules, such as networks.sequence(15), got one "
+            f"for images {networks.image_shape}"
+        )
 
 
 CATALOGUE: dict[str, Callable[..., Autoencoder]] = {name: globals()[name] for name in __all__}

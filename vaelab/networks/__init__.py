@@ -12,6 +12,7 @@ from vaelab.networks.layers import Networks, seeded
 from vaelab.networks.mlp import fused, mlp
 from vaelab.networks.rae import rae
 from vaelab.networks.resnet import resnet
+from vaelab.networks.sequence import sequence
 from vaelab.networks.small_conv import small_conv
 from vaelab.networks.spectral import spectral
 from vaelab.networks.wae import wae
@@ -28,6 +29,7 @@ __all__ = [
     "recorded",
     "resnet",
     "seeded",
+    "sequence",
     "small_conv",
     "spectral",
     "wae",

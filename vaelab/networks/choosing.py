@@ -12,10 +12,11 @@ from vaelab.networks.layers import Networks
 from vaelab.networks.mlp import mlp
 from vaelab.networks.rae import rae
 from vaelab.networks.resnet import resnet
+from vaelab.networks.sequence import sequence
 from vaelab.networks.small_conv import small_conv
 from vaelab.networks.wae import wae
 
-MAKERS = {maker.__name__: maker for maker in (mlp, small_conv, infogan, rae, resnet, wae)}
+MAKERS = {maker.__name__: maker for maker in (mlp, small_conv, infogan, rae, resnet, wae, sequence)}
 
 
 def for_shape(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vaelab._inputs import check_choice, check_positive_int, check_seed
 from vaelab.parts import Module
 
-Layer = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
 _BUILDING = threading.RLock()
 
 

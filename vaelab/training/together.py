@@ -47,8 +47,8 @@ def fit_together(
 
     Raises:
         As `fit`, and:
-        ValueError: models of several kinds; seeds or data of another number; several processes. One
-            model that diverges stops all.
+        ValueError: models of several kinds, or with recurrent layers; seeds or data of another
+            number; several processes. One model that diverges stops all.
     """
     models = list(models)
     seeds = list(seeds)
@@ -104,6 +104,10 @@ def _check(models: list[nn.Module], seeds: list[int], plan: Plan) -> None:
         raise ValueError(
             "models trained together: expected one process; let each of several train models of "
             "its own"
+        )
+    if any(isinstance(part, nn.RNNBase) for part in models[0].modules()):
+        raise ValueError(
+            "models: recurrent layers cannot pass for several models at once; train each by fit"
         )
     if len({id(model) for model in models}) < len(models):
         raise ValueError(
