@@ -1,5 +1,5 @@
 """The command line, one module a command: demo, train, show, sample, export-page, table,
-claims, notebooks.
+claims, notebooks, grade.
 
 A command is a module whose docstring is its help, with `add_arguments(parser)` and `run(args)`,
 which returns the exit status; `EPILOG`, where there is one, ends its help. `run` imports what is
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from vaelab import __version__
-from vaelab.cli import claims, demo, export_page, notebooks, sample, show, table, train
+from vaelab.cli import claims, demo, export_page, grade, notebooks, sample, show, table, train
 from vaelab.cli.options import Parser
 from vaelab.cli.words import message_of, translate
 
@@ -28,6 +28,7 @@ COMMANDS = {
     "table": table,
     "claims": claims,
     "notebooks": notebooks,
+    "grade": grade,
 }
 
 
