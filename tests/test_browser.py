@@ -28,7 +28,7 @@ VIEWS = (
 NOTEBOOKS = (
     [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
     if SHOTS
-    else ["00_start_here", *VIEWS]
+    else ["00_from_scratch", *VIEWS]
 )
 
 pytestmark = marks("to open the notebooks in JupyterLab")

@@ -6,6 +6,7 @@ import torch
 
 from vaelab import exercises, manifolds, theory
 from vaelab.course.exercises import EXERCISES, check, find, verdict
+from vaelab.course.exercises.quizzes import QUIZZES
 
 SLIPS = [
     (exercise, words)
@@ -28,7 +29,42 @@ def test_every_exercise_says_what_it_asks():
 @pytest.mark.parametrize(("exercise", "words"), SLIPS, ids=lambda v: getattr(v, "id", None))
 def test_every_slip_is_named(exercise, words, capsys):
     check(exercise.id, lambda *arguments: exercise.answers(*arguments)[1][words])
-    assert capsys.readouterr().out == f"slip  {exercise.id}  {words}\n"
+    named = f"slip  {exercise.id}  {words}\n"
+    assert capsys.readouterr().out == (
+        f"todo  {exercise.id}\n" if words == exercise.planted else named
+    )
+
+
+def test_a_planted_fault_is_to_find_and_stands_in_the_stub():
+    planted = [exercise for exercise in EXERCISES.values() if exercise.planted]
+    assert len(planted) >= 2
+    assert all(
+        exercise.planted in exercise.answers(*exercise.arguments()[0])[1] for exercise in planted
+    )
+
+
+def test_later_cells_go_on_with_the_reader_s_answer_or_ours():
+    def twice(log_sigma):
+        return log_sigma * 2.0
+
+    assert exercises.given("A.2", twice) is twice
+    assert exercises.given("A.2", lambda log_sigma: log_sigma)(torch.tensor(3.0)) == 6.0
+    assert exercises.given("00.1", lambda *arguments: ...) is find("00.1").ours
+
+
+def test_a_quiz_answers_back():
+    view = exercises.quiz("00.5")
+    assert sorted(view.choice.options) == sorted(QUIZZES["00.5"][1])
+    view.choice.value = view.right
+    assert view.reply.value.startswith("<b>Yes.</b>") and view.error is None
+    with pytest.raises(ValueError, match=r"no quiz '99\.9' among 00\.5"):
+        exercises.quiz("99.9")
+
+
+@pytest.mark.parametrize("quiz", QUIZZES)
+def test_every_choice_of_a_quiz_earns_a_sentence(quiz):
+    question, choices = QUIZZES[quiz]
+    assert question.endswith("?") and 3 <= len(choices) <= 5 and all(choices.values())
 
 
 def test_right_answers_against_independent_formulas():
@@ -127,8 +163,8 @@ def test_any_answer_gets_a_line_and_raises_nothing(answer, printed, capsys):
 
 
 def test_an_answer_may_be_numpy_or_python_or_single_precision(capsys):
-    check("00.1", lambda loggamma: math.exp(2 * loggamma))
-    check("00.1", lambda loggamma: np.exp(2 * loggamma.numpy()))
+    check("A.1", lambda loggamma: math.exp(2 * loggamma))
+    check("A.1", lambda loggamma: np.exp(2 * loggamma.numpy()))
     check("01.1", lambda mu, log_var: find("01.1").right(mu.float(), log_var.float()))
     check("01.1", lambda mu, log_var: find("01.1").right(mu, log_var).requires_grad_())
     assert "slip" not in capsys.readouterr().out

@@ -421,7 +421,7 @@ def test_what_keeps_the_rules_breaks_none(tmp_path, cells):
         (WIDGET.replace("widgets.", "1\nwidgets."), "several lines"),
         (WIDGET.replace("see?", "see."), "not followed by a question"),
         (EXERCISE.replace("def f():\n    return 1", "g = 1"), "f has a stub but no solution"),
-        (EXERCISE.replace("return ...", "pass"), "the stub f must return ..."),
+        (EXERCISE.replace("return ...", "pass"), "the stub f must return ..., or hold the fault"),
         (EXERCISE.replace('"01.1"', '"02.1"'), 'f is not checked by exercises.check("01.k", f)'),
         ("\n\n".join(["# %% [markdown]\n# more"] * 20), "cells; expected 25 to 45"),
         ("# %% [markdown]\n# " + "word " * 900, "words of prose"),

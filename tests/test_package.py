@@ -44,8 +44,8 @@ FLOORS = (
     {"plots"},
     {"widgets"},
     {"apps", "course"},
-    {"apps.images", "apps.opening", "course.claims", "course.exercises", "course.notebooks"},
-    {"apps.dashboards", "apps.page"},
+    {"apps.images", "apps.opening", "course.claims", "course.exercises"},
+    {"apps.dashboards", "apps.page", "course.grading", "course.notebooks"},
     {"cli"},
     {"__main__"},
 )

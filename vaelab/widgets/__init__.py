@@ -19,6 +19,7 @@ only when the kernel has drawn the last one, and always the newest: no frame wai
 - `PosteriorComparison`: q(z), what stands in for it, and N(0, I), for several models, brushed
   together.
 - `gamma_path` and `GammaPath`: models trained at falling γ, and what falls with it.
+- `Quiz`: a question of a few choices that says why each is right or wrong.
 - `TheoremOneView`, `TheoremTwoView`: the optima of the theorems under a slider for t = 1/γ.
 
 An error while a control is moved stands in a line at the view's foot, and in `view.error`; the view
@@ -36,6 +37,7 @@ from vaelab.widgets.comparison import PosteriorComparison, PosteriorRow
 from vaelab.widgets.explorers import figure_explorer, gamma_explorer, latent_explorer
 from vaelab.widgets.gamma import GammaPath, gamma_path
 from vaelab.widgets.latent import Interpolator, LatentTraversal
+from vaelab.widgets.quiz import Quiz
 from vaelab.widgets.theorems import TheoremOneView, TheoremTwoView
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "LatentTraversal",
     "PosteriorComparison",
     "PosteriorRow",
+    "Quiz",
     "TheoremOneView",
     "TheoremTwoView",
     "View",

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises import cost, images, latent, theorems
+from vaelab.course.exercises import cost, images, latent, quizzes, scratch, theorems
 from vaelab.course.exercises.exercise import Exercise
 
-CHAPTERS = (cost, theorems, images, latent)
+CHAPTERS = (scratch, cost, theorems, images, latent)
 EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 
 RTOL = 1e-5
@@ -48,18 +48,18 @@ def check(exercise_id: str, answer: Callable[..., Any]) -> None:
 
     Args:
         exercise_id: such as "01.1".
-        answer: the reader's function. One that returns `...`, as the stub does, or raises
-            NotImplementedError is to do.
+        answer: the reader's function. One that returns `...`, as the stub does, raises
+            NotImplementedError, or still holds the fault that was planted in it, is to do.
 
     Raises:
         ValueError: no such exercise.
 
-    >>> check("00.2", lambda log_sigma: 2 * log_sigma)
-    ok    00.2
-    >>> check("00.2", lambda log_sigma: log_sigma / 2)
-    slip  00.2  halved where it must be doubled
-    >>> check("00.2", lambda log_sigma: ...)
-    todo  00.2
+    >>> check("A.2", lambda log_sigma: 2 * log_sigma)
+    ok    A.2
+    >>> check("A.2", lambda log_sigma: log_sigma / 2)
+    slip  A.2  halved where it must be doubled
+    >>> check("A.2", lambda log_sigma: ...)
+    todo  A.2
     """
     words = verdict(find(exercise_id), answer)
     if words in ("todo", "ok"):
@@ -68,8 +68,40 @@ def check(exercise_id: str, answer: Callable[..., Any]) -> None:
         print(f"slip  {exercise_id}  {words}")
 
 
+def given(exercise_id: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+    """The reader's function if it is right, else the right one: what later cells go on with.
+
+    >>> given("A.2", lambda log_sigma: 2 * log_sigma)(3)
+    6
+    """
+    exercise = find(exercise_id)
+    right = exercise.ours or exercise.right
+    return answer if verdict(exercise, answer) == "ok" else right
+
+
+def quiz(quiz_id: str) -> Any:
+    """A question with a few choices, as a view that says why each is right or wrong.
+
+    Raises:
+        ValueError: no such quiz.
+    """
+    from vaelab.widgets import Quiz
+
+    if quiz_id not in quizzes.QUIZZES:
+        raise ValueError(f"no quiz {quiz_id!r} among {', '.join(quizzes.QUIZZES)}")
+    return Quiz(*quizzes.QUIZZES[quiz_id])
+
+
 def verdict(exercise: Exercise, answer: Any) -> str:
     """ "todo", "ok", or what is wrong with the answer."""
+    results = results_of(exercise, answer)
+    return results if isinstance(results, str) else judge(exercise, results)
+
+
+def results_of(exercise: Exercise, answer: Any) -> list[Tensor] | str:
+    """What an answer returns for each of the exercise's inputs, in float64; or "todo", or why there
+    is nothing to compare.
+    """
     if not callable(answer):
         return f"expected a function, got {_kind(answer)}"
     try:
@@ -83,21 +115,21 @@ def verdict(exercise: Exercise, answer: Any) -> str:
         return "todo"
     if any(result is None for result in results):
         return "your function returned None: is a return missing?"
-    return _compare(exercise, results)
-
-
-def _compare(exercise: Exercise, results: list[Any]) -> str:
     try:
-        got = [_float64(result) for result in results]
+        return [_float64(result) for result in results]
     except (TypeError, ValueError, RuntimeError):
         return f"expected numbers or tensors back, got {_kind(results[0])}"
+
+
+def judge(exercise: Exercise, got: list[Tensor]) -> str:
+    """ "ok", "todo" for the fault that was planted, or what is wrong with the results."""
     answers = [exercise.answers(*arguments) for arguments in exercise.arguments()]
     right = [_float64(value) for value, _ in answers]
     if _agree(got, right):
         return "ok"
     for words in answers[0][1]:
         if _agree(got, [_float64(slips[words]) for _, slips in answers]):
-            return words
+            return "todo" if words == exercise.planted else words
     return _describe(got, right)
 
 

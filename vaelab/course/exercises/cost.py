@@ -1,4 +1,4 @@
-"""The exercises of notebooks 00 and 01: names for the variance, and the two terms of the cost."""
+"""The exercises of notebooks A and 01: names for the variance, and the two terms of the cost."""
 
 from __future__ import annotations
 
@@ -135,8 +135,8 @@ def best_gamma(x: Tensor, x_hat: Tensor) -> Answers:
 
 
 EXERCISES = (
-    Exercise("00.1", variance, scalars),
-    Exercise("00.2", log_variance, scalars),
+    Exercise("A.1", variance, scalars),
+    Exercise("A.2", log_variance, scalars),
     Exercise("01.1", kl, gaussians),
     Exercise("01.2", nll, pairs_and_gamma),
     Exercise("01.3", best_gamma, pairs),

@@ -27,11 +27,16 @@ class Exercise:
         answers: the right result, and the wrong ones by what is wrong with them in words, from the
             arguments of the reader's function. Its docstring is what is asked, with the shapes.
         inputs: yields the arguments, a tuple of them at a time, drawn from a generator.
+        planted: the slip that stands in the stub, where the exercise is to find it: it is to do,
+            and the check does not name it.
+        ours: the right answer alone, where computing the wrong ones too would cost time.
     """
 
     id: str
     answers: Callable[..., Answers]
     inputs: Callable[[Generator], Inputs]
+    planted: str = ""
+    ours: Callable[..., Any] | None = None
 
     def arguments(self) -> list[tuple[Any, ...]]:
         """Fresh inputs, the same each time, so that an answer that changes its arguments harms
@@ -41,6 +46,8 @@ class Exercise:
 
     def right(self, *arguments: Any) -> Any:
         """The right answer, as a function."""
+        if self.ours is not None:
+            return self.ours(*arguments)
         return self.answers(*arguments)[0]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from vaelab.course.exercises import EXERCISES
 from vaelab.course.notebooks.building import copies, number, read, tags
 
 Cells = Sequence[Any]
@@ -35,7 +36,8 @@ def rules(source: str | Path) -> list[str]:
       followed by a paragraph
     - a widget cell is one line, tagged "widget" and "nbval-ignore-output", and followed by a
       question
-    - every stub has its solution, returns `...`, and is checked by `exercises.check("NN.k", ...)`
+    - every stub has its solution, returns `...` or holds a planted fault, and is checked by
+      `exercises.check("NN.k", ...)`
     - no function is defined in two notebooks; each built copy has at most 250 KB
 
     Args:
@@ -155,7 +157,8 @@ def _widgets(cells: Cells) -> Problems:
             yield f"{_head(cell)} is a widget and needs the tag nbval-ignore-output"
         if len(cell.source.strip().splitlines()) != 1:
             yield f"{_head(cell)} is a widget of several lines; expected one"
-        if after is None or after.cell_type != "markdown" or "?" not in after.source:
+        asks = "exercises.quiz" in cell.source or (after is not None and "?" in after.source)
+        if not asks:
             yield f"{_head(cell)} is a widget and is not followed by a question"
 
 
@@ -166,10 +169,16 @@ def _exercises(cells: Cells, lesson: str) -> Problems:
     for name in sorted(stubs.keys() ^ solutions.keys()):
         yield f"{name} has a stub but no solution, or a solution but no stub"
     for name, cell in stubs.items():
-        if "return ..." not in cell.source:
-            yield f"the stub {name} must return ..."
-        if not re.search(rf'exercises\.check\("{lesson}\.\d+", {name}\)', code):
+        checked = re.search(rf'exercises\.check\("({lesson}\.\d+)", {name}\)', code)
+        if not checked:
             yield f'{name} is not checked by exercises.check("{lesson}.k", {name})'
+        elif "return ..." not in cell.source and not _is_planted(checked[1]):
+            yield f"the stub {name} must return ..., or hold the fault that its exercise names"
+
+
+def _is_planted(exercise_id: str) -> bool:
+    exercise = EXERCISES.get(exercise_id)
+    return exercise is not None and bool(exercise.planted)
 
 
 def _shared_names(source: Path, cells: Cells) -> Problems:

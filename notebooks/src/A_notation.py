@@ -1,101 +1,102 @@
 # %% [markdown]
-# # 00 · Start here
+# # A · Notation: symbols, glossary, and who calls what by which name
 #
 # | | |
 # | --- | --- |
-# | You will be able to | check your installation, find your way, and translate between three papers' notations |
-# | You need | Python, PyTorch tensors, the density of a Gaussian |
-# | Time | 30 minutes to read; 10 seconds to run in either profile |
+# | You will be able to | look up any symbol or word of the course, and translate between three papers' notations |
+# | You need | notebooks 00 and 01 |
+# | Time | 45 minutes with its exercises; 10 seconds to run |
 # | Source | Dai & Wipf (2019), Definition 1; Ghosh et al. (2020), Section 2.1, Eq. 11; learned priors, Section 3 |
 #
-# A variational autoencoder (VAE) learns two maps. The encoder turns an image $x$ into a distribution over short codes
-# $z$. The decoder turns a code back into an image. This course takes three papers on such models, and turns what they
-# say into computations. A theorem becomes a cell that runs, and a table becomes a measurement that you can repeat.
-# Where a paper errs, the computation shows it.
+# Nobody reads an appendix from its beginning. The tables of symbols and words are for looking things up. What follows
+# them computes where three papers mean different things by one letter, since most errors in reimplementing them are
+# errors of translation.
 #
-# The next cell imports what this notebook needs. Run it first.
+# ## Symbols
+#
+# | symbol | in code | what it is | first in |
+# | --- | --- | --- | --- |
+# | $x$, $\hat x$ | `x`, `x_hat` | a picture, as a row of pixels; what the decoder makes of a latent | 00 |
+# | $z$ | `z` | a latent (or latent code) of $\kappa$ numbers | 00 |
+# | $d$ | `d` | how many pixels a picture has, or numbers a data point | 00 |
+# | $r$ | `r` | the dimension of the manifold that the data lie on, $r \le d$ | 02 |
+# | $\hat r$ | `active_dims` | how many latent dimensions carry something: how many $\lambda_j$ lie below ½ | 04 |
+# | $\kappa$ | `latent_dim` | how many numbers a latent has | 00 |
+# | $\gamma$ | `gamma` | the *variance* of the decoder's noise, $p(x \mid z) = N(\hat x, \gamma I)$ | 00 |
+# | $t$ | `t` | $1/\gamma$ | 02 |
+# | $q(z \mid x)$ | `q` | what the encoder says about $z$, the approximate posterior | 00 |
+# | $\mu_z, \log \sigma_z^2$ | `mu`, `log_var` | its mean; the logarithm of its variances | 00 |
+# | $S_z$ | `scale_tril` | a root of its covariance, $\Sigma_z = S_z S_z^\top$ | 01 |
+# | $\Sigma_z$ | `covariance` | the covariance of $q(z \mid x)$, $\kappa \times \kappa$ | 01 |
+# | $\lambda_j$ | `eigenvalues` | from 04 on, an eigenvalue of $\Sigma_z$: near 0 the direction carries data, near 1 it carries nothing | 04 |
+# | $\Lambda$, in 01 $\lambda_j$ | `lam` | the eigenvalues of the *data's* covariance, their principal components | 01 |
+# | $q(z)$ | `codes` | the aggregated posterior: the density of the latents of all pictures | 06 |
+# | $u$ | `u` | a latent of the second stage: the second VAE's code of $z$ | 06 |
+# | $\ell$ | `loss` | the cost of a picture: $-\log p(x \mid z)$ plus the KL, in nats | 01 |
+# | $\mu_{gt}$ | `truth` | the true distribution of the data, "ground truth" | 02 |
+# | $\varepsilon$ | `eps` | standard normal noise | 00 |
+# | $\theta, \phi$ | | the weights of the decoder and of the encoder | 01 |
+#
+# ## Glossary
+#
+# | word | meaning |
+# | --- | --- |
+# | active dimension | A latent direction that carries something of the picture: its $\lambda$ is near 0. |
+# | aggregated posterior | $q(z)$, the mixture of $q(z \mid x)$ over all pictures. Sampling fails where it is not the prior. |
+# | autoencoder | An encoder and a decoder trained to copy. |
+# | collapse | All or some latent dimensions carry nothing, so $q(z \mid x)$ is the prior there. |
+# | cross-entropy | A loss that treats a pixel in [0, 1] as the chance of white. It has no $\gamma$. |
+# | decoder | The network that turns a latent into a picture. |
+# | ELBO | The evidence lower bound on $\log p(x)$; its negative is the cost. |
+# | encoder | The network that turns a picture into a distribution of latents. |
+# | flow | An invertible network whose density is known by the change of variables. |
+# | Fréchet distance | A distance between two sets of pictures: that of the Gaussians of their features. With Inception's features it is the FID. |
+# | generator | A network that turns noise into a sample. |
+# | Jensen's inequality | The logarithm of a mean is at least the mean of the logarithms. |
+# | KL | $\mathrm{KL}[q \Vert p] = \mathbb E_q \log (q/p) \ge 0$, in nats: how far $q$ is from $p$. Zero only where they are equal. |
+# | latent | The numbers that stand for a picture, $z$; also latent code. |
+# | likelihood | What the decoder says about the pixels, $p(x \mid z)$. |
+# | manifold | A curve or surface of dimension $r$ in a space of dimension $d$. |
+# | MMD | Maximum mean discrepancy: a distance between two samples, from averages of a kernel. |
+# | nat | The unit of information with natural logarithms; 1 nat is 1.44 bits. |
+# | posterior | The distribution of $z$ given a picture: the true one by Bayes, the approximate one by the encoder. |
+# | prior | The distribution $p(z)$ of latents before any picture is seen, here $N(0, I)$ unless a notebook says otherwise. |
+# | probabilistic PCA | A VAE with a linear decoder; its optimum is known in closed form. |
+# | reconstruction | A copy: the decoder's picture of a picture's mean latent. |
+# | regularised autoencoder | A RAE: a plain autoencoder with a penalty on latents and on the decoder, sampled by a density fitted afterwards. |
+# | reparameterisation trick | Writing a random draw as a function of noise, so that gradients pass. |
+# | score function | The derivative of $\log q$; an estimator of gradients by it needs no derivative of $f$. |
+# | second stage | A second VAE, trained on the latents of the first, that stands in for $q(z)$. |
+# | spectral norm | The largest factor by which a linear layer can stretch a vector. |
+# | two-sample test | A test whether two samples come from one distribution. |
+# | VAE | Variational autoencoder: an autoencoder whose loss is the ELBO's negative. |
 
 # %%
 # %matplotlib inline
 import math
-import platform
 
-import matplotlib
 import matplotlib.pyplot as plt
 import torch
 
-from vaelab import claims, data, exercises, likelihoods, notebooks, plots, widgets
+from vaelab import claims, data, exercises, likelihoods, plots, widgets
 
 plots.use_style()
 
 # %% [markdown]
-# ## Is everything there?
-#
-# The next cell prints the versions of what you have installed, and the device that training will use. Any PyTorch from
-# 2.7 on will do. A GPU is welcome, but no notebook needs one in its quick profile.
-
-# %% tags=["nbval-ignore-output"]
-print("Python    ", platform.python_version())
-print("PyTorch   ", torch.__version__)
-print("matplotlib", matplotlib.__version__)
-print("device    ", torch.accelerator.current_accelerator(check_available=True) or "cpu")
-
-# %% [markdown]
-# Five data sets have names here. The digits of scikit-learn are small, 8 × 8 pixels, and come with the installation.
-# MNIST, Fashion-MNIST and CIFAR-10 are larger; they are downloaded when you first ask for them. CelebA, photographs of
-# faces for research that is not commercial, is asked for in the same way, but its server allows few downloads a day
-# and often refuses. Then the error names the files that you must fetch by hand, and where to put them. The cell below
-# downloads nothing. It says what is on your disk.
-
-# %% tags=["nbval-ignore-output"]
-for name in data.NAMES:
-    try:
-        print(data.load_images(name, download=False))
-    except FileNotFoundError:
-        print(f"{name} is not on this machine; load_images({name!r}) tries to download it")
-
-# %% [markdown]
-# Every notebook runs in one of two profiles. **quick** is the default: two processor cores, no network, the digits,
-# about half a minute a notebook, and a minute or two for 04, 07 and 08 if the cores are slow. **full** wants a GPU and
-# the real data sets, and takes between a minute and a day. The variable `VAELAB_PROFILE` selects it, before Jupyter
-# starts: `VAELAB_PROFILE=full jupyter lab`. The sizes change with the profile, the checks do not. A notebook chooses
-# its sizes like this:
-
-# %% tags=["nbval-ignore-output"]
-print(f"the {notebooks.profile()} profile would train for {notebooks.choose(quick=60, full=400)} epochs")
-
-# %% [markdown]
-# ## The map
-#
-# The course is one argument, in the order of the numbers. 01 to 04 are the theory of the Gaussian VAE: what its decoder
-# variance does, and when the model finds the distribution of the data. 05 holds trained models against it, on surfaces in
-# space. 06 adds a second VAE, 07 trains on images, and 08 compares nine models on the digits. 09 and 10 exchange a part:
-# what if the encoder is no distribution at all, or the prior is learned? 11 and 12 look into the latent space: what a
-# code's directions do, and where the codes lie. The cell prints which of them you have; the others are planned.
-
-# %% tags=["nbval-ignore-output"]
-TITLES = """start here · a Gaussian VAE and its γ · Theorem 1: as many dimensions · Theorem 2: fewer dimensions
-the eigenvalues of the encoder · a gallery of 2-D manifolds · two stages · training on real images · the bake-off
-regularised autoencoders · learned priors · walks through the latent space · aggregated posteriors"""
-
-for number, title in enumerate(TITLES.replace("\n", " · ").split(" · ")):
-    place = "here   " if f"{number:02}" in notebooks.present() else "planned"
-    print(f"{number:02}  {place}  {title}")
-
-# %% [markdown]
-# ## One autoencoder, four choices, one density
+# ## One autoencoder, five choices, one density
 #
 # The papers name some twenty models. All of them are one autoencoder with other parts, and a way to draw samples is a
-# trained decoder with a density for its codes. This table is the design of the course and of its helper package
+# trained decoder with a density for its latents. This table is the design of the course and of its helper package
 # `vaelab`.
 #
 # | choice | what it settles | among others |
 # | --- | --- | --- |
 # | posterior | what the encoder says about $z$ | a point; a Gaussian, diagonal or full |
 # | likelihood | what the decoder says about $x$ | a Gaussian with $\gamma$ fixed, learned or optimal; cross-entropy |
-# | latent term | what pulls the codes into shape | a KL to the prior; half the squared norm; nothing |
+# | prior | where latents come from | $N(0, I)$; a flow or a generator, trained beside |
+# | latent term | what pulls the latents into shape | a KL to the prior; half the squared norm; nothing |
 # | decoder term | what keeps the decoder smooth | nothing; a gradient penalty; a spectral norm |
-# | density | what stands in for the codes when we sample | $N(0, I)$; a mixture; a second VAE; a flow |
+# | density | what stands in for the latents when we sample | $N(0, I)$; a mixture; a second VAE; a flow |
 #
 # The Two-Stage VAE of Dai & Wipf is one line of it: a Gaussian posterior, a Gaussian likelihood with learned $\gamma$,
 # a KL, no decoder term, and a second VAE for the density.
@@ -125,7 +126,7 @@ print(claims.render(ids=["E9"]))
 # | log of the encoder variance | $\log\mathrm{diag}\,\Sigma_z$ | `2 * logsd_z` | $\log\sigma$ | | `log_var` |
 # | squared error of one image | a sum | a sum | a mean, in code | a sum | a sum |
 # | weight of the latent term | 1 | 1 | $\beta$, two scales | $\beta$ | `beta` |
-# | size of the code | $\kappa$ | `latent_dim` | $d$ | | `latent_dim` |
+# | size of the latent | $\kappa$ | `latent_dim` | $d$ | | `latent_dim` |
 # | size of the image | $d$ | | $D$ | | `d` |
 # | flow | | | | $f: Z_T \to Z_0$ | |
 
@@ -140,7 +141,7 @@ print(claims.render(ids=["E9"]))
 #   = \sum_{i=1}^{d} \Big( \tfrac12 \Big(\frac{x_i - \hat x_i}{g}\Big)^2 + \log g + \tfrac12 \log 2\pi \Big).$$
 #
 # The step from left to right uses $\log\gamma = 2 \log g$ and nothing else. We take the digits, and the simplest
-# decoder there is: it answers every code with the mean image.
+# decoder there is: it answers every latent with the mean image.
 
 # %%
 x = data.load_images("digits").train.double().flatten(1)
@@ -194,7 +195,7 @@ plt.show()
 # the variance, always.
 
 # %% [markdown]
-# **Exercise 00.1** (3 minutes). A checkpoint of the authors' code holds `loggamma`, the logarithm of the decoder's
+# **Exercise A.1** (3 minutes). A checkpoint of the authors' code holds `loggamma`, the logarithm of the decoder's
 # *standard deviation*, as a tensor. Return the paper's $\gamma$.
 #
 # <details><summary>Hint</summary>Write down log γ first. What is the logarithm of a square?</details>
@@ -213,20 +214,20 @@ def gamma_from_code(loggamma):
 
 
 # %%
-exercises.check("00.1", gamma_from_code)
+exercises.check("A.1", gamma_from_code)
 
 # %% [markdown]
 # ## Sum or mean
 #
 # **Claim.** The $\beta$ of the regularised autoencoder (RAE) in its authors' code and the $\beta$ of its paper differ
-# by the factor $2D/d$, where the image has $D$ pixels and the code has $d$ numbers. The paper adds up squares (Eq. 11);
+# by the factor $2D/d$, where the image has $D$ pixels and the latent has $d$ numbers. The paper adds up squares (Eq. 11);
 # the code averages them, over pixels for the image and over dimensions for the code:
 #
 # $$\lVert x - \hat x \rVert^2 + \beta_\text{paper} \tfrac12 \lVert z \rVert^2
 #   \quad\text{and}\quad \frac1D \lVert x - \hat x \rVert^2 + \beta_\text{code} \frac1d \lVert z \rVert^2 .$$
 #
-# Multiply the second by $D$ and compare: $\beta_\text{paper} = 2 \beta_\text{code} D / d$. We need codes to verify it.
-# The linear autoencoder, which is principal component analysis (PCA), needs no training: its codes are projections. In
+# Multiply the second by $D$ and compare: $\beta_\text{paper} = 2 \beta_\text{code} D / d$. We need latents to verify it.
+# The linear autoencoder, which is principal component analysis (PCA), needs no training: its latents are projections. In
 # the cells, as everywhere in `vaelab`, `d` counts the pixels.
 
 # %%
@@ -262,7 +263,7 @@ print("ok  d times the loss of RAE's code is the loss of RAE's paper, for every 
 
 # %%
 w, C = 0.024, 3
-kl = 0.5 * z.square().sum(1)  # the code term of a constant encoder variance, constants dropped
+kl = 0.5 * z.square().sum(1)  # the latent term of a constant encoder variance, constants dropped
 weighted = residual.sum(1) / C + w * kl
 gaussian = likelihoods.Gaussian(w * C / 2).nll(x, pca_decode(z)) + kl
 constant = 0.5 * d * math.log(2 * math.pi * w * C / 2)
@@ -271,8 +272,8 @@ assert (weighted / w - (gaussian - constant)).abs().max() < 1e-4
 print("ok  a weight w on the KL is a decoder variance of w C / 2")
 
 # %% [markdown]
-# The same four directions make the first picture of codes. Each row walks along one of them, from −3 to 3 standard
-# deviations of the codes, with the others at zero.
+# The same four directions make the first picture of latents. Each row walks along one of them, from −3 to 3 standard
+# deviations of the latents, with the others at zero.
 
 # %%
 steps = torch.linspace(-3, 3, 9)
@@ -285,7 +286,7 @@ plots.show_images(ax, pictures, "one latent direction a row", columns=len(steps)
 plt.show()
 
 # %% [markdown]
-# The middle column is the mean image in every row, since its code is zero. To the left and the right a row passes from
+# The middle column is the mean image in every row, since its latent is zero. To the left and the right a row passes from
 # one shape to another, through ghosts that are no digit. A linear decoder can do no better: it adds a fixed pattern,
 # more of it with each step. Notebook 01 replaces it by a network. The sliders below mix the four directions as you
 # like.
@@ -295,7 +296,7 @@ widgets.latent_explorer(lambda z: pca_decode(z).reshape(-1, 1, 8, 8), latent_dim
 
 # %% [markdown]
 # **Question.** Find settings that look like a 0, and like a 3. Then move all four sliders to 3. Does the picture still
-# look like a digit? How likely is such a code under $N(0, I)$, compared with the one at zero?
+# look like a digit? How likely is such a latent under $N(0, I)$, compared with the one at zero?
 
 # %% [markdown]
 # ## An erratum: plus d or minus d
@@ -331,10 +332,10 @@ claims.check("E9", right < 1e-9 and wrong.abs().min() > 0.1, "only -d, with sigm
 # standard deviation in the sum, the term no longer is a KL. `vaelab` works with `log_var`, the logarithm of the
 # variance.
 #
-# **Exercise 00.2** (2 minutes). A decoder from elsewhere wants `log_var`, and you have `log_sigma`, the logarithm of
+# **Exercise A.2** (2 minutes). A decoder from elsewhere wants `log_var`, and you have `log_sigma`, the logarithm of
 # the standard deviation. Convert it.
 #
-# <details><summary>Hint</summary>It is the same rule as in exercise 00.1, and it stays in the logarithm.</details>
+# <details><summary>Hint</summary>It is the same rule as in exercise A.1, and it stays in the logarithm.</details>
 
 # %% tags=["stub"]
 def log_var_from_log_sigma(log_sigma):
@@ -347,17 +348,17 @@ def log_var_from_log_sigma(log_sigma):
 
 
 # %%
-exercises.check("00.2", log_var_from_log_sigma)
+exercises.check("A.2", log_var_from_log_sigma)
 
 # %% [markdown]
 # ## Which way the flow flows
 #
-# **Claim.** In the paper on learned priors the flow $f$ maps a code to a normal variable, $f: Z_T \to Z_0$, and the
-# density of a code is
+# **Claim.** In the paper on learned priors the flow $f$ maps a latent to a normal variable, $f: Z_T \to Z_0$, and the
+# density of a latent is
 #
 # $$\log p(z) = \log N\big(f(z); 0, I\big) + \log \Big| \det \frac{\partial f}{\partial z} \Big|.$$
 #
-# Others define $f$ the other way round, from noise to code. Then the sign before the determinant flips. A density must
+# Others define $f$ the other way round, from noise to latent. Then the sign before the determinant flips. A density must
 # integrate to one, and that decides. Our flow is $f(z) = \sinh z$, whose derivative is $\cosh z$.
 
 # %%
@@ -368,7 +369,7 @@ mass_plus, mass_minus = (
 )
 
 assert abs(mass_plus - 1) < 1e-9 and abs(mass_minus - 1) > 0.1
-print("ok  the density of a code integrates to one with +log|det|, and with -log|det| it does not")
+print("ok  the density of a latent integrates to one with +log|det|, and with -log|det| it does not")
 
 # %% [markdown]
 # ## Takeaways
@@ -387,8 +388,7 @@ print("ok  the density of a code integrates to one with +log|det|, and with -log
 #
 # ## Next
 #
-# Notebook 01 trains a Gaussian VAE on these digits, with $\gamma$ fixed, learned, and at its optimum in closed form.
-# Before you open it, guess: if training may choose $\gamma$, which way will it move, and what stops it?
+# Go back to where you came from, or on to [01](01_gaussian_vae.ipynb), which asks what $\gamma$ does.
 #
 # ## References
 #
