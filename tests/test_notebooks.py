@@ -70,6 +70,10 @@ __import__("ipywidgets").IntSlider()
 plt.gcf().number
 """
 
+VIEW = """\
+__import__("vaelab").widgets.latent_explorer(lambda z: z[:, :1, None, None].expand(1, 1, 8, 8), 2)
+"""
+
 
 # ---- the course ---------------------------------------------------------------------------------
 
@@ -179,6 +183,16 @@ def test_a_copy_is_clean(built):
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert notebook.metadata.language_info == {"name": "python"}
     assert all(set(cell.metadata) <= {"tags", "alt"} for cell in notebook.cells)
+
+
+def test_a_still_is_stored_where_a_view_stands(course):
+    edit(course, '__import__("ipywidgets").IntSlider()\n', VIEW)
+    assert notebooks.build(course, echo=lambda line: None) == []
+    cell = next(cell for cell in student(course).cells if cell.source == VIEW.strip())
+    (output,) = cell.outputs
+    assert set(output.data) == {"image/png"} and output.metadata["image/png"]["alt"]
+    still = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+    assert still.width == 8 * 24 and notebooks.build(course, check=True) == []
 
 
 def test_a_figure_is_stored_with_a_palette_and_looks_the_same():

@@ -4,11 +4,15 @@ nothing behind.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import html
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from PIL import Image
 
 try:
     import ipywidgets
@@ -16,6 +20,9 @@ except ImportError as error:
     raise ImportError(
         "vaelab.widgets needs ipywidgets; install the course: pip install 'vaelab[course]'"
     ) from error
+
+_PNG = b"\x89PNG"
+_STILL = (520, 640)  # The most pixels of a still, across and down.
 
 
 class View(ipywidgets.VBox):
@@ -86,6 +93,34 @@ class View(ipywidgets.VBox):
             self.children = shown if error is None else [*shown, line]
         self.error = error
 
+    def still(self) -> bytes | None:
+        """Its pictures, one below the other, as a PNG file: what stands in a stored notebook."""
+        pictures = [
+            Image.open(io.BytesIO(value)).convert("RGB")
+            for value in _values(self)
+            if isinstance(value, bytes | memoryview) and bytes(value[:4]) == _PNG
+        ]
+        if not pictures:
+            return None
+        width, height = max(p.width for p in pictures), sum(p.height for p in pictures)
+        sheet = Image.new("RGB", (width, height), "white")
+        top = 0
+        for picture in pictures:
+            sheet.paste(picture, (0, top))
+            top += picture.height
+        sheet.thumbnail(_STILL)
+        buffer = io.BytesIO()
+        sheet.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """The view, and its still for whoever has no kernel."""
+        data = super()._repr_mimebundle_(**options)
+        still = self.still()
+        if still is not None:
+            data["image/png"] = base64.b64encode(still).decode()
+        return data
+
     def redraw(self) -> None:
         """Draw a frame now, or at the end of `one_frame`."""
         if self._depth:
@@ -120,6 +155,13 @@ class View(ipywidgets.VBox):
             self.children = ()
             _close_parts(self)
         super().close()
+
+
+def _values(widget: ipywidgets.Widget) -> Iterator[Any]:
+    """The values of a widget and of all inside it, from top to bottom."""
+    yield getattr(widget, "value", None)
+    for child in getattr(widget, "children", ()):
+        yield from _values(child)
 
 
 def _close(widget: ipywidgets.Widget) -> None:

@@ -8,8 +8,8 @@ with their outputs stored:
     notebooks/solutions/NN_slug.ipynb   without the cells tagged "stub"
 
 A cell that draws carries its alternative text in its header, `# %% alt="Samples of both stages"`;
-the builder puts it beside the stored image. Cells tagged "widget" are run and stored without
-output. `rules` is the template as a linter.
+the builder puts it beside the stored image. Of a cell tagged "widget" a still of
+the view is stored. `rules` is the template as a linter.
 """
 
 from __future__ import annotations

@@ -241,11 +241,22 @@ def _clean(notebook: Any) -> None:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code, 1):
         if "widget" in tags(cell):
-            cell.outputs = []
+            cell.outputs = [_still(output) for output in cell.outputs if _has_still(output)]
         cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         cell.execution_count = count
         for output in cell.outputs:
             _clean_output(output, count, cell.metadata.get("alt"))
+
+
+def _has_still(output: Any) -> bool:
+    return "image/png" in output.get("data", {})
+
+
+def _still(output: Any) -> Any:
+    """A view's output without what only a kernel can show."""
+    png = output.data["image/png"]
+    metadata = {"image/png": {"alt": "A still of the view; it moves where the notebook runs"}}
+    return _module("nbformat").v4.new_output("display_data", {"image/png": png}, metadata=metadata)
 
 
 def _clean_output(output: Any, count: int, alt: str | None) -> None:
