@@ -244,11 +244,11 @@ def test_twelve_bits_are_read_with_white(tmp_path, capsys):
 
 
 def test_reading_options_are_for_folders(capsys):
-    for option in (("--background", "red"), ("--white", "9"), ("--skip-bad",)):
+    for option in (("--background", "red"), ("--white", "9"), ("--skip-bad",), ("--stream",)):
         wrong = refused(capsys, "train", "digits", *option)
         assert wrong == (
-            "--background, --white and --skip-bad are for folders of pictures; leave them out for "
-            "'digits'"
+            "--background, --white, --skip-bad and --stream are for folders of pictures; leave them "
+            "out for 'digits'"
         )
 
 

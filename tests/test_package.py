@@ -28,6 +28,7 @@ MODULES = sorted(
 # In these wings, every door is a room.
 WINGS = ("apps", "course")
 FLOORS = (
+    {"_arrays"},
     {"_imports", "_inputs", "_files", "_processes", "_formats"},
     {"parts"},
     {"manifolds", "data", "grammar", "networks", "metrics", "interpolation"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 from collections.abc import Callable, Iterable
 from numbers import Real
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from vaelab._arrays import Rows, as_rows, as_tensor
 
 
 def _is_number(value: Any) -> bool:
@@ -56,6 +59,12 @@ def check_weight(name: str, value: float) -> None:
         raise ValueError(f"{name}: expected a number ≥ 0, got {value!r}")
 
 
+def check_share(name: str, value: float) -> None:
+    """Raise unless `value` is a number between 0 and 1, neither of them."""
+    if not (_is_number(value) and 0 < value < 1):
+        raise ValueError(f"{name}: expected a share between 0 and 1, such as 0.1, got {value!r}")
+
+
 def check_seed(value: Any) -> None:
     """Raise unless `value` is a whole number that every random generator takes."""
     if not (_is_whole(value) and 0 <= value < 2**32):
@@ -94,7 +103,7 @@ def check_images(
     """Return `x` as a floating-point tensor (n, *image_shape), or raise.
 
     Args:
-        x: tensor or array.
+        x: anything that `vaelab._arrays` takes; truth values become 0 and 1.
         image_shape: what one row must look like; None for any shape.
         unit: whether values must lie in [0, 1].
         minimum: the smallest number of rows that makes sense.
@@ -105,26 +114,66 @@ def check_images(
         ValueError: wrong rank or shape, too few rows, NaN or infinite values, values outside [0,
             1].
     """
-    x = x if isinstance(x, Tensor) else _as_tensor(x)
-    if not x.is_floating_point() and not (pixels and x.dtype == torch.uint8):
+    x = as_tensor(x)
+    _check_rows(x, image_shape, minimum, pixels)
+    return _checked_values(x, unit)
+
+
+def check_rows(
+    x: Any, image_shape: tuple[int, ...] | None = None, unit: bool = False, minimum: int = 1
+) -> Tensor | Rows:
+    """`check_images` for pixels that may be read as they are asked for: their values are checked
+    then.
+    """
+    x = as_rows(x)
+    _check_rows(x, image_shape, minimum, pixels=True)
+    if isinstance(x, Rows):
+        return x.checked(functools.partial(_checked_values, unit=unit))
+    return _checked_values(x, unit)
+
+
+def _check_rows(
+    x: Tensor | Rows, image_shape: tuple[int, ...] | None, minimum: int, pixels: bool
+) -> None:
+    """Raise unless kind of number, shape and length are right."""
+    takes = x.is_floating_point() or x.dtype == torch.bool
+    if not takes and not (pixels and x.dtype == torch.uint8):
         raise TypeError(
             f"images: expected floating-point values, got {x.dtype}; if they are bytes, pass x / "
             "255"
         )
+    shape = tuple(x.shape)
     if x.ndim < 2:
-        raise ValueError(
-            f"images: expected shape (n, ...) with at least 2 axes, got {tuple(x.shape)}"
-        )
-    if image_shape is not None and tuple(x.shape[1:]) != tuple(image_shape):
+        raise ValueError(f"images: expected shape (n, ...) with at least 2 axes, got {shape}")
+    if image_shape is not None and shape[1:] != tuple(image_shape):
         expected = ", ".join(map(str, image_shape))
         raise ValueError(
-            f"images: expected shape (n, {expected}), as the network was built for, got "
-            f"{tuple(x.shape)}"
+            f"images: expected shape (n, {expected}), as the network was built for, got {shape}"
+            f"{_reshaping(shape, tuple(image_shape))}"
         )
     if len(x) < minimum:
         raise ValueError(
             f"images: expected at least {minimum} of them, got {len(x)}; pass more rows"
         )
+
+
+def _reshaping(shape: tuple[int, ...], row: tuple[int, ...]) -> str:
+    """What to do about rows of another shape, where that is plain."""
+    if shape == row:
+        return "; for one image add an axis, x[None]"
+    if (1, *shape[1:]) == row:
+        return "; add a channel axis, x[:, None]"
+    if len(shape) == 4 and (shape[3], *shape[1:3]) == row:
+        return "; put the channels first, x.transpose(0, 3, 1, 2), or x.permute(0, 3, 1, 2)"
+    if math.prod(shape[1:]) == math.prod(row):
+        return f"; pass x.reshape(-1, {', '.join(map(str, row))})"
+    return ""
+
+
+def _checked_values(x: Tensor, unit: bool) -> Tensor:
+    """Rows whose values are finite and, where they must, in [0, 1]; or raise."""
+    if x.dtype == torch.bool:
+        return x.float()
     if x.dtype == torch.uint8:
         return x
     if not torch.isfinite(x).all():
@@ -144,16 +193,6 @@ def check_images(
 def floats(x: Tensor, like: Tensor) -> Tensor:
     """Images in the precision and on the device of `like`: bytes become b / 255."""
     return x.to(like).div_(255) if x.dtype == torch.uint8 else x.to(like)
-
-
-def _as_tensor(x: Any) -> Tensor:
-    array = np.asarray(x)
-    if array.dtype == object or array.dtype.kind not in "fiub":
-        raise TypeError(
-            f"images: expected a tensor or an array of numbers, got {type(x).__name__} of "
-            f"{array.dtype}"
-        )
-    return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def pick_device(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +41,9 @@ def cost_of(images: Images, settings: Settings, session: Session) -> Cost | None
     from vaelab import experiments
     from vaelab.training import Plan, TrainingDiverged, fit_plan
 
+    began = time.perf_counter()
     batch = images.train_pixels[: settings.batch_size]
+    reading = time.perf_counter() - began  # Nothing, but where pictures stay on the disk.
     steps = len(images.train_pixels) // len(batch)
     plan = Plan(1, settings.batch_size, settings.lr, seed=settings.seed)
     quiet = replace(session, progress=False, checkpoint=None, compile=False)
@@ -54,7 +57,7 @@ def cost_of(images: Images, settings: Settings, session: Session) -> Cost | None
         return None
     except KeyboardInterrupt:  # Without the notes of a run that nobody asked for.
         raise KeyboardInterrupt from None
-    return Cost(first * steps, second * steps)
+    return Cost((first + reading) * steps, second * steps)
 
 
 def _seconds_a_step(train: Callable[[int], Any]) -> float:

@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 from vaelab.cli.words import suggestion
 
+_READING = ("background", "white", "skip_bad", "stream")
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are a ValueError of one line, which names the nearest word it knows."""
@@ -102,6 +104,16 @@ def add_reading(p: Parser) -> None:
     )
 
 
+def add_stream(p: Parser) -> None:
+    """Add --stream."""
+    p.add_argument(
+        "--stream",
+        action="store_true",
+        help="leave a folder's pictures on the disk and read each batch as it is trained on: for "
+        "sets larger than memory",
+    )
+
+
 def reading(args: argparse.Namespace, name: str | None) -> dict[str, Any]:
     """What `load_images` takes of the options of `add_reading`, where they were given.
 
@@ -110,12 +122,12 @@ def reading(args: argparse.Namespace, name: str | None) -> dict[str, Any]:
     """
     from vaelab.data import NAMES
 
-    options = {"background": args.background, "white": args.white, "skip_bad": args.skip_bad}
+    options = {name: getattr(args, name, None) for name in _READING}
     options = {name: value for name, value in options.items() if value not in (None, False)}
     if options and name in NAMES:
         raise ValueError(
-            "--background, --white and --skip-bad are for folders of pictures; leave them out for "
-            f"{name!r}"
+            "--background, --white, --skip-bad and --stream are for folders of pictures; leave "
+            f"them out for {name!r}"
         )
     return options
 

@@ -22,6 +22,7 @@ from vaelab.cli.options import (
     add_data,
     add_reading,
     add_seed,
+    add_stream,
     add_training,
     given,
     number_or_word,
@@ -47,6 +48,7 @@ def add_arguments(p: Parser) -> None:
     add_data(p)
     p.option("--side", "crop a folder's pictures to squares and resize to N pixels", int, "N")
     add_reading(p)
+    add_stream(p)
     p.option(
         "--network",
         "mlp, small_conv, infogan, rae, resnet or wae (default: mlp for digits, fashion-small and "
@@ -76,6 +78,15 @@ def add_arguments(p: Parser) -> None:
     p.option("--batch-size", "images a step (default 128 for mlp, 100 otherwise)", int, "N")
     p.option(
         "--lr", "Adam's step size, for both stages (default 0.002 for mlp, 0.0001 otherwise)", float
+    )
+    p.option(
+        "--validation",
+        "share of the training images to hold out of stage 1: their loss goes into history.csv",
+        float,
+        "SHARE",
+    )
+    p.option(
+        "--patience", "stop stage 1 so many epochs after the lowest loss held out", int, "EPOCHS"
     )
     p.option("--bn-momentum", "of batch normalisation (default 0.001)", float, "M")
     add_seed(p, "weights, batches, noise and samples")
@@ -118,7 +129,8 @@ def _train(args: argparse.Namespace, rank: int) -> int:
         return 0
     model.cpu()
     second.vae.cpu()
-    results = experiments.measure(images, model, second, seed=settings.seed)
+    few = {"n": len(images.test_pixels)} if args.stream else {}
+    results = experiments.measure(images, model, second, seed=settings.seed, **few)
     print(as_text(results))
     history.write_history(folder, {stage: run.history for stage, run in runs.items()})
     _save(folder, (model, second), settings, images, results)
@@ -294,7 +306,9 @@ def _before(
     from vaelab.experiments.stages import FIRST, SECOND
 
     check_writable(folder)
-    steps = len(images.train_pixels) // min(settings.batch_size, len(images.train_pixels))
+    n = len(images.train_pixels)
+    n -= round(n * (settings.validation or 0))
+    steps = n // min(settings.batch_size, n)
     trained = cost.trained_epochs(folder / FIRST)
     if rank == 0:
         _print_cost(images, count, settings, folder, steps)

@@ -9,7 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vaelab._arrays import Rows
+
 _BLOCK = 4096  # pictures that are turned into floats at a time
+_VALUES = 2**22  # pixels that are, where pictures are large
+_LOOK = 1000  # pictures of a set out of memory that are looked at
 _FLAT = 3.5 / 255  # a range of values in which there is nothing to see
 
 
@@ -27,7 +31,8 @@ class Images:
 
     Args:
         name: that of the data set, such as "digits", or of the folder.
-        train_pixels: training images, uint8 or float32, shape (n_train, channels, height, width).
+        train_pixels: training images, uint8 or float32, shape (n_train, channels, height, width);
+            `Rows` where they are read as they are asked for.
         test_pixels: test images, shape (n_test, channels, height, width).
         train_labels: class numbers, int64, shape (n_train,); None where the pictures have no
             classes.
@@ -43,7 +48,7 @@ class Images:
     """
 
     name: str
-    train_pixels: Tensor
+    train_pixels: Tensor | Rows
     test_pixels: Tensor
     train_labels: Tensor | None
     test_labels: Tensor | None
@@ -75,7 +80,8 @@ class Images:
         equal print.
         """
         sha = hashlib.sha256()
-        for block in self.train_pixels.split(_BLOCK):
+        block_size = max(min(_BLOCK, _VALUES // self.train_pixels.shape[1:].numel()), 1)
+        for block in self.train_pixels.split(block_size):
             sha.update(unit(block).cpu().contiguous().numpy().data)
         return sha.hexdigest()
 
@@ -87,16 +93,19 @@ class Images:
         )
 
 
-def unit(pixels: Tensor) -> Tensor:
-    """Bytes 0..255 to float32 in [0, 1], same shape; floats are returned as they are.
+def unit(pixels: Tensor | Rows) -> Tensor:
+    """Bytes 0..255 to float32 in [0, 1], same shape; floats are returned as they are, and rows that
+    are not in memory are read, all of them.
 
     >>> unit(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist()
     [0.0, 0.20000000298023224, 1.0]
     """
+    if isinstance(pixels, Rows):
+        pixels = pixels[:]
     return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
 
 
-def resize(pixels: Tensor, side: int) -> Tensor:
+def resize(pixels: Tensor | Rows, side: int) -> Tensor | Rows:
     """Images (n, channels, h, w) to float32 (n, channels, side, side), bilinear and antialiased.
 
     Those that have that side are left as they came.
@@ -115,7 +124,8 @@ def check_contrast(images: Images) -> None:
     Raises:
         ValueError: all pixels of all images have the same value, or nearly.
     """
-    parts = (images.train_pixels, images.test_pixels)
+    train = images.train_pixels
+    parts = (train[:_LOOK] if isinstance(train, Rows) else train, images.test_pixels)
     low = min(unit(pixels.min()).item() for pixels in parts)
     high = max(unit(pixels.max()).item() for pixels in parts)
     if not high - low >= _FLAT:

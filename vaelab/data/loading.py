@@ -28,6 +28,7 @@ def load_images(
     background: str | float = "white",
     white: float | None = None,
     skip_bad: bool = False,
+    stream: bool = False,
 ) -> Images:
     """Load a data set by name, or a folder of pictures by its path.
 
@@ -58,6 +59,9 @@ def load_images(
             ones).
         skip_bad: whether a folder's pictures that cannot be read are left out, and named in the
             notes.
+        stream: whether a folder's training pictures stay on the disk and are read as they are asked
+            for, in every epoch anew; 2,000 test pictures at most are then kept. Every picture is
+            read once, to check it.
 
     Returns:
         The images; what a folder holds stays bytes, in 256 steps.
@@ -83,11 +87,11 @@ def load_images(
     colour_of(background)
     if white is not None:
         check_positive("white", white)
-    reading = Reading(side, background, white, skip_bad)
+    reading = Reading(side, background, white, skip_bad, stream=stream)
     if name in NAMES and reading != Reading(side):
         raise ValueError(
-            "background, white and skip_bad are for folders of pictures; leave them out for "
-            f"{str(name)!r}"
+            "background, white, skip_bad and stream are for folders of pictures; leave them out "
+            f"for {str(name)!r}"
         )
     images = _load(name, root, download, reading, crop)
     if side is not None:

@@ -43,6 +43,7 @@ class Reading:
             number holds (`WHITES`).
         skip_bad: whether pictures that cannot be read are left out.
         box: what to cut out before resizing; the central square unless given.
+        stream: whether training pictures are read as they are asked for, not kept.
     """
 
     side: int | None = None
@@ -50,6 +51,7 @@ class Reading:
     white: float | None = None
     skip_bad: bool = False
     box: Box | None = None
+    stream: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vaelab._arrays import Rows
 from vaelab.data.folders import list_folder
 from vaelab.data.images import Images
 from vaelab.data.pictures import BYTE, Picture, Reading, UnreadableError, read_picture, white_of
@@ -21,6 +22,7 @@ from vaelab.data.roots import enumerated
 
 _WORKERS = 4
 _BLOCK = 256
+_HELD = 2000  # test pictures that are used where not all pictures are kept
 _NAMED = 20  # bad pictures that a message names
 _ALIKE = 4  # levels of 255 by which pictures that are not the same differ
 _SHARE = 4  # one part in so many of the range is exceeded by the brightest picture
@@ -34,7 +36,7 @@ class Stack:
     """Pictures that were read.
 
     Args:
-        pixels: bytes, shape (n, channels, height, width).
+        pixels: bytes, shape (n, channels, height, width); none where they were looked at alone.
         kept: the numbers, among the paths given, of the n pictures that were read.
         notes: what was done to them and which were left out, a sentence each.
     """
@@ -42,6 +44,7 @@ class Stack:
     pixels: np.ndarray
     kept: list[int]
     notes: list[str]
+    shape: tuple[int, ...]  # of one
 
 
 def load_folder(folder: Path, reading: Reading) -> Images:
@@ -56,10 +59,19 @@ def load_folder(folder: Path, reading: Reading) -> Images:
             f"{folder}: expected at least 1 picture to train on and 1 to test on, got {n_train} "
             f"and {n_test} that can be read"
         )
-    train, test = torch.from_numpy(stack.pixels).tensor_split([n_train])
-    y_train, y_test = torch.tensor(labels)[stack.kept].tensor_split([n_train])
+    notes = [*listing.notes, *stack.notes]
+    kept = stack.kept
+    if reading.stream:
+        kept, note = _fewer(kept, n_train)
+        notes.append(note)
+        several = [paths[number] for number in kept]
+        train = _on_disk(several[:n_train], reading, stack.shape)
+        test = _on_disk(several[n_train:], reading, stack.shape)[:]
+    else:
+        train, test = torch.from_numpy(stack.pixels).tensor_split([n_train])
+    y_train, y_test = torch.tensor(labels)[kept].tensor_split([n_train])
     classes = tuple(map(printable, listing.classes))
-    notes = tuple(map(printable, (*listing.notes, *stack.notes)))
+    notes = tuple(map(printable, notes))
     place = printable(str(folder.resolve()))
     return Images(
         Path(place).name,
@@ -71,6 +83,38 @@ def load_folder(folder: Path, reading: Reading) -> Images:
         " ".join((f"{len(stack.kept)} pictures from the folder {place}.", *notes)),
         notes,
     )
+
+
+def _fewer(kept: list[int], n_train: int) -> tuple[list[int], str]:
+    """All pictures to train on and at most 2,000 to test on, and a sentence that says so."""
+    n_test = len(kept) - n_train
+    held = np.sort(np.random.default_rng(0).permutation(n_test)[:_HELD])
+    note = f"Pictures to train on are read as they are asked for; {len(held)} of {n_test} test "
+    return kept[:n_train] + [kept[n_train + i] for i in held], f"{note}pictures are used."
+
+
+def _on_disk(paths: Sequence[Path], reading: Reading, shape: tuple[int, ...]) -> Rows:
+    """Pictures that were looked at, read as they are asked for by a few threads."""
+    pool = ThreadPoolExecutor(_WORKERS)
+    grey = shape[0] == 1
+
+    def read_one(number: int) -> np.ndarray:
+        picture = read_picture(paths[number], reading, grey)
+        if picture is None or picture.pixels.shape != shape:
+            raise UnreadableError("it has changed")
+        return picture.pixels
+
+    def read(numbers: np.ndarray) -> torch.Tensor:
+        try:
+            pixels = list(pool.map(read_one, numbers.tolist()))
+        except UnreadableError as error:
+            raise ValueError(
+                f"a picture that was read before cannot be read again ({error}); leave the folder "
+                "as it is while a run goes on"
+            ) from error
+        return torch.from_numpy(np.stack(pixels) if pixels else np.empty((0, *shape), np.uint8))
+
+    return Rows((len(paths), *shape), torch.uint8, read)
 
 
 def printable(text: str) -> str:
@@ -94,7 +138,7 @@ def read_pictures(paths: Sequence[Path], reading: Reading, grey: bool = True) ->
             picture"), or none that can; several sizes; values above white, or all of them far
             below it ("such as white=").
     """
-    pixels = np.empty(0, np.uint8)
+    pixels = low = high = np.empty(0, np.uint8)
     kept, bad = [], []
     tops: dict[str, float] = {}
     notes: Counter[str] = Counter()
@@ -107,14 +151,19 @@ def read_pictures(paths: Sequence[Path], reading: Reading, grey: bool = True) ->
                 bad.append(f"{paths[number]} ({result})")
                 continue
             if not kept:
-                pixels = np.empty((len(paths), *result.pixels.shape), np.uint8)
+                n_rows = 0 if reading.stream else len(paths)
+                pixels = np.empty((n_rows, *result.pixels.shape), np.uint8)
+                low = high = result.pixels
             if result.pixels.shape != pixels.shape[1:]:
                 raise ValueError(
                     f"pictures of several sizes: {paths[kept[0]]} is {_size(pixels)}, "
                     f"{paths[number]} is {_size(result.pixels)}; pass side= to crop and resize "
                     "them all"
                 )
-            pixels[len(kept)] = result.pixels
+            if not reading.stream:
+                pixels[len(kept)] = result.pixels
+            low = np.minimum(low, result.pixels)
+            high = np.maximum(high, result.pixels)
             kept.append(number)
             tops[result.depth] = max(result.top, tops.get(result.depth, 0))
             notes.update(result.notes)
@@ -127,11 +176,11 @@ def read_pictures(paths: Sequence[Path], reading: Reading, grey: bool = True) ->
     for depth, top in tops.items():
         _check_range(depth, top, reading.white)
     sentences = [f"{note}: {n} of {len(kept)} pictures." for note, n in notes.items()]
-    if np.ptp(pixels[: len(kept)], 0).max() < _ALIKE:
+    if (high - low).max() < _ALIKE:
         sentences.append("All pictures are the same, or nearly.")
     if bad:
         sentences.append(f"{problem} and are left out: {names}.")
-    return Stack(pixels[: len(kept)], kept, sentences)
+    return Stack(pixels[: len(kept)], kept, sentences, low.shape)
 
 
 def _results(paths: Sequence[Path], reading: Reading, grey: bool) -> Generator[Result]:

@@ -38,6 +38,8 @@ class SecondStage(Density):
         gamma: "learned" or "optimal" (see `likelihoods.Gaussian`).
         gamma_schedule: as in `training.fit`; the default keeps γ at 1 for half of the training,
             which keeps it from settling before the decoder has learned.
+        validation: share of the codes to hold out; as in `training.fit`.
+        patience: as in `training.fit`.
     """
 
     forgets: ClassVar = tuple(field.name for field in fields(Plan))
@@ -55,6 +57,8 @@ class SecondStage(Density):
         gamma: str = "learned",
         gamma_lr: float = 10.0,
         gamma_schedule: Callable[[float], float | None] | None = Hold(1.0),  # noqa: B008 (frozen)
+        validation: float | None = None,
+        patience: int | None = None,
     ) -> None:
         self.plan = Plan.of(locals())
         self.hidden = tuple(hidden)

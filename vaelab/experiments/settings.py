@@ -67,6 +67,7 @@ class Settings:
         second_hold: share of the second stage's training for which its γ is held at 1.
         search: values to try of some of the `arguments`, such as {"weight": (10.0, 100.0)}: a table
             takes the best, see `searched`.
+        validation, patience: as in `training.fit`, in the first stage.
         arguments: what the model's function takes beside the networks, such as {"gamma": 1.0} or
             {"weight": 30.7}; plain data.
         network_arguments: what the network's function takes beside shape, κ and momentum, such as
@@ -98,6 +99,8 @@ class Settings:
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     network_arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     search: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    validation: float | None = None
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         checked = {
@@ -128,6 +131,8 @@ class Settings:
             weight_decay=self.weight_decay,
             gamma_lr=self.gamma_lr,
             seed=self.seed,
+            validation=self.validation,
+            patience=self.patience,
         )
 
 

@@ -127,7 +127,9 @@ def features_for(images: Images, seed: int = 0) -> FeatureSpace:
             name = f"{TRAINED_ON.get(images.name, images.name)} classifier"
             return _space(name, load_classifier(images.name), images, record["test_accuracy"])
     if images.train_labels is None:
-        components = PrincipalComponents(images.train, seed=seed)
+        pixels = images.train_pixels
+        every = math.ceil(len(pixels) / _N_IMAGES)
+        components = PrincipalComponents(unit(pixels[::every]), seed=seed)
         name = f"{components.n_features} principal components of the pixels"
         return FeatureSpace(name, components, images.shape)
     classifier = train_classifier(images, seed, epochs=6, n_images=_N_IMAGES)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import likelihoods, posteriors, priors, terms
-from vaelab._inputs import check_images, check_positive_int, floats
+from vaelab._arrays import Rows
+from vaelab._inputs import check_positive_int, check_rows, floats
 from vaelab._processes import Generator
 from vaelab.networks import Networks
 from vaelab.parts import Module
@@ -110,16 +111,15 @@ class Autoencoder(Module):
         return self.likelihood.gamma
 
     @torch.no_grad()
-    def codes(self, x: Tensor, batch_size: int = 1000) -> posteriors.Distribution:
+    def codes(self, x: Tensor | Rows, batch_size: int = 1000) -> posteriors.Distribution:
         """q(z given x) of any number of images, in evaluation mode, without gradients, on the
-        images' device. Bytes are pixels 0 to 255.
+        images' device. Bytes are pixels 0 to 255. Whatever `training.fit` takes is taken.
         """
-        x = check_images(x, self.image_shape, self.unit, pixels=True)
+        x = check_rows(x, self.image_shape, self.unit)
         first = next(self.parameters())
         with evaluating(self):
-            return posteriors.cat(
-                [self.encode(floats(part, first)).to(x.device) for part in x.split(batch_size)]
-            )
+            parts = (self.encode(floats(part, first)).to(x.device) for part in x.split(batch_size))
+            return posteriors.cat(parts, len(x))
 
     def images(self, z: Tensor, batch_size: int = 1000) -> Tensor:
         """Decode any number of codes, in evaluation mode, without gradients, on the codes'

@@ -5,7 +5,7 @@ covariance.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -194,7 +194,19 @@ class FullNormal(Distribution):
         return torch.linalg.svdvals(self.scale_tril).square().flip(-1)
 
 
-def cat(parts: list[Distribution]) -> Distribution:
-    """Join distributions of one kind along the batch."""
-    each = [part.tensors() for part in parts]
-    return replace(parts[0], **{name: torch.cat([t[name] for t in each]) for name in each[0]})
+def cat(parts: Iterable[Distribution], n: int) -> Distribution:
+    """Join distributions of one kind, of `n` rows in all, along the batch.
+
+    Each part is copied into its place and let go: small tensors kept among the large ones that each
+    part takes to compute would leave holes in memory that nothing fits into.
+    """
+    parts = iter(parts)
+    first = part = next(parts)
+    whole = {name: t.new_empty((n, *t.shape[1:])) for name, t in first.tensors().items()}
+    start = 0
+    while part is not None:
+        stop = start + len(part)
+        for name, value in part.tensors().items():
+            whole[name][start:stop] = value
+        part, start = next(parts, None), stop
+    return replace(first, **whole)

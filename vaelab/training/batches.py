@@ -4,19 +4,21 @@ as they are drawn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from vaelab import _files
-from vaelab._inputs import check_images
+from vaelab._arrays import Rows
+from vaelab._inputs import check_images, check_rows
 from vaelab._processes import Share, draw, place
 from vaelab.posteriors import Distribution
 from vaelab.training.acceleration import OutOfMemory, is_out_of_memory
 
 BLOCK = 4096  # Rows that are compared at once.
+SPREAD = 256  # Rows that tell a set that is not in memory from others.
 
 
 def to_bytes(x: Tensor) -> Tensor | None:
@@ -41,32 +43,49 @@ class Feed:
 
     Args:
         rows: images (n, *image_shape), as bytes where that loses nothing; or posteriors of n
-            images.
+            images; or rows that are read as they are asked for, and then brought to the device.
         given: precision in which the bytes become b / 255, that of the images given.
         dtype: precision of a batch.
         flip: whether each image is mirrored with probability ½ each time it is met.
+        numbers: of the rows that count, on the device; all unless given.
     """
 
-    rows: Tensor | Distribution
+    rows: Tensor | Distribution | Rows
     given: torch.dtype
     dtype: torch.dtype
     flip: bool = False
+    numbers: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.rows if self.numbers is None else self.numbers)
+
+    def part(self, numbers: Tensor) -> Self:
+        """The rows of those numbers alone."""
+        return replace(self, numbers=numbers)
 
     def digest(self) -> str:
-        """SHA-256 of the rows."""
+        """SHA-256 of all rows; of rows that are not in memory, of their shape and of 256 spread
+        over them.
+        """
         rows = self.rows
+        if isinstance(rows, Rows):
+            shape = torch.tensor(rows.shape)
+            spread = torch.linspace(0, len(rows) - 1, min(SPREAD, len(rows))).long().unique()
+            return _files.digest({"shape": shape, "spread": rows[spread]})
         return _files.digest(rows.tensors() if isinstance(rows, Distribution) else {"x": rows})
 
     def batch(self, index: Tensor, generator: torch.Generator) -> Tensor:
         """The rows of those numbers, shape (batch, *image_shape)."""
+        if self.numbers is not None:
+            index = self.numbers[index]
         rows = self.rows[index]
+        if isinstance(self.rows, Rows):
+            rows = rows.to(index.device, non_blocking=True)
         if isinstance(rows, Distribution):
             return rows.rsample(generator).detach()
         if rows.dtype == torch.uint8:
-            rows = rows.to(self.given).div_(255).to(self.dtype)
+            rows = rows.to(self.given).div_(255)
+        rows = rows.to(self.dtype)
         if self.flip:
             mirrored = draw(torch.rand, (len(rows), 1, 1, 1), generator, rows) < 0.5
             rows = torch.where(mirrored, rows.flip(-1), rows)
@@ -99,11 +118,14 @@ def _feed(model: nn.Module, data: Any, device: torch.device, flip: bool) -> Feed
             raise ValueError("flip: codes cannot be mirrored; expected False for posteriors")
         check_images(data.mean, shape, minimum=2)
         return Feed(data.to(device, dtype), dtype, dtype)
-    x = check_images(data, shape, getattr(model, "unit", False), minimum=2, pixels=True)
+    x = check_rows(data, shape, getattr(model, "unit", False), minimum=2)
     if flip and x.ndim != 4:
         raise ValueError(
             f"flip: expected images of shape (channels, height, width), got {tuple(x.shape[1:])}"
         )
+    if isinstance(x, Rows):
+        return Feed(x, torch.float32, dtype, flip)
+    x = x.detach()
     if x.dtype == torch.uint8:
         return Feed(x.to(device), torch.float32, dtype, flip)
     packed = to_bytes(x)

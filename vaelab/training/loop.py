@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ from torch import Tensor, nn
 from vaelab._inputs import pick_device
 from vaelab._processes import mean_of_all, place
 from vaelab.parts import Module, account, as_data
-from vaelab.posteriors import Distribution
 from vaelab.training.acceleration import OutOfMemory, accelerated, is_out_of_memory, largest_batch
 from vaelab.training.batches import Batches, feed, share
 from vaelab.training.interrupts import interrupts_held
 from vaelab.training.parallel import check_share, parallel
-from vaelab.training.plan import GammaSchedule, Plan, Schedule, Session
+from vaelab.training.plan import Callback, GammaSchedule, Plan, Schedule, Session
 from vaelab.training.progress import Bar, Lines, progress_of
 from vaelab.training.state import Keeper, State
+from vaelab.training.validation import HeldOut, held_out_of
 
 CHECK_EVERY = 50  # Steps between two looks at the loss: on a GPU each look waits for its queue.
 
@@ -42,7 +43,8 @@ class Run:
     Args:
         model: trained, in evaluation mode.
         history: one value an epoch: each term of the objective by its name ("nll", "kl", …) and
-            their sum "loss" (means a row, nats), "gamma" (at its end), "lr".
+            their sum "loss" (means a row, nats), "validation" (the same sum for rows held out, if
+            any are), "gamma" (at its end), "lr".
         settings: the arguments of the run, as stored in a checkpoint.
         seconds: wall time of this call.
         saved: (γ, a copy of the model) as `keep_every` asks for, of this call alone, on the CPU in
@@ -74,10 +76,10 @@ def step(state: State, x: Tensor) -> None:
 
 def fit(
     model: nn.Module,
-    data: Tensor | Distribution,
+    data: Any,
     *,
     epochs: int,
-    batch_size: int = 100,
+    batch_size: int | None = None,
     lr: float = 1e-3,
     schedule: Schedule | None = None,
     betas: tuple[float, float] = (0.9, 0.999),
@@ -87,6 +89,8 @@ def fit(
     seed: int = 0,
     flip: bool = False,
     keep_every: int = 0,
+    validation: Any = None,
+    patience: int | None = None,
     device: str | torch.device = "auto",
     precision: str = "float32",
     compile: bool = False,
@@ -94,9 +98,11 @@ def fit(
     checkpoint: str | Path | None = None,
     checkpoint_every: float = 60.0,
     label: str = "training",
+    callback: Callback | None = None,
 ) -> Run:
     """Train a model by Adam on the mean of the sum of its terms. The data live on the device, as
-    bytes if they once were.
+    bytes if they once were; or they are read a batch at a time, if they come as an `np.memmap`, a
+    map-style `Dataset` or a `DataLoader`.
 
     A call that finds its own checkpoint goes on from there and ends, on one machine's CPU, in the
     same bytes as a call that was never stopped. Ctrl-C or SIGTERM end the step and save first.
@@ -109,10 +115,14 @@ def fit(
     Args:
         model: from the catalogue of `vaelab.models`, or built of its parts, or any module with
             `loss_terms(x, generator)`, which gives named terms in nats a row. Trained in place.
-        data: images (n, *image_shape), floating point or bytes (pixels 0 to 255), or posteriors
-            q(z given x) of n images, from which every step draws afresh.
+        data: images (n, *image_shape), floating point or bytes (pixels 0 to 255): a tensor, an
+            array, a list, a `TensorDataset`. Or posteriors q(z given x) of n images, from which
+            every step draws afresh. Or rows larger than memory: an `np.memmap`; a `Dataset`, whose
+            items are an image or begin with one, the same each time; a `DataLoader`, of which the
+            data set is used, not the workers: the order follows from the seed.
         epochs: passes over the data; the last partial batch of each is dropped.
-        batch_size: rows a step (all rows, where there are fewer).
+        batch_size: rows a step (all rows, where there are fewer); a loader's own, or 100, unless
+            given.
         lr: Adam's step size; a part may have its own (γ, a discriminator).
         schedule: factor on `lr` as a function of (epoch, epochs), as `HalveEvery` or `Cosine`.
         betas: Adam's memory for the gradient and for its square. Where γ falls fast the gradients
@@ -128,6 +138,10 @@ def fit(
         flip: whether to mirror each image, left to right, with probability ½ each time it is met.
         keep_every: epochs between two copies of the model for `Run.saved`, the last epoch's too; 0
             for none.
+        validation: a share of the rows to hold out, drawn with the seed, or images to hold out:
+            their loss is "validation" in the history. Never the test images.
+        patience: stop when so many epochs have passed since the lowest validation loss; the model
+            is that of the last epoch.
         device: "auto", "cpu", "cuda", ...
         precision: "float32" (or the model's own float64); "tf32", NVIDIA's faster products; or
             "bfloat16" for encoder and decoder, with everything else as it was: an error of about
@@ -139,6 +153,8 @@ def fit(
         checkpoint: file to save the state of training in, and to resume from.
         checkpoint_every: seconds between two saves; 0 saves after every epoch and every 50 steps.
         label: caption of the bar.
+        callback: called after each epoch with the run so far, the epoch's number from 1, and its
+            values by name.
 
     Returns:
         The run; its history goes back to the first epoch also when resumed.
@@ -151,20 +167,31 @@ def fit(
         OSError: the checkpoint cannot be written; the last good one is still there.
     """
     arguments = locals()
-    return fit_plan(model, data, Plan.of(arguments), Session.of(arguments))
+    if batch_size is None:
+        arguments["batch_size"] = getattr(data, "batch_size", None) or 100
+    images = None if isinstance(validation, Real) else validation
+    if images is not None:
+        del arguments["validation"]
+    return fit_plan(model, data, Plan.of(arguments), Session.of(arguments), images)
 
 
 def fit_plan(
-    model: nn.Module, data: Tensor | Distribution, plan: Plan, session: Session | None = None
+    model: nn.Module,
+    data: Any,
+    plan: Plan,
+    session: Session | None = None,
+    validation: Any = None,
 ) -> Run:
-    """`fit`, with its arguments as two objects."""
+    """`fit`, with its arguments as two objects; `validation` are images, a share is the plan's."""
     session = Session() if session is None else session
     device = pick_device(session.device, next(model.parameters()).dtype)
     model.to(device)
     rows = feed(model, data, device, plan.flip)
+    given = None if validation is None else feed(model, validation, device)
+    rows, held_out = held_out_of(model, rows, given, plan)
     check_share(model, min(plan.batch_size, len(rows)), device)
     batches = Batches(rows, device, plan.seed, share(device, plan.seed))
-    return run(model, batches, plan, session, kind(model))
+    return run(model, batches, plan, session, kind(model), held_out)
 
 
 def kind(model: nn.Module) -> dict[str, Any]:
@@ -179,7 +206,12 @@ def kind(model: nn.Module) -> dict[str, Any]:
 
 
 def run(
-    model: nn.Module, batches: Batches, plan: Plan, session: Session, kind: dict[str, Any]
+    model: nn.Module,
+    batches: Batches,
+    plan: Plan,
+    session: Session,
+    kind: dict[str, Any],
+    held_out: HeldOut | None = None,
 ) -> Run:
     """Train what has `loss_terms` on batches that are on its device."""
     started = time.perf_counter()
@@ -195,7 +227,9 @@ def run(
         "precision": session.precision,
         "compile": session.compile,
     }
-    state = State(model, batches, plan, as_data(settings, "settings"))
+    if held_out is not None and plan.validation is None:
+        settings["validation"] = held_out.rows.digest()
+    state = State(model, batches, plan, as_data(settings, "settings"), held_out)
     path = None if session.checkpoint is None else Path(session.checkpoint)
     keeper = Keeper(path, session.checkpoint_every, session.extends)
     keeper.resume(state)
@@ -206,16 +240,28 @@ def run(
     ):
         _loop(state, keeper, session)
     model.eval()
+    return _run_so_far(state, started)
+
+
+def _run_so_far(state: State, started: float) -> Run:
     history = {name: np.array(values) for name, values in state.history.items()}
     seconds = time.perf_counter() - started
-    return Run(model, history, state.settings, seconds, tuple(state.copies))
+    return Run(state.model, history, state.settings, seconds, tuple(state.copies))
 
 
 def _loop(state: State, keeper: Keeper, session: Session) -> None:
     state.model.train()
+    started = time.perf_counter()
+
+    def tell() -> None:
+        if session.callback is not None:
+            values = {name: series[-1] for name, series in state.history.items()}
+            session.callback(_run_so_far(state, started), state.epoch, values)
+            state.model.train()
+
     progress = progress_of(state, session)
     try:
-        _steps(state, keeper, progress)
+        _steps(state, keeper, progress, tell)
     except KeyboardInterrupt as interrupt:
         where = "; nothing was saved (no checkpoint file was named)"
         if keeper.saved_step:
@@ -229,14 +275,14 @@ def _loop(state: State, keeper: Keeper, session: Session) -> None:
         progress.close()
 
 
-def _steps(state: State, keeper: Keeper, progress: Bar | Lines) -> None:
+def _steps(state: State, keeper: Keeper, progress: Bar | Lines, tell: Callable[[], None]) -> None:
     size = state.batch_size
     rank, processes = place()
     # The rows of this process, of each batch.
     part = slice(rank * size // processes, (rank + 1) * size // processes)
     order = None
     with interrupts_held() as interrupted:
-        while state.step < state.total:
+        while not state.is_done:
             at = state.step % state.steps_per_epoch
             if order is None or at == 0:
                 order = state.batches.order(state.epoch)
@@ -247,21 +293,31 @@ def _steps(state: State, keeper: Keeper, progress: Bar | Lines) -> None:
             stops = interrupted.is_set()
             looks = state.step % CHECK_EVERY == 0 or state.step % state.steps_per_epoch == 0
             if stops or looks or progress.due():
-                saves = stops or keeper.due() or state.step == state.total
-                _look(state, keeper, progress, saves)
+                _look(state, keeper, progress, stops, tell)
             if stops:
                 raise KeyboardInterrupt
 
 
-def _look(state: State, keeper: Keeper, progress: Bar | Lines, saves: bool) -> None:
+def _look(
+    state: State,
+    keeper: Keeper,
+    progress: Bar | Lines,
+    stops: bool,
+    tell: Callable[[], None],
+) -> None:
     """Look at the loss, tell of it, and save where it is time to."""
-    _check_finite(state, keeper, weights=saves)
-    if state.step % state.steps_per_epoch == 0:
+    saves = stops or keeper.due()
+    ends_epoch = state.step % state.steps_per_epoch == 0
+    may_end = state.step == state.total or (ends_epoch and state.plan.patience is not None)
+    _check_finite(state, keeper, weights=saves or may_end)
+    if ends_epoch:
         state.end_epoch()
         state.keep()
     progress.show(state)
-    if saves:
+    if saves or state.is_done:
         keeper.save(state)
+    if ends_epoch:
+        tell()
 
 
 def _try_step(state: State, rows: Tensor) -> str:

@@ -16,12 +16,14 @@ from vaelab._inputs import (
     check_positive,
     check_positive_int,
     check_seed,
+    check_share,
     check_weight,
 )
 from vaelab.training.acceleration import PRECISIONS
 
 Schedule = Callable[[float, int], float]
 GammaSchedule = Callable[[float], float | None]
+Callback = Callable[[Any, int, dict[str, Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Plan(_Fields):
     seed: int = 0
     flip: bool = False
     keep_every: int = 0
+    validation: float | None = None
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -62,6 +66,10 @@ class Plan(_Fields):
         check_weight("weight_decay", self.weight_decay)
         if self.keep_every:
             check_positive_int("keep_every", self.keep_every)
+        if self.patience is not None:
+            check_positive_int("patience", self.patience)
+        if self.validation is not None:
+            check_share("validation", self.validation)
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas: expected two numbers in [0, 1), got {self.betas!r}")
 
@@ -89,7 +97,7 @@ class Session(_Fields):
             size is then the longer run's; with a schedule of γ such a checkpoint is refused.
 
     Raises:
-        ValueError: an unknown precision, a negative time.
+        ValueError, TypeError: an unknown precision, a negative time, a callback that is none.
     """
 
     device: str | torch.device = "auto"
@@ -99,11 +107,14 @@ class Session(_Fields):
     checkpoint: str | Path | None = None
     checkpoint_every: float = 60.0
     label: str = "training"
+    callback: Callback | None = None
     extends: bool = False
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)
         check_weight("checkpoint_every", self.checkpoint_every)
+        if self.callback is not None and not callable(self.callback):
+            raise TypeError(f"callback: expected a function, got {self.callback!r}")
 
     def at(self, checkpoint: Path | None, label: str) -> Self:
         """The same session with a checkpoint and a caption of its own."""

@@ -19,6 +19,7 @@ from vaelab._processes import place
 from vaelab.parts import Module
 from vaelab.training.batches import Batches
 from vaelab.training.plan import Plan
+from vaelab.training.validation import HeldOut
 
 Copies = list[tuple[float | None, nn.Module]]
 
@@ -32,15 +33,22 @@ class State:
         batches: its data.
         plan: what is computed.
         settings: what a checkpoint says of the run; one of other settings is another run's.
+        held_out: rows whose loss each epoch ends with.
     """
 
     def __init__(
-        self, model: nn.Module, batches: Batches, plan: Plan, settings: dict[str, Any]
+        self,
+        model: nn.Module,
+        batches: Batches,
+        plan: Plan,
+        settings: dict[str, Any],
+        held_out: HeldOut | None = None,
     ) -> None:
         self.model: Any = model
         self.batches = batches
         self.plan = plan
         self.settings = settings
+        self.held_out = held_out
         self.batch_size: int = settings["batch_size"]
         self.steps_per_epoch = len(batches) // self.batch_size
         self.total = self.steps_per_epoch * plan.epochs
@@ -58,6 +66,18 @@ class State:
     def epoch(self) -> int:
         """The number of the epoch that the next step belongs to, from 0."""
         return self.step // self.steps_per_epoch
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all steps are taken, or patience has run out: so many epochs have passed since
+        the lowest loss of the rows held out.
+        """
+        losses = self.history.get("validation", [])
+        if self.plan.patience is None or not losses:
+            return self.step >= self.total
+        finite = [loss if math.isfinite(loss) else math.inf for loss in losses]
+        since = len(finite) - 1 - finite.index(min(finite))
+        return self.step >= self.total or since >= self.plan.patience
 
     def set_rates(self) -> None:
         """Set the step size and γ to what the schedules say for this step."""
@@ -80,6 +100,8 @@ class State:
         gamma = getattr(self.model, "gamma", None)
         values = dict(zip(self.names, means.tolist(), strict=True))
         values["loss"] = means.sum(0).tolist()
+        if self.held_out is not None:
+            values["validation"] = self.held_out.loss(self.model)
         values["gamma"] = math.nan if gamma is None else gamma
         values["lr"] = self.optimizer.param_groups[0]["lr"]
         for name, value in values.items():
@@ -89,7 +111,7 @@ class State:
     def keep(self) -> None:
         """Keep a copy of the model, where the epoch that has ended is one of those asked for."""
         every = self.plan.keep_every
-        if every and (self.epoch % every == 0 or self.step == self.total):
+        if every and (self.epoch % every == 0 or self.is_done):
             twin = copy.deepcopy(self.model).cpu().eval()
             self.copies.append((getattr(self.model, "gamma", None), twin))
 

@@ -1,0 +1,88 @@
+"""Rows that are held out of training, and the loss on them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaelab.training.batches import Feed
+from vaelab.training.plan import Plan
+
+
+class HeldOut:
+    """Rows that a run does not train on: the loss on them after each epoch is its history's
+    "validation".
+
+    The loss is the mean over the rows of the sum of all terms, in nats, in evaluation mode, with
+    the same noise each time. None of the run's own noise is used.
+
+    Args:
+        rows: on their device.
+        device: where the model is.
+        seed: of the noise.
+        batch_size: rows at a time.
+    """
+
+    def __init__(self, rows: Feed, device: torch.device, seed: int, batch_size: int) -> None:
+        self.rows = replace(rows, flip=False)
+        self.device = device
+        self.seed = seed
+        parts = math.ceil(len(rows) / batch_size)
+        self.parts = torch.arange(len(rows)).tensor_split(parts)
+
+    @torch.no_grad()
+    def loss(self, model: Any) -> float:
+        """The loss of a model, which is left in training mode."""
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        model.eval()
+        sums = [self._sum(model, part.to(self.device), generator) for part in self.parts]
+        model.train()
+        return float(torch.stack(sums).sum()) / len(self.rows)
+
+    def _sum(self, model: Any, numbers: Tensor, generator: torch.Generator) -> Tensor:
+        terms = model.loss_terms(self.rows.batch(numbers, generator), generator)
+        return torch.stack(list(terms.values())).double().sum()
+
+
+def split(rows: Feed, share: float, seed: int) -> tuple[Feed, Feed]:
+    """The rows to train on, and a share of them, drawn with the seed, that is held out.
+
+    Raises:
+        ValueError: either would have fewer than two.
+    """
+    n = len(rows)
+    n_held = round(share * n)
+    if n_held < 2 or n - n_held < 2:
+        raise ValueError(
+            f"validation: expected a share that leaves at least 2 rows on either side, got "
+            f"{n_held} of {n} held out; pass another share or more rows"
+        )
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    held, kept = order.split([n_held, n - n_held])
+    return rows.part(kept.sort().values), rows.part(held.sort().values)
+
+
+def held_out_of(
+    model: nn.Module, rows: Feed, given: Feed | None, plan: Plan
+) -> tuple[Feed, HeldOut | None]:
+    """The rows to train on, and those held out: the ones given, or the plan's share of the rows.
+
+    Raises:
+        ValueError: both, too few rows, or patience without any.
+    """
+    if plan.validation is not None and given is not None:
+        raise ValueError("validation: expected a share or held-out images, got both")
+    if plan.validation is not None:
+        rows, given = split(rows, plan.validation, plan.seed)
+    if given is None:
+        if plan.patience is not None:
+            raise ValueError(
+                "patience: expected None without held-out rows; pass validation=0.1 too"
+            )
+        return rows, None
+    device = next(model.parameters()).device
+    return rows, HeldOut(given, device, plan.seed, min(plan.batch_size, len(rows)))
