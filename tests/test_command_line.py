@@ -247,8 +247,8 @@ def test_reading_options_are_for_folders(capsys):
     for option in (("--background", "red"), ("--white", "9"), ("--skip-bad",), ("--stream",)):
         wrong = refused(capsys, "train", "digits", *option)
         assert wrong == (
-            "--background, --white, --skip-bad and --stream are for folders of pictures; leave them "
-            "out for 'digits'"
+            "--background, --white, --skip-bad and --stream are for folders of pictures; leave "
+            "them out for 'digits'"
         )
 
 
