@@ -194,12 +194,15 @@ class FullNormal(Distribution):
         return torch.linalg.svdvals(self.scale_tril).square().flip(-1)
 
 
-def cat(parts: Iterable[Distribution], n: int) -> Distribution:
-    """Join distributions of one kind, of `n` rows in all, along the batch.
+def cat(parts: Iterable[Distribution], n: int | None = None) -> Distribution:
+    """Join distributions of one kind, of `n` rows in all (counted unless given), along the batch.
 
     Each part is copied into its place and let go: small tensors kept among the large ones that each
     part takes to compute would leave holes in memory that nothing fits into.
     """
+    if n is None:
+        parts = list(parts)
+        n = sum(map(len, parts))
     parts = iter(parts)
     first = part = next(parts)
     whole = {name: t.new_empty((n, *t.shape[1:])) for name, t in first.tensors().items()}
