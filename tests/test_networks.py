@@ -1,5 +1,6 @@
 """The layers are those of the tables, with the papers' sizes, first weights and normalisations."""
 
+import copy
 import itertools
 import json
 import math
@@ -217,6 +218,72 @@ def test_first_weights_have_the_papers_spread():
 def test_infogan_says_what_it_expected(arguments, error, message):
     with pytest.raises(error, match=message):
         infogan(*arguments)
+
+
+# ---- spectral normalisation by the output
+
+
+def spectral_twins(dtype):
+    """A small pair whose dense layers divide their outputs by σ, and one that divides weights."""
+    twins = []
+    for _ in range(2):
+        with seeded(0):
+            twins.append(models.vae(infogan(1, 8, 3, bn_momentum=0.1)).to(dtype))
+    for layer in twins[1].modules():
+        vars(layer).pop("forward", None)  # torch's own, of the layer's class
+    return twins
+
+
+def loss_of(model, x, seed):
+    terms = model.train().loss_terms(x, torch.Generator().manual_seed(seed))
+    return sum(terms.values()).mean()
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
+def test_dividing_outputs_by_sigma_has_the_gradients_of_dividing_weights(dtype, rtol):
+    x = torch.rand(20, 1, 8, 8, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    fast, plain = spectral_twins(dtype)
+    assert "forward" in vars(fast.encoder[6]) and "forward" not in vars(plain.encoder[6])
+    losses = [loss_of(model, x, 1) for model in (fast, plain)]
+    torch.testing.assert_close(*losses, rtol=rtol, atol=0)
+    for loss in losses:
+        loss.backward()
+    largest = max(p.grad.norm() for p in plain.parameters())
+    for (name, mine), theirs in zip(fast.named_parameters(), plain.parameters(), strict=True):
+        # Before batch normalisation a bias has no gradient but rounding.
+        size = max(theirs.grad.norm(), 1e-2 * largest)
+        assert (mine.grad - theirs.grad).norm() < rtol * size, name
+
+
+def test_a_hundred_steps_of_either_have_the_same_losses():
+    x = torch.rand(100, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    losses = []
+    for model in spectral_twins(torch.float64):
+        adam, each = torch.optim.Adam(model.parameters(), 1e-3), []
+        for step in range(100):
+            rows = torch.arange(20 * step, 20 * step + 20) % 100
+            loss = loss_of(model, x[rows], step)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            each.append(loss.item())
+        losses.append(each)
+    assert losses[0][-1] < losses[0][0] - 1
+    np.testing.assert_allclose(*losses, rtol=1e-8)
+
+
+def test_copies_and_loaded_models_divide_their_own_outputs():
+    fast, plain = spectral_twins(torch.float64)
+    twin = copy.deepcopy(fast)
+    layer = twin.encoder[6]
+    assert layer.forward.__self__ is layer
+    x = torch.rand(20, 1, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        for model in (twin, plain):
+            for p in model.parameters():
+                p.mul_(1.5)
+    torch.testing.assert_close(loss_of(twin, x, 0), loss_of(plain, x, 0), rtol=1e-9, atol=0)
+    assert not torch.equal(loss_of(fast, x, 0), loss_of(twin, x, 0))
 
 
 # ---- small_conv

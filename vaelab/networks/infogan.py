@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from vaelab.networks.layers import Layer, Networks, check_momentum, check_sizes, initialised
+from vaelab.networks.scaling import scaled
 from vaelab.parts import recorded
 
 
@@ -26,7 +27,7 @@ def _spectral(layer: Layer) -> nn.Module:
 
 
 def _spectral_dense(n_in: int, n_out: int) -> nn.Module:
-    return _spectral(nn.Linear(n_in, n_out))
+    return scaled(_spectral(nn.Linear(n_in, n_out)))
 
 
 @recorded
