@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 
 .PHONY: help demo test test-notebooks test-targets lint notebooks lab dashboards bench clean
 help:
-	@echo "make demo            train and diagnose a two-stage VAE on digits (one to three minutes)"
+	@echo "make demo            train and diagnose a two-stage VAE on pictures (one to three minutes)"
 	@echo "make test            run every example of a docstring, and every test but the long ones"
 	@echo "make test-notebooks  run both copies of every notebook, with another processor's arithmetic, and the other long tests"
 	@echo "make test-targets    train toys for minutes and hold them to the theory's figures"

@@ -287,7 +287,7 @@ def spectra(
 
 def report_curves(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the lower half of `report_figure` draws, read from the report of `experiments.demo`."""
-    stages = {"stage 1": "stage 1 codes z", "stage 2": "stage 2 codes u"}
+    stages = {"stage 1": "stage 1 latents z", "stage 2": "stage 2 latents u"}
     first = report["gamma_curves"]
     return {
         "gamma_curves": {
@@ -327,9 +327,9 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
     left.set_title("γ falls until it meets the error it can reach")
     eigenvalue_histogram(middle, report["eigenvalues"])
     middle.set_title("λ near 0 carries the image, near 1 noise")
-    colors = {"stage 1 codes z": q, "stage 2 codes u": second}
+    colors = {"stage 1 latents z": q, "stage 2 latents u": second}
     spectra(right, report["spectra"], colors, report["n_codes"])
-    right.set_title("the second stage's codes come nearer to N(0, I)")
+    right.set_title("the second stage's latents come nearer to N(0, I)")
     return figure
 
 

@@ -221,3 +221,16 @@ def test_a_picked_image_draws_one_frame(traversal):
     drawn = traversal.frames
     traversal.index.value = 7
     assert traversal.frames == drawn + 1
+
+
+def test_the_two_weakest_directions_are_among_the_sliders(vae, digits):
+    x = digits.test[:10]
+    every = widgets.LatentTraversal(vae, x, n_sliders=5)
+    view = widgets.LatentTraversal(vae, x, n_sliders=4)
+    shown = [0, 1, 3, 4]
+    assert torch.equal(view.eigenvalues, every.eigenvalues[shown])
+    names = [each.description for each in every.sliders]
+    assert [each.description for each in view.sliders] == [names[j] for j in shown]
+    view.sliders[3].value = 1.25
+    axis = every.subject.spaces["z"].mean_variances().argmax()
+    assert view.code[axis].item() == pytest.approx(1.25, abs=1e-6)

@@ -23,8 +23,8 @@ from vaelab.widgets.spaces import PRIOR, Space, subject, subscript
 
 
 class LatentTraversal(View):
-    """An image's code, a slider for each of its strongest directions, and what the decoder makes of
-    it.
+    """An image's code, a slider for its strongest directions and the two weakest, and what the
+    decoder makes of it.
 
     Directions are ordered by λ_j, their variance under the encoder: near 0 the image depends on
     them, near 1 they carry noise. *latent axes*: λ_j is the variance of z_j, averaged over the
@@ -40,7 +40,8 @@ class LatentTraversal(View):
         density: a fitted density or a dict of them, to draw codes from. With a second stage the
             sliders can be in its u, with z = ẑ(u) (its decoder's mean).
         labels: the class of each image: n numbers or words.
-        n_sliders: how many directions, the first by λ.
+        n_sliders: how many directions: from four on, where there are more than that, the last two
+            by λ are among them; the others are the first.
         n_strip: pictures in the strip, which shows the whole way of the direction last touched.
         limit: the sliders run from −limit to limit; 3, or as far as the images' codes reach, unless
             told.
@@ -159,7 +160,18 @@ class LatentTraversal(View):
         self._turn()
 
     def _directions(self) -> tuple[Tensor, Tensor, list[str]]:
-        """λ ascending, shape (κ,), the directions as columns, shape (κ, κ), and their names."""
+        """λ, shape (κ,), the directions as columns, shape (κ, κ), and their names: those on the
+        sliders come first.
+        """
+        values, basis, names = self._ascending()
+        weak = 2 if 4 <= len(self.sliders) < len(values) else 0
+        strong = len(self.sliders) - weak
+        rest = list(range(strong, len(values)))
+        order = [*range(strong), *rest[len(rest) - weak :], *rest[: len(rest) - weak]]
+        return values[order], basis[:, order], [names[j] for j in order]
+
+    def _ascending(self) -> tuple[Tensor, Tensor, list[str]]:
+        """The same by λ ascending."""
         space = self._space
         if self.directions.value == "latent axes":
             values, order = space.mean_variances().sort()

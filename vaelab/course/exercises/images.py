@@ -30,6 +30,11 @@ def convolution_weights(c_in: int, c_out: int, k: int) -> Answers:
             k * k * c_out + c_out
         ),
         "one bias for the whole layer; it is one for each output channel": weights + 1,
+        "one bias for each pair of channels; it is one for each output channel": (
+            weights + c_in * c_out
+        ),
+        "the output channels are missing: each has a kernel of its own": k * k * c_in + 1,
+        "a bias belongs to the output channel, not to each weight": 2 * weights,
     }
 
 
@@ -62,6 +67,13 @@ def stretch(x: Tensor) -> Answers:
         ): above / high,
         "the minimum is taken away, but nothing is divided": above,
         "this is standardised, not stretched": centred / x.std(image, keepdim=True),
+        "each pixel is stretched over the batch; an image is stretched over its own pixels": over(
+            0
+        ),
+        "divided by the range, but the minimum is not taken away": x / (high - x.amin(image, True)),
+        "stretched to [−1, 1], not to [0, 1]": 2 * over(*image) - 1,
+        "white and black are exchanged": 1 - over(*image),
+        "the images are as they came": x,
     }
 
 
@@ -92,6 +104,13 @@ def frechet(
         "the means are missing": roots,
         "the covariances are missing": means,
         "averaged over the features where it must be summed": right / len(m),
+        "the cross term −2 √(v w) is missing": means + (v + w).sum(),
+        "the root of the product v w is forgotten": means + (v + w - 2 * v * w).sum(),
+        "the means are compared without a square": squares.sqrt().sum() + roots,
+        "the roots of the variances are compared without a square": (
+            means + (v.sqrt() - w.sqrt()).abs().sum()
+        ),
+        "the product is added where twice its root is taken away": means + (v + w + v * w).sum(),
         "the factor 2 before the root of the product is missing": (
             means + (v + w - (v * w).sqrt()).sum()
         ),
@@ -120,6 +139,10 @@ def fall_of_cost(kappa: int, r: int) -> Answers:
         "the r directions along the surface save nothing: subtract r": kappa / 2 * decade,
         "only directions off the surface save, κ − r of them": r / 2 * decade,
         "it falls, and by how much is asked: the sign is wrong": -right,
+        "these are bits, not nats: take the natural logarithm": right / math.log(2),
+        "γ is divided by ten, so its logarithm falls by log 10, not by 10": 5.0 * (kappa - r),
+        "the surface's directions are subtracted from κ, not added": (kappa + r) / 2 * decade,
+        "γ is the variance: its root would give a half of this": right / 2,
     }
 
 

@@ -33,6 +33,12 @@ def change_of_image(log_var: Tensor, gamma: Tensor) -> Answers:
         "γ is the variance already: its root stands here": gamma.sqrt() * (inverse - 1),
         "γ is missing": inverse - 1,
         "this is s, the length; its square is asked for": right.sqrt(),
+        "γ multiplies 1/λ alone where it must multiply 1/λ − 1": gamma * inverse - 1,
+        "this is what the encoder's own noise changes, γ (1 − λ): divide by λ": (
+            gamma * (1 - 1 / inverse)
+        ),
+        "this is one over it: solve λ = γ / (γ + s²) for s²": 1 / right,
+        "summed over the directions; one number for each is asked for": right.sum(),
     }
 
 
@@ -63,6 +69,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
     omega = torch.arccos(cosine)
     ends = a / a.norm(), b / b.norm()
     length = (1 - t) * a.norm() + t * b.norm()
+    straight = (1 - t) * ends[0] + t * ends[1]
     right = length * turn(*ends, t, omega)
     return right, {
         "this is the straight line": (1 - t) * a + t * b,
@@ -75,6 +82,16 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
         ),
         "divided by sin Ω is missing": right * torch.sin(omega),
         "this is the cosine where Ω, its arccos, belongs": length * turn(*ends, t, cosine),
+        "the length stays that of a: let it go evenly to ‖b‖": a.norm() * turn(*ends, t, omega),
+        "cos Ω is a·b divided by both lengths: the lengths are forgotten": (
+            length * turn(*ends, t, torch.arccos((a @ b).clamp(-1 + 1e-6, 1 - 1e-6)))
+        ),
+        "the direction goes straight and is stretched: it does not turn at one rate": (
+            length * straight / straight.norm()
+        ),
+        "the length is that of the straight line: let it go evenly from ‖a‖ to ‖b‖": (
+            ((1 - t) * a + t * b).norm() * turn(*ends, t, omega)
+        ),
     }
 
 
