@@ -337,6 +337,22 @@ def test_another_run_in_its_folder_is_refused(trained, capsys):
     assert fewer.endswith("--epochs: 20 → 19; --second-epochs: 30 → 31")
 
 
+def test_a_sample_may_come_from_a_density_fitted_on_the_spot(trained, tmp_path, capsys):
+    folder, _ = trained
+    drawn = {}
+    for name in ("gmm-3", "empirical", "prior"):
+        out = tmp_path / f"{name}.npy"
+        assert main(["sample", str(folder), "-n", "5", "--density", name, "--out", str(out)]) == 0
+        drawn[name] = np.load(out)
+    model, x = vaelab.load(folder).model, vaelab.load_images("digits").train
+    rebuilt = model.images(vaelab.densities.draw(model.codes(x), 0)).numpy()
+    gaps = [np.abs(rebuilt - image).max(axis=(1, 2, 3)).min() for image in drawn["empirical"]]
+    assert max(gaps) < 1e-5
+    assert not np.allclose(drawn["gmm-3"], drawn["prior"])
+    said = refused(capsys, "sample", folder, "--density", "gm-3")
+    assert "--density: expected one of 'prior', 'gaussian'" in said and "mean 'gmm_10'" in said
+
+
 def test_samples_as_a_picture_and_as_an_array(trained, tmp_path, capsys):
     folder, _ = trained
     assert (

@@ -10,8 +10,16 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch.distributions import MultivariateNormal
 
-from vaelab import checkpoints, densities, likelihoods, metrics, models, networks, parts
-from vaelab.densities import Gaussian, GaussianMixture, SecondStage, StandardNormal, draw
+from vaelab import checkpoints, densities, likelihoods, metrics, models, networks, parts, priors
+from vaelab.densities import (
+    DirichletMixture,
+    Empirical,
+    Gaussian,
+    GaussianMixture,
+    SecondStage,
+    StandardNormal,
+    draw,
+)
 from vaelab.posteriors import DiagonalNormal, FullNormal, Point
 from vaelab.training import Cosine, Hold, Session
 
@@ -50,11 +58,12 @@ def fitted():
         "normal": StandardNormal().fit_codes(clusters()),
         "gaussian": Gaussian().fit_codes(clusters()),
         "mixture": GaussianMixture(3).fit_codes(clusters()),
+        "dirichlet": DirichletMixture(6).fit_codes(clusters()),
         "second stage": small_stage().fit_codes(clusters()),
     }
 
 
-NAMES = ("normal", "gaussian", "mixture", "second stage")
+NAMES = ("normal", "gaussian", "mixture", "dirichlet", "second stage")
 
 
 # ---- every density
@@ -95,7 +104,7 @@ def test_draws_live_where_log_prob_is_high(fitted, name):
     assert density.log_prob(z).mean() > density.log_prob(far).mean() + 1
 
 
-@pytest.mark.parametrize("name", ["normal", "gaussian", "mixture"])
+@pytest.mark.parametrize("name", ["normal", "gaussian", "mixture", "dirichlet"])
 def test_log_prob_integrates_to_one(fitted, name):
     axis = torch.linspace(-6, 6, 161)
     grid = torch.cartesian_prod(axis, axis)
@@ -105,7 +114,9 @@ def test_log_prob_integrates_to_one(fitted, name):
     assert total == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", [StandardNormal, Gaussian, GaussianMixture, SecondStage])
+@pytest.mark.parametrize(
+    "kind", [StandardNormal, Gaussian, GaussianMixture, Empirical, SecondStage]
+)
 def test_an_unfitted_density_says_so(kind):
     for call in (
         lambda d: d.sample(3),
@@ -260,6 +271,100 @@ def test_second_stage_resumes(tmp_path):
     first = small_stage(epochs=3).fit_codes(clusters(100), session=quiet(tmp_path / "a", 0))
     again = small_stage(epochs=3).fit_codes(clusters(100), session=quiet(tmp_path / "a"))
     assert torch.equal(first.sample(5), again.sample(5))
+
+
+@pytest.mark.parametrize("kind", ["point", "diagonal", "full"])
+def test_a_scaled_distribution_is_that_of_scaled_codes(kind):
+    mean = torch.randn(5, 2, generator=generator(), dtype=torch.float64)
+    sigma = torch.rand(5, 2, generator=generator(), dtype=torch.float64) + 0.1
+    q = {
+        "point": lambda: Point(mean),
+        "diagonal": lambda: DiagonalNormal(mean, sigma, 2 * sigma.log()),
+        "full": lambda: FullNormal(mean, torch.diag_embed(sigma) + torch.ones(2, 2).tril(-1)),
+    }[kind]()
+    shift, eps = torch.tensor([3.0, -1.0]).double(), torch.randn(5, 2, dtype=torch.float64)
+    scaled = q.scaled(shift, 4.0)
+    torch.testing.assert_close(scaled.at(eps), (q.at(eps) - shift) / 4)
+    if kind != "point":
+        z = q.at(eps)
+        lost = scaled.log_prob((z - shift) / 4) - q.log_prob(z)
+        torch.testing.assert_close(lost, torch.full_like(lost, 2 * math.log(4)))
+
+
+@pytest.mark.parametrize("hidden", [(8,), (8, 7)])
+def test_scaling_back_is_a_change_of_units(hidden):
+    stage = SecondStage(hidden)
+    vae = stage.new_vae(2, 0).double().eval()
+    vae.likelihood.gamma = 0.3
+    shift, scale = torch.tensor([3.0, -1.0]).double(), 0.25
+    w = torch.randn(6, 2, generator=generator(), dtype=torch.float64)
+    before = vae.codes(w), vae.images(w), vae.likelihood.nll(w, vae.images(w))
+    densities.second_stage.scale_back(vae, shift, scale)
+    z = shift + scale * w
+    torch.testing.assert_close(vae.codes(z).mean, before[0].mean)
+    torch.testing.assert_close(vae.codes(z).sigma, before[0].sigma)
+    torch.testing.assert_close(vae.images(w), shift + scale * before[1])
+    assert vae.gamma == pytest.approx(0.3 * scale**2)
+    nll = vae.likelihood.nll(z, vae.images(w))
+    torch.testing.assert_close(nll, before[2] + 2 * math.log(scale))
+
+
+def test_small_codes_need_standardising():
+    """Codes of variance 1e-4, under a γ held at 1 that comes down from there."""
+    small = clusters().scaled(torch.zeros(2), 100.0)
+    z = draw(small, 1)
+    plan = {"epochs": 80, "gamma_schedule": Hold(1.0, until=0.7)}
+    distances = {}
+    for standardise in (False, True):
+        stage = small_stage(**plan, standardise=standardise).fit_codes(small)
+        distances[standardise] = metrics.energy_distance(100 * stage.sample(600, 1), 100 * z)
+    assert 5 * distances[True] < distances[False]
+    point = small_stage(epochs=2).fit_codes(Point(small.mean))
+    assert point.gamma < 1e-2 and small_stage(epochs=2).fit_codes(small).gamma > 0.1
+
+
+def test_the_empirical_density_draws_the_codes_again():
+    q = clusters(50)
+    density = Empirical().fit_codes(q, seed=3)
+    z = draw(q, 3)
+    drawn = density.sample(2000, seed=1)
+    same = (drawn[:, None] == z).all(-1)
+    assert (same.sum(1) == 1).all()
+    counts = same.sum(0)
+    assert counts.min() > 10 and counts.max() < 80
+    with pytest.raises(NotImplementedError, match="Empirical has no log-density"):
+        density.log_prob(z)
+    again = Empirical().load_state(density.state_dict(), 2)
+    assert torch.equal(again.sample(5), density.sample(5))
+
+
+def test_components_of_the_dirichlet_mixture_fade(fitted):
+    weights = fitted["dirichlet"].state_dict()["weights"]
+    assert (weights > 0.01).sum() == 3 and weights.sum().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "size"),
+    [
+        ("gmm-10", GaussianMixture, 10),
+        ("gmm_50", GaussianMixture, 50),
+        ("dirichlet-7", DirichletMixture, 7),
+        ("mixture", GaussianMixture, 10),
+        ("gaussian", Gaussian, 1),
+        ("empirical", Empirical, None),
+        ("second-stage", SecondStage, None),
+        ("prior", densities.ModelPrior, None),
+    ],
+)
+def test_densities_have_names(name, kind, size):
+    made = densities.named(name, priors.StandardNormal())
+    assert type(made) is kind and getattr(made, "n_components", None) == size
+
+
+@pytest.mark.parametrize("name", ["gmm", "gmm-x", "gm-10", "dirichlet_0x", ""])
+def test_an_unknown_name_lists_those_known(name):
+    with pytest.raises(ValueError, match="density: expected one of 'prior', 'gaussian'"):
+        densities.named(name, priors.StandardNormal())
 
 
 # ---- log p(x)

@@ -33,7 +33,19 @@ SMALL = {
 TINY = {**SMALL, "second_hidden": (8,), "second_epochs": 3}
 
 
-@parametrize_with_checks([VAE(**SMALL), TwoStageVAE(**TINY)])
+RAE = {name: value for name, value in SMALL.items() if name != "hidden"} | {
+    "network_options": {"hidden": (8,)}
+}
+
+
+@parametrize_with_checks(
+    [
+        VAE(**SMALL),
+        TwoStageVAE(**TINY),
+        estimators.Generative("rae_gp", density="gaussian", **RAE),
+        estimators.Generative("cv_vae", density="empirical", **RAE),
+    ]
+)
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 

@@ -1,7 +1,7 @@
 """Draw images from a trained model.
 
-Codes are drawn from its second stage, and decoded without noise. A saved estimator draws rows in
-the units of its data.
+Codes are drawn from its second stage, or from any density that is fitted here to the codes of the
+training images, and decoded without noise. A saved estimator draws rows in the units of its data.
 """
 
 from __future__ import annotations
@@ -9,11 +9,17 @@ from __future__ import annotations
 import argparse
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vaelab._imports import importing
 from vaelab.cli.memory import check_memory
-from vaelab.cli.options import Parser, add_run, add_seed
+from vaelab.cli.options import Parser, add_data, add_run, add_seed
+
+if TYPE_CHECKING:
+    from vaelab.checkpoints import Saved
+    from vaelab.densities import Density
 
 # Bytes a pixel of every image: what is drawn, and its copies on the way into the file.
 _BYTES = {".npy": 16, ".png": 48}
@@ -24,6 +30,15 @@ def add_arguments(p: Parser) -> None:
     add_run(p)
     p.option("-n", "how many images (default 64)", int, "N", 64)
     add_seed(p, "the draws")
+    p.option(
+        "--density",
+        "prior, gaussian, gmm-10 (or another number), dirichlet-10, empirical or second-stage, "
+        "fitted to the training images (default: the one that was saved)",
+    )
+    p.option(
+        "--images", "data set or folder to fit it to (default: the training images)", metavar="DATA"
+    )
+    add_data(p)
     p.option("--out", "a .png (one grid) or a .npy (default FOLDER/samples.png)", Path, "FILE")
 
 
@@ -45,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--out: expected a file that ends in .png or .npy, got {out}")
     saved = opened(args.folder)
     check_memory(f"-n {args.n}", _BYTES[kind] * args.n * math.prod(saved.model.image_shape))
+    if args.density is not None:
+        saved = replace(saved, density=_density(saved, args))
     images = saved.sample(args.n, args.seed)
     if kind == ".npy":
         np.save(content := io.BytesIO(), images)
@@ -53,3 +70,16 @@ def run(args: argparse.Namespace) -> int:
         write_atomic(out, plots.to_png(plots.image_grid(images), scale=2))
     print(f"{args.n} images of shape {tuple(images.shape[1:])}, seed {args.seed}    {out}")
     return 0
+
+
+def _density(saved: Saved, args: argparse.Namespace) -> Density:
+    """The density that the command line names, fitted to the codes of the training images."""
+    from vaelab import checkpoints, densities
+    from vaelab.apps.images import images_for
+
+    model = saved.model
+    density = densities.named(args.density, model.prior)
+    if isinstance(density, densities.ModelPrior):
+        return checkpoints.model_prior(model)
+    x = images_for(saved, args.data, args.images).train_pixels
+    return density.fit(model, x, args.seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -28,17 +30,20 @@ class GaussianMixture(Density):
     mixture: Any  # scikit-learn's, once it is fitted.
 
     def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
-        from sklearn.mixture import GaussianMixture as Mixture
-
         least = max(2, self.n_components)
         if len(q) < least:
             raise ValueError(
                 f"{self.n_components} components: expected at least {least} images, got {len(q)}"
             )
         z = draw(q, seed).double().cpu().numpy()
-        self.mixture = Mixture(self.n_components, max_iter=200, random_state=seed).fit(z)
+        self.mixture = self._fitted(z, seed)
         self.latent_dim = z.shape[1]
         return self
+
+    def _fitted(self, z: np.ndarray, seed: int) -> Any:
+        from sklearn.mixture import GaussianMixture as Mixture
+
+        return Mixture(self.n_components, max_iter=200, random_state=seed).fit(z)
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         self.check(n)
@@ -70,17 +75,46 @@ class GaussianMixture(Density):
         return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
 
     def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
-        from sklearn.mixture import GaussianMixture as Mixture
-
         shapes = {name: tuple(value.shape) for name, value in tensors.items()}
         expected = self._shapes(latent_dim)
         if shapes != expected:
             raise ValueError(f"a mixture: expected tensors of shapes {expected}, got {shapes}")
         self.latent_dim = latent_dim
-        self.mixture = Mixture(self.n_components)
-        for name, value in tensors.items():
-            setattr(self.mixture, f"{name}_", value.numpy())
+        self.mixture = self._of([tensors[name].numpy() for name in expected])
         return self
+
+    def _of(self, arrays: Sequence[np.ndarray]) -> Any:
+        """scikit-learn's mixture of these arrays, in the order of `_shapes`."""
+        from sklearn.mixture import GaussianMixture as Mixture
+
+        mixture = Mixture(self.n_components)
+        for name, value in zip(self._shapes(0), arrays, strict=True):
+            setattr(mixture, f"{name}_", value)
+        return mixture
+
+
+class DirichletMixture(GaussianMixture):
+    """A Gaussian mixture whose weights have a Dirichlet prior, by variational inference: components
+    that are not needed fade. What is sampled is the mixture of the posterior's means.
+
+    Source: the code of Ghosh et al. (2020), whose printed figures are of this mixture; 100
+    iterations at most, converged or not, as there.
+
+    Args:
+        n_components: K, at most the number of images; the prior's concentration is 1/K.
+    """
+
+    def _fitted(self, z: np.ndarray, seed: int) -> Any:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import BayesianGaussianMixture
+
+        k = self.n_components
+        prior = {"weight_concentration_prior": 1 / k, "max_iter": 100}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            posterior = BayesianGaussianMixture(n_components=k, random_state=seed, **prior).fit(z)
+        arrays = [getattr(posterior, f"{name}_") for name in self._shapes(0)]
+        return self._of(arrays)
 
 
 class Gaussian(GaussianMixture):

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import ClassVar, Self, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaelab import networks
 from vaelab.densities.density import Density, draw
@@ -16,7 +16,7 @@ from vaelab.densities.evidence import log_prob_mc
 from vaelab.likelihoods import Gaussian
 from vaelab.models import Autoencoder
 from vaelab.parts import fill
-from vaelab.posteriors import Distribution
+from vaelab.posteriors import Distribution, Point
 from vaelab.training import Hold, Plan, Run, Session, fit_plan, fit_together
 
 QUIET = Session(progress=False, label="second stage")
@@ -40,6 +40,9 @@ class SecondStage(Density):
             which keeps it from settling before the decoder has learned.
         validation: share of the codes to hold out; as in `training.fit`.
         patience: as in `training.fit`.
+        standardise: whether it is trained on (z − mean) / (standard deviation of all coordinates),
+            and then scaled back. Codes that no prior holds may be far smaller than 1, and a γ held
+            at 1 would then settle on u that say nothing of z. Unless given: where codes are points.
     """
 
     forgets: ClassVar = tuple(field.name for field in fields(Plan))
@@ -59,8 +62,10 @@ class SecondStage(Density):
         gamma_schedule: Callable[[float], float | None] | None = Hold(1.0),  # noqa: B008 (frozen)
         validation: float | None = None,
         patience: int | None = None,
+        standardise: bool | None = None,
     ) -> None:
         self.plan = Plan.of(locals())
+        self.standardise = standardise
         self.hidden = tuple(hidden)
         self.activation = activation
         self.gamma_rule = gamma
@@ -78,9 +83,20 @@ class SecondStage(Density):
             session: where and how it runs; quietly unless given.
         """
         vae = self.new_vae(q.mean.shape[1], seed)
-        return self._take(vae, fit_plan(vae, q, self.plan.with_seed(seed), session))
+        data = self._data(q, seed)
+        return self._take(vae, fit_plan(vae, data, self.plan.with_seed(seed), session))
+
+    def _data(self, q: Distribution, seed: int) -> Distribution:
+        """What it is trained on; notes shift and scale."""
+        z = draw(q, seed)
+        self._units = (torch.zeros_like(z[0]), 1.0)
+        if isinstance(q, Point) if self.standardise is None else self.standardise:
+            self._units = (z.mean(0), (z - z.mean(0)).std().item() or 1.0)
+            q = q.scaled(*self._units)
+        return q
 
     def _take(self, vae: Autoencoder, run: Run) -> Self:
+        scale_back(vae, *self._units)
         self.run = run
         self.vae = vae
         self.latent_dim = vae.latent_dim
@@ -133,6 +149,29 @@ class SecondStage(Density):
         return self
 
 
+@torch.no_grad()
+def scale_back(vae: Autoencoder, shift: Tensor, scale: float) -> None:
+    """Make of a VAE of (z − shift) / scale one of z, by its weights, which see the same numbers as
+    before; γ becomes scale² γ.
+
+    Args:
+        vae: from `SecondStage.new_vae`.
+        shift: shape (latent_dim,).
+        scale: > 0.
+    """
+    modules = [vae.encoder, vae.decoder, vae.posterior]
+    layers = [m for part in modules for m in part.modules() if isinstance(m, nn.Linear)]
+    first, *_, last, head = layers
+    shift = shift.to(first.weight)
+    for reader in (first, head):  # Their last columns read z.
+        columns = reader.weight[:, -len(shift) :]
+        columns.div_(scale)
+        reader.bias.sub_(columns @ shift)
+    last.weight.mul_(scale)
+    last.bias.mul_(scale).add_(shift)
+    cast(Gaussian, vae.likelihood).log_gamma.add_(2 * math.log(scale))
+
+
 def fit_second_stages(
     stages: Sequence[SecondStage],
     posteriors: Sequence[Distribution],
@@ -163,6 +202,7 @@ def fit_second_stages(
         stage.new_vae(q.mean.shape[1], seed)
         for stage, q, seed in zip(stages, posteriors, seeds, strict=True)
     ]
-    runs = fit_together(vaes, list(posteriors), plans[0], session, seeds=seeds)
+    data = [stage._data(q, seed) for stage, q, seed in zip(stages, posteriors, seeds, strict=True)]
+    runs = fit_together(vaes, data, plans[0], session, seeds=seeds)
     for stage, vae, run in zip(stages, vaes, runs, strict=True):
         stage._take(vae, run)

@@ -16,6 +16,7 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
@@ -25,10 +26,30 @@ from vaelab.densities import Density
 from vaelab.estimators.fitted import put_together, taken_apart
 from vaelab.models import Autoencoder
 from vaelab.networks import Networks
-from vaelab.posteriors import Distribution
+from vaelab.posteriors import Distribution, PointHead
 from vaelab.training import Cosine, Plan, Session
 
 Check = Callable[[str, Any], Any]
+
+
+def _has_log_p(estimator: Any) -> bool:
+    """Whether log p(x) is known, as far as can be said: always, until it is fitted.
+
+    Raises:
+        AttributeError: a fitted one without it; says why.
+    """
+    density = getattr(estimator, "density_", None)
+    if density is None:
+        return True
+    if isinstance(estimator.model_.posterior, PointHead):
+        raise AttributeError("codes that are points give no log p(x); take a model with a KL")
+    if type(density).log_prob is Density.log_prob:
+        raise AttributeError(
+            f"{type(density).__name__} has no log-density, so there is no log p(x)"
+        )
+    return True
+
+
 _DTYPES: Any = [np.float64, np.float32]
 
 
@@ -137,17 +158,20 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         rows = self._unscaled(self.model_.images(z)).clamp(*self.range_)
         return rows if self._fitted_on_tensor else rows.numpy()
 
+    @available_if(_has_log_p)
     def score_samples(self, X: Any) -> Any:
         """log p(x) of every row in nats, estimated by importance sampling, shape (n,); −∞ where a
         row is too far from the data for a number.
 
-        A lower bound in expectation, with 16 draws of z a row; see `densities.log_prob_mc`.
+        A lower bound in expectation, with 16 draws of z a row; see `densities.log_prob_mc`. Where
+        codes are points, or the density has no log-density, there is no such method.
         """
         check_is_fitted(self)
         x = self._scaled(self._rows(X))
         log_p = densities.log_prob_mc(self.model_, x, self.density_)
         return self._like(X, log_p - x[0].numel() * float(np.log(self.scale_)))
 
+    @available_if(_has_log_p)
     def score(self, X: Any, y: Any = None) -> Any:
         """The mean of `score_samples` over the rows, in nats."""
         return float(self.score_samples(X).mean())

@@ -9,19 +9,12 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from vaelab import densities, models, networks
-from vaelab._inputs import check_choice
 from vaelab.densities import Density
 from vaelab.estimators.base import Estimator
 from vaelab.models import Autoencoder
 from vaelab.networks import Networks
 from vaelab.posteriors import Distribution
 from vaelab.training import Session
-
-DENSITIES = {
-    "gaussian": densities.Gaussian,
-    "mixture": densities.GaussianMixture,
-    "second_stage": densities.SecondStage,
-}
 
 
 @dataclass(eq=False, repr=False)
@@ -32,8 +25,9 @@ class Generative(Estimator):
         model: the name of a function of `vaelab.models` ("wae_mmd", "vae", …), or such a function.
         options: what else it is called with, beside the networks; γ among them is that of rows of
             standard deviation 1, unless rows are taken as they are.
-        density: what `sample` draws codes from: "prior", the model's own; "gaussian"; "mixture", of
-            ten; "second_stage"; or a density of `vaelab.densities`, which is copied.
+        density: what `sample` draws codes from: "prior", the model's own; "gaussian"; "gmm-10" or
+            any other number; "second_stage", and what else `densities.named` knows; or a density of
+            `vaelab.densities`, which is copied.
         network: the name of a function of `vaelab.networks`, or such a function.
         network_options: what else it is called with, beside shape and latent dimension.
         latent_dim: κ, the dimension of the codes.
@@ -77,10 +71,7 @@ class Generative(Estimator):
     def _fitted_density(self, q: Distribution, seed: int, session: Session) -> Density:
         if isinstance(self.density, Density):
             density = copy.deepcopy(self.density)
-        elif self.density == "prior":
-            density = densities.ModelPrior(self.model_.prior)
         else:
-            check_choice("density", self.density, ["prior", *DENSITIES])
-            density = DENSITIES[self.density]()
+            density = densities.named(self.density, self.model_.prior)
         takes_session = "session" in inspect.signature(density.fit_codes).parameters
         return density.fit_codes(q, seed, *([session] if takes_session else []))

@@ -68,6 +68,10 @@ class Distribution:
         """λ_j of Σ_z of every row, ascending, shape (batch, latent_dim)."""
         return torch.linalg.eigvalsh(self.covariance())
 
+    def scaled(self, shift: Tensor, scale: float) -> Self:
+        """The distribution of (z − shift) / scale, for `shift` of shape (latent_dim,)."""
+        raise NotImplementedError(f"{type(self).__name__} cannot be scaled: write `scaled`")
+
     def rsample(self, generator: Generator = None) -> Tensor:
         """Draw one code a row, differentiable in the parameters. Shape (batch, latent_dim)."""
         return self.at(draw(torch.randn, self.mean.shape, generator, self.mean))
@@ -100,6 +104,9 @@ class Point(Distribution):
 
     def at(self, eps: Tensor) -> Tensor:
         return self.mean
+
+    def scaled(self, shift: Tensor, scale: float) -> Self:
+        return replace(self, mean=(self.mean - shift) / scale)
 
     def kl_to_standard_normal(self) -> Tensor:
         """KL[q(z given x) ‖ N(0, I)]: infinite for a point, so it raises."""
@@ -136,6 +143,11 @@ class DiagonalNormal(Distribution):
     def at(self, eps: Tensor) -> Tensor:
         return torch.addcmul(self.mean, self.sigma, eps)
 
+    def scaled(self, shift: Tensor, scale: float) -> Self:
+        log_var = self.log_var - 2 * math.log(scale)
+        mean = (self.mean - shift) / scale
+        return replace(self, mean=mean, sigma=self.sigma / scale, log_var=log_var)
+
     def kl_to_standard_normal(self) -> Tensor:
         """KL[q(z given x) ‖ N(0, I)] in nats, shape (batch,): ½ Σ_j (μ_j² + σ_j² − 1 − log
         σ_j²).
@@ -166,6 +178,10 @@ class FullNormal(Distribution):
     """
 
     scale_tril: Tensor
+
+    def scaled(self, shift: Tensor, scale: float) -> Self:
+        mean = (self.mean - shift) / scale
+        return replace(self, mean=mean, scale_tril=self.scale_tril / scale)
 
     def at(self, eps: Tensor) -> Tensor:
         return self.mean + (self.scale_tril @ eps.unsqueeze(-1)).squeeze(-1)
