@@ -114,9 +114,7 @@ def test_log_prob_integrates_to_one(fitted, name):
     assert total == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    "kind", [StandardNormal, Gaussian, GaussianMixture, Empirical, SecondStage]
-)
+@pytest.mark.parametrize("kind", [StandardNormal, Gaussian, GaussianMixture, SecondStage])
 def test_an_unfitted_density_says_so(kind):
     for call in (
         lambda d: d.sample(3),

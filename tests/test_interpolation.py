@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vaelab import interpolation
-from vaelab.interpolation import lerp, slerp
+from vaelab.interpolation import lerp, midpoints, slerp
 
 
 def codes(*rows):
@@ -66,3 +66,16 @@ def test_where_there_is_no_arc_slerp_is_straight(a, b):
     assert torch.equal(slerp(a, b, t), lerp(a, b, t)) and slerp(a, b, t).isfinite().all()
     assert torch.allclose(lerp(a, b, t)[1], 0.75 * a + 0.25 * b)
     assert slerp(a, b, t).dtype == a.dtype
+
+
+def test_midpoints_are_the_middles_of_pairs_of_different_codes():
+    z = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    half = torch.tensor([0.5], dtype=torch.float64)
+    for way in (lerp, slerp):
+        middles = [way(a, b, half)[0] for i, a in enumerate(z) for b in z[i + 1 :]]
+        gaps = torch.cdist(midpoints(z, 200, way, seed=1), torch.stack(middles))
+        assert gaps.min(1).values.max() < 1e-6
+        assert len(gaps.argmin(1).unique()) == 21  # Every pair has come.
+    assert torch.equal(midpoints(z, 5), midpoints(z, 5, slerp))
+    with pytest.raises(ValueError, match="z: expected at least 2 codes, got 1"):
+        midpoints(z[:1], 3)

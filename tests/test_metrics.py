@@ -408,3 +408,83 @@ def test_rank_correlation_is_that_of_ranks():
 def test_bad_arguments_are_answered(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# ---- precision and recall, and the nearest rows
+
+
+def islands(counts, seed):
+    """Rows on far islands, so many on each."""
+    centres = 100 * torch.arange(len(counts)).double()
+    island = torch.repeat_interleave(torch.tensor(counts))
+    return centres[island, None] + normal(len(island), 2, seed)
+
+
+def curve_by_hand(p, q, angles):
+    precision, recall = [], []
+    for angle in angles:
+        slope = math.tan(angle)
+        alpha = sum(min(slope * a, b) for a, b in zip(p, q, strict=True))
+        precision.append(alpha)
+        recall.append(sum(min(a, b / slope) for a, b in zip(p, q, strict=True)))
+    return np.array(precision), np.array(recall)
+
+
+def test_precision_and_recall_are_those_of_histograms():
+    data, samples = (30, 10, 0, 20, 40), (5, 0, 25, 60, 10)
+    found = metrics.precision_recall(islands(samples, 0), islands(data, 1), 5, 101, 2)
+    angles = np.linspace(1e-10, math.pi / 2 - 1e-10, 101)
+    expected = curve_by_hand([n / 100 for n in data], [n / 100 for n in samples], angles)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+    # At the ends stand the masses that each has where the other is.
+    assert found[0].max() == pytest.approx(0.75) and found[1].max() == pytest.approx(0.9)
+
+
+def test_f_score_finds_precision_and_recall():
+    """Samples on one of four islands: all of it is data, a quarter of the data is met."""
+    one, four = islands((40, 0, 0, 0), 0), islands((10, 10, 10, 10), 1)
+    for samples, data, precision, recall in ((one, four, 1.0, 0.25), (four, one, 0.25, 1.0)):
+        curve = metrics.precision_recall(samples, data, 4, n_runs=1)
+        # F_8 of one pair is (1 + 64) P R / (64 P + R).
+        pairs = [(float(p), float(r)) for p, r in zip(*curve, strict=True) if p > 0 and r > 0]
+        for beta in (8.0, 0.125):
+            by_hand = max((1 + beta**2) * p * r / (beta**2 * p + r) for p, r in pairs)
+            assert metrics.f_score(*curve, beta) == pytest.approx(by_hand, rel=1e-12)
+        assert metrics.f_score(*curve, 1 / 8) == pytest.approx(precision, abs=0.06)
+        assert metrics.f_score(*curve, 8) == pytest.approx(recall, abs=0.06)
+
+
+def test_precision_and_recall_of_equal_and_of_far_sets():
+    x = normal(300, 3)
+    assert metrics.f_score(*metrics.precision_recall(x, x, n_runs=2), 8) == pytest.approx(1)
+    far = metrics.precision_recall(x, x + 100, 2, n_runs=1)
+    assert metrics.f_score(*far) == pytest.approx(0, abs=1e-9)
+    same = metrics.precision_recall(x, 1 + x, seed=3), metrics.precision_recall(x, 1 + x, seed=3)
+    assert all(map(torch.equal, *same))
+    with pytest.raises(ValueError, match="n_clusters: expected at most 46 rows, got 47"):
+        metrics.precision_recall(*(normal(23, 2, s) for s in (0, 1)), n_clusters=47)
+
+
+def test_nearest_is_the_least_of_all_distances():
+    x, y = samples(600, 41)
+    index, distance = metrics.nearest(x, y)
+    for i in (0, 7, 511, 512, 599):
+        each = [(x[i] - row).square().sum().sqrt().item() for row in y]
+        assert index[i] == np.argmin(each) and distance[i].item() == pytest.approx(min(each))
+
+
+def test_jacobians_agree_with_finite_differences():
+    w = normal(5, 3)
+
+    def decode(z):
+        return torch.tanh(z @ w.T).unflatten(1, (1, 5))
+
+    z = normal(4, 3, seed=2)
+    found = metrics.jacobians(decode, z)
+    assert found.shape == (4, 5, 3)
+    for j in range(3):
+        step = torch.zeros(3, dtype=torch.float64)
+        step[j] = 1e-6
+        slope = (decode(z + step) - decode(z - step)).flatten(1) / 2e-6
+        torch.testing.assert_close(found[:, :, j], slope, rtol=1e-7, atol=1e-8)

@@ -567,6 +567,18 @@ METRICS = {
         rewritten(metrics, "active_dims", greater_for_less),
         test_metrics.test_active_dims_count_small_eigenvalues,
     ),
+    "precision and recall with data and samples exchanged": (
+        wrapped(
+            metrics,
+            "precision_recall",
+            lambda right, x, y, *given, **more: right(y, x, *given, **more),
+        ),
+        test_metrics.test_precision_and_recall_are_those_of_histograms,
+    ),
+    "β for β² in F": (
+        wrapped(metrics, "f_score", lambda right, p, r, beta=1.0: right(p, r, beta**0.5)),
+        test_metrics.test_f_score_finds_precision_and_recall,
+    ),
     "singular values not over √n": (
         wrapped(metrics, "singular_values", lambda right, z: right(z) * math.sqrt(len(z))),
         test_metrics.test_singular_values_are_those_of_the_second_moment,

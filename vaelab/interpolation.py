@@ -1,9 +1,17 @@
-"""Ways from one code to another: `lerp`, the straight line, and `slerp`, the arc."""
+"""Ways from one code to another: `lerp`, the straight line, and `slerp`, the arc; the middles of
+many.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+from vaelab._inputs import check_positive_int
+
+Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -63,3 +71,32 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     length = lerp(first, second, t)
     way = length * (weights @ directions)
     return way.to(a)
+
+
+def midpoints(z: Tensor, n: int, way: Way | None = None, seed: int = 0) -> Tensor:
+    """The middles of the ways between `n` random pairs of different codes.
+
+    Decoded, they are what the interpolation columns of Ghosh et al. (2020), Table 1, compare with
+    images.
+
+    Args:
+        z: codes (m, κ), m ≥ 2, such as those of images that were held out.
+        n: how many pairs.
+        way: `slerp`, the arc, unless given; or `lerp`.
+        seed: of the pairs.
+
+    Returns:
+        Shape (n, κ).
+
+    >>> midpoints(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 3, lerp).tolist()
+    [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
+    """
+    check_positive_int("n", n)
+    if len(z) < 2:
+        raise ValueError(f"z: expected at least 2 codes, got {len(z)}")
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randint(len(z), (n,), generator=generator)
+    step = torch.randint(1, len(z), (n,), generator=generator)
+    ends = zip(z[first], z[(first + step) % len(z)], strict=True)
+    half = torch.tensor([0.5]).to(z)
+    return torch.cat([(way or slerp)(a, b, half) for a, b in ends])

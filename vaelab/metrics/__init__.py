@@ -1,5 +1,5 @@
 """Measures of codes and samples: MMD, sliced Wasserstein, spectra, active dimensions, Fréchet and
-energy distance.
+energy distance, precision and recall.
 
 All compute in float64 and give plain numbers or tensors; arrays and tensors are both welcome.
 """
@@ -8,10 +8,12 @@ from vaelab.metrics.codes import (
     active_dims,
     direction_variance,
     eigenvalue_counts,
+    jacobians,
     mean_squared_error,
     rank_correlation,
     singular_values,
 )
+from vaelab.metrics.coverage import f_score, nearest, precision_recall
 from vaelab.metrics.distances import (
     Kernel,
     energy_distance,
@@ -28,12 +30,16 @@ __all__ = [
     "direction_variance",
     "eigenvalue_counts",
     "energy_distance",
+    "f_score",
     "frechet_distance",
     "imq",
     "inception_score",
+    "jacobians",
     "kernel_distance",
     "mean_squared_error",
     "mmd2",
+    "nearest",
+    "precision_recall",
     "rank_correlation",
     "singular_values",
     "sliced_wasserstein",

@@ -112,6 +112,23 @@ def direction_variance(
     return torch.stack(variances).cpu()
 
 
+def jacobians(decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """∂D/∂z at every code, pixel by pixel: shape (n, d, κ).
+
+    Args:
+        decode: from codes (n, κ) to images (n, ...), each row by itself, such as `model.decode` in
+            evaluation mode.
+        z: codes (n, κ), in the decoder's precision.
+
+    >>> jacobians(lambda z: z.square(), torch.tensor([[1.0, 2.0]])).tolist()
+    [[[2.0, 0.0], [0.0, 4.0]]]
+    """
+    x_hat, pull = torch.func.vjp(decode, z)
+    pixels = torch.eye(x_hat[0].numel()).to(x_hat).unflatten(1, x_hat.shape[1:])
+    rows = torch.vmap(lambda pixel: pull(pixel.expand_as(x_hat))[0], chunk_size=64)(pixels)
+    return rows.movedim(0, 1).detach()
+
+
 def rank_correlation(x: Any, y: Any) -> float:
     """Spearman's rank correlation of two lists of numbers, in [−1, 1], ties at their mean rank.
 
