@@ -201,11 +201,14 @@ SAMPLES = {
     "active_dims": lambda x, _: metrics.active_dims(x),
     "eigenvalue_counts": lambda x, _: metrics.eigenvalue_counts(x),
     "direction_variance": lambda x, _: metrics.direction_variance(torch.sin, x),
+    "precision_recall": lambda x, y: metrics.precision_recall(x, y, 3, 11, 1),
+    "f_score": lambda x, y: metrics.f_score(column(x), column(y)),
+    "nearest": metrics.nearest,
 }
 
 
 def test_every_measure_is_asked_at_the_door():
-    assert set(SAMPLES) == set(metrics.__all__) - {"Kernel", "imq"}
+    assert set(SAMPLES) == set(metrics.__all__) - {"Kernel", "imq", "jacobians"}
 
 
 @pytest.mark.parametrize("name", SAMPLES)

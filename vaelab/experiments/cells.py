@@ -20,7 +20,7 @@ from vaelab._inputs import check_choice, pick_device
 from vaelab.data import Images, load_images
 from vaelab.experiments import protocols
 from vaelab.experiments.grid import Cell, Outcome
-from vaelab.experiments.measuring import Judge, judge_for, measure
+from vaelab.experiments.measuring import Judge, Midpoints, fit_densities, judge_for, measure
 from vaelab.experiments.places import Place, clear, folder_of
 from vaelab.experiments.records import commit, write_cell
 from vaelab.experiments.searching import searched
@@ -60,6 +60,7 @@ def _load(cell: Cell, place: Place) -> tuple[Images, Judge]:
         labels = labels if labels is None else labels[chosen]
     some = torch.randperm(len(pixels), generator=generator)[: profile.n_samples]
     judge = judge_for(images, space, pixels[some], cell.protocol, str(place.session.device))
+    judge = replace(judge, prd=cell.table.ex_post)
     return replace(images, train_pixels=pixels, train_labels=labels), judge
 
 
@@ -182,7 +183,7 @@ def _content(cell: Cell, place: Place, trained: Mapping[int, Trained]) -> dict[s
     one = trained[cell.trial]
     images, model, second = one.images, one.model, one.second
     started = time.perf_counter()
-    fitted = {cell.row.density: second or checkpoints.model_prior(model)}
+    fitted = _densities(cell, images, model, second)
     how = (one.judge, cell.settings.seed, fitted, cell.profile.n_samples)
     measured = measure(images, model, second, *how)
     curves = {}
@@ -211,6 +212,20 @@ def _content(cell: Cell, place: Place, trained: Mapping[int, Trained]) -> dict[s
         },
         "seconds": seconds | {"whole": round(whole, 2)},
     }
+
+
+def _densities(
+    cell: Cell,
+    images: Images,
+    model: models.Autoencoder,
+    second: densities.SecondStage | None,
+) -> dict[str, densities.Density]:
+    """What samples are drawn from, by name: the row's own, or every one that can be fitted."""
+    if not cell.table.ex_post:
+        return {cell.row.density: second or checkpoints.model_prior(model)}
+    seed = cell.settings.seed
+    ends = Midpoints().fit(model, images.test_pixels, seed)
+    return fit_densities(model, second, images.train_pixels, seed) | {"midpoints": ends}
 
 
 def advice(error: Exception) -> str:

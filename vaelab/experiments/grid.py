@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vaelab import networks
 from vaelab._inputs import check_choice, check_positive_int
 from vaelab.experiments.settings import LAPTOP, SMALL, SOONER, Settings
 from vaelab.experiments.tables import Row, Table
@@ -75,6 +76,30 @@ QUICK = Profile(
         "gamma_lr": 50.0,
     },
 )
+# A small network on few images: the figures that notes on Ghosh et al. (2020) compare, a minute a
+# model on one core.
+SKETCH = Profile(
+    "sketch",
+    3,
+    "classifier",
+    ("digits", "mnist", "fashion"),
+    n_train=5_000,
+    n_samples=5_000,
+    images={
+        "network": networks.small_conv,
+        "network_arguments": {},
+        "latent_dim": 16,
+        "epochs": 12,
+        "second_epochs": 60,
+        "batch_size": 100,
+        "lr": 3e-3,
+        "second_lr": 4e-3,
+        "halve_every": 0,
+        "second_halve_every": 0,
+        "second_hidden": 128,
+        **SOONER,
+    },
+)
 FULL = Profile("full", 3, "classifier", share=0.25, images=SOONER)
 AT_HOME = Profile(
     "laptop",
@@ -85,9 +110,8 @@ AT_HOME = Profile(
     on={"cifar10": {"latent_dim": 64}},
     searches=True,
 )
-PROFILES = {
-    profile.name: profile for profile in (QUICK, AT_HOME, FULL, Profile("paper", 10, "inception"))
-}
+PAPERS = Profile("paper", 10, "inception")
+PROFILES = {profile.name: profile for profile in (SKETCH, QUICK, AT_HOME, FULL, PAPERS)}
 
 
 def settings_for(table: Table, row: Row, data_set: str, profile: Profile, trial: int) -> Settings:
@@ -96,9 +120,10 @@ def settings_for(table: Table, row: Row, data_set: str, profile: Profile, trial:
     changed = {**profile.on.get(data_set, {}), **row.settings_on(data_set), "seed": trial}
     if profile.searches:
         changed["search"] = row.search
+    own = table.on.get(data_set, {})
     if data_set in SMALL:
-        return replace(SMALL[data_set], **{**profile.small, **changed})
-    paper = profile.base or replace(PAPER[data_set], **table.settings)
+        return replace(SMALL[data_set], **{**own, **profile.small, **changed})
+    paper = profile.base or replace(PAPER[data_set], **{**table.settings, **own})
     names = ("epochs", "second_epochs", "halve_every", "second_halve_every")
     lengths = {name: getattr(paper, name) for name in names}
     shorter = {k: v and max(1, round(profile.share * v)) for k, v in lengths.items()}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -15,10 +15,13 @@ from vaelab import checkpoints, densities, metrics, models, posteriors
 from vaelab.data import Images
 from vaelab.experiments import protocols
 from vaelab.features import FeatureSpace, features_for
+from vaelab.interpolation import midpoints
 
 N_SAMPLES = 10_000  # Images for a Fréchet distance, codes for an MMD.
 SECONDS = "second stage"
 NORMAL = "N(0, I)"
+GAUSSIAN = "Gaussian"
+MIXTURE = "mixture of 10"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Judge:
         floor: Fréchet distance of training images from the test images.
         protocol: as for `protocols.samples`; None compares samples as they are drawn.
         device: where features are computed.
+        prd: whether precision (F of 1/8) and recall (F of 8) are among the scores.
     """
 
     space: FeatureSpace
@@ -38,6 +42,7 @@ class Judge:
     floor: float
     protocol: str | None = None
     device: str = "cpu"
+    prd: bool = False
 
     def features(self, x: Tensor) -> Tensor:
         """The features of generated images (n, *image_shape): shape (n, n_features)."""
@@ -47,6 +52,15 @@ class Judge:
     def distance(self, features: Tensor) -> float:
         """Their Fréchet distance from the test images'."""
         return metrics.frechet_distance(features, self.real)
+
+    def scores(self, features: Tensor, seed: int) -> dict[str, float]:
+        """What else is said of them, by name."""
+        scores = self.space.scores(features, self.real, seed)
+        if not self.prd:
+            return scores
+        curve = metrics.precision_recall(features, self.real, seed=seed)
+        prd = {"precision": metrics.f_score(*curve, 1 / 8), "recall": metrics.f_score(*curve, 8)}
+        return scores | prd
 
 
 def judge_for(
@@ -82,9 +96,21 @@ def fit_densities(
     return {
         NORMAL: checkpoints.model_prior(model),
         **stages,
-        "Gaussian": densities.Gaussian().fit_codes(q, seed),
+        GAUSSIAN: densities.Gaussian().fit_codes(q, seed),
         f"mixture of {components}": densities.GaussianMixture(components).fit_codes(q, seed),
     }
+
+
+class Midpoints(densities.Density):
+    """The middles of the arcs between codes, as if they were a density's samples."""
+
+    def fit_codes(self, q: posteriors.Distribution, seed: int = 0) -> Self:
+        self.latent_dim = q.mean.shape[1]
+        self.ends = q.mean
+        return self
+
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        return midpoints(self.ends, self.check(n), seed=seed)
 
 
 def measure(
@@ -120,7 +146,7 @@ def measure(
     for name, density in fitted.items():
         features = judge.features(model.images(density.sample(len(some), seed)))
         frechet[name] = judge.distance(features)
-        for score, value in judge.space.scores(features, judge.real, seed).items():
+        for score, value in judge.scores(features, seed).items():
             scores.setdefault(score, {})[name] = value
     frechet["reconstructions"] = judge.distance(judge.features(rebuilt))
     frechet["floor"] = judge.floor

@@ -21,7 +21,8 @@ from typing import Any
 
 from vaelab import models, networks
 from vaelab._inputs import check_choice
-from vaelab.experiments.measuring import NORMAL, SECONDS
+from vaelab.experiments import weights
+from vaelab.experiments.measuring import GAUSSIAN, MIXTURE, NORMAL, SECONDS
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,10 @@ class Table:
         columns: data sets, the published ones; those of the package can always be asked for.
         cells: the table whose cells it reads; its own unless given.
         settings: what it changes in the settings of every data set but those of the package.
+        on: by data set, what it changes there, those of the package among them.
+        ex_post: whether its cells fit every density afterwards, and measure midpoints, precision
+            and recall too.
+        notes: what must stand below it.
     """
 
     name: str
@@ -99,6 +104,9 @@ class Table:
     columns: tuple[str, ...] = ("mnist", "fashion", "cifar10", "celeba")
     cells: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    ex_post: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def store(self) -> str:
@@ -175,7 +183,120 @@ DAI_WIPF_3 = Table(
     "MMD, kernel unknown",
     cells="dai-wipf-1",
 )
-TABLES = {table.name: table for table in (DAI_WIPF_1, DAI_WIPF_2, DAI_WIPF_3)}
+
+# The models of Ghosh et al. (2020), each with its weights for small images.
+_GHOSH = tuple(
+    Row(key, label, model, own, weights.arguments(key), second=key == "2svae")
+    for key, label, model, own in (
+        ("vae", "VAE", models.vae, {"gamma": 0.01}),
+        ("cv-vae", "CV-VAE", models.cv_vae, {"gamma": 0.01}),
+        ("wae", "WAE", models.wae_mmd, {"weight": 5.0}),
+        ("2svae", "2sVAE", models.vae, {"gamma": 0.01}),
+        ("rae-gp", "RAE-GP", models.rae_gp, {"beta": 0.01}),
+        ("rae-l2", "RAE-L2", models.rae_l2, {"beta": 0.01}),
+        ("rae-sn", "RAE-SN", models.rae_sn, {"beta": 0.01}),
+        ("rae", "RAE", models.rae, {"beta": 0.01}),
+        ("ae", "AE", models.ae, {}),
+        ("ae-l2", "AE-L2", models.ae_l2, {}),
+    )
+)
+_BY_PRIOR = (
+    "vae",
+    "cv-vae",
+    "wae",
+)  # Whose column "N" is N(0, I); of the others a fitted Gaussian.
+
+
+def _columns(row: Row) -> dict[str, tuple[str, str]]:
+    """The densities of a model's rows, by the head of the column and its key."""
+    normal = NORMAL if row.key in _BY_PRIOR else GAUSSIAN
+    if row.second:
+        return {"n": ("N", SECONDS)}
+    return {"n": ("N", normal), "gmm": ("GMM", MIXTURE)}
+
+
+def _rows(
+    row: Row, measure: str, title: str, densities: Mapping[str, tuple[str, str]]
+) -> list[Row]:
+    prefix = f"{row.key} {title.removesuffix(', ')}".strip()
+    return [
+        replace(
+            row,
+            key=f"{prefix} {key}",
+            label=f"{row.label}, {title}{head}",
+            reads=row.key,
+            measure=(measure, name),
+        )
+        for key, (head, name) in densities.items()
+    ]
+
+
+GHOSH_1 = Table(
+    "ghosh-1",
+    "Ghosh et al. (2020), Table 1: reconstructions, samples and midpoints",
+    tuple(
+        line
+        for row in _GHOSH
+        for line in _rows(
+            row,
+            "frechet",
+            "",
+            {
+                "rec": ("Rec.", "reconstructions"),
+                **_columns(row),
+                "interp": ("Interp.", "midpoints"),
+            },
+        )
+    ),
+    "FID",
+    ("mnist", "cifar10", "celeba"),
+    settings={
+        "network": networks.rae,
+        "latent_dim": 16,
+        "epochs": 100,
+        "lr": 1e-3,
+        "halve_every": 20,
+        "weight_decay": 0.0,
+        "second_epochs": 100,
+    },
+    on={
+        "digits": {"latent_dim": 16, "epochs": 80, "batch_size": 129, "lr": 4e-3},
+        "cifar10": {"latent_dim": 128},
+        "celeba": {
+            "latent_dim": 64,
+            "epochs": 70,
+            "network_arguments": {"kernel": 5, "doublings": 3},
+        },
+    },
+    ex_post=True,
+    notes=(
+        "N: N(0, I) for VAE, CV-VAE and WAE, a Gaussian fitted to the codes for the others; GMM: "
+        "ten components, by EM. The paper's figures are of a Bayesian mixture "
+        "(`densities.DirichletMixture`).",
+        "Midpoints lie on arcs between codes of test images. The authors' validation images, from "
+        "which theirs come, overlap with those they trained on (40,000 of 50,000), and chose the "
+        "step size and the checkpoint.",
+        "2sVAE: here the second stage of the row above it. The paper's is a VAE with fixed weights "
+        "in both stages, which learns no γ: no two-stage VAE of Dai & Wipf (2019).",
+        "The step size halves every 20 epochs here; the authors halve it when the validation loss "
+        "stands still.",
+    ),
+)
+GHOSH_2 = replace(
+    GHOSH_1,
+    name="ghosh-2",
+    title="Ghosh et al. (2020), Table 2: precision (F of 1/8) and recall (F of 8)",
+    rows=tuple(
+        line
+        for row in _GHOSH
+        if row.key not in ("2svae", "ae-l2")
+        for measure in ("precision", "recall")
+        for line in _rows(row, measure, f"{measure}, ", _columns(row))
+    ),
+    published="PRD, 20 clusters, 1001 angles, ten runs",
+    cells="ghosh-1",
+)
+TABLES = {table.name: table for table in (DAI_WIPF_1, DAI_WIPF_2, DAI_WIPF_3, GHOSH_1, GHOSH_2)}
 
 
 def published(name: str) -> dict[tuple[str, str], tuple[float, float | None]]:
