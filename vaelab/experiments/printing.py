@@ -111,7 +111,8 @@ def fill(table: Table, outcomes: Sequence[Outcome]) -> Filled:
     entries = {}
     notes = []
     by_column = _by_column(outcomes)
-    frechet = any(row.path[0] == "frechet" for row in rows)
+    kinds = {row.path[0] for row in rows}
+    frechet = "frechet" in kinds
     for column, records in by_column.items():
         data_set, _ = heads(column)
         for row in rows:
@@ -123,7 +124,8 @@ def fill(table: Table, outcomes: Sequence[Outcome]) -> Filled:
             floors = {record["measured"]["frechet"]["floor"] for record in records}
             entries[_FLOOR, column] = Entry(tuple(sorted(floors)))
     labels = [row.label for row in rows] + [_FLOOR] * frechet
-    notes = [*notes_of(by_column, table.published, frechet), *notes, *LEGEND]
+    how = notes_of(by_column, table.published, mmd="mmd2" in kinds)
+    notes = [*how, *notes, *table.notes, *LEGEND]
     return Filled(table, tuple(labels), tuple(by_column), entries, tuple(notes))
 
 
@@ -184,13 +186,13 @@ def as_markdown(filled: Filled) -> str:
     return "\n".join([*lines, "", *(f"- {note}" for note in filled.notes)])
 
 
-def notes_of(columns: Mapping[str, list[Record]], published: str, frechet: bool) -> list[str]:
+def notes_of(columns: Mapping[str, list[Record]], published: str, mmd: bool) -> list[str]:
     """What must be known of the records of each column.
 
     Args:
         columns: the records, by column.
         published: what the published figures are.
-        frechet: whether the measured ones are Fréchet distances; otherwise MMD².
+        mmd: whether the measured ones are MMD²; otherwise they are of samples in some features.
     """
     records = [record for some in columns.values() for record in some]
     shipped = [record for record in records if record["shipped"]]
@@ -199,7 +201,7 @@ def notes_of(columns: Mapping[str, list[Record]], published: str, frechet: bool)
         f"figures: mean ± standard deviation over trials (how many); paper: {published}.",
         *dict.fromkeys(map(_origin, shipped)),
         *(f"profile {size}, protocol {protocol}." for size, protocol in dict.fromkeys(sizes)),
-        *(_frechet_notes([some for some in columns.values() if some]) if frechet else _MMD),
+        *(_MMD if mmd else _frechet_notes([some for some in columns.values() if some])),
     ]
 
 
