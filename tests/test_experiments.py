@@ -4,6 +4,7 @@ protocols; print.
 
 import dataclasses
 import errno
+import itertools
 import json
 import math
 import os
@@ -36,6 +37,7 @@ from vaelab.experiments import (
     Table,
     cells,
     cells_of,
+    ordering,
     protocols,
     read_cell,
     read_table,
@@ -192,6 +194,31 @@ def test_files_of_older_cells_say_how_their_second_stage_was_held():
             del stored[name]
         again = experiments.settings_from(stored)
         assert (again.gamma_lr, again.second_gamma_lr, again.second_hold) == (50.0, 10.0, share)
+
+
+# ---- the order of the rows
+
+
+def test_agreement_is_spearmans_with_what_chance_would_give():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 6))
+    y[0] = y[3]  # a tie
+    found = ordering.agreement(x, y)
+    assert found.rho == pytest.approx(metrics.rank_correlation(x, y))
+    assert found.low == found.high == pytest.approx(found.rho)
+    by_hand = [metrics.rank_correlation(list(order), y) for order in itertools.permutations(x)]
+    assert found.chance == pytest.approx(np.mean([rho >= found.rho - 1e-9 for rho in by_hand]))
+    assert ordering.agreement([1, 2, 3], [2, 4, 9]).chance == pytest.approx(1 / 6)
+
+
+def test_agreement_widens_with_the_spread_of_trials():
+    x, y = [1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 30.0, 40.0]
+    tight, wide = (ordering.agreement(x, y, [sd] * 4, [0.0] * 4) for sd in (1e-3, 1.0))
+    assert (tight.low, tight.high, wide.high) == pytest.approx((1, 1, 1)) and wide.low < 0.7
+    rng = np.random.default_rng(1)
+    draws = [metrics.rank_correlation(rng.normal(x, 1.0), y) for _ in range(500)]
+    assert wide.low == pytest.approx(np.quantile(draws, 0.05), abs=0.25)
+    assert ordering.agreement(x, y, None, [10.0] * 4).low < 0.7  # the paper's spread counts too
 
 
 # ---- the profile laptop

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaelab.experiments.grid import Outcome
+from vaelab.experiments.ordering import agreement
 from vaelab.experiments.records import commit_date
 from vaelab.experiments.tables import Table, published
-from vaelab.metrics import rank_correlation
 
 Record = Mapping[str, Any]  # As from `read_cell`.
 
@@ -144,11 +144,18 @@ def _by_column(outcomes: Sequence[Outcome]) -> dict[str, list[Record]]:
 
 def _order_note(column: str, entries: Sequence[Entry]) -> list[str]:
     """How far the rows stand in the paper's order, where that can be asked."""
-    pairs = [(e.mean, e.paper) for e in entries if e.values and e.paper is not None]
-    if len(pairs) < 3 or any(len(set(side)) == 1 for side in zip(*pairs, strict=True)):
+    pairs = [e for e in entries if e.values and e.paper is not None]
+    measured, printed = [e.mean or 0.0 for e in pairs], [e.paper or 0.0 for e in pairs]
+    if len(pairs) < 3 or len(set(measured)) == 1 or len(set(printed)) == 1:
         return []
-    rho = rank_correlation(*map(list, zip(*pairs, strict=True)))
-    return [f"{column}: rank correlation of the {len(pairs)} rows with the paper's {rho:+.2f}."]
+    spreads = ([e.sd or 0.0 for e in pairs], [e.paper_sd or 0.0 for e in pairs])
+    found = agreement(measured, printed, *spreads)
+    return [
+        f"{column}: rank correlation of the {len(pairs)} rows with the paper's {found.rho:+.2f}. "
+        f"Of all orders of these rows {found.chance:.1%} correlate as well; of single trials, "
+        f"drawn with the spreads that are known, nine tenths lie from {found.low:+.2f} to "
+        f"{found.high:+.2f}."
+    ]
 
 
 def as_text(filled: Filled) -> str:
