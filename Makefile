@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-notebooks test-targets lint notebooks lab dashboards bench clean
+.PHONY: help demo test test-notebooks test-targets lint notebooks lab dashboards bench gpu clean
 help:
 	@echo "make demo            train and diagnose a two-stage VAE on pictures (one to three minutes)"
 	@echo "make test            run every example of a docstring, and every test but the long ones"
@@ -14,6 +14,7 @@ help:
 	@echo "make dashboards      open the interactive views as pages without code (VAELAB_MODEL=folder for your own)"
 	@echo "make notebooks       rebuild the notebooks whose source changed"
 	@echo "make bench           measure speed and memory"
+	@echo "make gpu             measure on a GPU what has no figure yet, for 25 minutes (MINUTES=N); the same command goes on"
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vaelab needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
@@ -56,6 +57,9 @@ bench: $(STAMP)
 	OMP_NUM_THREADS=2 $(BIN)/python benchmarks/metrics.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/widgets.py
 	$(BIN)/python benchmarks/imports.py
+
+gpu: $(STAMP)
+	$(BIN)/python benchmarks/on_gpu.py --minutes $(or $(MINUTES),25)
 
 clean:
 	rm -rf $(VENV)
