@@ -43,6 +43,7 @@ DENSITIES = {
     "gaussian": lambda: densities.Gaussian().fit_codes(posterior()),
     "mixture": lambda: densities.GaussianMixture(3).fit_codes(posterior()),
     "second stage": second_stage,
+    "flow": lambda: densities.Flow(2, (8,), epochs=2, batch_size=10).fit_codes(posterior()),
 }
 
 

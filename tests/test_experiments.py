@@ -88,7 +88,8 @@ def test_every_published_figure_has_its_place(name):
     table, printed = TABLES[name], experiments.published(name)
     places = {(row.key, data_set) for row in table.rows for data_set in table.columns}
     assert set(printed) <= places
-    at_hand = {"ghosh-1": 51, "ghosh-2": 4}  # README.md beside them says which are missing.
+    # README.md beside them says which are missing.
+    at_hand = {"ghosh-1": 51, "ghosh-2": 4, "learned-priors-3": 0}
     assert len(printed) == at_hand.get(name, len(places))
     assert all(math.isfinite(value) and value >= 0 for value, _ in printed.values())
 
@@ -1164,3 +1165,15 @@ def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):
     experiments.commit.cache_clear()
     assert experiments.commit() is None
     experiments.commit.cache_clear()
+
+
+def test_the_sweep_of_beta_has_each_point_once_and_a_mixture_on_its_codes():
+    table = TABLES["learned-priors-3"]
+    points = [row for row in table.rows if not row.reads]
+    assert len({(r.model, *r.arguments.values()) for r in points}) == len(points) == 24
+    assert {row.reads for row in table.rows if row.reads} == {row.key for row in points}
+    found = {table.rows[0].density: 5.0, "mixture of 10": 3.0}
+    values = [row.value({"measured": {"frechet": found}}) for row in table.rows[:2]]
+    assert values == [5.0, 3.0]
+    swept = experiments.settings_for(table, points[0], "mnist", PROFILES["quick"], 0)
+    assert swept.latent_dim == 8 and swept.arguments == {"gamma": 1.0, "beta": 1.0}

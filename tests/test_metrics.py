@@ -1,5 +1,6 @@
 """Each measure against its definition, written out by brute force."""
 
+import itertools
 import math
 import sys
 
@@ -191,6 +192,12 @@ def column(sample):
 SAMPLES = {
     "mmd2": metrics.mmd2,
     "energy_distance": metrics.energy_distance,
+    "energy_test": metrics.energy_test,
+    "conditional_entropy": lambda x, y: metrics.conditional_entropy(column(x), column(y)),
+    "separability": lambda x, _: metrics.separability(x, [[0], [1]] * 3)[0],
+    "step_variation": lambda x, _: metrics.step_variation(x),
+    "nearest_share": lambda x, y: metrics.nearest_share(x, x, y),
+    "diversity": lambda x, _: metrics.diversity(torch.as_tensor(x)[None]),
     "frechet_distance": metrics.frechet_distance,
     "sliced_wasserstein": metrics.sliced_wasserstein,
     "kernel_distance": metrics.kernel_distance,
@@ -491,3 +498,84 @@ def test_jacobians_agree_with_finite_differences():
         step[j] = 1e-6
         slope = (decode(z + step) - decode(z - step)).flatten(1) / 2e-6
         torch.testing.assert_close(found[:, :, j], slope, rtol=1e-7, atol=1e-8)
+
+
+# ---- along and across a latent space
+
+
+def test_conditional_entropy_is_the_joint_one_less_that_of_the_prediction():
+    rng = np.random.default_rng(0)
+    x, y = rng.random(500) < 0.3, rng.random(500) < 0.6
+    y = np.where(rng.random(500) < 0.5, x, y)
+
+    def entropy(values):
+        shares = np.unique(values, return_counts=True)[1] / len(values)
+        return -(shares * np.log2(shares)).sum()
+
+    expected = entropy(2 * x + y) - entropy(x)
+    assert metrics.conditional_entropy(x, y) == pytest.approx(expected, abs=1e-12)
+
+
+def test_separability_is_1_where_a_plane_divides_and_2_to_the_e_where_nothing_does():
+    z = torch.randn(600, 3, generator=torch.Generator().manual_seed(0))
+    z = torch.cat([z, -z])
+    plane = (z[:, 0] > 0).long()
+    score, bits = metrics.separability(z, plane[:, None])
+    assert score < 1.1 and bits.shape == (1,)
+    ring = (z.norm(dim=1) > z.norm(dim=1).median()).long()
+    score, bits = metrics.separability(100 * z + 5, torch.stack([plane, ring], 1))
+    assert bits[0] < 0.1 and bits[1] > 0.97
+    assert score == pytest.approx(math.exp(bits.sum()), rel=1e-6)
+
+
+def test_an_attribute_that_all_have_separates_nothing():
+    with pytest.raises(ValueError, match=r"both values of each, \[1\] are constant"):
+        metrics.separability(torch.randn(6, 2), [[0, 1], [1, 1], [0, 1], [1, 1], [0, 1], [1, 1]])
+
+
+def test_step_variation_is_that_of_the_steps_lengths():
+    paths = torch.randn(4, 7, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    steps = [[(b - a).square().sum() ** 0.5 for a, b in itertools.pairwise(p)] for p in paths]
+    expected = [np.std(each) / np.mean(each) for each in steps]
+    np.testing.assert_allclose(metrics.step_variation(paths), expected, rtol=1e-12)
+
+
+def test_nearest_share_counts_whose_neighbour_it_is():
+    rng = torch.Generator().manual_seed(0)
+    x, a, b = torch.randn(3, 40, 2, dtype=torch.float64, generator=rng)
+    expected = np.mean([(p - a).norm(dim=1).min() < (p - b).norm(dim=1).min() for p in x])
+    assert metrics.nearest_share(x, a, b) == pytest.approx(expected)
+    assert metrics.nearest_share(a, a, b) == 1
+    with pytest.raises(ValueError, match="expected two sets of one size, got 40 and 39"):
+        metrics.nearest_share(x, a, b[1:])
+
+
+def test_diversity_is_the_mean_over_pairs():
+    x = torch.randn(2, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    unit = x / x.norm(dim=-1, keepdim=True)
+    pairs = [[(a - b).norm() for a, b in itertools.combinations(group, 2)] for group in unit]
+    np.testing.assert_allclose(metrics.diversity(x), np.mean(pairs, 1), rtol=1e-7)
+    assert metrics.diversity(torch.ones(1, 3, 2)).item() == pytest.approx(0, abs=1e-7)
+
+
+def test_an_energy_test_rejects_as_often_as_it_says():
+    """Under the null its p-values are even; against a shift it rejects."""
+    draws = torch.randn(60, 40, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    p = [metrics.energy_test(x[:20], x[20:], 99, k) for k, x in enumerate(draws)]
+    assert scipy.stats.kstest(p, "uniform").pvalue > 0.01
+    shifted = [metrics.energy_test(x[:20], x[20:] + 1.5, 99) for x in draws[:5]]
+    assert max(shifted) <= 0.05 and min(shifted) == 0.01
+
+
+def test_the_energies_of_the_test_are_the_distances():
+    x, y = normal(9, 2), normal(7, 2, seed=1)
+    means = [torch.cdist(a, b).mean() for a, b in ((x, y), (x, x), (y, y))]
+    biased = 2 * means[0] - means[1] - means[2]
+    generator, pooled, seen = torch.Generator().manual_seed(3), torch.cat([x, y]), []
+    for _ in range(20):
+        order = torch.randperm(16, generator=generator)
+        a, b = pooled[order < 9], pooled[order >= 9]
+        means = [torch.cdist(u, v).mean() for u, v in ((a, b), (a, a), (b, b))]
+        seen.append(2 * means[0] - means[1] - means[2])
+    expected = (1 + sum(bool(each >= biased) for each in seen)) / 21
+    assert metrics.energy_test(x, y, 20, 3) == pytest.approx(expected)

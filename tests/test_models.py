@@ -59,6 +59,14 @@ CATALOGUE = {
     ),
     "wae-mmd": lambda: models.wae_mmd(networks.mlp(6, 3, (8,))),
     "wae-gan": lambda: models.wae_gan(networks.mlp(6, 3, (8,)), hidden=(8, 8)),
+    "flow prior": lambda: models.flow_prior_vae(
+        networks.mlp(6, 3, (8,)), transforms=2, hidden=(8,)
+    ),
+    "flow prior, beta 0": lambda: models.flow_prior_vae(
+        networks.mlp(6, 3, (8,)), 1.0, 0.0, transforms=2, hidden=(8,)
+    ),
+    "prior-aae": lambda: models.prior_aae(networks.mlp(6, 3, (8,)), hidden=(8,)),
+    "gmmn-ae": lambda: models.gmmn_ae(networks.mlp(6, 3, (8,)), hidden=(8,)),
     "fused": lambda: models.fused_vae(networks.infogan(1, 8, 3), hidden=(8,)),
     "grammar-rae": lambda: models.grammar_rae(networks.sequence(6, 3, width=8)),
     "grammar-vae": lambda: models.grammar_vae(

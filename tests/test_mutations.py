@@ -15,6 +15,7 @@ import test_metrics
 import test_models
 import test_networks
 import test_posteriors
+import test_priors
 import test_terms
 import test_training
 import torch
@@ -193,6 +194,45 @@ FLOW = {
     ),
 }
 
+PRIOR = {
+    "the prior weighted by β too": (
+        wrapped(
+            priors.Prior,
+            "split_kl",
+            lambda right, p, q, z, beta: beta * (q.log_prob(z) - p.log_prob(z)),
+        ),
+        lambda: test_priors.test_one_pass_gives_the_gradients_of_two(0.3),
+    ),
+    "the encoder at full weight": (
+        wrapped(
+            priors.Prior,
+            "split_kl",
+            lambda right, p, q, z, beta: right(p, q, z, 1.0),
+        ),
+        lambda: test_priors.test_one_pass_gives_the_gradients_of_two(0.3),
+    ),
+    "log q forgotten in Eq. 7": (
+        wrapped(
+            priors.Prior,
+            "split_kl",
+            lambda right, p, q, z, beta: right(p, q, z, beta) - beta * q.log_prob(z),
+        ),
+        lambda: test_priors.test_the_value_is_that_of_the_encoders_objective(0.3),
+    ),
+    "R1 without its ½": (
+        rewritten(terms.Adversary, "own_loss", without_factor(0.5)),
+        test_priors.test_r1_is_the_squared_slope_of_the_discriminator_at_the_codes,
+    ),
+    "free bits that cut from above": (
+        wrapped(
+            DiagonalNormal,
+            "kls_to_standard_normal",
+            lambda right, q: -right(q),
+        ),
+        test_priors.test_free_bits_are_free_below_lambda,
+    ),
+}
+
 # ---- the likelihood
 
 NLL = partial(wrapped, likelihoods.Gaussian, "nll")
@@ -313,7 +353,7 @@ LATENT_TERM = {
         mmd_by_hand,
     ),
     "WAE's MMD with the cross term once": (
-        rewritten(terms.MMD, "forward", without_factor(2)),
+        rewritten(terms.MMD, "_squared", without_factor(2)),
         mmd_by_hand,
     ),
     "the discriminator's loss in the encoder's": (
@@ -550,6 +590,22 @@ METRICS = {
         wrapped(metrics, "mmd2", lambda right, x, y: right(x, y) + kernel_of(x, y).mean().item()),
         mmd,
     ),
+    "H(actual | predicted) with natural logarithms": (
+        wrapped(
+            metrics,
+            "conditional_entropy",
+            lambda right, *given: right(*given) * math.log(2),
+        ),
+        test_metrics.test_conditional_entropy_is_the_joint_one_less_that_of_the_prediction,
+    ),
+    "steps' variance for their deviation": (
+        wrapped(metrics, "step_variation", lambda right, paths: right(paths).square()),
+        test_metrics.test_step_variation_is_that_of_the_steps_lengths,
+    ),
+    "diversity with each sample beside itself": (
+        wrapped(metrics, "diversity", lambda right, x: right(x) * (x.shape[1] - 1) / x.shape[1]),
+        test_metrics.test_diversity_is_the_mean_over_pairs,
+    ),
     "MMD with the diagonal in": (wrapped(metrics, "mmd2", diagonal), mmd),
     "a kernel of distances for one of squares": (
         wrapped(metrics, "imq", kernel_of_distances),
@@ -588,6 +644,7 @@ METRICS = {
 SLIPS = {
     **POSTERIOR,
     **FLOW,
+    **PRIOR,
     **LIKELIHOOD,
     **LATENT_TERM,
     **DECODER_TERM,

@@ -36,6 +36,7 @@ class Couplings(Module):
         transforms: number of couplings; 0 leaves the shift and scale.
         hidden: widths of the ReLU layers in each.
         n_context: length of a context c that shift, scale and every coupling see; 0 for none.
+        scaled: whether the first step scales; without couplings and scale, f(z) = z − m(c).
 
     >>> f = Couplings(4, transforms=2, hidden=(8,))
     >>> u, log_det = f(torch.ones(5, 4))
@@ -49,14 +50,16 @@ class Couplings(Module):
         transforms: int = 6,
         hidden: Sequence[int] = (64, 64),
         n_context: int = 0,
+        scaled: bool = True,
     ) -> None:
         super().__init__()
         self.latent_dim = check_positive_int("latent_dim", latent_dim)
         self.n_context = n_context and check_positive_int("n_context", n_context)
         hidden = check_widths("hidden", hidden)
         self.shift = nn.Parameter(torch.zeros(latent_dim))
-        self.log_scale = nn.Parameter(torch.zeros(latent_dim))
-        self.placed = _perceptron([n_context, *hidden, 2 * latent_dim]) if n_context else None
+        self.log_scale = nn.Parameter(torch.zeros(latent_dim), requires_grad=scaled)
+        width = 2 * latent_dim if scaled else latent_dim
+        self.placed = _perceptron([n_context, *hidden, width]) if n_context else None
         half = latent_dim // 2
         kept = [latent_dim - half if i % 2 else half for i in range(transforms)]
         # With one coordinate there is nothing to look at but the context.
@@ -105,8 +108,9 @@ class Couplings(Module):
             raise ValueError(f"context: expected n_context={self.n_context} columns, got {given}")
         if self.placed is None:
             return self.shift, self.log_scale
-        shift, log_scale = self.placed(context).chunk(2, -1)
-        return self.shift + shift, self.log_scale + 2 * torch.tanh(log_scale / 2)
+        shift, *raw = self.placed(context).split(self.latent_dim, -1)
+        more = 2 * torch.tanh(raw[0] / 2) if raw else torch.zeros_like(shift)
+        return self.shift + shift, self.log_scale + more
 
 
 def _perceptron(widths: Sequence[int]) -> nn.Sequential:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from pictures import as_bytes, pixels
 
-from vaelab import widgets
+from vaelab import densities, features, models, networks, widgets
 from vaelab.interpolation import lerp, slerp
 
 
@@ -31,3 +31,36 @@ def test_the_interpolator_decodes_every_way(vae, second, digits):
         inner = strip[3 : side - 3, column * side + 3 : (column + 1) * side - 3, 1]
         assert (np.abs(inner[::7, ::7] - as_bytes(image)) <= 1).all()
     assert [k for k in range(4) if (strip[0, k * side] != 255).any()] == [1]
+
+
+def test_a_flow_opens_the_space_of_its_noise(digits):
+    with networks.seeded(0):
+        nets = networks.mlp((1, 8, 8), 4, (16,), output="sigmoid")
+        model = models.flow_prior_vae(nets, transforms=2, hidden=(8,))
+        [torch.nn.init.normal_(w, std=0.3) for w in model.prior.parameters()]
+    judge = features.load_classifier("digits")
+    view = widgets.Interpolator(model, digits.test[:10], judge=judge)
+    assert view.ways == ("z straight", "z arc", "z0 straight", "z0 arc")
+    view.first.value, view.second.value = 2, 5
+    t = torch.tensor([0.0, 0.3, 1.0])
+    flow, z = model.prior.flow, model.codes(digits.test[[2, 5]]).mean
+    with torch.no_grad():
+        noise, _ = flow(z)
+        arc = flow.inverse(slerp(*noise, t))
+        found = view.measures(t)
+        torch.testing.assert_close(found["log p(z), nats"][3], flow.log_prob(arc))
+        sure = judge(model.images(lerp(*z, t))).softmax(-1).amax(-1)
+        torch.testing.assert_close(found["classifier's confidence"][0], sure)
+    ends = found["log p(z), nats"][:, [0, 2]]
+    torch.testing.assert_close(ends, ends[:1].expand(4, 2), rtol=1e-4, atol=1e-3)
+    before = view.curves.value
+    view.position.value = 0.9
+    assert view.curves.value != before and view.error is None
+
+
+def test_without_a_flow_there_are_no_curves(vae, digits):
+    assert widgets.Interpolator(vae, digits.test[:4]).curves is None
+    fitted = densities.Flow(1, (8,), epochs=1).fit(vae, digits.test[:100])
+    view = widgets.Interpolator(vae, digits.test[:4], fitted)
+    assert view.ways[2:] == ("z0 straight", "z0 arc")
+    assert "z0" not in widgets.LatentTraversal(vae, digits.test[:4], density=fitted).space.options

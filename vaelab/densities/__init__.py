@@ -1,5 +1,5 @@
 """What stands in for q(z) once the autoencoder is trained: the model's own prior, a Gaussian, a
-mixture of Gaussians, a second VAE, the codes themselves.
+mixture of Gaussians, a second VAE, a flow, the codes themselves.
 
 q(z) = E_x q(z given x) is the aggregated posterior, the distribution of codes that the decoder was
 trained on. A `Density` is fitted to it afterwards, without touching the autoencoder ("ex-post",
@@ -10,6 +10,7 @@ from vaelab.densities.choosing import DENSITIES, named
 from vaelab.densities.density import Density, draw
 from vaelab.densities.empirical import Empirical
 from vaelab.densities.evidence import log_prob_mc
+from vaelab.densities.flow import Flow
 from vaelab.densities.gaussian import DirichletMixture, Gaussian, GaussianMixture
 from vaelab.densities.prior import ModelPrior, StandardNormal, is_standard_normal
 from vaelab.densities.second_stage import SecondStage, fit_second_stages
@@ -19,6 +20,7 @@ __all__ = [
     "Density",
     "DirichletMixture",
     "Empirical",
+    "Flow",
     "Gaussian",
     "GaussianMixture",
     "ModelPrior",

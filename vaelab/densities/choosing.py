@@ -5,6 +5,7 @@ from __future__ import annotations
 from vaelab._inputs import check_choice
 from vaelab.densities.density import Density
 from vaelab.densities.empirical import Empirical
+from vaelab.densities.flow import Flow
 from vaelab.densities.gaussian import DirichletMixture, Gaussian, GaussianMixture
 from vaelab.densities.prior import ModelPrior
 from vaelab.densities.second_stage import SecondStage
@@ -14,6 +15,7 @@ DENSITIES = {
     "gaussian": Gaussian,
     "mixture": GaussianMixture,
     "empirical": Empirical,
+    "flow": Flow,
     "second_stage": SecondStage,
 }
 SIZED = {"gmm": GaussianMixture, "dirichlet": DirichletMixture}
@@ -24,7 +26,7 @@ def named(name: str, prior: Prior) -> Density:
 
     Args:
         name: "prior", "gaussian", "mixture" (of ten), "gmm-K" or "dirichlet-K" with K components,
-            "empirical" or "second_stage"; - and _ are alike.
+            "empirical", "flow" or "second_stage"; - and _ are alike.
         prior: the model's own, for "prior".
 
     Raises:

@@ -26,8 +26,8 @@ class Generative(Estimator):
         options: what else it is called with, beside the networks; γ among them is that of rows of
             standard deviation 1, unless rows are taken as they are.
         density: what `sample` draws codes from: "prior", the model's own; "gaussian"; "gmm-10" or
-            any other number; "second_stage", and what else `densities.named` knows; or a density of
-            `vaelab.densities`, which is copied.
+            any other number; "second_stage", "flow", and what else `densities.named` knows; or a
+            density of `vaelab.densities`, which is copied.
         network: the name of a function of `vaelab.networks`, or such a function.
         network_options: what else it is called with, beside shape and latent dimension.
         latent_dim: κ, the dimension of the codes.

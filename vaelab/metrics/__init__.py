@@ -1,5 +1,5 @@
 """Measures of codes and samples: MMD, sliced Wasserstein, spectra, active dimensions, Fréchet and
-energy distance, precision and recall.
+energy distance, precision and recall, and what lies along paths in latent space.
 
 All compute in float64 and give plain numbers or tensors; arrays and tensors are both welcome.
 """
@@ -17,19 +17,30 @@ from vaelab.metrics.coverage import f_score, nearest, precision_recall
 from vaelab.metrics.distances import (
     Kernel,
     energy_distance,
+    energy_test,
     frechet_distance,
     imq,
     mmd2,
     sliced_wasserstein,
+)
+from vaelab.metrics.paths import (
+    conditional_entropy,
+    diversity,
+    nearest_share,
+    separability,
+    step_variation,
 )
 from vaelab.metrics.quality import inception_score, kernel_distance
 
 __all__ = [
     "Kernel",
     "active_dims",
+    "conditional_entropy",
     "direction_variance",
+    "diversity",
     "eigenvalue_counts",
     "energy_distance",
+    "energy_test",
     "f_score",
     "frechet_distance",
     "imq",
@@ -39,8 +50,11 @@ __all__ = [
     "mean_squared_error",
     "mmd2",
     "nearest",
+    "nearest_share",
     "precision_recall",
     "rank_correlation",
+    "separability",
     "singular_values",
     "sliced_wasserstein",
+    "step_variation",
 ]

@@ -163,3 +163,35 @@ def _factor(matrix: Tensor) -> Tensor:
         return lower
     values, vectors = torch.linalg.eigh(matrix)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+
+
+def energy_test(x: Any, y: Any, shuffles: int = 200, seed: int = 0) -> float:
+    """The p-value of "both samples come from one distribution", by the energy distance of two
+    samples and of shuffled ones.
+
+    Source: Székely & Rizzo (2004); the share of shuffles as far apart as the samples, which count
+    as one of them.
+
+    Args:
+        x, y: samples (n, κ) and (m, κ) of at most some thousand rows: all distances are kept.
+        shuffles: how many; the least p is 1 / (shuffles + 1).
+        seed: of the shuffles.
+
+    >>> rows = torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+    >>> energy_test(rows[:30], rows[30:]) > 0.05, energy_test(rows[:30], rows[30:] + 2) < 0.01
+    (True, True)
+    """
+    x, y = as_rows(x, y)
+    check_seed(seed)
+    check_positive_int("shuffles", shuffles)
+    pooled, n = torch.cat([x, y]), len(x)
+    distances = torch.cdist(pooled, pooled)
+    generator = torch.Generator().manual_seed(seed)
+    sides = torch.ones(shuffles + 1, len(pooled), dtype=pooled.dtype)
+    sides[:, :n] = 0
+    for row in sides[1:]:
+        row.copy_(row[torch.randperm(len(row), generator=generator)])
+    weights = (1 - sides) / n - sides / (len(pooled) - n)  # Of each row, in both means at once.
+    energies = -((weights @ distances) * weights).sum(1)
+    as_far = energies >= energies[0] - 1e-12
+    return as_far.double().mean().item()

@@ -12,6 +12,15 @@
 from vaelab.models.autoencoder import Autoencoder, evaluating
 from vaelab.models.catalogue import *  # noqa: F403
 from vaelab.models.catalogue import CATALOGUE, build
+from vaelab.models.conditional import Conditional
 from vaelab.models.second import SecondVAE
 
-__all__ = ["CATALOGUE", "Autoencoder", "SecondVAE", "build", "evaluating", *CATALOGUE]
+__all__ = [
+    "CATALOGUE",
+    "Autoencoder",
+    "Conditional",
+    "SecondVAE",
+    "build",
+    "evaluating",
+    *CATALOGUE,
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -91,12 +92,24 @@ class Autoencoder(Module):
         """The terms of the objective by name, at one draw of z for each image or the mean over
         several: nats, shape (batch,).
         """
-        q = self.encode(x)
+        return self._terms(x, self.encode(x), generator)
+
+    def _terms(
+        self,
+        x: Tensor,
+        q: posteriors.Distribution,
+        generator: Generator,
+        context: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """`loss_terms` at q(z given x), with what is given, if anything."""
         if self.draws > 1:
             each = torch.arange(len(x), device=x.device).repeat_interleave(self.draws)
-            x, q = x[each], q[each]
-        z = q.rsample(generator)
-        p = terms.Pass(x, q, z, self.decode, self.decoder, self.prior, generator)
+            x, q, context = x[each], q[each], None if context is None else context[each]
+        z, decode, prior = q.rsample(generator), self.decode, self.prior
+        if context is not None:
+            decode = functools.partial(decode, context=context)
+            prior = prior.given(context)
+        p = terms.Pass(x, q, z, decode, self.decoder, prior, generator)
         nll = self.likelihood.nll(x, p.x_hat)
         nats = {"nll": nll, **{name: term(p) for name, term in self.terms.items()}}
         if self.draws == 1:
@@ -104,6 +117,17 @@ class Autoencoder(Module):
         return {name: n.unflatten(0, (-1, self.draws)).mean(1) for name, n in nats.items()}
 
     forward = loss_terms
+
+    def anneal(self, share: Tensor | None) -> bool:
+        """Let `share`, which may change in place, multiply the β of its KL; None for all of it.
+
+        Returns:
+            Whether it has a KL.
+        """
+        several = [term for term in self.terms.values() if isinstance(term, terms.KL)]
+        for term in several:
+            term.share = share
+        return bool(several)
 
     @property
     def gamma(self) -> float | None:

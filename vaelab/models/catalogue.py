@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vaelab import likelihoods, posteriors, terms
+from vaelab import likelihoods, posteriors, priors, terms
 from vaelab._inputs import check_choice, check_options
 from vaelab.grammar import Grammar, expressions
 from vaelab.models.autoencoder import Autoencoder
@@ -19,10 +19,13 @@ __all__ = [
     "ce_vae",
     "character_rae",
     "cv_vae",
+    "flow_prior_vae",
     "fused_vae",
+    "gmmn_ae",
     "grammar_rae",
     "grammar_vae",
     "joint_vae",
+    "prior_aae",
     "rae",
     "rae_gp",
     "rae_l2",
@@ -178,8 +181,8 @@ def wae_gan(
     hidden: Sequence[int] = (512, 512, 512, 512),
     rate: float = 4.0,
 ) -> Autoencoder:
-    """WAE-GAN (Tolstikhin et al. 2018), an adversarial autoencoder: point codes, ‖x − x_hat‖² − λ
-    log D(z).
+    """WAE-GAN (Tolstikhin et al. 2018), which with N(0, I) is the adversarial autoencoder, AAE, of
+    Makhzani et al. (2016): point codes, ‖x − x_hat‖² − λ log D(z).
 
     Args:
         networks: encoder and decoder.
@@ -191,6 +194,75 @@ def wae_gan(
     adversary = terms.Adversary(networks.latent_dim, weight, hidden, rate)
     point = posteriors.PointHead(networks)
     return Autoencoder(networks, point, likelihoods.Gaussian(gamma), latent_term=adversary)
+
+
+def flow_prior_vae(
+    networks: Networks,
+    gamma: float | str = "learned",
+    beta: float = 1.0,
+    transforms: int = 6,
+    hidden: Sequence[int] = (64, 64),
+) -> Autoencoder:
+    """A VAE whose prior is a flow, trained beside it ("Empirical observations pertaining to learned
+    priors", Section 2.1).
+
+    At β = 0 the encoder and the decoder learn as if the flow were not there: it is then a density
+    fitted to the codes, as `densities.Flow` is afterwards.
+
+    Args:
+        networks: encoder and decoder.
+        gamma: as for `vae`.
+        beta: the weight of the KL for encoder and decoder, ≥ 0; the flow learns at full weight.
+        transforms, hidden: of the flow, as for `flows.Couplings`.
+    """
+    prior = priors.FlowPrior(networks.latent_dim, transforms, hidden)
+    likelihood = likelihoods.Gaussian(gamma)
+    return Autoencoder(networks, likelihood=likelihood, prior=prior, latent_term=terms.KL(beta))
+
+
+def prior_aae(
+    networks: Networks,
+    beta: float = 1.0,
+    gamma: float = 0.05,
+    hidden: Sequence[int] = (128, 128),
+    penalty: float = 1.0,
+) -> Autoencoder:
+    """Prior-AAE: an adversarial autoencoder whose prior is a generator, trained beside it
+    ("Empirical observations pertaining to learned priors", Section 2.1).
+
+    Args:
+        networks: encoder and decoder.
+        beta: the weight of the adversary for the encoder, ≥ 0; the generator learns at full weight.
+        gamma: the decoder variance.
+        hidden: widths of the ReLU layers of generator and discriminator.
+        penalty: R1 on the codes, as for `terms.Adversary`; without it the models differ by seed.
+    """
+    point, likelihood = posteriors.PointHead(networks), likelihoods.Gaussian(gamma)
+    prior = priors.Generated(networks.latent_dim, hidden)
+    adversary = terms.Adversary(networks.latent_dim, beta, hidden, rate=1.0, penalty=penalty)
+    return Autoencoder(networks, point, likelihood, prior, adversary)
+
+
+def gmmn_ae(
+    networks: Networks,
+    beta: float = 0.0,
+    gamma: float = 0.05,
+    hidden: Sequence[int] = (128, 128),
+    scales: Sequence[float] = (0.05, 0.2, 1.0, 4.0),
+) -> Autoencoder:
+    """An autoencoder whose prior is a generative moment-matching network (Li et al. 2015), trained
+    beside it by MMD² of Gaussian kernels.
+
+    Args:
+        networks: encoder and decoder.
+        beta: the weight of MMD² for the encoder, ≥ 0; the generator learns at full weight.
+        gamma: the decoder variance.
+        hidden: widths of the generator's ReLU layers.
+        scales: σ² / κ of the kernels, on standardised codes.
+    """
+    point, likelihood = posteriors.PointHead(networks), likelihoods.Gaussian(gamma)
+    prior = priors.Generated(networks.latent_dim, hidden, "uniform")
+    return Autoencoder(networks, point, likelihood, prior, terms.MMD(beta, scales, "gaussian"))
 
 
 def fused_vae(

@@ -9,7 +9,7 @@ a function under `recorded`, or a subclass of `Networks`.
 from vaelab.networks.choosing import MAKERS, for_shape
 from vaelab.networks.infogan import infogan
 from vaelab.networks.layers import Networks, seeded
-from vaelab.networks.mlp import fused, mlp
+from vaelab.networks.mlp import fused, mlp, with_context
 from vaelab.networks.rae import rae
 from vaelab.networks.resnet import resnet
 from vaelab.networks.sequence import sequence
@@ -33,4 +33,5 @@ __all__ = [
     "small_conv",
     "spectral",
     "wae",
+    "with_context",
 ]

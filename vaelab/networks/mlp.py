@@ -29,7 +29,8 @@ class Skip(nn.Module):
         return torch.cat((self.body(x), x), -1)
 
 
-def _layers(n_in: int, hidden: Sequence[int], activation: str) -> nn.Sequential:
+def layers(n_in: int, hidden: Sequence[int], activation: str) -> nn.Sequential:
+    """Dense layers of those widths, each with its activation."""
     pairs = itertools.pairwise([n_in, *hidden])
     return nn.Sequential(*(m for a, b in pairs for m in (dense(a, b), ACTIVATIONS[activation]())))
 
@@ -81,9 +82,9 @@ def mlp(
     check_choice("output", output, OUTPUTS)
     hidden = check_widths("hidden", hidden)
     d = math.prod(shape)
-    encoder = nn.Sequential(nn.Flatten(), Skip(_layers(d, hidden, activation)))
+    encoder = nn.Sequential(nn.Flatten(), Skip(layers(d, hidden, activation)))
     decoder = nn.Sequential(
-        Skip(_layers(latent_dim, hidden, activation)),
+        Skip(layers(latent_dim, hidden, activation)),
         dense(hidden[-1] + latent_dim, d),
         OUTPUTS[output](),
         nn.Unflatten(1, shape),
@@ -128,3 +129,30 @@ def fused(
     decoder = nn.Sequential(inner.decoder, networks.decoder)
     shape, unit = networks.image_shape, networks.unit
     return Networks(encoder, decoder, shape, k, inner.n_features, unit=unit)
+
+
+@recorded
+def with_context(networks: Networks, n_context: int) -> Networks:
+    """A pair whose decoder takes a context beside the code, for `models.Conditional`.
+
+    Args:
+        networks: a pair made for codes of κ + n_context numbers.
+        n_context: how many of them are the context.
+
+    Returns:
+        The pair for codes of κ numbers.
+
+    >>> with_context(mlp(3, latent_dim=5), n_context=3).latent_dim
+    2
+    """
+    left = networks.latent_dim - check_positive_int("n_context", n_context)
+    return Networks(
+        networks.encoder,
+        networks.decoder,
+        networks.image_shape,
+        check_positive_int("latent_dim less n_context", left),
+        networks.n_features,
+        networks.dense,
+        networks.scale,
+        networks.unit,
+    )

@@ -155,6 +155,10 @@ class DiagonalNormal(Distribution):
         terms = self.mean.square() + self.sigma.square() - self.log_var
         return 0.5 * (terms.sum(-1) - self.mean.shape[-1])
 
+    def kls_to_standard_normal(self) -> Tensor:
+        """The share of each latent dimension in it, shape (batch, latent_dim)."""
+        return 0.5 * (self.mean.square() + self.sigma.square() - self.log_var - 1)
+
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z given x) in nats, shape (batch,)."""
         squares = ((z - self.mean) / self.sigma).square() + self.log_var

@@ -24,8 +24,11 @@ class Adversary(Term):
     both players, and the loop needs no second one; in Adam the discriminator has a step size
     (`rate`) and a momentum of its own, 0.5.
 
+    A prior that is learned is the third player: its draws are to be taken for codes, at full weight
+    whatever λ is (Prior-AAE). With λ = 0 it alone moves.
+
     Source: Tolstikhin et al. (2018), Algorithm 1, with the non-saturating loss of Goodfellow et al.
-    (2014) for the encoder; Makhzani et al. (2016).
+    (2014) for the encoder; Makhzani et al. (2016). The penalty is R1 of Mescheder et al. (2018).
 
     Args:
         latent_dim: κ.
@@ -33,6 +36,7 @@ class Adversary(Term):
         hidden: widths of the discriminator's ReLU layers.
         rate: factor on `training.fit`'s step size for the discriminator, > 0. Ours: at 1 the
             discriminator lags behind.
+        penalty: R1, the weight of ½ ‖∂D/∂z‖² at the codes in the discriminator's loss, ≥ 0.
     """
 
     name = "adversary"
@@ -44,9 +48,12 @@ class Adversary(Term):
         weight: float = 1.0,
         hidden: Sequence[int] = (512, 512, 512, 512),
         rate: float = 4.0,
+        penalty: float = 0.0,
     ) -> None:
         super().__init__()
         check_weight("weight", weight)
+        check_weight("penalty", penalty)
+        self.penalty = penalty
         check_positive("rate", rate)
         self.weight = weight
         self.rate = rate
@@ -65,10 +72,22 @@ class Adversary(Term):
         """−log D(p) − log(1 − D(z)) for codes `z` and draws `p` of the prior, in nats, (batch,)."""
         real = self.discriminator(p)
         fake = self.discriminator(z)
-        return (F.softplus(-real) + F.softplus(fake)).squeeze(-1)
+        loss = (F.softplus(-real) + F.softplus(fake)).squeeze(-1)
+        if self.penalty == 0:
+            return loss
+        slope = torch.func.grad(lambda code: self.discriminator(code).sum())(z)
+        return loss + 0.5 * self.penalty * slope.square().sum(-1)
 
     def forward(self, p: Pass) -> Tensor:
+        if self.training:
+            p.prior.follow(p.z)
+        z, drawn = p.prior.standardised(p.z), p.prior.standardised(p.p)
+        loss = self.own_loss(z.detach(), drawn.detach())
+        if p.prior.is_learned:
+            loss = loss + F.softplus(self._frozen(drawn)).squeeze(-1)
+        return self.weight * F.softplus(-self._frozen(z)).squeeze(-1) + (loss - loss.detach())
+
+    def _frozen(self, z: Tensor) -> Tensor:
+        """The discriminator's logits, through which its weights hear nothing."""
         frozen = {name: w.detach() for name, w in self.discriminator.named_parameters()}
-        logit = torch.func.functional_call(self.discriminator, frozen, (p.z,))
-        loss = self.own_loss(p.z.detach(), p.p.detach())
-        return self.weight * F.softplus(-logit).squeeze(-1) + (loss - loss.detach())
+        return torch.func.functional_call(self.discriminator, frozen, (z,))

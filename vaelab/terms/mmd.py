@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive, check_weight
+from vaelab._inputs import check_choice, check_positive, check_weight
 from vaelab.terms.term import Pass, Term
 
 
@@ -24,17 +24,30 @@ def imq(x: Tensor, y: Tensor, scales: Sequence[float]) -> Tensor:
     return functools.reduce(torch.add, [c / (c + squared) for c in sizes])
 
 
+def gaussian(x: Tensor, y: Tensor, scales: Sequence[float]) -> Tensor:
+    """Σ_s exp(−‖x_i − y_j‖² / 2κs) for all pairs of rows, shape (n, m); differentiable."""
+    squares = x.square().sum(1, keepdim=True) + y.square().sum(1)
+    squared = torch.addmm(squares, x, y.T, alpha=-2).clamp(min=0)
+    sizes = [2 * x.shape[1] * s for s in scales]
+    return functools.reduce(torch.add, [torch.exp(-squared / c) for c in sizes])
+
+
+KERNELS = {"imq": imq, "gaussian": gaussian}
+
+
 class MMD(Term):
-    """λ · MMD²(batch of codes, p(z)) with the inverse multiquadratic kernel: the term of WAE-MMD.
+    """λ · MMD²(batch of codes, p(z)) by a kernel: the term of WAE-MMD.
 
     Row i holds mean_{j≠i} k(z_i, z_j) + mean_{j≠i} k(p_i, p_j) − 2 mean_j k(z_i, p_j), p drawn from
-    the prior: the mean over the batch is the unbiased estimate, and may be negative.
+    the prior: the mean over the batch is the unbiased estimate, and may be negative. A prior that
+    is learned gets the gradient of MMD² at full weight whatever λ is (GMMN, Li et al. 2015).
 
     Source: Tolstikhin et al. (2018), Algorithm 2; the seven scales are their code's.
 
     Args:
         weight: λ ≥ 0, beside −log p(x given z); see `models.wae_mmd`.
         scales: s of the kernel, over which it is summed.
+        kernel: "imq", the inverse multiquadratic one, or "gaussian".
     """
 
     name = "mmd"
@@ -44,9 +57,12 @@ class MMD(Term):
         self,
         weight: float = 1.0,
         scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+        kernel: str = "imq",
     ) -> None:
         super().__init__()
         check_weight("weight", weight)
+        check_choice("kernel", kernel, KERNELS)
+        self.kernel = kernel
         self.weight = weight
         self.scales = tuple(scales)
         for scale in self.scales:
@@ -58,12 +74,21 @@ class MMD(Term):
         Raises:
             ValueError: a batch of one, in which there are no pairs.
         """
-        z, n = p.z, len(p.z)
+        if self.training:
+            p.prior.follow(p.z)
+        z, drawn = p.prior.standardised(p.z), p.prior.standardised(p.p)
+        if not p.prior.is_learned:
+            return self.weight * self._squared(z, drawn)
+        squared = self._squared(z.detach() + self.weight * (z - z.detach()), drawn)
+        return squared + (self.weight - 1) * squared.detach()
+
+    def _squared(self, z: Tensor, drawn: Tensor) -> Tensor:
+        n = len(z)
         if n < 2:
             raise ValueError(
                 "MMD compares the codes of a batch with each other: expected batch_size ≥ 2, got 1"
             )
         others = 1 - torch.eye(n, device=z.device, dtype=z.dtype)
-        pairs = others * (imq(z, z, self.scales) + imq(p.p, p.p, self.scales))
-        across = imq(z, p.p, self.scales)
-        return self.weight * (pairs.sum(1) / (n - 1) - 2 * across.mean(1))
+        k = KERNELS[self.kernel]
+        pairs = others * (k(z, z, self.scales) + k(drawn, drawn, self.scales))
+        return pairs.sum(1) / (n - 1) - 2 * k(z, drawn, self.scales).mean(1)

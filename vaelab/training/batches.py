@@ -5,7 +5,7 @@ as they are drawn.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,20 @@ def to_bytes(x: Tensor) -> Tensor | None:
     return out
 
 
+class Given(NamedTuple):
+    """Images, and what is given with each of them: a label, a part of the picture.
+
+    It goes through the loop as images alone do, and reaches a model's `loss_terms` as it is.
+
+    Args:
+        x: images (n, *image_shape).
+        context: numbers, shape (n, n_context); a label as zeros and a one.
+    """
+
+    x: Tensor
+    context: Tensor
+
+
 @dataclass(frozen=True)
 class Feed:
     """Images, or posteriors that a code is drawn from afresh each time, on the device they are
@@ -48,6 +62,7 @@ class Feed:
         dtype: precision of a batch.
         flip: whether each image is mirrored with probability ½ each time it is met.
         numbers: of the rows that count, on the device; all unless given.
+        context: what is given with each image, shape (n, n_context), or None.
     """
 
     rows: Tensor | Distribution | Rows
@@ -55,6 +70,7 @@ class Feed:
     dtype: torch.dtype
     flip: bool = False
     numbers: Tensor | None = None
+    context: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows if self.numbers is None else self.numbers)
@@ -68,19 +84,24 @@ class Feed:
         over them.
         """
         rows = self.rows
+        tensors = rows.tensors() if isinstance(rows, Distribution) else {"x": rows}
         if isinstance(rows, Rows):
             shape = torch.tensor(rows.shape)
             spread = torch.linspace(0, len(rows) - 1, min(SPREAD, len(rows))).long().unique()
-            return _files.digest({"shape": shape, "spread": rows[spread]})
-        return _files.digest(rows.tensors() if isinstance(rows, Distribution) else {"x": rows})
+            tensors = {"shape": shape, "spread": rows[spread]}
+        given = {} if self.context is None else {"context": self.context}
+        return _files.digest({**tensors, **given})
 
-    def batch(self, index: Tensor, generator: torch.Generator) -> Tensor:
-        """The rows of those numbers, shape (batch, *image_shape)."""
+    def batch(self, index: Tensor, generator: torch.Generator) -> Any:
+        """The rows of those numbers, shape (batch, *image_shape), with their context if any."""
         if self.numbers is not None:
             index = self.numbers[index]
-        rows = self.rows[index]
+        rows = self._images(self.rows[index], index.device, generator)
+        return rows if self.context is None else Given(rows, self.context[index])
+
+    def _images(self, rows: Any, device: torch.device, generator: torch.Generator) -> Tensor:
         if isinstance(self.rows, Rows):
-            rows = rows.to(index.device, non_blocking=True)
+            rows = rows.to(device, non_blocking=True)
         if isinstance(rows, Distribution):
             return rows.rsample(generator).detach()
         if rows.dtype == torch.uint8:
@@ -112,6 +133,9 @@ def feed(model: nn.Module, data: Any, device: torch.device, flip: bool = False) 
 
 def _feed(model: nn.Module, data: Any, device: torch.device, flip: bool) -> Feed:
     dtype = next(model.parameters()).dtype
+    if isinstance(data, Given):
+        rows = _feed(model, data.x, device, flip)
+        return replace(rows, context=_context(data.context, rows).to(device, dtype))
     shape = getattr(model, "image_shape", None)
     if isinstance(data, Distribution):
         if flip:
@@ -131,6 +155,17 @@ def _feed(model: nn.Module, data: Any, device: torch.device, flip: bool) -> Feed
     packed = to_bytes(x)
     rows = x.to(dtype) if packed is None else packed
     return Feed(rows.to(device), x.dtype, dtype, flip)
+
+
+def _context(context: Tensor, rows: Feed) -> Tensor:
+    if rows.flip:
+        raise ValueError("flip: what is given with an image is not mirrored; expected False")
+    if context.ndim != 2 or len(context) != len(rows) or not context.isfinite().all():
+        raise ValueError(
+            f"context: expected finite numbers of shape ({len(rows)}, n_context), got shape "
+            f"{tuple(context.shape)}"
+        )
+    return context
 
 
 def shuffled(n: int, seed: int, epoch: int) -> Tensor:
@@ -175,8 +210,8 @@ class Batches:
         """The order in which an epoch visits the rows, shape (n,)."""
         return shuffled(len(self), int(self.seed), epoch).to(self.device)
 
-    def batch(self, index: Tensor) -> Tensor:
-        """The rows of those numbers, shape (batch, *image_shape)."""
+    def batch(self, index: Tensor) -> Any:
+        """The rows of those numbers, shape (batch, *image_shape), with their context if any."""
         return self.rows.batch(index, self.generator)
 
     def whose(self, finite: Tensor) -> str:

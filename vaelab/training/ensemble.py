@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.utils._pytree import tree_map
 
 from vaelab import flows, likelihoods, posteriors, priors, terms
 from vaelab._processes import Noise, draw
 from vaelab.models import Autoencoder
 from vaelab.networks.mlp import Skip
-from vaelab.training.batches import Batches, Feed, shuffled
+from vaelab.training.batches import Batches, Feed, Given, shuffled
 
 _BY_ROW = {
     Autoencoder,
@@ -40,6 +41,7 @@ _BY_ROW = {
     posteriors.FlowGaussian,
     posteriors.FullGaussian,
     posteriors.PointHead,
+    priors.FlowPrior,
     priors.StandardNormal,
     terms.KL,
     terms.GradientPenalty,
@@ -109,23 +111,31 @@ class Ensemble(nn.Module):
         log_gamma = getattr(self.likelihood, "log_gamma", None)
         return None if log_gamma is None else log_gamma.double().exp().tolist()
 
-    def loss_terms(self, x: Tensor, generator: Seeds) -> dict[str, Tensor]:
+    def loss_terms(self, x: Tensor | Given, generator: Seeds) -> dict[str, Tensor]:
         """The terms for batches (S, batch, *image_shape) by name, each of shape (S, batch)."""
         one = self._one[0]
         one.autocast = self.autocast
         self._normalise_spectra()
+        images = x.x if isinstance(x, Given) else x
         if self._asked is None:  # One step shows which noise a step draws.
             asks = Noise()
             with torch.no_grad():
-                self._probe[0].to(x.device).loss_terms(x[0], asks)
+                first = tree_map(lambda rows: rows[0], x)
+                self._probe[0].to(images.device).loss_terms(first, asks)
             self._asked = asks.asked
         noise = [
-            torch.stack([draw(sample, shape, g, x) for g in generator.each])
+            torch.stack([draw(sample, shape, g, images) for g in generator.each])
             for sample, shape in self._asked
         ]
         return self._all(self._tensors, x, *noise)
 
     forward = loss_terms
+
+    def anneal(self, share: Tensor | None) -> bool:
+        """As `Autoencoder.anneal`, for all models."""
+        (one,), (probe,) = self._one, self._probe
+        probe.anneal(share)
+        return one.anneal(share)
 
     def compile_pass(self) -> None:
         """From now on, run the pass through torch.compile."""
@@ -161,7 +171,7 @@ def _pass(one: nn.Module) -> Callable[..., dict[str, Tensor]]:
     ensemble.
     """
 
-    def call(tensors: dict[str, Tensor], x: Tensor, *noise: Tensor) -> dict[str, Tensor]:
+    def call(tensors: dict[str, Tensor], x: Any, *noise: Tensor) -> dict[str, Tensor]:
         return functional_call(one, tensors, (x, Noise(noise)))
 
     return vmap(call)
@@ -201,10 +211,10 @@ def _rows_pass(one: nn.Module) -> Callable[..., dict[str, Tensor]]:
     dense = {id(p) for m in one.modules() if isinstance(m, GroupedLinear) for p in m.parameters()}
     loose = [name for name, p in one.state_dict(keep_vars=True).items() if id(p) not in dense]
 
-    def call(tensors: dict[str, Tensor], x: Tensor, *noise: Tensor) -> dict[str, Tensor]:
-        sizes = x.shape[:2]
+    def call(tensors: dict[str, Tensor], x: Any, *noise: Tensor) -> dict[str, Tensor]:
+        sizes = (x.x if isinstance(x, Given) else x).shape[:2]
         each = {name: tensors[name].repeat_interleave(sizes[1], 0) for name in loose}
-        rows = [tensor.flatten(0, 1) for tensor in (x, *noise)]
+        rows = tree_map(lambda tensor: tensor.flatten(0, 1), [x, *noise])
         each_row = {**tensors, **each}
         terms = functional_call(one, each_row, (rows[0], Noise(rows[1:])))
         return {name: term.unflatten(0, sizes) for name, term in terms.items()}
@@ -238,10 +248,11 @@ class StackedBatches(Batches):
         orders = [shuffled(len(self), seed, epoch) for seed in self.seed]
         return torch.stack(orders).to(self.device)
 
-    def batch(self, index: Tensor) -> Tensor:
+    def batch(self, index: Tensor) -> Any:
         """The rows of those numbers, (S, batch), each from its own: (S, batch, *image_shape)."""
         each = zip(self.each, index, self.generator.each, strict=True)
-        return torch.stack([rows.batch(i, generator) for rows, i, generator in each])
+        batches = [rows.batch(i, generator) for rows, i, generator in each]
+        return tree_map(lambda *several: torch.stack(several), *batches)
 
     def whose(self, finite: Tensor) -> str:
         broken = [i for i, fine in enumerate(finite.all(0).all(0).tolist()) if not fine]

@@ -19,10 +19,10 @@ from vaelab._inputs import pick_device
 from vaelab._processes import mean_of_all, place
 from vaelab.parts import Module, account, as_data
 from vaelab.training.acceleration import OutOfMemory, accelerated, is_out_of_memory, largest_batch
-from vaelab.training.batches import Batches, feed, share
+from vaelab.training.batches import Batches, Given, feed, share
 from vaelab.training.interrupts import interrupts_held
 from vaelab.training.parallel import check_share, parallel
-from vaelab.training.plan import Callback, GammaSchedule, Plan, Schedule, Session
+from vaelab.training.plan import BetaSchedule, Callback, GammaSchedule, Plan, Schedule, Session
 from vaelab.training.progress import Bar, Lines, progress_of
 from vaelab.training.state import Keeper, State
 from vaelab.training.validation import HeldOut, held_out_of
@@ -58,7 +58,7 @@ class Run:
     saved: tuple[tuple[float | None, nn.Module], ...] = ()
 
 
-def step(state: State, x: Tensor) -> None:
+def step(state: State, x: Tensor | Given) -> None:
     """One step of Adam on the mean over a batch of the sum of all terms."""
     state.set_rates()
     if state.settings["compile"]:
@@ -86,6 +86,7 @@ def fit(
     weight_decay: float = 0.0,
     gamma_lr: float = 10.0,
     gamma_schedule: GammaSchedule | None = None,
+    beta_schedule: BetaSchedule | None = None,
     seed: int = 0,
     flip: bool = False,
     keep_every: int = 0,
@@ -119,7 +120,8 @@ def fit(
             array, a list, a `TensorDataset`. Or posteriors q(z given x) of n images, from which
             every step draws afresh. Or rows larger than memory: an `np.memmap`; a `Dataset`, whose
             items are an image or begin with one, the same each time; a `DataLoader`, of which the
-            data set is used, not the workers: the order follows from the seed.
+            data set is used, not the workers: the order follows from the seed. Or images and what
+            is given with each, as `Given`, for a model that takes them (`models.Conditional`).
         epochs: passes over the data; the last partial batch of each is dropped.
         batch_size: rows a step (all rows, where there are fewer); a loader's own, or 100, unless
             given.
@@ -134,6 +136,8 @@ def fit(
             log √γ.
         gamma_schedule: γ as a function of progress in [0, 1], or None where the likelihood's own
             rule governs.
+        beta_schedule: factor on the β of the KL as a function of progress in [0, 1], as
+            `Ramp`, or None for the whole of it throughout.
         seed: of batches and noise.
         flip: whether to mirror each image, left to right, with probability ½ each time it is met.
         keep_every: epochs between two copies of the model for `Run.saved`, the last epoch's too; 0
@@ -273,6 +277,7 @@ def _loop(state: State, keeper: Keeper, session: Session) -> None:
         raise
     finally:
         progress.close()
+        state.release_beta()
 
 
 def _steps(state: State, keeper: Keeper, progress: Bar | Lines, tell: Callable[[], None]) -> None:

@@ -23,6 +23,7 @@ from vaelab.training.acceleration import PRECISIONS
 
 Schedule = Callable[[float, int], float]
 GammaSchedule = Callable[[float], float | None]
+BetaSchedule = Callable[[float], float]
 Callback = Callable[[Any, int, dict[str, Any]], Any]
 
 
@@ -51,6 +52,7 @@ class Plan(_Fields):
     weight_decay: float = 0.0
     gamma_lr: float = 10.0
     gamma_schedule: GammaSchedule | None = None
+    beta_schedule: BetaSchedule | None = None
     seed: int = 0
     flip: bool = False
     keep_every: int = 0
@@ -85,6 +87,8 @@ class Plan(_Fields):
             "gamma_schedule": repr(self.gamma_schedule),
         }
         del settings["keep_every"]
+        if self.beta_schedule is not None:  # Runs of earlier versions had none.
+            settings["beta_schedule"] = repr(self.beta_schedule)
         return settings
 
 

@@ -61,6 +61,27 @@ class Anneal(Part):
 
 
 @dataclass(frozen=True)
+class Ramp(Part):
+    """Let the weight of the KL rise from 0 to β along a line, over a share of the training.
+
+    Source: "Empirical observations pertaining to learned priors for deep latent variable models",
+    Section 4.1, whose "from 0 to γ" is β; 50,000 steps there.
+
+    >>> Ramp(over=0.5)(0.25), Ramp(over=0.5)(0.9)
+    (0.5, 1.0)
+    """
+
+    over: float = 0.25
+
+    def __post_init__(self) -> None:
+        check_positive("over", self.over)
+
+    def __call__(self, progress: float) -> float:
+        """The factor on β at a moment of training, `progress` in [0, 1]."""
+        return min(progress / self.over, 1.0)
+
+
+@dataclass(frozen=True)
 class Hold(Part):
     """Keep γ at a value for a share of the training, then let the likelihood's own rule go on.
 

@@ -57,6 +57,7 @@ class State:
         self.terms: list[Tensor] = []  # Their means over the batch, of each step of this epoch.
         self.history: dict[str, list[Any]] = {}
         self.loss_terms: Callable[..., dict[str, Tensor]] = self.model.loss_terms
+        self.share: Tensor | None = None  # Of β, where it is annealed.
         self.copies: Copies = []  # With their γ, as `keep_every` asks for.
         on_device = batches.device.type in ("cpu", "cuda")
         fused = on_device and all(p.is_floating_point() for p in model.parameters())
@@ -85,7 +86,22 @@ class State:
             factor = self.plan.schedule(self.step / self.steps_per_epoch, self.plan.epochs)
             for group in self.optimizer.param_groups:
                 group["lr"] = factor * group["full_lr"]
+        if self.plan.beta_schedule is not None:
+            self._anneal_beta(self.plan.beta_schedule(self.step / self.total))
         self.hold_gamma()
+
+    def _anneal_beta(self, share: float) -> None:
+        if self.share is None:
+            first = next(self.model.parameters())
+            self.share = torch.ones((), device=first.device, dtype=first.dtype)
+            if not hasattr(self.model, "anneal") or not self.model.anneal(self.share):
+                raise ValueError("beta_schedule: this model has no KL; expected None")
+        self.share.fill_(share)
+
+    def release_beta(self) -> None:
+        """Give the KL its whole weight again."""
+        if self.share is not None:
+            self.model.anneal(None)
 
     def hold_gamma(self) -> None:
         """Set γ to what its schedule says for this step, if it says anything."""
@@ -113,6 +129,8 @@ class State:
         every = self.plan.keep_every
         if every and (self.epoch % every == 0 or self.is_done):
             twin = copy.deepcopy(self.model).cpu().eval()
+            if self.share is not None:
+                twin.anneal(None)
             self.copies.append((getattr(self.model, "gamma", None), twin))
 
     def newest(self, name: str) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vaelab import _processes
 from vaelab._inputs import check_seed, pick_device
 from vaelab.posteriors import Distribution
-from vaelab.training.batches import feed
+from vaelab.training.batches import Given, feed
 from vaelab.training.ensemble import Ensemble, StackedBatches
 from vaelab.training.loop import Run, kind, run
 from vaelab.training.plan import Plan, Session
@@ -21,7 +21,7 @@ from vaelab.training.plan import Plan, Session
 
 def fit_together(
     models: Sequence[nn.Module],
-    data: Tensor | Sequence[Tensor | Distribution],
+    data: Tensor | Given | Sequence[Tensor | Distribution | Given],
     plan: Plan,
     session: Session | None = None,
     *,
@@ -36,8 +36,8 @@ def fit_together(
 
     Args:
         models: of one kind, with weights of their own. Trained in place.
-        data: images for all of them; or a sequence with the images, or the posteriors, of each:
-            equally many.
+        data: images for all of them, perhaps with what is given (`Given`); or a sequence with the
+            images, or the posteriors, of each: equally many.
         plan: what is computed; its seed is not used, and no copies are kept on the way.
         session: where and how; a checkpoint is one file for all.
         seeds: of batches and noise, one a model.
@@ -55,7 +55,8 @@ def fit_together(
     session = Session() if session is None else session
     _check(models, seeds, plan)
     seeds = [int(seed) for seed in seeds]
-    many = data if isinstance(data, Sequence) else (data,)
+    alone = isinstance(data, Given) or not isinstance(data, Sequence)
+    many = (data,) if alone else data
     if len(many) not in (1, len(models)):
         raise ValueError(
             f"data: expected one set for all models or one for each of {len(models)}, got "

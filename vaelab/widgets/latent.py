@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from vaelab.interpolation import lerp, slerp
 from vaelab.plots import pixels_to_png
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import STEP, captioned, dropdown, row_names, set_range, slider, toggles
+from vaelab.widgets.curves import Curves
 from vaelab.widgets.drawing import PAD, Picture, Strip, pixel_scale, strip_pixels
 from vaelab.widgets.spaces import PRIOR, Space, subject, subscript
 
@@ -102,7 +104,9 @@ class LatentTraversal(View):
         spaces = self.subject.spaces
         self.index = IntSlider(0, 0, len(self.subject.x) - 1, description="image")
         self.directions = toggles("directions", ["latent axes", "eigenvectors"])
-        self.space = toggles("space", list(spaces))
+        # The directions of a flow's noise have no Σ of their own.
+        spaces = [name for name in spaces if name != "z0"]
+        self.space = toggles("space", spaces)
         self.space.layout.display = "" if len(spaces) > 1 else "none"
         self.source = dropdown("draw from", list(self.subject.densities))
         self.draw = Button(description="draw")
@@ -239,7 +243,10 @@ class Interpolator(View):
     Args:
         model: a `vaelab.models.Autoencoder`, or a fitted `VAE` or `TwoStageVAE`.
         images: (n, c, h, w) or (n, h, w), values in [0, 1].
-        density: a fitted `SecondStage` (or a dict with one) adds the ways through its u.
+        density: a fitted `SecondStage` (or a dict with one) adds the ways through its u, a `Flow`
+            those through its noise z0, as a flow for a prior does.
+        judge: a classifier of pictures, as `features.load_classifier` gives; how sure it is stands
+            under the strip as a curve. The log-density by the flow stands beside it.
         n_strip: pictures in a row.
         size: screen pixels of a picture's height, about.
 
@@ -248,6 +255,7 @@ class Interpolator(View):
         position: `FloatSlider` t from 0 to 1.
         strip: a row of pictures for each of `ways`, the column nearest to t framed.
         image: the pictures at t, to the right of the strip, a row each.
+        curves: what is known along the ways, as curves with a line at t; None where it is nothing.
         ways: names of the rows, such as "z straight" and "u arc".
 
     Raises:
@@ -260,10 +268,12 @@ class Interpolator(View):
         images: Any,
         density: Any = None,
         *,
+        judge: Callable[[Tensor], Tensor] | None = None,
         n_strip: int = 11,
         size: int = 56,
     ) -> None:
         self.subject = subject(model, images, density)
+        self.judge = judge
         check_positive_int("n_strip", n_strip)
         super().__init__()
         height = self.subject.x.shape[-2]
@@ -279,7 +289,9 @@ class Interpolator(View):
         self.ways = tuple(self.codes(torch.zeros(0)))
         names = row_names(self.ways, height * scale + 2 * PAD)
         ends = HBox([self.first, self.second])
-        self.children = (ends, self.position, HBox([names, self.strip, self.image]))
+        self.curves = Curves(self.ways) if judge or "z0" in self.subject.spaces else None
+        below = () if self.curves is None else (self.curves,)
+        self.children = (ends, self.position, HBox([names, self.strip, self.image]), *below)
         self._listen(self._pick, self.first, self.second)
         self._listen(self.redraw, self.position)
         self._pick()
@@ -301,20 +313,40 @@ class Interpolator(View):
         """The pictures at t on all ways, one way after the other: in one batch, which costs little
         more than a part.
         """
+        return self.subject.spaces["z"].decode(self._codes_z(t))
+
+    def _codes_z(self, t: Tensor) -> Tensor:
+        """The codes z at t on all ways, one way after the other."""
         codes = self.codes(t)
-        spaces = self.subject.spaces
         both = []
-        for name, space in spaces.items():
+        for name, space in self.subject.spaces.items():
             ways = [codes[f"{name} straight"], codes[f"{name} arc"]]
             both.append(space.to_z(torch.cat(ways)))
-        return spaces["z"].decode(torch.cat(both))
+        return torch.cat(both)
 
     def _pick(self) -> None:
         self.strip.lay(self._decode(torch.linspace(0, 1, self.strip.columns)))
+        if self.curves is not None:
+            self.curves.lay(self.measures(torch.linspace(0, 1, 41)))
         self.redraw()
+
+    @torch.no_grad()
+    def measures(self, t: Tensor) -> dict[str, Tensor]:
+        """What is known along the ways at the values t, shape (T,): by name, (ways, T) each."""
+        found = {}
+        if self.subject.flow is not None:
+            flow = self.subject.flow
+            z = self._codes_z(t).to(next(flow.parameters()))
+            found["log p(z), nats"] = flow.log_prob(z).reshape(len(self.ways), len(t))
+        if self.judge is not None:
+            sure = self.judge(self._decode(t)).softmax(-1).amax(-1)
+            found["classifier's confidence"] = sure.reshape(len(self.ways), len(t))
+        return found
 
     def _draw(self) -> None:
         t = self.position.value
         pictures = self._decode(torch.tensor([t]))
         self.image.value = pixels_to_png(strip_pixels(pictures, self.strip.scale, 1))
         self.strip.frame(round(t * (self.strip.columns - 1)))
+        if self.curves is not None:
+            self.curves.mark(t)

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from vaelab import theory
 from vaelab._inputs import check_images
-from vaelab.densities import Density, SecondStage, StandardNormal
+from vaelab.densities import Density, Flow, SecondStage, StandardNormal
 from vaelab.models import Autoencoder, evaluating
 from vaelab.posteriors import DiagonalNormal, Distribution, Point
+from vaelab.priors import FlowPrior
 
 PRIOR = "N(0, I)"
 CLASS = (str, Number, np.generic)  # A label may be one of these.
@@ -33,7 +34,7 @@ class Space:
     """A latent space and the codes of n images in it.
 
     Args:
-        name: "z", or "u" for the second stage's.
+        name: "z", "u" for the second stage's, or "z0" for the noise of a flow.
         q: q(z given x) of the images, or q(u given z) at their mean codes.
         decode: codes z (n, κ) to pictures (n, *image_shape), in the images' own units.
         model: the autoencoder whose latent space it is.
@@ -108,15 +109,18 @@ class Subject:
 
     Args:
         x: the images, shape (n, *image_shape), values in [0, 1].
-        spaces: by name: "z", and "u" where a density is a second stage.
+        spaces: by name: "z", "u" where a density is a second stage, "z0" where it or the prior is
+            a flow.
         densities: by name, N(0, I) first.
         labels: the class of each image, shape (n,), or None.
+        flow: the prior behind "z0", or None.
     """
 
     x: Tensor
     spaces: dict[str, Space]
     densities: dict[str, Density]
     labels: np.ndarray | None
+    flow: FlowPrior | None = None
 
 
 def subject(
@@ -159,8 +163,19 @@ def subject(
     if second is not None:
         vae = second.vae
         spaces["u"] = Space("u", vae.codes(q.mean), decode, vae, vae.images)
+    prior = _flow_of(autoencoder, chosen)
+    if prior is not None:
+        with torch.no_grad():
+            noise, _ = prior.flow(q.mean.to(prior.flow.shift))
+        spaces["z0"] = Space("z0", Point(noise.to(q.mean)), decode, autoencoder, prior.codes)
     densities = {PRIOR: StandardNormal().fit_codes(q), **chosen}
-    return Subject(x, spaces, densities, check_labels(labels, len(x)))
+    return Subject(x, spaces, densities, check_labels(labels, len(x)), prior)
+
+
+def _flow_of(model: Autoencoder, chosen: Mapping[str, Density]) -> FlowPrior | None:
+    """The flow that is a fitted density, or the model's prior, if any."""
+    fitted = next((each.prior for each in chosen.values() if isinstance(each, Flow)), model.prior)
+    return fitted if isinstance(fitted, FlowPrior) and not fitted.flow.n_context else None
 
 
 def subscript(name: str, j: int) -> str:

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises import cost, images, latent, quizzes, scratch, theorems
+from vaelab.course.exercises import cost, images, latent, priors, quizzes, scratch, theorems
 from vaelab.course.exercises.exercise import Exercise
 
-CHAPTERS = (scratch, cost, theorems, images, latent)
+CHAPTERS = (scratch, cost, theorems, images, priors, latent)
 EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 
 RTOL = 1e-5
@@ -105,7 +105,7 @@ def results_of(exercise: Exercise, answer: Any) -> list[Tensor] | str:
     if not callable(answer):
         return f"expected a function, got {_kind(answer)}"
     try:
-        results = [answer(*arguments) for arguments in exercise.arguments()]
+        results = [exercise.result(answer, arguments) for arguments in exercise.arguments()]
     except NotImplementedError:
         return "todo"
     except Exception as error:
@@ -123,12 +123,18 @@ def results_of(exercise: Exercise, answer: Any) -> list[Tensor] | str:
 
 def judge(exercise: Exercise, got: list[Tensor]) -> str:
     """ "ok", "todo" for the fault that was planted, or what is wrong with the results."""
-    answers = [exercise.answers(*arguments) for arguments in exercise.arguments()]
-    right = [_float64(value) for value, _ in answers]
+    inputs = exercise.arguments()
+    right = [_float64(exercise.result(exercise.right, each)) for each in inputs]
     if _agree(got, right):
         return "ok"
-    for words in answers[0][1]:
-        if _agree(got, [_float64(slips[words]) for _, slips in answers]):
+    if exercise.probe is None:  # One call gives all that is wrong.
+        answers = [exercise.answers(*each)[1] for each in inputs]
+        wrong = {words: [each[words] for each in answers] for words in answers[0]}
+    else:
+        names = exercise.answers(*inputs[0])[1]
+        wrong = {w: [exercise.result(exercise.slip(w), each) for each in inputs] for w in names}
+    for words, results in wrong.items():
+        if _agree(got, [_float64(result) for result in results]):
             return "todo" if words == exercise.planted else words
     return _describe(got, right)
 

@@ -30,6 +30,8 @@ class Exercise:
         planted: the slip that stands in the stub, where the exercise is to find it: it is to do,
             and the check does not name it.
         ours: the right answer alone, where computing the wrong ones too would cost time.
+        probe: what is compared: numbers from the reader's function and the arguments, where what it
+            gives is no number itself, or has a gradient; what it gives unless told.
     """
 
     id: str
@@ -37,12 +39,23 @@ class Exercise:
     inputs: Callable[[Generator], Inputs]
     planted: str = ""
     ours: Callable[..., Any] | None = None
+    probe: Callable[..., Any] | None = None
 
     def arguments(self) -> list[tuple[Any, ...]]:
         """Fresh inputs, the same each time, so that an answer that changes its arguments harms
         nothing.
         """
         return list(self.inputs(Generator().manual_seed(7)))
+
+    def result(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """What is compared of a function at some arguments."""
+        if self.probe is None:
+            return function(*arguments)
+        return self.probe(function, *arguments)
+
+    def slip(self, words: str) -> Callable[..., Any]:
+        """A wrong answer, as a function."""
+        return lambda *arguments: self.answers(*arguments)[1][words]
 
     def right(self, *arguments: Any) -> Any:
         """The right answer, as a function."""

@@ -1,4 +1,4 @@
-"""What z is before any image is seen: p(z), which the latent term holds q(z given x) against."""
+"""What every prior has in common: the codes that noise becomes, their density, the KL to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from vaelab._inputs import check_positive_int
 from vaelab._processes import Generator, draw
 from vaelab.parts import Module
-from vaelab.posteriors import LOG_2_PI, Distribution
+from vaelab.posteriors import Distribution
 
 
 class Prior(Module):
@@ -44,11 +44,53 @@ class Prior(Module):
         """log p(z) in nats of codes (n, latent_dim), shape (n,)."""
         raise NotImplementedError(f"{type(self).__name__} has no density: write log_prob(z)")
 
+    def given(self, context: Tensor) -> Prior:
+        """p(z given c) for a batch of contexts c, (n, n_context); the same for all unless it says
+        otherwise.
+        """
+        return self
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether it has parameters, which are trained beside the autoencoder."""
+        return next(self.parameters(), None) is not None
+
     def kl(self, q: Distribution, z: Tensor) -> Tensor:
         """KL[q(z given x) ‖ p], in nats, shape (batch,): exact where a closed form is known, else
         log q(z given x) − log p(z), unbiased for codes `z` drawn from `q`.
         """
         return q.log_prob(z) - self.log_prob(z)
+
+    def split_kl(self, q: Distribution, z: Tensor, beta: float | Tensor) -> Tensor:
+        """β KL[q(z given x) ‖ p] for encoder and decoder, and −log p(z) for the prior itself.
+
+        Its value is β (log q(z given x) − log p(z)), and its gradient that of two objectives in one
+        pass: the prior learns at full weight whatever β is, at β = 0 too, where nobody else hears
+        of it. The density is asked once, at codes with the value of z and β times its gradient.
+
+        Source: "Empirical observations pertaining to learned priors for deep latent variable
+        models", Eq. 6 and 7.
+
+        Args:
+            q: q(z given x), (batch,); at β = 0 it need have no density.
+            z: codes drawn from it, shape (batch, latent_dim).
+            beta: β ≥ 0.
+
+        Returns:
+            Nats, shape (batch,).
+        """
+        log_p = self.log_prob(z.detach() + beta * (z - z.detach()))
+        own = (1 - beta) * log_p.detach() - log_p
+        if isinstance(beta, (int, float)) and beta == 0:
+            return own
+        return own + beta * q.log_prob(z)
+
+    def standardised(self, z: Tensor) -> Tensor:
+        """Codes on the scale on which an adversary or a kernel compares them, same shape."""
+        return z
+
+    def follow(self, z: Tensor) -> None:
+        """Let that scale follow a batch of codes, shape (batch, latent_dim)."""
 
     def like(self, z: Tensor, generator: Generator = None) -> Tensor:
         """As many draws as there are rows in `z`, same shape, device and precision."""
@@ -61,21 +103,3 @@ class Prior(Module):
         first = next(self.parameters(), torch.zeros(()))
         eps = torch.randn(n, latent_dim, generator=torch.Generator().manual_seed(seed))
         return self.at(eps.to(first)).cpu()
-
-
-class StandardNormal(Prior):
-    """N(0, I).
-
-    >>> StandardNormal().sample(5, 3).shape
-    torch.Size([5, 3])
-    """
-
-    def at(self, eps: Tensor) -> Tensor:
-        return eps
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        return -0.5 * (z.square().sum(-1) + z.shape[-1] * LOG_2_PI)
-
-    def kl(self, q: Distribution, z: Tensor) -> Tensor:
-        exact = q.kl_to_standard_normal()
-        return super().kl(q, z) if exact is None else exact

@@ -1,0 +1,12 @@
+"""What z is before any image is seen: p(z), which the latent term holds q(z given x) against.
+
+N(0, I) is fixed; a flow and a generator are learned beside the autoencoder.
+"""
+
+from vaelab.posteriors import LOG_2_PI
+from vaelab.priors.flow import FlowPrior
+from vaelab.priors.generated import Generated
+from vaelab.priors.normal import StandardNormal
+from vaelab.priors.prior import Prior
+
+__all__ = ["LOG_2_PI", "FlowPrior", "Generated", "Prior", "StandardNormal"]

@@ -1,0 +1,76 @@
+"""A generator as a prior: codes that noise becomes in a network, without a density."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vaelab._inputs import check_choice, check_positive, check_positive_int, check_widths
+from vaelab.networks.layers import dense
+from vaelab.networks.mlp import layers
+from vaelab.parts import StepSizes
+from vaelab.priors.prior import Prior
+
+DECAY = 0.99  # Of the running mean and variance of the codes.
+
+
+class Generated(Prior):
+    """z = m + s G(ε): a network G of noise, on the scale (m, s) of the codes.
+
+    An unregularised code has no scale of its own, and drifts; m and s follow its mean and standard
+    deviation, so that G, and whoever judges its draws, sees standardised codes. It has no density:
+    an adversary (`terms.Adversary`) or a kernel (`terms.MMD`) trains it.
+
+    Source: "Empirical observations pertaining to learned priors for deep latent variable models",
+    Section 2.1: Prior-AAE, and a generative moment-matching network (Li et al. 2015).
+
+    Args:
+        latent_dim: κ, of the noise too.
+        hidden: widths of the ReLU layers of G.
+        noise: what G takes, "normal" or "uniform" (on [−1, 1]).
+        rate: factor on `training.fit`'s step size for G, > 0.
+
+    >>> Generated(4, hidden=(8,)).sample(5, 4).shape
+    torch.Size([5, 4])
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        hidden: Sequence[int] = (128, 128),
+        noise: str = "normal",
+        rate: float = 0.5,
+    ) -> None:
+        super().__init__()
+        k = check_positive_int("latent_dim", latent_dim)
+        hidden = check_widths("hidden", hidden)
+        check_choice("noise", noise, ("normal", "uniform"))
+        check_positive("rate", rate)
+        self.noise = noise
+        self.rate = rate
+        self.generator = nn.Sequential(layers(k, hidden, "relu"), dense(hidden[-1], k))
+        self.mean: Tensor
+        self.variance: Tensor
+        self.register_buffer("mean", torch.zeros(k))
+        self.register_buffer("variance", torch.ones(k))
+
+    def step(self, plan: StepSizes) -> dict[str, Any]:
+        return {"lr": self.rate * plan.lr, "betas": (0.5, 0.99), "weight_decay": 0.0}
+
+    def at(self, eps: Tensor) -> Tensor:
+        if self.noise == "uniform":
+            eps = torch.erf(eps / math.sqrt(2))  # Φ is uniform on [0, 1] at normal noise.
+        return self.mean + self.variance.sqrt() * self.generator(eps)
+
+    def standardised(self, z: Tensor) -> Tensor:
+        return (z - self.mean) * self.variance.rsqrt()
+
+    @torch.no_grad()
+    def follow(self, z: Tensor) -> None:
+        mean, variance = z.mean(0), z.var(0, correction=0)
+        self.mean.copy_(torch.lerp(mean, self.mean, DECAY))
+        self.variance.copy_(torch.lerp(variance, self.variance, DECAY))

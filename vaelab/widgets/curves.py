@@ -1,0 +1,48 @@
+"""Curves along the ways between two pictures, with one line at the place where the reader is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vaelab.widgets.drawing import Picture, Plot, dress
+
+STYLES = {"straight": "-", "arc": "--"}
+SHADES = {"z": "C0", "u": "C2", "z0": "C1"}
+
+
+class Curves(Picture):
+    """A panel for each measure, a curve in it for each way, a line at t.
+
+    Args:
+        ways: their names, a space and "straight" or "arc".
+    """
+
+    def __init__(self, ways: Sequence[str]) -> None:
+        super().__init__()
+        self.ways = ways
+
+    def lay(self, measures: Mapping[str, Tensor]) -> None:
+        """Draw measures by name, shape (ways, T) each, at T even steps from 0 to 1."""
+        figure = Figure(figsize=(4.2 * len(measures), 2.2), dpi=100, layout="constrained")
+        axes = figure.subplots(1, len(measures), squeeze=False)[0]
+        self._cursors = []
+        for ax, (name, values) in zip(axes, measures.items(), strict=True):
+            t = np.linspace(0, 1, values.shape[1])
+            for way, curve in zip(self.ways, values, strict=True):
+                space, shape = way.split()
+                style = {"color": SHADES[space], "linestyle": STYLES[shape]}
+                ax.plot(t, curve.cpu(), label=way, **style)
+            ax.set(xlabel="t", xlim=(0, 1))
+            dress(ax, name, "best" if ax is axes[0] else None)
+            self._cursors.append(ax.axvline(0.5, color="0.3", linewidth=1))
+        self._plot = Plot(figure, self._cursors)
+
+    def mark(self, t: float) -> None:
+        """Move the line to t and send the picture."""
+        for cursor in self._cursors:
+            cursor.set_xdata([t, t])
+        self.value = self._plot.png()
