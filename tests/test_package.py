@@ -39,7 +39,7 @@ FLOORS = (
     {"models"},
     {"training"},
     {"densities", "toys"},
-    {"estimators"},
+    {"estimators", "lines"},
     {"checkpoints"},
     {"experiments"},
     {"plots"},

@@ -44,6 +44,7 @@ _ROOMS = (
     "grammar",
     "interpolation",
     "likelihoods",
+    "lines",
     "manifolds",
     "metrics",
     "models",

@@ -246,6 +246,23 @@ def figure_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def search_curve(ax: Axes, found: Any, label: str = "search", color: str = COLORS["q"]) -> None:
+    """The lowest score so far of a search (`lines.Found`) over the lines scored, and each score.
+
+    Args:
+        ax: where it is drawn.
+        found: what the search gave.
+        label: of the curve.
+        color: of curve and points.
+    """
+    places = np.arange(1, len(found.scores) + 1)
+    ax.plot(places, found.scores, ".", color=color, alpha=0.25, markersize=4)
+    ax.step(places, found.curve, where="post", color=color, label=label)
+    ax.axhline(found.data_best, color=COLORS["data"], linestyle="--", label="best line given")
+    ax.set(xlabel="lines scored", ylabel="score")
+    ax.legend(fontsize=8)
+
+
 def spectra(
     ax: Axes,
     values: Mapping[str, Any],

@@ -1,4 +1,4 @@
-"""The command line, one module a command: demo, train, show, sample, export-page, table,
+"""The command line, one module a command: demo, train, search, show, sample, export-page, table,
 claims, notebooks, grade.
 
 A command is a module whose docstring is its help, with `add_arguments(parser)` and `run(args)`,
@@ -14,7 +14,18 @@ import sys
 from collections.abc import Sequence
 
 from vaelab import __version__
-from vaelab.cli import claims, demo, export_page, grade, notebooks, sample, show, table, train
+from vaelab.cli import (
+    claims,
+    demo,
+    export_page,
+    grade,
+    notebooks,
+    sample,
+    search,
+    show,
+    table,
+    train,
+)
 from vaelab.cli.options import Parser
 from vaelab.cli.words import message_of, translate
 
@@ -22,6 +33,7 @@ DESCRIPTION = "Variational autoencoders, taught in notebooks that check themselv
 COMMANDS = {
     "demo": demo,
     "train": train,
+    "search": search,
     "show": show,
     "sample": sample,
     "export-page": export_page,

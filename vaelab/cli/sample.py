@@ -2,6 +2,7 @@
 
 Codes are drawn from its second stage, or from any density that is fitted here to the codes of the
 training images, and decoded without noise. A saved estimator draws rows in the units of its data.
+Of a model of lines the finished ones are written, a line each.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaelab._imports import importing
+from vaelab.cli import lines
 from vaelab.cli.memory import check_memory
 from vaelab.cli.options import Parser, add_data, add_run, add_seed
 
@@ -39,7 +41,12 @@ def add_arguments(p: Parser) -> None:
         "--images", "data set or folder to fit it to (default: the training images)", metavar="DATA"
     )
     add_data(p)
-    p.option("--out", "a .png (one grid) or a .npy (default FOLDER/samples.png)", Path, "FILE")
+    p.option(
+        "--out",
+        "a .png (one grid) or a .npy, or a .txt for lines (default FOLDER/samples.png)",
+        Path,
+        "FILE",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,11 +61,13 @@ def run(args: argparse.Namespace) -> int:
 
     check_positive_int("n", args.n)
     check_seed(args.seed)
+    saved = opened(args.folder)
+    if lines.writes_lines(saved):
+        return lines.sample(saved, args)
     out = args.out or args.folder / "samples.png"
     kind = out.suffix.lower()
     if kind not in _BYTES:
         raise ValueError(f"--out: expected a file that ends in .png or .npy, got {out}")
-    saved = opened(args.folder)
     check_memory(f"-n {args.n}", _BYTES[kind] * args.n * math.prod(saved.model.image_shape))
     if args.density is not None:
         saved = replace(saved, density=_density(saved, args))

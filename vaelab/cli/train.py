@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaelab._imports import importing
-from vaelab.cli import cost, history
+from vaelab.cli import cost, history, lines
 from vaelab.cli.memory import check_memory
 from vaelab.cli.options import (
     Parser,
@@ -42,13 +42,19 @@ def add_arguments(p: Parser) -> None:
     """Add the command's options. One named like a field of `Settings` sets that field."""
     p.option(
         "data_set",
-        "digits, fashion-small, shapes, mnist, fashion, cifar10, celeba, or a folder of pictures",
+        "digits, fashion-small, shapes, mnist, fashion, cifar10, celeba, or a folder of pictures; "
+        "or expressions, or a text file with a line an object",
         metavar="DATA",
     )
     add_data(p)
     p.option("--side", "crop a folder's pictures to squares and resize to N pixels", int, "N")
     add_reading(p)
     add_stream(p)
+    p.option(
+        "--grammar",
+        "of a text file's lines: expressions, smiles or a file of rules (default: smiles for .smi, "
+        "else expressions)",
+    )
     p.option(
         "--network",
         "mlp, small_conv, infogan, rae, resnet or wae (default: mlp for digits, fashion-small and "
@@ -99,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
     """Train both stages, measure, save; under `torchrun` all processes train, and the first does
     the rest.
     """
+    if lines.is_lines(args.data_set):
+        return lines.train(args)
     with importing():
         from vaelab import experiments  # noqa: F401  It is heavy, and `_train` needs it.
         from vaelab._processes import process_group

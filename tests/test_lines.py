@@ -1,0 +1,234 @@
+"""Models of lines: fitted, measured, searched, and at the doors of the command line."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from vaelab import grammar, lines
+from vaelab.cli import main
+from vaelab.grammar import distance_to, draw_lines, expressions, molecules
+from vaelab.training import Session
+
+QUIET = Session(device="cpu", progress=False)
+SMALL = {"channels": (16,), "width": 32, "hidden": 50}
+FIT = lines.LinePlan(
+    network_options=SMALL, latent_dim=8, epochs=4, batch_size=50, lr=1e-2, held_out=100
+)
+PLAN = lines.SearchPlan(rounds=3, batch=8, n_points=100, n_draws=150)
+SCORE = distance_to("x + sin(x)")
+
+
+@pytest.fixture(scope="module")
+def words():
+    return draw_lines(expressions(), 900, 8, seed=0)
+
+
+@pytest.fixture(scope="module")
+def fitted(words):
+    return lines.fit(words, plan=FIT, session=QUIET)
+
+
+def search(fitted, score=SCORE, plan=PLAN, checkpoint=None):
+    given = fitted.model, fitted.density, fitted.trained
+    return lines.search(*given, score, plan, checkpoint, progress=False)
+
+
+# ---- fitting and measuring
+
+
+def test_the_figures_are_those_that_counting_gives(fitted, words):
+    assert set(fitted.trained) | set(fitted.held_out) == set(words)
+    assert len(fitted.held_out) == 100 and not set(fitted.trained) & set(fitted.held_out)
+    x = expressions().encode(fitted.held_out, fitted.model.image_shape[0])
+    back = expressions().decode(fitted.model.reconstruct(x))
+    right = sum(a == b for a, b in zip(back, fitted.held_out, strict=True))
+    assert fitted.figures["reconstructed"] == right / 100
+    shares = fitted.figures["samples"]["mixture"]
+    assert all(0 <= share <= 1 for share in shares.values()) and shares["valid"] > 0.5
+
+
+def test_a_length_is_found_or_taken(words):
+    assert lines.fitting.encoded(expressions(), words, None).shape == (900, 9)
+    assert lines.fitting.encoded(expressions(), words, 12).shape == (900, 12)
+
+
+def test_characters_are_judged_by_the_grammar(words):
+    plan = replace(FIT, model="character_rae", epochs=1)
+    fit = lines.fit(words, plan=plan, session=QUIET)
+    assert fit.model.likelihood.grammar.n_rules == 13
+    shares = lines.fitting._shares(["x + 1", "x +", None, "x + 1"], expressions(), {"1"})
+    assert shares == {"valid": 0.5, "unique": 0.5, "new": 1.0}
+
+
+def test_too_few_lines_and_unknown_models_are_refused(words):
+    with pytest.raises(ValueError, match="at least 110 lines, 100 of them held out, got 50"):
+        lines.fit(words[:50], plan=FIT)
+    with pytest.raises(ValueError, match="did you mean 'grammar_vae'"):
+        lines.LinePlan(model="grammar_vea")
+
+
+# ---- the search
+
+
+def test_expected_improvement_is_the_integral():
+    for mean, std, best in ((0.3, 0.7, 0.1), (-1.0, 0.2, 0.5), (4.0, 1.0, 0.0)):
+        points = (mean - 9 * std, min(best, mean + 9 * std))
+        by_hand = quad(lambda y, m=mean, s=std, b=best: (b - y) * norm.pdf(y, m, s), *points)[0]
+        found = lines.expected_improvement(np.array([mean]), np.array([std]), best)
+        assert found[0] == pytest.approx(by_hand, rel=1e-6, abs=1e-12)
+
+
+def test_a_search_scores_new_lines_and_repeats_by_its_seed(fitted):
+    found = search(fitted)
+    assert len(found.lines) == len(set(found.lines)) == 24
+    assert not set(found.lines) & set(fitted.trained)
+    assert found.scores.tolist() == [min(SCORE(line), 10) for line in found.lines]
+    assert found.curve[-1] == found.scores.min() == found.best[0][0]
+    assert found.data_best == min(map(SCORE, fitted.trained))
+    assert found.rounds.tolist() == [1] * 8 + [2] * 8 + [3] * 8
+    assert len(found.table().splitlines()) == 4
+    assert search(fitted).lines == found.lines
+    assert search(fitted, plan=replace(PLAN, seed=1)).lines != found.lines
+
+
+def test_a_stopped_search_goes_on_to_the_same_lines(fitted, tmp_path):
+    whole = search(fitted)
+    path = tmp_path / "deep" / "search"
+    counted = []
+
+    def stops(line):
+        counted.append(line)
+        if len(counted) == len(fitted.trained) + 12:
+            raise KeyboardInterrupt
+        return SCORE(line)
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        search(fitted, stops, checkpoint=path)
+    assert "stopped after 1 rounds" in stopped.value.__notes__[0]
+    calls = []
+    again = search(fitted, lambda line: calls.append(line) or SCORE(line), checkpoint=path)
+    assert again.lines == whole.lines and again.scores.tolist() == whole.scores.tolist()
+    assert len(calls) == 16, "what was scored is not scored again"
+    assert search(fitted, None, checkpoint=path).lines == whole.lines
+    longer = search(fitted, plan=replace(PLAN, rounds=4), checkpoint=path)
+    assert longer.lines[:24] == whole.lines and len(longer.lines) == 32
+    with pytest.raises(ValueError, match="belongs to another search, of other seed"):
+        search(fitted, plan=replace(PLAN, rounds=4, seed=7), checkpoint=path)
+    with pytest.raises(ValueError, match="of other rounds"):
+        search(fitted, checkpoint=path)
+
+
+def test_a_score_that_raises_names_its_line_and_loses_nothing(fitted, tmp_path):
+    path = tmp_path / "search"
+    count = len(fitted.trained) + 10
+
+    def breaks(line, seen=[]):  # noqa: B006
+        seen.append(line)
+        if len(seen) == count:
+            raise ZeroDivisionError("of mine")
+        return SCORE(line)
+
+    with pytest.raises(ValueError, match=r"score of '.+' raised ZeroDivisionError: of mine.*kept"):
+        search(fitted, breaks, checkpoint=path)
+    assert search(fitted, checkpoint=path).lines == search(fitted).lines
+
+
+def test_scores_without_a_value_are_capped_and_counted(fitted):
+    odd = iter([math.nan, math.inf, -math.inf, 1e9])
+    known = set(fitted.trained)
+    found = search(fitted, lambda line: SCORE(line) if line in known else next(odd, 2.0))
+    assert found.n_capped == 4 and found.scores.tolist() == [10.0] * 4 + [2.0] * 20
+    with pytest.raises(ValueError, match="no line given has a score below the cap 10"):
+        search(fitted, lambda line: math.nan)
+    with pytest.raises(ValueError, match="raised TypeError"):
+        search(fitted, lambda line: None)
+
+
+def test_numbers_outside_their_range_are_refused():
+    for bad in ({"rounds": 0}, {"batch": 0}, {"spread": -1.0}, {"cap": math.nan}, {"seed": -1}):
+        with pytest.raises(ValueError, match=f"{next(iter(bad))}.*expected"):
+            lines.SearchPlan(**bad)
+
+
+# ---- the command line
+
+
+def refused(capsys, *arguments):
+    assert main([*map(str, arguments)]) == 2
+    return capsys.readouterr().err
+
+
+def test_the_command_line_searches_trains_and_samples(tmp_path, capsys):
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(draw_lines(expressions(), 1000, 8, 1)), encoding="utf-8")
+    out = tmp_path / "run"
+    options = ["--lines", path, "--epochs", 12, "--rounds", 2, "--batch", 5, "--device", "cpu"]
+    command = ["search", "expressions", "--target", "1/3 + x", *options, "--out", out]
+    assert main([*map(str, command)]) == 0
+    first = capsys.readouterr().out
+    assert "best of the 900 lines given" in first and "round  scored" in first
+    (table,) = out.glob("search-*.csv")
+    assert len(table.read_text().splitlines()) == 11 and len(list(out.glob("*.png"))) == 1
+    assert main([*map(str, command)]) == 0
+    assert "holds the model of this command" in capsys.readouterr().out
+    assert "other settings or lines" in refused(capsys, *command, "--seed", 3)
+    assert main(["sample", str(out), "-n", "9"]) == 0
+    assert (out / "samples.txt").exists() and "lines of 9 draws" in capsys.readouterr().out
+    assert "ends in .txt" in refused(capsys, "sample", out, "--out", tmp_path / "a.png")
+    trained = ["train", path, "--epochs", 1, "--model", "character-rae", "--out", tmp_path / "c"]
+    assert main([*map(str, trained)]) == 0
+    assert "held-out lines that come back whole" in capsys.readouterr().out
+
+
+def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
+    search = ["search", "expressions", "--out", tmp_path / "no"]
+    assert "--target" in refused(capsys, *search)
+    assert "'2x' at character 2" in refused(capsys, *search, "--target", "2x")
+    assert "expected a finite value" in refused(capsys, *search, "--target", "log(x)")
+    assert "__import__(" in refused(capsys, *search, "--target", "__import__('os')")
+    assert "did you mean" in refused(capsys, "search", "expresions", "--target", "x")
+    missing = refused(capsys, *search, "--target", "x", "--lines", tmp_path / "none.txt")
+    assert "expected a text file" in missing
+    assert "expected --lines FILE" in refused(capsys, "search", "molecules")
+    path = tmp_path / "bad.txt"
+    path.write_text("x\ny + 1\n" * 700, encoding="utf-8")
+    assert "at least 11 lines" in refused(capsys, *search, "--target", "x", "--lines", path)
+    assert not (tmp_path / "no" / "run.json").exists()
+
+
+def test_molecules_without_rdkit_say_what_to_install(tmp_path, capsys):
+    path = tmp_path / "lines.smi"
+    path.write_text("CC\nCO\n", encoding="utf-8")
+    try:
+        import rdkit  # noqa: F401
+    except ModuleNotFoundError:
+        assert "vaelab[molecules]" in refused(capsys, "search", "molecules", "--lines", path)
+
+
+def test_penalised_log_p():
+    pytest.importorskip("rdkit")
+    assert molecules.is_molecule("CCO") and not molecules.is_molecule("C1CC")
+    assert math.isnan(molecules.penalised_log_p("C1CC"))
+    assert molecules.penalised_log_p("C1CCCCCCC1") < molecules.penalised_log_p("C1CCCCC1")
+
+
+def test_grammars_of_a_file_are_read(tmp_path):
+    from vaelab.cli.lines import grammar_of
+
+    path = tmp_path / "mine.txt"
+    path.write_text("S -> 'a' S | 'b'", encoding="utf-8")
+    assert grammar_of(str(path), None).n_rules == 3
+    assert grammar_of(None, tmp_path / "a.smi") is grammar.smiles()
+    with pytest.raises(ValueError, match="expressions, smiles or a file of rules"):
+        grammar_of("none", None)
+
+
+def test_torch_is_left_as_it_was(fitted):
+    before = torch.get_rng_state()
+    search(fitted, plan=replace(PLAN, rounds=1))
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,138 @@
+"""Files of lines at the doors of `train`, `sample` and `search`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vaelab.cli.options import given
+
+if TYPE_CHECKING:
+    from vaelab.checkpoints import Saved
+    from vaelab.grammar import Grammar
+
+N_LINES, LENGTH = 11_000, 14  # Of expressions that are drawn where no file is given.
+
+
+def is_lines(name: str) -> bool:
+    """Whether DATA of `vaelab train` names lines: "expressions", or a text file."""
+    return name == "expressions" or (Path(name).suffix in (".txt", ".smi") and Path(name).is_file())
+
+
+def grammar_of(name: str | None, lines: Path | None) -> Grammar:
+    """A grammar by name, or from a file of rules; SMILES for a .smi file, else expressions."""
+    from vaelab import grammar
+
+    if name is None:
+        is_smiles = lines is not None and lines.suffix == ".smi"
+        return grammar.smiles() if is_smiles else grammar.expressions()
+    if name in ("expressions", "molecules", "smiles"):
+        return grammar.expressions() if name == "expressions" else grammar.smiles()
+    if not Path(name).is_file():
+        raise ValueError(
+            f"--grammar: expected expressions, smiles or a file of rules, got {name!r}"
+        )
+    return grammar.Grammar(Path(name).read_text("utf-8"), joint=" ")
+
+
+def trained(args: argparse.Namespace, folder: Path) -> tuple[Saved, list[str]]:
+    """The model in a folder, or one that is trained now and saved there, and its lines."""
+    from vaelab import checkpoints, grammar, lines
+    from vaelab._files import check_writable
+    from vaelab.training import Session
+
+    words = getattr(args, "lines", None)
+    of = grammar_of(getattr(args, "grammar", None) or getattr(args, "what", None), words)
+    every = grammar.draw_lines(of, N_LINES, LENGTH, args.seed) if words is None else None
+    every = list(dict.fromkeys(grammar.read_lines(words))) if every is None else every
+    options = given(lines.LinePlan, vars(args)) | {"model": _model(args)}
+    plan = lines.LinePlan(**options)
+    record = {"settings": asdict(plan), "source": str(words or "drawn"), "lines": _digest(every)}
+    if (folder / "run.json").exists():
+        saved = checkpoints.load(folder)
+        kept = getattr(saved, "run", {})
+        if any(kept.get(name) != value for name, value in record.items()):
+            raise FileExistsError(
+                f"{folder} holds a model of other settings or lines; give another --out"
+            )
+        print(f"{folder} holds the model of this command, trained", flush=True)
+        return saved, _training_lines(every, plan)
+    check_writable(folder)
+    session = Session(**given(Session, vars(args)), checkpoint=folder / "training.state")
+    print(
+        f"{len(every)} lines, {plan.n_held_out(len(every))} of them held out; {plan.model}, "
+        f"{plan.epochs} epochs, seed {plan.seed}\n"
+        f"{folder}: stop it at any time; the same command goes on",
+        flush=True,
+    )
+    fitted = lines.fit(every, of, plan, session)
+    print(as_text(fitted.figures), flush=True)
+    checkpoints.save(folder, fitted.model, fitted.density, {**record, "results": fitted.figures})
+    (folder / "training.state").unlink(missing_ok=True)
+    return checkpoints.load(folder), fitted.trained
+
+
+def _model(args: argparse.Namespace) -> str:
+    return (args.model or "grammar-rae").replace("-", "_")
+
+
+def _digest(lines: list[str]) -> str:
+    import hashlib
+
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _training_lines(every: list[str], plan: Any) -> list[str]:
+    from vaelab.lines import split
+
+    return [every[i] for i in split(len(every), plan)[0].tolist()]
+
+
+def train(args: argparse.Namespace) -> int:
+    """`vaelab train` on lines: one model and a mixture, saved and measured."""
+    name = Path(args.data_set)
+    args.lines = None if args.data_set == "expressions" else name
+    model = _model(args)
+    folder = args.out or Path("runs") / f"{name.stem}-{model.replace('_', '-')}-seed{args.seed}"
+    trained(args, folder)
+    print(f"saved  {folder}    next: vaelab sample {folder}")
+    return 0
+
+
+def as_text(figures: dict[str, Any]) -> str:
+    """The figures of a model of lines as text."""
+    lines = [
+        f"held-out lines that come back whole {figures['reconstructed']:.1%}    valid midpoints "
+        f"{figures['midpoints']:.1%}",
+        "drawn from      valid   unique  new",
+    ]
+    for name, shares in figures["samples"].items():
+        lines.append(f"{name:14}" + "".join(f"{share:8.1%}" for share in shares.values()))
+    return "\n".join(lines)
+
+
+def writes_lines(saved: Saved) -> bool:
+    """Whether a saved model is of lines."""
+    from vaelab.likelihoods import Rules
+
+    return isinstance(saved.model.likelihood, Rules)
+
+
+def sample(saved: Saved, args: argparse.Namespace) -> int:
+    """`vaelab sample` of a model of lines: draws as text, the unfinished ones left out."""
+    from vaelab._files import write_atomic
+
+    if args.density is not None:
+        raise ValueError("--density: a model of lines draws from the one saved; leave it out")
+    out = args.out or args.folder / "samples.txt"
+    if out.suffix.lower() != ".txt":
+        raise ValueError(
+            f"--out: expected a file that ends in .txt for a model of lines, got {out}"
+        )
+    drawn = saved.model.likelihood.grammar.decode(saved.sample(args.n, args.seed))  # type: ignore
+    finished = [line for line in drawn if line is not None]
+    write_atomic(out, "".join(f"{line}\n" for line in finished).encode())
+    print(f"{len(finished)} lines of {args.n} draws are finished, seed {args.seed}    {out}")
+    return 0
