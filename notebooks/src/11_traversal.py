@@ -3,7 +3,7 @@
 #
 # | | |
 # | --- | --- |
-# | You will be able to | predict from the encoder alone which directions of a code change the picture, and by how much |
+# | You will be able to | predict from the encoder alone which directions of a latent change the picture, and by how much |
 # | You need | notebook 04 (Σ_z and its eigenvalues); notebook 06 helps for the last section |
 # | Time | 40 minutes to read; quick: half a minute to run, full: some minutes on a GPU |
 # | Source | Dai & Wipf (2019), Section 3, Eq. 83, Figs. 1b and 10; White (2016), Section 2.1 |
@@ -31,7 +31,7 @@ from vaelab import (
     training,
     widgets,
 )
-from vaelab.widgets import gamma_path, lerp, slerp
+from vaelab.widgets import gamma_path
 
 plots.use_style()
 torch.set_num_threads(1)  # networks this small are slower on two
@@ -49,9 +49,11 @@ digits = data.load_images(notebooks.choose(quick="digits", full="mnist"))
 x, d = digits.test[:360], digits.test[0].numel()
 top = torch.linalg.eigvalsh(torch.cov(digits.train[:5000].double().flatten(1).T))[-1]
 gammas = torch.logspace(torch.log10(top).item(), -2, 6).tolist()
+hidden, lr = notebooks.choose(quick=((128, 128), 3e-3), full=((512, 512), 1e-3))
 with networks.seeded(0):
-    start = models.vae(networks.mlp(digits.shape, 24, notebooks.choose(quick=(128, 128), full=(512, 512))))
-run = gamma_path(start, digits.train, gammas, epochs=12, batch_size=128, lr=notebooks.choose(3e-3, 1e-3), progress=False)
+    start = models.vae(networks.mlp(digits.shape, 24, hidden))
+train = {"epochs": 12, "batch_size": 128, "lr": lr, "progress": False}
+run = gamma_path(start, digits.train, gammas, **train)
 
 # %%
 gamma, vae = run[-1]
@@ -65,44 +67,47 @@ lam, order = q.sigma.square().mean(0).sort()  # variances of the encoder's axes,
 # it does not.
 #
 # **Assumption.** The encoder is at its optimum for this decoder, and diagonal. Let $J$ be the decoder's Jacobian at the
-# code and $s_j^2 = \lVert J_j \rVert^2$ the squared length of its $j$-th column. Noise of variance 1 along $z_j$ moves
+# latent and $s_j^2 = \lVert J_j \rVert^2$ the squared length of its $j$-th column. Noise of variance 1 along $z_j$ moves
 # the image by $J_j\, \varepsilon$. To first order that is a variance of $s_j^2$, summed over pixels. And by Eq. 83, for a
 # diagonal encoder,
 #
 # $$\lambda_j = \frac{\gamma}{\gamma + s_j^2} .$$
 #
 # **Exercise 11.1** (3 minutes). Read it from right to left: return $s_j^2$, the change of the image that the encoder
-# foretells, from its *log variances* $\log\lambda_j$ and $\gamma$.
+# predicts, from its *log variances* $\log\lambda_j$ and $\gamma$.
 #
 # <details><summary>Hint</summary>Solve for s². What must it become at λ = 1?</details>
 
 # %% tags=["stub"]
-def foretold_change(log_var, gamma):
+def predicted_change(log_var, gamma):
     return ...
 
 
 # %% tags=["solution"]
-def foretold_change(log_var, gamma):
+def predicted_change(log_var, gamma):
     return gamma * (torch.exp(-log_var) - 1)
 
 
 # %%
-exercises.check("11.1", foretold_change)
+exercises.check("11.1", predicted_change)
 
 # %% [markdown]
-# So the foretold change is $s_j^2 = \gamma\,(1/\lambda_j - 1)$.
+# So the predicted change is $s_j^2 = \gamma\,(1/\lambda_j - 1)$.
 #
-# **Prediction.** $\lambda_j$ is read off the encoder, $s_j^2$ off the decoder. Nobody told the one about the other, but
-# training should have. So rank the directions by $\lambda_j$ and by the change of the image: the two orders
+# **Prediction.** $\lambda_j$ is read off the encoder, $s_j^2$ off the decoder. The one does not
+# enter the other, but training brings them together. So rank the directions by $\lambda_j$ and by the change of the image: the two orders
 # are opposite, a rank correlation near $-1$. More than that, the points lie on that curve. Noise of variance 1 is
 # not small, so expect the saturated images to fall somewhat below it.
 
 # %%
 change = d * metrics.direction_variance(vae.images, q.mean)[order]
 predicted = gamma * (1 / lam.double() - 1)
-claims.check_below("D27", metrics.rank_correlation(lam, change), -0.95, "digits: small λ, large change of the image, in order")
-claims.check_close("D27", (change / predicted)[lam < 0.5].log(), 0, atol=0.4, says="digits: and the change is γ (1/λ − 1), within a factor of 1.5")
-claims.check_above("D27", change[0], 20 * change[-4:].max(), "digits: it is more than twenty times as large at the smallest λ as at the largest four")
+order_found, ratio = metrics.rank_correlation(lam, change), (change / predicted)[lam < 0.5]
+claims.check_below("D27", order_found, -0.95, "digits: small λ, large change of the image, in order")
+within = "digits: and the change is γ (1/λ − 1), within a factor of 1.5"
+claims.check_close("D27", ratio.log(), 0, atol=0.4, says=within)
+apart = "digits: it is more than twenty times as large at the smallest λ as at the largest four"
+claims.check_above("D27", change[0], 20 * change[-4:].max(), apart)
 
 # %% alt="Change of the image against λ on logarithmic axes: points fall along the curve γ(1/λ − 1), slightly below it"
 fig, ax = plt.subplots(figsize=(5.5, 3.2))
@@ -120,7 +125,7 @@ plt.show()
 #
 # ## With your own eyes
 #
-# Now as pictures. One image's code; a row for each of the six directions with the smallest $\lambda$, then for the two
+# Now as pictures. One image's latent; a row for each of the six directions with the smallest $\lambda$, then for the two
 # with the largest. Each row goes from $-3$ to $3$ along its direction and leaves the other coordinates as they are.
 
 # %% alt="Eight rows of digits. Along the first six the picture changes, in some rows into another digit; along the last two it stays as it is"
@@ -134,7 +139,7 @@ plt.show()
 
 # %% [markdown]
 # The upper rows change; the lower two show eleven times the same picture. Look closely at an upper row: its ends are not
-# always digits. At three standard deviations of the prior the code may be one that no training image has. A walk shows
+# always digits. At three standard deviations of the prior the latent may be one that no training image has. A walk shows
 # what the *decoder* does. Whether anything lives there is another question, that of notebook 12.
 
 # %% tags=["widget", "nbval-ignore-output"]
@@ -144,6 +149,11 @@ widgets.LatentTraversal(vae, x, labels=digits.test_labels[:360])
 # **Question.** Drag the first slider through its whole range, and then the last. How small must $\lambda$ be before you
 # can see a change? Compare with the figure: which change, in variance of the image, is the least your eye detects? Then
 # press *mean code* and *draw*: is what you get a digit?
+#
+# <details><summary>An answer</summary>The view shows the six smallest λ and the two largest. The last slider has λ near 1:
+# what it changes lies at the right end of the figure, below anything you see. In between there is no jump; for most eyes
+# the change is gone where it is about a hundredth of the largest. The mean decodes to a blur of several digits. A draw
+# is a digit sometimes and often none: $N(0, I)$ is not where the latents are.</details>
 #
 # ## Noise that nobody sees
 #
@@ -155,7 +165,7 @@ widgets.LatentTraversal(vae, x, labels=digits.test_labels[:360])
 #
 # A direction that matters gets little noise, a direction that gets much noise does not matter. The product never
 # exceeds $\gamma$, and the sum over directions is $\gamma\, \hat r$ with $\hat r = \sum_j (1 - \lambda_j)$, a count of
-# active dimensions that needs no threshold. **Prediction.** Both hold at each of the six $\gamma$ at which the code is
+# active dimensions that needs no threshold. **Prediction.** Both hold at each of the six $\gamma$ at which the latent is
 # in use, and the sum falls with $\gamma$.
 
 # %%
@@ -168,18 +178,22 @@ codes = [model.codes(x) for _, model in run]
 total = torch.stack([noise_seen(model, q_x) for (_, model), q_x in zip(run, codes, strict=True)])
 soft = torch.stack([(1 - q_x.sigma.square()).sum(1).double().mean() for q_x in codes])
 expected = soft * torch.tensor(gammas)
-own = d * metrics.direction_variance(lambda e: vae.images(q.mean + q.sigma * e), torch.zeros_like(q.mean))[order]
+at_zero, with_own_noise = torch.zeros_like(q.mean), lambda e: vae.images(q.mean + q.sigma * e)
+own = d * metrics.direction_variance(with_own_noise, at_zero)[order]
 
 # %%
-claims.check_close("D12", total[2:], expected[2:], rtol=0.25, says="digits: all noise together changes the image by γ times the active dimensions")
+together = "digits: all noise together changes the image by γ times the active dimensions"
+claims.check_close("D12", total[2:], expected[2:], rtol=0.25, says=together)
 claims.check_below("D12", total[3:], total[2:-1], "digits: and it falls with γ, once the code is in use")
-claims.check_below("D12", own.max(), 1.5 * gamma, "digits: no direction's own noise changes the image by much more than γ")
+alone = "digits: no direction's own noise changes the image by much more than γ"
+claims.check_below("D12", own.max(), 1.5 * gamma, alone)
 
 # %% alt="Left: own noise changes the image by at most γ in every direction, along the line γ(1 − λ). Right: all noise together falls with γ along its prediction"
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3))
 left.plot(lam, gamma * (1 - lam), color=colors["exact"], label="γ (1 − λ)")
 left.plot(lam, own, "o", color=colors["q"], label="measured, noise of variance λ")
-left.set(xlabel="λ", ylabel="variance of the image", ylim=(0, 1.6 * gamma), title=f"γ = {gamma:.2g}, each direction")
+left.set(xlabel="λ", ylabel="variance of the image", ylim=(0, 1.6 * gamma))
+left.set_title(f"γ = {gamma:.2g}, each direction")
 right.loglog(gammas, expected, color=colors["exact"], label="γ Σ (1 − λ)")
 right.loglog(gammas, total, "o", color=colors["q"], label="measured")
 right.set(xlabel="γ", title="all directions together")
@@ -190,7 +204,7 @@ plt.show()
 
 # %% [markdown]
 # Left: between the direction that matters most and the one that matters least lie two decades of slope, but their own
-# noise shows nearly the same, or less. The encoder has balanced them. Right: at the first $\gamma$ the code is hardly in
+# noise shows nearly the same, or less. The encoder has balanced them. Right: at the first $\gamma$ the latent is hardly in
 # use and the formula has little to say. From the third on the points follow it.
 #
 # Below, what the six models make of the same images, from the first $\gamma$ to the last.
@@ -214,27 +228,33 @@ widgets.GammaPath(run, x)
 # what the decoder's Jacobian asks for. And look at the samples in the lowest row: do they improve as long as the
 # reconstructions do?
 #
+# <details><summary>An answer</summary>At each step the bars of the next largest variances drop. The crosses agree with
+# the bars where training has had time. Reconstructions go on improving to the end. Samples improve while new dimensions
+# carry coarse features, and then no more: training is not paid for the distribution (notebook 06).</details>
+#
 # ## Axes or eigenvectors
 #
 # The sliders above go along the axes of $z$. Are these the right directions? For a full $\Sigma_z = [I + J^\top J /
-# \gamma]^{-1}$ they would be its eigenvectors, the singular directions of the decoder at this code. A diagonal encoder
-# has only axes. Training turns the decoder so that they fit as well as they can, but $J$ changes from code to code.
+# \gamma]^{-1}$ they would be its eigenvectors, the singular directions of the decoder at this latent. A diagonal encoder
+# has only axes. Training turns the decoder so that they fit as well as they can, but $J$ changes from latent to latent.
 #
 # **Prediction**, an exact one (Schur and Horn). The squared slopes along the axes are the diagonal of $J^\top J$, those
 # along the singular directions its eigenvalues. The sum of the $k$ largest eigenvalues is at least that of the $k$
-# largest diagonal entries, for each $k$ and every code, with equality when $k = \kappa$. So eigenvectors pack more change
+# largest diagonal entries, for each $k$ and every latent, with equality when $k = \kappa$. So eigenvectors pack more change
 # into fewer sliders.
 
 # %%
 J = theory.decoder_jacobian(vae.decode, q.mean[:60]).detach().double()
 M = J.mT @ J
 eigenvalues, V = torch.linalg.eigh(M)
-along_v, along_axes = eigenvalues.flip(1).cumsum(1), M.diagonal(dim1=1, dim2=2).sort(1, descending=True).values.cumsum(1)
+along_v = eigenvalues.flip(1).cumsum(1)
+along_axes = M.diagonal(dim1=1, dim2=2).sort(1, descending=True).values.cumsum(1)
 assert (along_v - along_axes > -1e-9).all() and torch.allclose(along_v[:, -1], along_axes[:, -1])
 sigma = gamma / (gamma + eigenvalues)
 by_image = [metrics.direction_variance(vae.images, q.mean[i : i + 1], V[i].T) for i in range(6)]
 ranks = [metrics.rank_correlation(sigma[i], by_image[i]) for i in range(6)]
-claims.check_below("D27", ranks, -0.8, "digits: at single codes, along the eigenvectors of Eq. 83, the order holds too")
+locally = "digits: at single latents, along the eigenvectors of Eq. 83, the order holds too"
+claims.check_below("D27", ranks, -0.8, locally)
 
 # %% alt="Share of the decoder's squared slope in the k steepest directions: the curve of the eigenvectors lies a little above that of the axes"
 fig, ax = plt.subplots(figsize=(5.5, 3))
@@ -246,37 +266,41 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The upper curve belongs to the eigenvectors, as it must. The gap is small: on average over codes, training has nearly
+# The upper curve belongs to the eigenvectors, as it must. The gap is small: on average over latents, training has nearly
 # aligned the axes. That costs something, Hadamard's gap of notebook 04. In the view above choose *eigenvectors* and pick
 # several images: the first slider now means something else for each image, which is the price of local truth.
 #
 # ## The way between two images
 #
-# To go from code $a$ to code $b$ there is the straight line, *lerp*, and the arc, *slerp*:
+# To go from latent $a$ to latent $b$ there is the straight line, *lerp*, and the arc, *slerp*:
 #
 # $$\text{lerp} = (1 - t)\, a + t\, b, \qquad \text{slerp} = \big[(1 - t)\|a\| + t\|b\|\big]\,
 # \frac{\sin((1 - t)\Omega)\, \hat a + \sin(t\Omega)\, \hat b}{\sin\Omega}, \qquad \Omega = \angle(a, b),$$
 #
 # where $\hat a = a / \|a\|$ and $\hat b = b / \|b\|$. The direction turns at a constant rate and the length changes at
-# one. For codes of one length this is the formula of the papers; with $a$ and $b$ in the place of $\hat a$ and $\hat b$
-# the middle between nearly opposite codes would be many times as long as either.
+# one. For latents of one length this is the formula of the papers; with $a$ and $b$ in the place of $\hat a$ and $\hat b$
+# the middle between nearly opposite latents would be many times as long as either.
+#
+# <details><summary>Why these two sines, and where the lengths go</summary>The directions $\hat a$, $\hat b$ have length 1,
+# so $\hat a \cdot \hat b = \cos\Omega$: with $a \cdot b$ in its place the lengths are still inside, and the arccos is
+# that of another number, or of none. In the plane of $\hat a$ and $\hat b$ take the point at the angle $t\,\Omega$ from
+# $\hat a$ and write it as $w_a \hat a + w_b \hat b$. Its part across $\hat a$ is $\sin(t\,\Omega) = w_b \sin\Omega$. Seen
+# from $\hat b$, its part across is $\sin((1 - t)\,\Omega) = w_a \sin\Omega$. These are the weights. The point has length
+# 1, so the length wanted is a factor in front.</details>
 #
 # The argument for slerp: draws from $N(0, I)$ in $\kappa$ dimensions all have a squared length near $\kappa$, and two of
 # them are nearly orthogonal. Their straight midpoint has squared length $\kappa / 2$, too short to be a typical draw. The
-# arc keeps the length. *Assumption*: the codes are distributed like $N(0, I)$. First the argument as it stands, then the
+# arc keeps the length. *Assumption*: the latents are distributed like $N(0, I)$. First the argument as it stands, then the
 # assumption.
 
 # %%
 a, b = torch.randn(2, 4000, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-half = torch.tensor([0.5])
 squared = ((a + b) / 2).square().sum(1)
 assert abs(squared.mean() - 24 / 2) < 5 * squared.std() / 4000**0.5
-ends = [v / v.norm() for v in (a[0], b[0])]
-assert torch.allclose(slerp(*ends, torch.linspace(0, 1, 9)).norm(dim=1), torch.ones(9).double())
-print("ok  the straight midpoint of two normal draws has half their squared length; the arc keeps it")
+print("ok  the straight midpoint of two normal draws has half their squared length, κ/2 of κ = 24")
 
 # %% [markdown]
-# **Exercise 11.2** (6 minutes). Write the arc yourself, for two codes $a, b$ of shape (κ,) and one number $t$. Turn the
+# **Exercise 11.2** (6 minutes). Write the arc yourself, for two latents $a, b$ of shape (κ,) and one number $t$. Turn the
 # directions, and let the length go evenly from one to the other.
 #
 # <details><summary>Hint</summary>The angle needs both lengths: cos Ω = a·b / (‖a‖ ‖b‖).</details>
@@ -297,21 +321,30 @@ def arc(a, b, t):
 # %%
 exercises.check("11.2", arc)
 
+# %%
+from vaelab.interpolation import lerp, slerp
+
+ends, half = [v / v.norm() for v in (a[0], b[0])], torch.tensor([0.5])
+assert torch.allclose(slerp(*ends, torch.linspace(0, 1, 9)).norm(dim=1), torch.ones(9).double())
+print("ok  the package's arc keeps the length of its ends")
+
 # %% [markdown]
-# Now the assumption. Codes are not distributed like $N(0, I)$ (D19). The second stage of notebook 06 has another latent
+# Now the assumption. Latents are not distributed like $N(0, I)$ (D19). The second stage of notebook 06 has another latent
 # space, $u$, that is closer to it. So there are four ways: straight and arc, in $z$ and in $u$. We judge a midpoint by
-# its density under a mixture of ten Gaussians fitted to the codes. **Prediction.** If length were all, the arc would keep
-# the density of its ends in $z$. If the codes fill only some part of the sphere, it need not. Through $u$ the ways should
-# keep to where codes are.
+# its density under a mixture of ten Gaussians fitted to the latents. **Prediction.** If length were all, the arc would keep
+# the density of its ends in $z$. If the latents fill only some part of the sphere, it need not. Through $u$ the ways should
+# keep to where latents are.
 #
 # On the way back from $u$ to $z$ we take the mean of the second decoder. A mean leaves out noise, so it is shorter than a
-# code, and near the middle any such density is high. The *control* has that advantage too: ways in $z$, straight and arc,
+# latent, and near the middle any such density is high. The *control* has that advantage too: ways in $z$, straight and arc,
 # between the two ends after they went to $u$ and back.
 
 # %%
 rates = {"batch_size": len(digits.train) // 10, "lr": 2e-2, "schedule": training.Cosine()}
 hold = training.Hold(0.8, until=0.5)
-second = densities.SecondStage((64, 64), "silu", epochs=70, **rates, gamma="optimal", gamma_schedule=hold).fit(vae, digits.train)
+schedule = {"gamma": "optimal", "gamma_schedule": hold}
+second = densities.SecondStage((64, 64), "silu", epochs=70, **rates, **schedule)
+second.fit(vae, digits.train)
 ten = densities.GaussianMixture(10).fit(vae, digits.train)
 u = second.vae.codes(q.mean).mean
 pairs = torch.randint(len(x), (300, 2), generator=torch.Generator().manual_seed(0))
@@ -332,16 +365,17 @@ for name in ("lerp", "slerp"):
     gain = log_q[f"u {name}"] - log_q[f"z {name}"]
     assert gain.mean() > 5 * gain.std() / len(gain) ** 0.5
     assert 0 < (log_q[f"u {name}"] - log_q[f"control {name}"]).mean() < gain.mean() / 3
-print("ok  through u the middle is denser than through z; from the control less than a third of that gain is left")
+print("ok  through u the middle is denser than through z; over the control less than a third is left")
 
 # %% alt="Left: four rows from one digit to another, blurred in the middle. Right: boxes of the log density of midpoints: lowest along the arc in z; those through u are a little above those of the control"
 t = torch.linspace(0, 1, 9)
-ways = [lerp(*q.mean[:2], t), slerp(*q.mean[:2], t), *(second.vae.images(way(*u[:2], t)) for way in (lerp, slerp))]
+ways = [way(*q.mean[:2], t) for way in (lerp, slerp)]
+ways += [second.vae.images(way(*u[:2], t)) for way in (lerp, slerp)]
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.3))
 plots.show_images(left, vae.images(torch.cat(ways)), "z lerp, z slerp, u lerp, u slerp", columns=9)
 right.boxplot(list(log_q.values()), vert=False, showfliers=False)
-for codes, color, name in ((q.mean, "q", "codes of images"), (back, "second", "the same after u and back")):
-    right.axvline(ten.log_prob(codes).median(), color=colors[color], linestyle=":", label=name)
+for z, color, name in ((q.mean, "q", "latents of images"), (back, "second", "after u and back")):
+    right.axvline(ten.log_prob(z).median(), color=colors[color], linestyle=":", label=name)
 right.set(yticks=range(1, 7), yticklabels=list(log_q), xlabel="log density of the midpoint, nats")
 right.invert_yaxis()
 right.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=2, fontsize=8)  # above the boxes
@@ -349,8 +383,8 @@ plt.show()
 
 # %% [markdown]
 # In $z$ the arc is not better here but worse: it goes to the right length, and to a place on the sphere that no image
-# has. The straight way stays nearer to the middle of all codes. Through $u$ both are denser, and the difference between
-# line and arc is small. But look at the control. Its ends, which never moved in $u$, are already denser than the codes,
+# has. The straight way stays nearer to the middle of all latents. Through $u$ both are denser, and the difference between
+# line and arc is small. But look at the control. Its ends, which never moved in $u$, are already denser than the latents,
 # and its midpoints come close to those through $u$. So most of what $u$ seemed to gain is the shrinking by a mean. What
 # is left, less than a third, may be owed to the way. The pictures show the same: the ends of the $u$ rows are paler than
 # those of the $z$ rows. So the argument about length is right, and what it was used for does not follow. It holds where
@@ -364,26 +398,30 @@ widgets.Interpolator(vae, x, second)
 # and 1). On which ways, and for which pairs, is the middle a digit? Would you have chosen the same way by eye as by
 # density?
 #
+# <details><summary>An answer</summary>Within a class each way works. Between 4 and 9 the middle is still a digit. Between
+# 0 and 1 it is mostly none, on the straight way a double exposure. By eye the ways differ little; the density tells them
+# apart more finely, and the control says what it counts.</details>
+#
 # ## Takeaways
 #
-# - The encoder knows the decoder's slopes: $s_j^2 = \gamma\,(1/\lambda_j - 1)$, up to what training left undone.
+# - The encoder knows the decoder's slopes: $s_j^2 = \gamma\,(1/\lambda_j - 1)$, as far as training has come.
 # - A slider with $\lambda \approx 1$ does nothing. That is no fault: the dimension is not needed.
 # - The encoder's own noise changes the image by $\gamma$ at most, in every direction: that is Theorem 4 in numbers.
-# - A traversal shows the decoder. It does not show that codes of images lie on the way.
-# - Slerp is right for normal codes. Codes of a VAE are not normal.
+# - A traversal shows the decoder. It does not show that latents of images lie on the way.
+# - Slerp is right for normal latents. Latents of a VAE are not normal.
 # - Ways through $u$ gain density, and most of it because a decoder's mean shrinks. A control shows it.
 #
 # ## Where it breaks
 #
 # The curve needs an encoder at its optimum. A few epochs at a new $\gamma$, or dead units, and $\lambda$ lags behind the
 # decoder. It is also local: noise of variance 1 leaves the region where $J$ is constant. Deterministic autoencoders have
-# no $\lambda$ at all; there only Eq. 83 is left. And a density in $\kappa$ dimensions, fitted to the codes of the
+# no $\lambda$ at all; there only Eq. 83 is left. And a density in $\kappa$ dimensions, fitted to the latents of the
 # training images, is a rough judge of midpoints: another density may rank the ways differently.
 #
 # ## Next
 #
-# Notebook 12 asks where the codes are: $q(z)$ against $N(0, I)$ and against what can be fitted to it. Guess now: seen
-# along any one axis, do the codes look normal?
+# Notebook 12 asks where the latents are: $q(z)$ against $N(0, I)$ and against what can be fitted to it. Guess now: seen
+# along any one axis, do the latents look normal?
 #
 # ## References
 #
