@@ -12,7 +12,7 @@ from vaelab import claims
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted([*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("notebooks/solutions/*.ipynb")])
-PRINTED = re.compile(r"^(ok|no)  ([DRLEN]\d+)  ", re.MULTILINE)
+PRINTED = re.compile(r"^(ok|refuted)  ([DRLEN]\d+)  ", re.MULTILINE)
 
 
 def printed_in(notebook: Path) -> dict[str, set[str]]:
@@ -32,7 +32,7 @@ def headings_of(notebook: Path) -> set[str]:
 
 
 def words_at(place: str, claim_id: str) -> set[str]:
-    """The words ("ok", "no") with which a place of the ledger settles a claim; the place must
+    """The words ("ok", "refuted") with which a place of the ledger settles a claim; the place must
     exist.
     """
     if place.startswith("tests/"):
@@ -46,7 +46,7 @@ def words_at(place: str, claim_id: str) -> set[str]:
         calls = re.findall(
             rf'claims\.(check\w*|refute)\(\s*"{claim_id}"', ast.unparse(tests[0]).replace("'", '"')
         )
-        return {"no" if call == "refute" else "ok" for call in calls}
+        return {"refuted" if call == "refute" else "ok" for call in calls}
     name, _, section = place.partition(" § ")
     notebook = ROOT / "notebooks" / f"{name}.ipynb"
     assert notebook.exists(), f"{claim_id}: no notebook {name}"
@@ -72,13 +72,34 @@ def test_the_ledger_is_whole():
         )
 
 
-@pytest.mark.parametrize("claim", [c for c in claims.ledger() if c.settled], ids=lambda c: c.id)
+def section_of(place: str) -> str:
+    """The text under a heading of a notebook."""
+    name, _, section = place.partition(" § ")
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    _, _, after = text.partition(f"## {section}\n")
+    return re.split(r"^##+ ", after, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def test_a_reading_note_stands_in_the_section_that_the_ledger_names():
+    notes = [c for c in claims.ledger() if c.status == "reading note"]
+    assert notes
+    for claim in notes:
+        for place in claim.where:
+            assert re.search(rf"Reading note[^.]*\b{claim.id}\b", section_of(place)), claim.id
+
+
+SHOWN = [c for c in claims.ledger() if c.settled and c.status != "reading note"]
+
+
+@pytest.mark.parametrize("claim", SHOWN, ids=lambda c: c.id)
 def test_what_the_ledger_calls_settled_is_shown_where_it_says(claim):
     places = [words_at(place, claim.id) for place in claim.where]
     assert all(places), (
         f"{claim.id}: nothing printed or checked at {claim.where[places.index(set())]}"
     )
-    expected = {"holds": {"ok"}, "does not hold": {"no"}, "holds in part": {"ok", "no"}}
+    expected = {"holds": {"ok"}, "does not hold": {"refuted"}}
+    expected["holds in part"] = {"ok", "refuted"}
     assert set.union(*places) == expected[claim.status]
 
 
@@ -104,8 +125,12 @@ def test_a_check_prints_one_line_that_no_machine_changes(capsys):
     claims.check_below("D2", [1, 2], 3, "both forms agree")
     claims.check_above("D2", 4, 3, "both forms agree")
     assert capsys.readouterr().out == 7 * "ok  D2  both forms agree\n"
+    claims.check_close("D2", [2.0, 4.0], [2.01, 4.0], atol=0.05, says="both", digits=3)
+    claims.check_above("D2", 4, 3, "above", digits=2)
+    printed = "ok  D2  both: found 2, expected 2.01, tolerance 0.05\n"
+    assert capsys.readouterr().out == printed + "ok  D2  above: found 4, expected above 3\n"
     claims.refute("D33", True, "the share is larger")
-    assert capsys.readouterr().out == "no  D33  the share is larger\n"
+    assert capsys.readouterr().out == "refuted  D33  the share is larger\n"
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ A notebook settles a claim with one line, which raises if the claim does not hol
     claims.check_close("D13", slope, d, rtol=0.02, says="the data term falls as d log gamma")
     claims.check_below("D26", error_learned, error_fixed, "learned gamma beats gamma = 1")
 
-and prints `ok  D2  ...`, or, for evidence against a claim, `no  D33  ...` by `refute`. What is
-printed must not vary between machines: `says` holds no measured number. The ledger itself is
+and prints `ok  D2  ...`, or, for evidence against a claim, `refuted  D33  ...` by `refute`. What is
+printed must not vary between machines: `says` holds no measured number, and `digits` rounds what was
+found until two machines agree. The ledger itself is
 `claims.json`; a test holds it against the notebooks' stored outputs in both directions.
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-SETTLED = ("holds", "does not hold", "holds in part")
+SETTLED = ("holds", "does not hold", "holds in part", "reading note")
 STATUSES = (*SETTLED, "needs a GPU", "needs data under licence", "not yet")
 _WIDTH = 100
 
@@ -39,7 +40,8 @@ class Claim:
         paper: which paper says it.
         claim: what it says, with the place.
         check: how a computer checks it.
-        status: one of `STATUSES`. "holds in part" has evidence both ways.
+        status: one of `STATUSES`. "holds in part" has evidence both ways; a "reading note" is about
+            the text alone, and nothing can be measured.
         where: what settles it: "06_two_stages § The gap remains" or
             "tests/test_theory.py::test_eigenvalues".
         note: the conditions, or the evidence in a sentence.
@@ -55,7 +57,7 @@ class Claim:
 
     @property
     def settled(self) -> bool:
-        """Whether there is evidence for or against it."""
+        """Whether there is evidence for or against it, or nothing to be measured."""
         return self.status in SETTLED
 
 
@@ -110,7 +112,7 @@ def check(claim_id: str, holds: bool, says: str) -> None:
 
 
 def refute(claim_id: str, fails: bool, says: str) -> None:
-    """Assert that the evidence against a claim stands here and print `no  <id>  <says>`.
+    """Assert that the evidence against a claim stands here and print `refuted  <id>  <says>`.
 
     Args:
         claim_id: of the ledger.
@@ -122,11 +124,18 @@ def refute(claim_id: str, fails: bool, says: str) -> None:
         TypeError: `fails` is not one truth value.
         ValueError: no such claim.
     """
-    _settle(claim_id, fails, says, "no", "the evidence against it is gone")
+    _settle(claim_id, fails, says, "refuted", "the evidence against it is gone")
 
 
 def check_close(
-    claim_id: str, measured: Any, expected: Any, *, rtol: float = 0.0, atol: float = 0.0, says: str
+    claim_id: str,
+    measured: Any,
+    expected: Any,
+    *,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    says: str,
+    digits: int | None = None,
 ) -> None:
     """`check` that |measured − expected| ≤ atol + rtol |expected| everywhere; a failure shows the
     worst pair.
@@ -138,6 +147,8 @@ def check_close(
         rtol: tolerance relative to `expected`.
         atol: absolute tolerance. One of the two must be given.
         says: as in `check`.
+        digits: print the worst pair and its tolerance behind it, with so many digits of what was
+            found.
 
     Raises:
         AssertionError: it does not hold, or a value is NaN.
@@ -149,6 +160,9 @@ def check_close(
     allowed = atol + rtol * np.abs(expected)
     margin = allowed - np.abs(measured - expected)
     worst = _worst(margin)
+    if digits is not None:
+        found = f"{measured[worst]:.{digits}g}, expected {expected[worst]:.{digits}g}"
+        says = f"{says}: found {found}, tolerance {allowed[worst]:.1g}"
     failure = (
         f"measured {measured[worst]:.8g}, expected {expected[worst]:.8g}, allowed |difference| "
         f"{allowed[worst]:.3g}{_entry(worst)}"
@@ -156,18 +170,22 @@ def check_close(
     _settle(claim_id, bool(margin[worst] >= 0), says, "ok", failure)
 
 
-def check_below(claim_id: str, measured: Any, bound: Any, says: str) -> None:
+def check_below(
+    claim_id: str, measured: Any, bound: Any, says: str, digits: int | None = None
+) -> None:
     """`check` that measured < bound everywhere; a failure shows the worst pair. Arguments as in
     `check_close`.
     """
-    _check_order(claim_id, measured, bound, says, -1)
+    _check_order(claim_id, measured, bound, says, -1, digits)
 
 
-def check_above(claim_id: str, measured: Any, bound: Any, says: str) -> None:
+def check_above(
+    claim_id: str, measured: Any, bound: Any, says: str, digits: int | None = None
+) -> None:
     """`check` that measured > bound everywhere; a failure shows the worst pair. Arguments as in
     `check_close`.
     """
-    _check_order(claim_id, measured, bound, says, 1)
+    _check_order(claim_id, measured, bound, says, 1, digits)
 
 
 def render(as_json: bool = False, ids: Iterable[str] = ()) -> str:
@@ -226,11 +244,16 @@ def _settle(claim_id: str, stands: bool, says: str, word: str, failure: str) -> 
     print(f"{word}  {claim_id}  {says}")
 
 
-def _check_order(claim_id: str, measured: Any, bound: Any, says: str, sign: int) -> None:
+def _check_order(
+    claim_id: str, measured: Any, bound: Any, says: str, sign: int, digits: int | None
+) -> None:
     measured, bound = _pair(claim_id, measured, bound)
     margin = sign * (measured - bound)
     worst = _worst(margin)
     word = "above" if sign > 0 else "below"
+    if digits is not None:
+        found = f"{measured[worst]:.{digits}g}"
+        says = f"{says}: found {found}, expected {word} {bound[worst]:.{digits}g}"
     failure = f"measured {measured[worst]:.8g}, expected {word} {bound[worst]:.8g}{_entry(worst)}"
     _settle(claim_id, bool(margin[worst] > 0), says, "ok", failure)
 

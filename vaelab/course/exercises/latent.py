@@ -1,4 +1,4 @@
-"""The exercises of notebooks 11 and 12: walks through the latent space, and what lies in it."""
+"""The exercises of notebooks 11, 12 and 14: walks through the latent space, and what lies in it."""
 
 from __future__ import annotations
 
@@ -176,10 +176,35 @@ def log_mixture(log_p: Tensor) -> Answers:
     }
 
 
+def neighbour_distances(generator: Generator) -> Inputs:
+    """Distances to the next neighbours, ascending, (n, k)."""
+    for n, k in ((6, 5), (4, 8)):
+        yield (torch.rand(n, k, generator=generator, dtype=torch.float64).sort(1).values + 0.1,)
+
+
+def local_dimension(t: Tensor) -> Answers:
+    """The local dimension from the distances to the next neighbours, (n, k), to one number."""
+    logs = (t[:, -1:] / t[:, :-1]).log()
+    return 1 / logs.mean(), {
+        "this is the inverse of the dimension": logs.mean(),
+        "the last column belongs above: the sign is wrong": -1 / logs.mean(),
+        "the mean comes before the inverse": (1 / logs).mean(),
+        "the inverse of each point, then the mean: the mean over points comes first": (
+            (1 / logs.mean(1)).mean()
+        ),
+        "summed over the neighbours where it must be averaged": 1 / logs.sum(1).mean(),
+        "the last neighbour itself is counted: its logarithm is always 0": (
+            1 / (t[:, -1:] / t).log().mean()
+        ),
+        "the logarithm is missing": 1 / (t[:, -1:] / t[:, :-1]).mean(),
+    }
+
+
 EXERCISES = (
     Exercise("11.1", change_of_image, log_eigenvalues),
     Exercise("11.2", slerp, ends),
     Exercise("12.1", aggregated_covariance, encoded),
     Exercise("12.2", wasserstein, samples),
     Exercise("12.3", log_mixture, log_densities),
+    Exercise("14.1", local_dimension, neighbour_distances),
 )
