@@ -1,4 +1,4 @@
-"""Mutants drawn at random from the syntax trees of the package, and the tests that should kill them.
+"""Mutants drawn at random from the package's syntax trees, and the tests that should kill them.
 
 A mutant is one function with one node replaced: an operator, a constant, a sign, a comparison, an
 index, or a term dropped. It is put in place by exchanging the function's code object, so that

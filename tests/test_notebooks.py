@@ -23,6 +23,7 @@ LONG = (
     "08",
     "11",
     "12",
+    "14",
 )  # half a minute and more: make test-notebooks runs them
 BUILT = [
     pytest.param(

@@ -6,9 +6,9 @@ A notebook settles a claim with one line, which raises if the claim does not hol
     claims.check_close("D13", slope, d, rtol=0.02, says="the data term falls as d log gamma")
     claims.check_below("D26", error_learned, error_fixed, "learned gamma beats gamma = 1")
 
-and prints `ok  D2  ...`, or, for evidence against a claim, `refuted  D33  ...` by `refute`. What is
-printed must not vary between machines: `says` holds no measured number, and `digits` rounds what was
-found until two machines agree. The ledger itself is
+and prints `ok  D2  ...`, or, for evidence against a claim, `refuted  D33  ...` by `refute`. What
+is printed must not vary between machines: `says` holds no measured number, and `digits` rounds what
+was found until two machines agree. The ledger itself is
 `claims.json`; a test holds it against the notebooks' stored outputs in both directions.
 """
 

@@ -117,6 +117,8 @@ def nll(x: Tensor, x_hat: Tensor, gamma: Tensor) -> Answers:
         "the log 2π is missing": 0.5 * (ratio + d * math.log(gamma)),
         "the sign is wrong: this is log p, not −log p": -right,
         "the term d log 2πγ is missing": 0.5 * ratio,
+        "the ½ stands before the quadratic term alone": 0.5 * ratio + log_term,
+        "the quadratic term is not divided by γ": 0.5 * (gamma * ratio + log_term),
     }
 
 
@@ -131,6 +133,11 @@ def best_gamma(x: Tensor, x_hat: Tensor) -> Answers:
         "the mean absolute error; γ is a variance": squares.sqrt().mean(),
         "halved: the ½ stands before both terms and cancels": right / 2,
         "one γ an image; one for all is asked for": squares.mean(1),
+        "one γ a pixel; one for all is asked for": squares.mean(0),
+        "the mean error is subtracted: an error that all pixels share counts as well": (
+            (x - x_hat).var(correction=0)
+        ),
+        "this is the logarithm of γ": right.log(),
     }
 
 

@@ -127,6 +127,11 @@ def aggregated_covariance(mu: Tensor, var: Tensor) -> Answers:
         "the variances are summed over the images; their mean is asked for": (
             spread + torch.diag(var.sum(0))
         ),
+        "the noise belongs on the diagonal: here it is added to every entry": spread + var.mean(0),
+        "each dimension has a noise of its own: here all get the mean one": (
+            spread + var.mean() * torch.eye(mu.shape[1], dtype=mu.dtype)
+        ),
+        "the noise is subtracted where it must be added": spread - noise,
     }
 
 
@@ -173,6 +178,8 @@ def log_mixture(log_p: Tensor) -> Answers:
             torch.logsumexp(log_p, 0) - math.log(m)
         ),
         "only the nearest part counts here": log_p.amax(1) - math.log(n),
+        "log m for log n: the parts are counted, not the codes": log_sum - math.log(m),
+        "divided by n where log n must be subtracted: this is a logarithm": log_sum / n,
     }
 
 

@@ -47,6 +47,13 @@ def blurred_density(
         "t stands where γ = 1/t belongs": density(C + 1 / gamma),
         "this is the logarithm of the density": right.log(),
         "the weights are missing": density(C + gamma, torch.ones_like(pi)),
+        "the root of the factor is forgotten: it is √(2π (C + γ))": (
+            density(C + gamma, pi / (2 * math.pi * (C + gamma)).sqrt())
+        ),
+        "this is one Gaussian with the mean of the mixture: the components are lost": (
+            torch.distributions.Normal(pi @ m, (pi @ C + gamma).sqrt()).log_prob(x).exp()
+        ),
+        "the components are averaged where their weights must add up": right / len(pi),
     }
 
 
@@ -186,6 +193,9 @@ def dimension(
         "divided by the difference of the γ; the logarithm is missing": (
             d - 2 * fall / (gamma_high - gamma_low)
         ),
+        "this is the slope itself, (d − r)/2": slope,
+        "halved where it must be doubled: the slope is (d − r)/2": d - slope / 2,
+        "divided by log γ of one end: a slope needs both": d - 2 * fall / torch.log(gamma_high),
     }
 
 
@@ -240,6 +250,9 @@ def second_stage(
         "γ is a variance: the noise is scaled by its root": mean + gamma * eps,
         "the noise is not scaled by √γ": mean + eps,
         "the noise is divided by √γ": mean + eps / sigma,
+        "√γ scales the mean as well": sigma * (mean + eps),
+        "γ scales the mean, and the noise is not scaled": gamma * mean + eps,
+        "the mean is missing: this is noise alone": sigma * eps,
     }
 
 
@@ -287,6 +300,13 @@ def unbiased_mmd(k_xx: Tensor, k_yy: Tensor, k_xy: Tensor) -> Answers:
         "the cross term is added where it must be subtracted": within + 2 * cross,
         "the sign of the whole is wrong": -right,
         "this is MMD, the root; MMD² is asked for": right.sqrt(),
+        "the diagonals are kept, though only n (n − 1) entries are counted": (
+            k_xx.sum() / (m * (m - 1)) + k_yy.sum() / (n * (n - 1)) - 2 * cross
+        ),
+        "both samples in one mean: each has a mean of its own": (
+            2 * (sum_x + sum_y) / (m * (m - 1) + n * (n - 1)) - 2 * cross
+        ),
+        "the cross term is summed, not averaged": within - 2 * k_xy.sum(),
     }
 
 
