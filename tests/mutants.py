@@ -30,6 +30,7 @@ import pytest
 
 SWAPPED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 FLIPPED = {ast.Lt: ast.Gt, ast.LtE: ast.Gt, ast.Gt: ast.Lt, ast.GtE: ast.Lt}
+USED_UP = {"monkeypatch", "capsys", "capfd", "caplog", "recwarn"}
 FLIPPED |= {ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 
 
@@ -186,9 +187,10 @@ def drawn(rooms: list[str], each: int, seed: int) -> list[Mutant]:
 
 @dataclass
 class Hunt:
-    """A plugin of pytest that takes the collected tests and runs them against each mutant.
+    """A plugin of pytest that runs the collected tests against each mutant.
 
-    A test is called directly, so only those without fixtures are taken.
+    Each test is set up once, with its fixtures, and then called as often as there are mutants in
+    its way. One that patches or captures is left out: what it has been given is used up.
 
     Args:
         mutants: to be killed.
@@ -197,29 +199,31 @@ class Hunt:
     """
 
     mutants: list[Mutant]
-    slowest: float = 1.0
+    slowest: float = 4.0
     killers: dict[Mutant, str] = field(default_factory=dict)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        tests = {test.nodeid: call for test in session.items if (call := call_of(test))}
-        enters, seconds = self.watch(tests)
+        calls, enters, seconds = self.watch(session)
         for mutant in self.mutants:
             chosen = [t for t in enters[mutant.function.__code__] if seconds[t] <= self.slowest]
             with mutant.in_place():
                 for test in sorted(chosen, key=seconds.get):
-                    if failed(tests[test]):
+                    if failed(calls[test]):
                         self.killers[mutant] = test
                         break
-                else:
-                    print(f"survived {len(chosen)} tests: {mutant}", flush=True)
         return True
 
-    def watch(self, tests: dict[str, Callable[[], None]]) -> tuple[Any, Any]:
-        """Which tests enter each function, and how long each test takes."""
+    def watch(self, session: pytest.Session) -> tuple[Any, ...]:
+        """The tests as functions, those that enter each function, and how long each takes."""
         wanted = {mutant.function.__code__ for mutant in self.mutants}
-        enters, seconds = defaultdict(list), {}
-        for name, call in tests.items():
+        calls, enters, seconds = {}, defaultdict(list), {}
+        tests = [t for t in session.items if isinstance(t, pytest.Function)]
+        tests = [t for t in tests if not USED_UP & set(t.fixturenames)]
+        for test, following in zip(tests, [*tests[1:], None], strict=True):
+            session._setupstate.setup(test)
+            given = {name: test.funcargs[name] for name in test._fixtureinfo.argnames}
+            calls[test.nodeid] = partial(test.obj, **given)
             entered: set[CodeType] = set()
 
             def note(frame: Any, event: str, _: Any, entered: set[CodeType] = entered) -> None:
@@ -228,20 +232,13 @@ class Hunt:
 
             begun = time.process_time()
             sys.setprofile(note)
-            broken = failed(call)
+            broken = failed(calls[test.nodeid])
             sys.setprofile(None)
-            seconds[name] = time.process_time() - begun
+            seconds[test.nodeid] = time.process_time() - begun
+            session._setupstate.teardown_exact(following)
             for code in () if broken else entered:
-                enters[code].append(name)
-        return enters, seconds
-
-
-def call_of(test: Any) -> Callable[[], None] | None:
-    """The test with its parameters, or None where it needs a fixture."""
-    given = test.callspec.params if hasattr(test, "callspec") else {}
-    if not isinstance(test, pytest.Function) or set(test.fixturenames) - {*given, "request"}:
-        return None
-    return partial(test.obj, **given)
+                enters[code].append(test.nodeid)
+        return calls, enters, seconds
 
 
 def failed(call: Callable[[], None]) -> bool:

@@ -497,3 +497,22 @@ def test_a_flow_is_fitted_nearly_as_well_as_the_truth_allows(fitted):
     fresh = draw(clusters(3000), 5)
     truth = fitted["mixture"].log_prob(fresh).mean()
     assert fitted["flow"].log_prob(fresh).mean() > truth - 0.1
+
+
+def test_a_second_stage_adds_the_noise_of_its_decoder(fitted):
+    stage = fitted["second stage"]
+    u, noise = torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        expected = stage.vae.images(u) + stage.gamma**0.5 * noise
+    torch.testing.assert_close(stage.sample(50, seed=4), expected)
+
+
+def test_a_mixture_draws_from_each_part_as_it_says(fitted):
+    z = fitted["mixture"].sample(20_000, seed=0).double()
+    mixture = fitted["mixture"].mixture
+    mean = torch.from_numpy(mixture.weights_ @ mixture.means_)
+    away = torch.from_numpy(mixture.means_) - mean
+    within = torch.from_numpy(np.einsum("k,kij->ij", mixture.weights_, mixture.covariances_))
+    between = torch.einsum("k,ki,kj->ij", torch.from_numpy(mixture.weights_), away, away)
+    torch.testing.assert_close(z.mean(0), mean, rtol=0, atol=0.1)
+    torch.testing.assert_close(torch.cov(z.T), within + between, rtol=0.1, atol=0.1)

@@ -170,3 +170,8 @@ def test_cross_entropy_gradient_agrees_with_finite_differences():
     assert torch.autograd.gradcheck(
         lambda y: CrossEntropy().nll(x, y), x_hat.clamp(0.05, 0.95).requires_grad_()
     )
+
+
+def test_gamma_has_a_step_of_its_own():
+    step = Gaussian("learned").step(training.Plan(epochs=1, lr=0.1, gamma_lr=4.0))
+    assert step == {"lr": 0.4, "weight_decay": 0.0}

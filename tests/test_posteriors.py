@@ -293,3 +293,16 @@ def test_flows_are_cut_joined_and_cast_like_the_others():
 def test_closed_forms_take_no_notice_of_the_draw(kind):
     q = example(kind)
     assert torch.equal(StandardNormal().kl(q, normal(4, 3, seed=5)), q.kl_to_standard_normal())
+
+
+def test_a_full_normal_places_noise_by_its_factor():
+    q = FullNormal(torch.ones(1, 2), torch.tensor([[[2.0, 0.0], [3.0, 4.0]]]))
+    assert q.at(torch.tensor([[1.0, 10.0]])).tolist() == [[3.0, 44.0]]
+
+
+def test_densities_of_many_codes_under_each_posterior():
+    zeros = torch.zeros(4, 3)
+    q = DiagonalNormal(zeros, zeros + 1, zeros)
+    z = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(0))
+    exact = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(-1)
+    torch.testing.assert_close(q.log_prob(z), exact)

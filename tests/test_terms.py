@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vaelab import metrics, models, networks, posteriors
+from vaelab import metrics, models, networks, posteriors, terms, training
 from vaelab.posteriors import DiagonalNormal, Point
 from vaelab.priors import StandardNormal
 from vaelab.terms import (
@@ -304,3 +304,15 @@ def test_a_decoder_terms_weight_is_checked(kind):
         kind(-1)
     with pytest.raises(ValueError, match="probes: expected"):
         GradientPenalty(1.0, 0)
+
+
+def test_the_kernel_of_wae_is_its_formula():
+    """Scales that are no mirror image of one another, so that s is told from 1/s."""
+    x, y = torch.zeros(1, 3), torch.tensor([[1.0, 2.0, 2.0]])
+    (value,) = terms.mmd.imq(x, y, [0.3]).flatten().tolist()
+    assert abs(value - 1.8 / (1.8 + 9)) < 1e-6
+
+
+def test_an_adversary_forgets_faster_than_a_weight():
+    step = terms.Adversary(4, rate=0.5).step(training.Plan(epochs=1, lr=0.1))
+    assert step == {"lr": 0.05, "betas": (0.5, 0.999), "weight_decay": 0.0}

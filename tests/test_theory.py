@@ -466,6 +466,21 @@ def check_heavy_tail():
     torch.testing.assert_close(J * torch.from_numpy(normal), p.log_prob(u[u[:, 0] != 0]).exp())
 
 
+def check_both_tails_make_one():
+    u = torch.tensor([[-1e6], [-2.0], [0.5], [30.0]], dtype=F64)
+    _, log_cdf, log_sf = theory.tails.LogTail().conditionals(u)
+    torch.testing.assert_close(log_cdf.exp() + log_sf.exp(), torch.ones(4, 1, dtype=F64))
+
+
+def check_slope_of_a_double_exponential():
+    """S = √γ / f' against the difference quotient of f = z exp(exp(z²) − 1)."""
+    for z in (0.3, 0.9):
+        ends = torch.tensor([z - 1e-6, z + 1e-6], dtype=F64)
+        low, high = theory.tails.log_double_exponential(ends).exp()
+        slope = float((high - low) / 2e-6)
+        assert abs(theory.tails._scale(1e4, z) * slope / 1e-2 - 1) < 1e-6
+
+
 def check_cost_floor():
     """No density in the place of the truth costs less, not the truth itself either."""
     p, cutoff, gamma = theory.tails.LogTail(), 30.0, 1e-3
