@@ -14,7 +14,7 @@ EACH = 20
 EXPLAINED = {
     "divergence_starts: constant, 200001  →  200002": "a grid with one more point",
     "SecondStage.log_prob: constant, 31  →  32": "another seed, as far from the first",
-    "SecondStage.log_prob: dropped term, seed + 2 ** 31  →  seed": "shared noise shifts an estimate",
+    "SecondStage.log_prob: dropped term, seed + 2 ** 31": "noise that is shared: a small bias",
     "SquaredNorm.forward: sign, -1  →  1": "codes have two axes: the last is the second",
     "active_dims: sign, -1  →  1": "eigenvalues have two axes: the last is the second",
 }
