@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -236,6 +237,33 @@ def test_the_laptop_trains_the_small_network_on_all_images(data_set):
         assert bool(settings.search) == (row.key == "wae-mmd")
     names = {"digits", "fashion-small", "mnist", "fashion", "cifar10"}
     assert {cell.data_set for cell in cells_of(ONE, profile)} == names
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_row_of_every_table_builds_on_a_laptop(name):
+    """The small network with the row's model, where the data set is one to train it on."""
+    laptop = PROFILES["laptop"]
+    chosen = cells_of(TABLES[name], laptop, trials=1)
+    assert {"digits", "fashion-small"} <= {cell.data_set for cell in chosen}
+    shapes = {"mnist": (1, 28, 28), "fashion": (1, 28, 28), "cifar10": (3, 32, 32)}
+    for cell in chosen:
+        settings = dataclasses.replace(cell.settings, search={})
+        if cell.data_set in shapes and "flow" not in str(settings.model):
+            assert settings.network == "small_conv" and settings.epochs == 12
+            model = experiments.build(shapes[cell.data_set], settings)
+            assert model.image_shape == shapes[cell.data_set]
+
+
+def test_results_of_two_machines_merge_by_copying_folders(whole, tmp_path):
+    outcomes, folder = whole
+    machines = [tmp_path / "a", tmp_path / "b", tmp_path / "b"]
+    for outcome, machine in zip(outcomes, machines, strict=True):
+        (machine / outcome.cell.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "results" / outcome.cell.path, machine / outcome.cell.path)
+    for machine in sorted(set(machines)):
+        shutil.copytree(machine, tmp_path / "merged", dirs_exist_ok=True)
+    merged = read_table([o.cell for o in outcomes], Place(out=tmp_path / "merged", shipped=None))
+    assert [o.record for o in merged] == [o.record for o in outcomes]
 
 
 SEARCHING = dataclasses.replace(TINY, searches=True)
