@@ -278,7 +278,9 @@ def test_a_search_takes_the_best_and_the_cell_tells_it(tmp_path):
     best = min(found["tried"], key=lambda each: each["frechet"])
     assert found["chosen"] == best["arguments"]
     images, judge = cells.load_shared(cell, place(tmp_path))
-    moved = dataclasses.replace(images, test_pixels=1 - images.test_pixels)
+    moved = dataclasses.replace(
+        images, train_pixels=images.train_pixels.flip(0), test_pixels=images.test_pixels.flip(3)
+    )
     settings, again = experiments.searched(moved, cell.settings, judge, QUIET)
     assert again["chosen"] == found["chosen"] and settings.arguments == again["chosen"]
     assert not settings.search

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +18,6 @@ from vaelab.training import Session
 
 N_TRAIN = 10_000  # Images that a candidate is trained on, for a quarter of the run's epochs.
 N_HELD_OUT = 5_000  # Other training images, with which as many samples are compared.
-_SUBSET_SEED = 1
 
 
 def searched(
@@ -42,9 +42,7 @@ def searched(
     if not settings.search:
         return settings, {}
     held_out = min(N_HELD_OUT, len(images.train_pixels) // 4)
-    generator = torch.Generator().manual_seed(_SUBSET_SEED)
-    order = torch.randperm(len(images.train_pixels), generator=generator)
-    pixels = images.train_pixels[order]
+    pixels = images.train_pixels[_by_hash(images.train_pixels)]
     some = replace(images, train_pixels=pixels[held_out:][:N_TRAIN], train_labels=None)
     apart = replace(judge, real=judge.space(pixels[:held_out], judge.device))
     short = replace(settings, epochs=-(-settings.epochs // 4), seed=0, search={})
@@ -65,6 +63,12 @@ def searched(
         "chosen": chosen,
     }
     return replace(settings, arguments={**settings.arguments, **chosen}, search={}), found
+
+
+def _by_hash(pixels: torch.Tensor) -> torch.Tensor:
+    """The numbers of images (n, ...) in the order of their SHA-256."""
+    hashes = [hashlib.sha256(image.numpy().tobytes()).digest() for image in pixels]
+    return torch.tensor(sorted(range(len(hashes)), key=hashes.__getitem__))
 
 
 def _candidates(search: Mapping[str, Any]) -> list[dict[str, Any]]:
