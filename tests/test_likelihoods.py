@@ -9,7 +9,7 @@ import torch
 from torch.distributions import Bernoulli, Normal
 
 from vaelab import models, networks, parts, training
-from vaelab.likelihoods import CrossEntropy, Gaussian
+from vaelab.likelihoods import CrossEntropy, Gaussian, Perceptual
 
 
 def pair(n=4, shape=(2, 3, 3), seed=0):
@@ -175,3 +175,44 @@ def test_cross_entropy_gradient_agrees_with_finite_differences():
 def test_gamma_has_a_step_of_its_own():
     step = Gaussian("learned").step(training.Plan(epochs=1, lr=0.1, gamma_lr=4.0))
     assert step == {"lr": 0.4, "weight_decay": 0.0}
+
+
+# ---- features
+
+
+def test_a_perceptual_loss_is_the_gaussian_and_the_distance_of_the_features():
+    likelihood = Perceptual("digits", weight=3.0, gamma=0.5).double()
+    x, x_hat = pair(shape=(1, 8, 8))
+    first, second = likelihood.body[1], likelihood.body[3]
+    expected = Gaussian(0.5).double().nll(x, x_hat)
+    hidden = [torch.relu(first(v.flatten(1))) for v in (x, x_hat)]
+    last = [torch.relu(second(h)) for h in hidden]
+    for a, b in (hidden, last):
+        expected = expected + 3.0 * (a - b).square().mean(1)
+    torch.testing.assert_close(likelihood.nll(x, x_hat), expected)
+
+
+def test_the_network_of_a_perceptual_loss_stays_as_it_is():
+    with networks.seeded(0):
+        nets = networks.mlp((1, 8, 8), 2, (8,), output="sigmoid")
+    model = models.Autoencoder(nets, likelihood=Perceptual("digits", gamma=0.1))
+    before = [p.clone() for p in model.likelihood.body.parameters()]
+    x = pair(20, (1, 8, 8))[0].float()
+    training.fit(model, x, epochs=2, batch_size=10, progress=False)
+    assert all(
+        torch.equal(a, b) for a, b in zip(before, model.likelihood.body.parameters(), strict=True)
+    )
+    twin = parts.rebuild(parts.account(model.likelihood), {"likelihoods.Perceptual": Perceptual})
+    torch.testing.assert_close(twin.nll(x, 1 - x), model.likelihood.nll(x, 1 - x))
+
+
+def test_vgg19_looks_at_its_first_four_blocks(tmp_path):
+    torchvision = pytest.importorskip("torchvision")
+    with pytest.raises(FileNotFoundError, match=r"path: no file .*expected torchvision's weights"):
+        Perceptual("vgg19", path=str(tmp_path / "none.pth"))
+    whole = torchvision.models.vgg19(weights=None)
+    torch.save(whole.state_dict(), tmp_path / "vgg19.pth")
+    likelihood = Perceptual("vgg19", gamma=1.0, path=str(tmp_path / "vgg19.pth"))
+    maps = likelihood.maps(torch.rand(1, 1, 32, 32))
+    assert [m.shape[1:] for m in maps] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
+    assert all(bool((m >= 0).all()) for m in maps)

@@ -1,9 +1,4 @@
-"""What the decoder says about x: a Gaussian of variance γ, cross-entropy, or rules of a grammar.
-
-γ is the decoder *variance* everywhere, as in the papers' text; the Two-Stage VAE authors' code
-calls the standard deviation gamma. A likelihood returns one value a row, summed over pixels, in
-nats.
-"""
+"""What every likelihood has in common, and those of pixels and of rules."""
 
 from __future__ import annotations
 

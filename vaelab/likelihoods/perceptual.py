@@ -1,0 +1,103 @@
+"""A likelihood that also compares pictures through a network trained to tell them apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from vaelab._inputs import check_weight
+from vaelab.likelihoods.likelihood import Gaussian
+
+VGG19_RELUS = (1, 6, 11, 20)  # relu1_1 to relu4_1, in torchvision's numbering.
+
+
+class Perceptual(Gaussian):
+    """The Gaussian's −log p(x given z), and λ times how far apart the features of x and x̂ are:
+
+        λ Σ_l mean (φ_l(x) − φ_l(x̂))²,
+
+    φ_l the maps after each ReLU of a trained network, which is never trained here. What a distance
+    in the same network says of the samples is then no independent judgement.
+
+    Source: "Empirical observations pertaining to learned priors for deep latent variable models",
+    Section 5.1, with a VGG19; Johnson, Alahi & Fei-Fei (2016).
+
+    Args:
+        network: "digits", "mnist", "fashion", "cifar10", a classifier that ships with the package;
+            or "vgg19", whose weights are torchvision's.
+        weight: λ ≥ 0.
+        gamma: as for `Gaussian`.
+        path: of the file of VGG19's weights; torchvision downloads them unless it is given.
+
+    Raises:
+        FileNotFoundError: no such file.
+
+    >>> x, x_hat = torch.rand(2, 5, 1, 8, 8)
+    >>> Perceptual("digits").nll(x, x_hat).shape
+    torch.Size([5])
+    """
+
+    def __init__(
+        self,
+        network: str = "cifar10",
+        weight: float = 20.0,
+        gamma: float | str = "learned",
+        path: str | None = None,
+    ) -> None:
+        super().__init__(gamma)
+        from vaelab.features import load_classifier
+
+        check_weight("weight", weight)
+        self.weight = weight
+        self.seen_by_vgg = network == "vgg19"
+        body = _vgg19(path) if self.seen_by_vgg else load_classifier(network).body
+        self.body = body.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """The network stays as it was trained."""
+        super().train(mode)
+        self.body.eval()
+        return self
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """φ_l of images (n, *image_shape), one tensor a layer."""
+        if self.seen_by_vgg:
+            mean, scale = x.new_tensor([0.485, 0.456, 0.406]), x.new_tensor([0.229, 0.224, 0.225])
+            x = (x.expand(-1, 3, -1, -1) - mean[:, None, None]) / scale[:, None, None]
+        found = []
+        for number, layer in enumerate(self.body):
+            x = layer(x)
+            kept = number in VGG19_RELUS if self.seen_by_vgg else isinstance(layer, nn.ReLU)
+            if kept:
+                found.append(x)
+        return found
+
+    def nll(self, x: Tensor, x_hat: Tensor) -> Tensor:
+        """Nats of the Gaussian and λ times the distance of the features, shape (batch,)."""
+        pairs = zip(self.maps(x), self.maps(x_hat), strict=True)
+        apart = [(a - b).square().flatten(1).mean(1) for a, b in pairs]
+        return super().nll(x, x_hat) + self.weight * torch.stack(apart).sum(0)
+
+
+def _vgg19(path: str | None) -> Any:
+    """VGG19's layers up to relu4_1."""
+    from torchvision.models import VGG19_Weights, vgg19
+
+    if path is None:
+        network = vgg19(weights=VGG19_Weights.IMAGENET1K_V1)
+    else:
+        file = Path(path)
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"path: no file {file}; expected torchvision's weights of VGG19 (vgg19-*.pth)"
+            )
+        network = vgg19(weights=None)
+        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    relus = network.features[: VGG19_RELUS[-1] + 1]
+    for layer in relus:
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = False  # The maps that are kept would be overwritten.
+    return relus
