@@ -111,6 +111,7 @@ def nll(x: Tensor, x_hat: Tensor, gamma: Tensor) -> Answers:
             0.5 * (2 * ratio + log_term)
         ),
         "this is −2 log p: the factor 1/2 is missing": ratio + log_term,
+        "log γ is not multiplied by d": 0.5 * (ratio + d * LOG_2_PI + math.log(gamma)),
         "averaged over the pixels where it must be summed": right / d,
         "only the squares are averaged over the pixels": 0.5 * (ratio / d + log_term),
         "reduced over the batch too: one value a row is asked for": right.mean(),
@@ -131,6 +132,11 @@ def best_gamma(x: Tensor, x_hat: Tensor) -> Answers:
         "summed over pixels and batch where it must be averaged": squares.sum(),
         "this is the root of the mean squared error; γ is a variance": right.sqrt(),
         "the mean absolute error; γ is a variance": squares.sqrt().mean(),
+        "this is the mean length of the error; γ is its square for each pixel": (
+            squares.sum(1).sqrt().mean()
+        ),
+        "this is the variance of x; x_hat is not used": x.var(correction=0),
+        "the mean error, not squared": (x - x_hat).mean(),
         "halved: the ½ stands before both terms and cancels": right / 2,
         "one γ an image; one for all is asked for": squares.mean(1),
         "one γ a pixel; one for all is asked for": squares.mean(0),

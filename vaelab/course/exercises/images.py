@@ -29,6 +29,10 @@ def convolution_weights(c_in: int, c_out: int, k: int) -> Answers:
         "the input channels are missing: each kernel goes through all of them": (
             k * k * c_out + c_out
         ),
+        "two biases for each output channel": weights + 2 * c_out,
+        "input and output channels are added where they must be multiplied": (
+            k * k * (c_in + c_out) + c_out
+        ),
         "one bias for the whole layer; it is one for each output channel": weights + 1,
         "one bias for each pair of channels; it is one for each output channel": (
             weights + c_in * c_out
@@ -66,6 +70,8 @@ def stretch(x: Tensor) -> Answers:
             "divided by the maximum; after the minimum is taken away the range is maximum − minimum"
         ): above / high,
         "the minimum is taken away, but nothing is divided": above,
+        "the maximum is taken away: the range runs from −1 to 0": over(*image) - 1,
+        "stretched to [−1, 1]; [0, 1] is asked for": 2 * over(*image) - 1,
         "this is standardised, not stretched": centred / x.std(image, keepdim=True),
         "each pixel is stretched over the batch; an image is stretched over its own pixels": over(
             0
@@ -103,6 +109,11 @@ def frechet(
         "variances are compared where their roots must be": means + (v - w).square().sum(),
         "the means are missing": roots,
         "the covariances are missing": means,
+        "the means are not squared": (m - n).abs().sum() + roots,
+        "the variances are used as standard deviations": means + (v - w).abs().sum(),
+        "the roots are multiplied where the difference is squared": (
+            means + (v.sqrt() * w.sqrt()).sum()
+        ),
         "averaged over the features where it must be summed": right / len(m),
         "the cross term −2 √(v w) is missing": means + (v + w).sum(),
         "the root of the product v w is forgotten": means + (v + w - 2 * v * w).sum(),
@@ -138,6 +149,8 @@ def fall_of_cost(kappa: int, r: int) -> Answers:
         "these are decades, not nats": (kappa - r) / 2,
         "the r directions along the surface save nothing: subtract r": kappa / 2 * decade,
         "only directions off the surface save, κ − r of them": r / 2 * decade,
+        "the logarithm is that of 2, not of 10": (kappa - r) / 2 * math.log(2),
+        "the sum κ + r stands where the difference belongs": (kappa + r) / 2 * decade,
         "it falls, and by how much is asked: the sign is wrong": -right,
         "these are bits, not nats: take the natural logarithm": right / math.log(2),
         "γ is divided by ten, so its logarithm falls by log 10, not by 10": 5.0 * (kappa - r),

@@ -31,6 +31,7 @@ def change_of_image(log_var: Tensor, gamma: Tensor) -> Answers:
         "the sign is wrong: a change is not negative": -right,
         "divided by γ where it must be multiplied": (inverse - 1) / gamma,
         "γ is the variance already: its root stands here": gamma.sqrt() * (inverse - 1),
+        "1 − λ stands where 1/λ − 1 belongs": gamma * (1 - 1 / inverse),
         "γ is missing": inverse - 1,
         "this is s, the length; its square is asked for": right.sqrt(),
         "γ multiplies 1/λ alone where it must multiply 1/λ − 1": gamma * inverse - 1,
@@ -80,6 +81,10 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
         "turn directions of length 1, and let the length go evenly from ‖a‖ to ‖b‖": (
             turn(a, b, t, omega)
         ),
+        "both lengths are forgotten at one end: only a keeps its length": (
+            a.norm() * turn(*ends, t, omega)
+        ),
+        "only b keeps its length": b.norm() * turn(*ends, t, omega),
         "divided by sin Ω is missing": right * torch.sin(omega),
         "this is the cosine where Ω, its arccos, belongs": length * turn(*ends, t, cosine),
         "the length stays that of a: let it go evenly to ‖b‖": a.norm() * turn(*ends, t, omega),
@@ -123,6 +128,7 @@ def aggregated_covariance(mu: Tensor, var: Tensor) -> Answers:
         "divided by n − 1: q(z) is the mixture of these n, so divide by n": (
             torch.cov(mu.T) + noise
         ),
+        "the means' products are summed where they must be averaged": (len(mu) * spread + noise),
         "this is the diagonal alone": right.diagonal(),
         "the variances are summed over the images; their mean is asked for": (
             spread + torch.diag(var.sum(0))
@@ -156,6 +162,10 @@ def wasserstein(a: Tensor, b: Tensor) -> Answers:
         "this is W₂, the root; its square is asked for": right.sqrt(),
         "summed over the samples where it must be averaged": len(a) * right,
         "one is sorted up and the other down": (first - second.flip(0)).square().mean(),
+        "the root of each difference is taken: square it": ((first - second).abs().sqrt().mean()),
+        "every pair is compared; sort, and compare the k-th with the k-th": (
+            (a[:, None] - b).square().mean()
+        ),
         "this compares the means alone": (a.mean() - b.mean()).square(),
     }
 
@@ -173,6 +183,8 @@ def log_mixture(log_p: Tensor) -> Answers:
     return log_sum - math.log(n), {
         "the mean of the logarithms is not the logarithm of the mean": log_p.mean(1),
         "the weights 1/n are missing: subtract log n": log_sum,
+        "log m stands where log n belongs: n is how many parts there are": (log_sum - math.log(m)),
+        "divided by n outside the logarithm": log_sum / n,
         "log n is added where it must be subtracted": log_sum + math.log(n),
         "averaged over the codes: the parts are the columns": (
             torch.logsumexp(log_p, 0) - math.log(m)

@@ -45,6 +45,13 @@ def blurred_density(
         "standard deviations do not add up, variances do": density((C.sqrt() + gamma.sqrt()) ** 2),
         "C + γ is the variance; it is used as a standard deviation": density((C + gamma) ** 2),
         "t stands where γ = 1/t belongs": density(C + 1 / gamma),
+        "averaged over the parts where their weights belong": density(
+            C + gamma, torch.full_like(pi, 1 / len(pi))
+        ),
+        "γ is subtracted where it must be added: noise widens": density((C - gamma).abs()),
+        "the normalising factor 1/√(2π(C + γ)) is missing": (
+            pi * (-0.5 * (x[:, None] - m).square() / (C + gamma)).exp()
+        ).sum(1),
         "this is the logarithm of the density": right.log(),
         "the weights are missing": density(C + gamma, torch.ones_like(pi)),
         "the root of the factor is forgotten: it is √(2π (C + γ))": (
@@ -188,6 +195,8 @@ def dimension(
     return d - 2 * slope, {
         "this is d − r, the dimensions that are empty": 2 * slope,
         "the cost is half of (d − r) log γ: the factor 2 is missing": d - slope,
+        "the difference of the costs is not divided by that of the log γ": d - 2 * fall,
+        "this is the slope of the cost; r is d minus twice of it": slope,
         "the logarithm is the natural one, not that of base 10": d - 2 * math.log(10) * slope,
         "the sign of the slope is wrong: the cost falls as γ falls": d + 2 * slope,
         "divided by the difference of the γ; the logarithm is missing": (
@@ -249,6 +258,7 @@ def second_stage(
         "the noise on z is missing: the second stage is a density, not its mean": mean,
         "γ is a variance: the noise is scaled by its root": mean + gamma * eps,
         "the noise is not scaled by √γ": mean + eps,
+        "the noise alone: the decoder's mean is missing": sigma * eps,
         "the noise is divided by √γ": mean + eps / sigma,
         "√γ scales the mean as well": sigma * (mean + eps),
         "γ scales the mean, and the noise is not scaled": gamma * mean + eps,
@@ -298,6 +308,10 @@ def unbiased_mmd(k_xx: Tensor, k_yy: Tensor, k_xy: Tensor) -> Answers:
         ),
         "the factor 2 of the cross term is missing": within - cross,
         "the cross term is added where it must be subtracted": within + 2 * cross,
+        "the mean within y is divided by m (m − 1), that of x": (
+            (sum_x + sum_y) / (m * (m - 1)) - 2 * cross
+        ),
+        "sums stand where means belong": sum_x + sum_y - 2 * k_xy.sum(),
         "the sign of the whole is wrong": -right,
         "this is MMD, the root; MMD² is asked for": right.sqrt(),
         "the diagonals are kept, though only n (n − 1) entries are counted": (
