@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-notebooks test-targets lint notebooks lab dashboards bench gpu clean
+.PHONY: help demo test test-notebooks test-targets lint notebooks lab dashboards site hosting bench gpu clean
 help:
 	@echo "make demo            train and diagnose a two-stage VAE on pictures (one to three minutes)"
 	@echo "make test            run every example of a docstring, and every test but the long ones"
@@ -12,6 +12,8 @@ help:
 	@echo "make lint            check style, layout and the number of type errors"
 	@echo "make lab             open the course in JupyterLab"
 	@echo "make dashboards      open the interactive views as pages without code (VAELAB_MODEL=folder for your own)"
+	@echo "make site            build the course as static pages, in build/site/html"
+	@echo "make hosting         write docs/links.md for Binder, Colab and a hub (URL=address of the repository)"
 	@echo "make notebooks       rebuild the notebooks whose source changed"
 	@echo "make bench           measure speed and memory"
 	@echo "make gpu             measure on a GPU what has no figure yet, for 25 minutes (MINUTES=N); the same command goes on"
@@ -20,7 +22,7 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vaelab needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[course,test,browser,app,flows,metrics,cluster]"
+	$(BIN)/python -m pip install --quiet --editable ".[course,test,browser,app,flows,metrics,cluster,site]"
 	touch $@
 
 demo: $(STAMP)
@@ -49,6 +51,12 @@ dashboards: $(STAMP)
 
 notebooks: $(STAMP)
 	$(BIN)/vaelab notebooks build
+
+site: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python docs/build.py
+
+hosting: $(STAMP)
+	$(BIN)/python docs/hosting.py "$(URL)"
 
 bench: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py

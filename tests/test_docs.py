@@ -23,6 +23,9 @@ PAGES = (
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "docs/guide.md",
+    "docs/hosting.md",
+    "docs/paths.md",
     "data/results/README.md",
     "data/published/README.md",
 )
