@@ -67,6 +67,20 @@ def lay_out(source: Path, live: bool) -> None:
         write_live(extra / LIVE)
 
 
+def optional_sections(name: str) -> list[str]:
+    """The sections of a lesson that the paths call optional."""
+    paths = (HERE / "paths.md").read_text("utf-8")
+    row = re.search(rf"^\| {name.partition('_')[0]} \| \d+ \| (.*) \|$", paths, re.MULTILINE)
+    return re.findall(r"\*(.+?)\*", row[1]) if row else []
+
+
+def marked(text: str, name: str) -> str:
+    """Markdown of a lesson whose optional sections say so."""
+    for section in optional_sections(name):
+        text = text.replace(f"## {section}\n", f"## {section} (optional)\n")
+    return text
+
+
 def text_of(cell: dict) -> str:
     """A cell's source as one string."""
     return "".join(cell["source"])
@@ -79,9 +93,8 @@ def lesson_cells(name: str, book: dict, live: bool) -> list[dict]:
     cells = []
     for cell in book["cells"]:
         cell = json.loads(json.dumps(cell))
-        cell["source"] = (
-            linked(text_of(cell)) if cell["cell_type"] == "markdown" else cell["source"]
-        )
+        if cell["cell_type"] == "markdown":
+            cell["source"] = marked(linked(text_of(cell)), name)
         alt = alternative(cell)
         if alt:
             cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
@@ -112,6 +125,8 @@ def note(cell_id: str, text: str) -> dict:
 def linked(text: str) -> str:
     """Markdown whose claims lead to the ledger, in the TeX that KaTeX reads."""
     text = re.sub(r"_\\(min|max)\b", r"_{\\\1}", text)
+    text = text.replace("](A_notation.ipynb#Glossary)", "](../glossary.md)")
+    text = text.replace("](A_notation.ipynb#Symbols)", "](A_notation.ipynb#symbols)")
     return re.sub(
         r"\*\*Claim ([A-Z]\d+)", r'**Claim <a href="../claims.html#claim-\1">\1</a>', text
     )

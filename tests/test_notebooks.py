@@ -1,6 +1,7 @@
 import base64
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,35 @@ def test_a_notebook_prints_again_what_it_stores(notebook):
     assert run.returncode == 0, run.stdout[-6000:]
 
 
+STATED = (
+    (r"(\d+) seconds", 1),
+    (r"half a minute", 30),
+    (r"under a minute|(?<!half )a minute(?! or)", 60),
+    (r"a minute or two", 120),
+)
+
+
+def stated_seconds(header):
+    """How long a lesson runs in the profile quick, as its header says."""
+    row = re.search(r"^\| Time \| (.*) \|$", header, re.MULTILINE)[1]
+    running = re.search(r"(?:quick: |; )(.*?)(?: to run|$)", row)[1]
+    for words, seconds in STATED:
+        match = re.search(words, running)
+        if match:
+            return seconds * int(match[1]) if match.groups() else seconds
+    raise AssertionError(f"no running time in {row!r}")
+
+
+@pytest.mark.parametrize("notebook", COPIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_header_states_the_time_that_was_measured(notebook):
+    stored = nbformat.read(notebook, as_version=4)
+    stated = stated_seconds(stored.cells[0].source)
+    measured = stored.metadata.get("vaelab", {}).get("seconds")
+    if measured is None:
+        pytest.skip("built before times were stored")
+    assert measured <= 1.5 * stated, f"{measured} s of work; the header says {stated}"
+
+
 def nbval(notebook, root):
     command = [
         sys.executable,
@@ -182,7 +212,8 @@ def test_a_copy_is_clean(built):
     assert not any(out.get("name") == "stderr" for cell in code for out in cell.outputs)
     assert code[4].outputs == []  # the widget
     assert code[3].outputs[0].metadata["image/png"]["alt"] == "A line that rises from left to right"
-    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert set(notebook.metadata) == {"kernelspec", "language_info", "vaelab"}
+    assert notebook.metadata.vaelab.seconds >= 1
     assert notebook.metadata.language_info == {"name": "python"}
     assert all(set(cell.metadata) <= {"tags", "alt"} for cell in notebook.cells)
 

@@ -19,6 +19,7 @@ only when the kernel has drawn the last one, and always the newest: no frame wai
 - `PosteriorComparison`: q(z), what stands in for it, and N(0, I), for several models, brushed
   together.
 - `gamma_path` and `GammaPath`: models trained at falling γ, and what falls with it.
+- `ModelComparison`: two or more models, copying one picture and decoding one draw.
 - `Quiz`: a question of a few choices that says why each is right or wrong.
 - `TheoremOneView`, `TheoremTwoView`: the optima of the theorems under a slider for t = 1/γ.
 
@@ -37,6 +38,7 @@ from vaelab.widgets.comparison import PosteriorComparison, PosteriorRow
 from vaelab.widgets.explorers import figure_explorer, gamma_explorer, latent_explorer
 from vaelab.widgets.gamma import GammaPath, gamma_path
 from vaelab.widgets.latent import Interpolator, LatentTraversal
+from vaelab.widgets.models import ModelComparison
 from vaelab.widgets.quiz import Quiz
 from vaelab.widgets.theorems import TheoremOneView, TheoremTwoView
 
@@ -44,6 +46,7 @@ __all__ = [
     "GammaPath",
     "Interpolator",
     "LatentTraversal",
+    "ModelComparison",
     "PosteriorComparison",
     "PosteriorRow",
     "Quiz",

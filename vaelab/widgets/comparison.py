@@ -19,7 +19,15 @@ from vaelab._inputs import check_images, check_positive_int, check_seed
 from vaelab.densities import draw
 from vaelab.plots import COLORS, spectra
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import STEP, captioned, dropdown, range_slider, set_range, slider
+from vaelab.widgets.controls import (
+    STEP,
+    beside,
+    captioned,
+    dropdown,
+    range_slider,
+    set_range,
+    slider,
+)
 from vaelab.widgets.drawing import Picture, Plot, dress, pixel_scale
 from vaelab.widgets.pointer import Pointer
 from vaelab.widgets.scatter import CLASSES, Scatter
@@ -121,9 +129,9 @@ class PosteriorRow(View):
         pictures = [captioned(self.decoded, "cursor"), captioned(self.nearest, "nearest point")]
         panels = [self.canvas, self._shares, HBox(cursors), HBox(brushes)]
         self.children = (
-            HBox([title, self.density, self.x, self.y]),
-            HBox([VBox(panels), VBox(pictures)]),
-            HBox([self.figures, self.spectra]),
+            beside(title, self.density, self.x, self.y),
+            beside(VBox(panels), VBox(pictures)),
+            beside(self.figures, self.spectra),
         )
 
     @property

@@ -8,12 +8,18 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
+MIN_WIDTH = "270px"  # Of a slider: what a phone has room for.
 STEP = 0.05  # Of sliders in the plane of codes.
 
 
 def captioned(widget: ipywidgets.Widget, caption: str) -> ipywidgets.VBox:
     """A widget under a line of text."""
     return ipywidgets.VBox([ipywidgets.Label(caption), widget], layout={"flex": "0 0 auto"})
+
+
+def beside(*widgets: ipywidgets.Widget) -> ipywidgets.HBox:
+    """Widgets side by side; where the screen is narrow, one below the other."""
+    return ipywidgets.HBox(widgets, layout={"flex_flow": "row wrap"})
 
 
 def row_names(names: Iterable[str], height: int) -> ipywidgets.VBox:
@@ -41,7 +47,7 @@ def slider(
         description=name,
         readout_format=".2f",
         style={"description_width": name_width},
-        layout={"width": width},
+        layout={"width": width, "min_width": MIN_WIDTH},
     )
 
 
@@ -62,7 +68,7 @@ def range_slider(
         description=name,
         readout_format=f".{decimals}f",
         style={"description_width": name_width},
-        layout={"width": width},
+        layout={"width": width, "min_width": MIN_WIDTH},
     )
 
 
@@ -111,7 +117,7 @@ def dropdown(
         value=options[0] if value is None else value,
         description=name,
         style={"description_width": "initial"},
-        layout={"width": width},
+        layout={"width": width, "min_width": MIN_WIDTH},
     )
 
 

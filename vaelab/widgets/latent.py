@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from ipywidgets import Button, HBox, IntSlider, Label, VBox
+from ipywidgets import Button, IntSlider, Label, VBox
 from torch import Tensor
 
 from vaelab._inputs import check_positive, check_positive_int, check_seed
@@ -18,7 +18,16 @@ from vaelab.densities import SecondStage
 from vaelab.interpolation import lerp, slerp
 from vaelab.plots import pixels_to_png
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import STEP, captioned, dropdown, row_names, set_range, slider, toggles
+from vaelab.widgets.controls import (
+    STEP,
+    beside,
+    captioned,
+    dropdown,
+    row_names,
+    set_range,
+    slider,
+    toggles,
+)
 from vaelab.widgets.curves import Curves
 from vaelab.widgets.drawing import PAD, Picture, Strip, pixel_scale, strip_pixels
 from vaelab.widgets.spaces import PRIOR, Space, subject, subscript
@@ -109,9 +118,9 @@ class LatentTraversal(View):
         self.space = toggles("space", spaces)
         self.space.layout.display = "" if len(spaces) > 1 else "none"
         self.source = dropdown("draw from", list(self.subject.densities))
-        self.draw = Button(description="draw")
-        self.reset = Button(description="reset")
-        self.mean = Button(description="mean code")
+        self.draw = Button(description="draw", layout={"min_width": "96px"})
+        self.reset = Button(description="reset", layout={"min_width": "96px"})
+        self.mean = Button(description="mean code", layout={"min_width": "96px"})
         self.sliders = tuple(slider("", 0.0, -1.0, 1.0) for _ in range(n_sliders))
         self.image = Picture()
         self.original = Picture()
@@ -119,8 +128,8 @@ class LatentTraversal(View):
         self._way = Label()
         left = VBox([self.index, self.directions, self.space, *self.sliders])
         right = [captioned(self.image, "decoded"), VBox([self._caption, self.original])]
-        buttons = HBox([self.reset, self.mean, self.source, self.draw])
-        self.children = (HBox([left, HBox(right)]), buttons, self._way, self.strip)
+        buttons = beside(self.reset, self.mean, self.source, self.draw)
+        self.children = (beside(left, beside(*right)), buttons, self._way, self.strip)
 
     @property
     def _space(self) -> Space:
@@ -288,10 +297,10 @@ class Interpolator(View):
         self.image = Picture()
         self.ways = tuple(self.codes(torch.zeros(0)))
         names = row_names(self.ways, height * scale + 2 * PAD)
-        ends = HBox([self.first, self.second])
+        ends = beside(self.first, self.second)
         self.curves = Curves(self.ways) if judge or "z0" in self.subject.spaces else None
         below = () if self.curves is None else (self.curves,)
-        self.children = (ends, self.position, HBox([names, self.strip, self.image]), *below)
+        self.children = (ends, self.position, beside(names, self.strip, self.image), *below)
         self._listen(self._pick, self.first, self.second)
         self._listen(self.redraw, self.position)
         self._pick()

@@ -17,7 +17,7 @@ from vaelab import manifolds, theory
 from vaelab._inputs import check_choice, check_positive, check_positive_int
 from vaelab.plots import COLORS
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import dropdown, log_slider, range_slider, slider
+from vaelab.widgets.controls import beside, dropdown, log_slider, range_slider, slider
 from vaelab.widgets.drawing import Picture, Plot, dress, panels
 
 LINE = ("skewed", "bimodal", "valley", "narrow", "half_line", "gaussian", "student_t")
@@ -76,7 +76,7 @@ class _TheoremView(View):
     def _begin(self, truth: Sequence[Any], region: Sequence[Any]) -> None:
         """Lay out the controls of p_gt and those of the set A, listen to them, and draw."""
         self._region_controls = region
-        controls = HBox([*truth, self.t, self.latent_dim])
+        controls = beside(*truth, self.t, self.latent_dim)
         self.children = (controls, HBox(region), self.said, self.image)
         self._listen(self._choose, *truth)
         self._listen(self.redraw, self.t, self.latent_dim, *region)
