@@ -30,7 +30,7 @@ import pytest
 
 SWAPPED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 FLIPPED = {ast.Lt: ast.Gt, ast.LtE: ast.Gt, ast.Gt: ast.Lt, ast.GtE: ast.Lt}
-USED_UP = {"monkeypatch", "capsys", "capfd", "caplog", "recwarn"}
+USED_UP = {"tmp_path", "monkeypatch", "capsys", "capfd", "caplog", "recwarn"}
 FLIPPED |= {ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 
 
