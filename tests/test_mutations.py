@@ -474,7 +474,17 @@ def alike(setting):
     return wrapped(torch.optim.Adam, "__init__", wrong)
 
 
+def undivided(right, layer, x):
+    return torch.nn.functional.linear(x, layer.parametrizations.weight.original, layer.bias)
+
+
 TRAINING = {
+    "a dense layer's outputs not divided by σ": (
+        wrapped(networks.scaling, "_forward", undivided),
+        lambda: test_networks.test_dividing_outputs_by_sigma_has_the_gradients_of_dividing_weights(
+            torch.float64, 1e-11
+        ),
+    ),
     "SAME padding with its odd zero before": (
         wrapped(networks.layers, "same_padding", lambda right, *given: right(*given)[::-1]),
         lambda: test_networks.test_convolutions_are_tensorflows(8, 3, 2),

@@ -53,6 +53,7 @@ def small_conv(
     Returns:
         The pair, with n_features = hidden, for pixels in [0, 1].
 
+    >>> import torch
     >>> nets = small_conv(1, (27, 18), latent_dim=4)
     >>> nets.encoder(torch.zeros(2, 1, 27, 18)).shape, nets.decoder(torch.zeros(2, 4)).shape
     (torch.Size([2, 128]), torch.Size([2, 1, 27, 18]))
