@@ -1,5 +1,6 @@
 """Models of lines: fitted, measured, searched, and at the doors of the command line."""
 
+import html
 import math
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from vaelab import grammar, lines
+from vaelab import grammar, lines, models, networks, widgets
 from vaelab.cli import main
 from vaelab.grammar import distance_to, draw_lines, expressions, molecules
 from vaelab.training import Session
@@ -232,3 +233,37 @@ def test_torch_is_left_as_it_was(fitted):
     before = torch.get_rng_state()
     search(fitted, plan=replace(PLAN, rounds=1))
     assert torch.equal(before, torch.get_rng_state())
+
+
+# ---- the view of two lines
+
+
+def test_the_view_shows_what_lies_between_two_lines(fitted):
+    view = widgets.LineInterpolator(fitted.model, "x", "sin( x ) / 2")
+    own, length = fitted.model.likelihood.grammar, fitted.model.image_shape[0]
+    z = fitted.model.codes(own.encode(["x", "sin( x ) / 2"], length)).mean
+    for t in (0.0, 0.25, 1.0):
+        view.position.value = t
+        (line,) = own.decode(fitted.model.images(z[:1] + t * (z[1:] - z[:1])))
+        assert view.line == line and view.error is None
+        assert (line or "unfinished") in view.formula.value
+        assert bool(line) == ("-> " in html.unescape(view.tree.value))
+    before = view.image.value
+    view.second.value = "x * x"
+    assert view.error is None and view.image.value != before
+
+
+def test_the_view_refuses_other_lines_and_models(fitted):
+    view = widgets.LineInterpolator(fitted.model, "x", "2")
+    shown = view.line, view.image.value
+    for text, words in (("x + ) 3", "expected"), ("x + x + x + x + x + x", "rules")):
+        view.first.value = text
+        assert isinstance(view.error, ValueError) and words in str(view.error)
+        assert (view.line, view.image.value) == shown
+    view.first.value = "3"
+    assert view.error is None
+    with pytest.raises(ValueError, match="expected"):
+        widgets.LineInterpolator(fitted.model, "x", "y")
+    nets = networks.mlp((1, 2, 2), 2, (4,))
+    with pytest.raises(TypeError, match="expected one of lines"):
+        widgets.LineInterpolator(models.rae(nets), "x", "2")

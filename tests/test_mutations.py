@@ -10,7 +10,9 @@ from functools import partial
 import pytest
 import test_densities
 import test_flows
+import test_grammar
 import test_likelihoods
+import test_lines
 import test_metrics
 import test_models
 import test_networks
@@ -33,7 +35,9 @@ from mutating import (
 from vaelab import (
     densities,
     flows,
+    grammar,
     likelihoods,
+    lines,
     metrics,
     models,
     networks,
@@ -651,6 +655,45 @@ METRICS = {
     ),
 }
 
+LINES = {
+    "every rule allowed at every step": (
+        wrapped(grammar, "allowed", lambda right, rules, t: torch.ones_like(right(rules, t))),
+        test_grammar.test_log_p_is_the_product_of_masked_softmaxes_along_the_stack,
+    ),
+    "log p as a mean over the rules": (
+        wrapped(
+            likelihoods.Rules,
+            "nll",
+            lambda right, rules, x, x_hat: right(rules, x, x_hat) / x.shape[1],
+        ),
+        test_grammar.test_log_p_is_the_product_of_masked_softmaxes_along_the_stack,
+    ),
+    "a derivation counted without its first rule": (
+        wrapped(
+            grammar,
+            "derivations",
+            lambda right, g: lambda stack, n: right(g)(stack, n + 1),
+        ),
+        test_grammar.test_derivations_are_counted_as_brute_force_counts_them,
+    ),
+    "improvement of the mean alone": (
+        wrapped(
+            lines,
+            "expected_improvement",
+            lambda right, mean, std, best: (best - mean).clip(min=0),
+        ),
+        test_lines.test_expected_improvement_is_the_integral,
+    ),
+    "improvement above the best": (
+        wrapped(
+            lines,
+            "expected_improvement",
+            lambda right, mean, std, best: right(-mean, std, -best),
+        ),
+        test_lines.test_expected_improvement_is_the_integral,
+    ),
+}
+
 SLIPS = {
     **POSTERIOR,
     **FLOW,
@@ -661,6 +704,7 @@ SLIPS = {
     **TRAINING,
     **DENSITY,
     **METRICS,
+    **LINES,
 }
 
 

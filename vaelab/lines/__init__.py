@@ -10,7 +10,7 @@
 Source: Ghosh et al. (2020), Section 6.2; Kusner, Paige & Hernández-Lobato (2017), Section 4.
 """
 
-from vaelab.lines.fitting import Fitted, LinePlan, fit, measure, split
+from vaelab.lines.fitting import Fitted, LinePlan, fit, is_valid, measure, split
 from vaelab.lines.search import Found, SearchPlan, expected_improvement, search
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "SearchPlan",
     "expected_improvement",
     "fit",
+    "is_valid",
     "measure",
     "search",
     "split",

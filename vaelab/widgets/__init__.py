@@ -16,6 +16,7 @@ only when the kernel has drawn the last one, and always the newest: no frame wai
 - `latent_explorer`, `gamma_explorer`, `figure_explorer`: sliders for a function of your own.
 - `LatentTraversal`: one image's code, moved along the directions that carry the most.
 - `Interpolator`: the ways between two images' codes.
+- `LineInterpolator`: two expressions, typed, and what lies between their codes.
 - `PosteriorComparison`: q(z), what stands in for it, and N(0, I), for several models, brushed
   together.
 - `gamma_path` and `GammaPath`: models trained at falling γ, and what falls with it.
@@ -38,6 +39,7 @@ from vaelab.widgets.comparison import PosteriorComparison, PosteriorRow
 from vaelab.widgets.explorers import figure_explorer, gamma_explorer, latent_explorer
 from vaelab.widgets.gamma import GammaPath, gamma_path
 from vaelab.widgets.latent import Interpolator, LatentTraversal
+from vaelab.widgets.lines import LineInterpolator
 from vaelab.widgets.models import ModelComparison
 from vaelab.widgets.quiz import Quiz
 from vaelab.widgets.theorems import TheoremOneView, TheoremTwoView
@@ -46,6 +48,7 @@ __all__ = [
     "GammaPath",
     "Interpolator",
     "LatentTraversal",
+    "LineInterpolator",
     "ModelComparison",
     "PosteriorComparison",
     "PosteriorRow",

@@ -20,10 +20,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises import cost, images, latent, priors, quizzes, scratch, theorems
+from vaelab.course.exercises import (
+    cost,
+    grammars,
+    images,
+    latent,
+    priors,
+    quizzes,
+    scratch,
+    theorems,
+)
 from vaelab.course.exercises.exercise import Exercise
 
-CHAPTERS = (scratch, cost, theorems, images, priors, latent)
+CHAPTERS = (scratch, cost, theorems, images, priors, latent, grammars)
 EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 
 RTOL = 1e-5

@@ -1,0 +1,104 @@
+"""The exercises of notebook 13: a step of the stack, an expected improvement, a grammar."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal
+from vaelab.grammar import Grammar
+
+
+def stacks(generator: Generator) -> Inputs:
+    """A stack, the next symbol first, and the symbols of a rule's right side; as numbers."""
+    for n, m in ((4, 2), (3, 3), (5, 0), (1, 2)):
+        drawn = torch.randperm(20, generator=generator)[: n + m].tolist()
+        yield drawn[:n], drawn[n:]
+
+
+def one_step(stack: list[int], right: list[int]) -> Answers:
+    """The stack after a rule has replaced its first symbol by those of the right side."""
+    return [*right, *stack[1:]], {
+        "the symbol that was replaced still stands there": [*right, *stack],
+        "the new symbols go on top: they are to be replaced before those that wait": (
+            [*stack[1:], *right]
+        ),
+        "the first symbol of the right side must come uppermost: the order is turned round": (
+            [*right[::-1], *stack[1:]]
+        ),
+        "the top is the first of the stack, not the last": [*right, *stack[:-1]],
+    }
+
+
+def predictions(generator: Generator) -> Inputs:
+    """Means and standard deviations (n,) of a Gaussian process, and the lowest score so far."""
+    for n in (5, 3):
+        yield normal(generator, n), 0.5 + normal(generator, n).abs(), normal(generator)
+
+
+def expected_improvement(mean: Tensor, std: Tensor, best: Tensor) -> Answers:
+    """E max(best − y, 0) for y ~ N(mean, std²): to (n,)."""
+    unit = Normal(mean.new_zeros(()), mean.new_ones(()))
+
+    def improvement(gain: Tensor, scale: Tensor) -> Tensor:
+        u = gain / scale
+        return gain * unit.cdf(u) + scale * unit.log_prob(u).exp()
+
+    gain = best - mean
+    u = gain / std
+    right = improvement(gain, std)
+    return right, {
+        "this looks for high scores: the improvement is best − y": improvement(-gain, std),
+        "std is a standard deviation already: no root of it": improvement(gain, std.sqrt()),
+        "u is divided by the variance: divide by std": (
+            gain * unit.cdf(gain / std**2) + std * unit.log_prob(gain / std**2).exp()
+        ),
+        "this is the probability of an improvement, not its size": unit.cdf(u),
+        "the second term, std φ(u), is missing": gain * unit.cdf(u),
+        "φ(u) stands without its factor std": gain * unit.cdf(u) + unit.log_prob(u).exp(),
+        "this is the improvement of the mean, which knows nothing of doubt": gain.clamp(min=0),
+    }
+
+
+_WORDS = ["", "ab", "aabb", "aaabbb", "a", "b", "ba", "aab", "abb", "abab", "aaab", "bbaa"]
+
+
+def words(generator: Generator) -> Inputs:
+    """Words of a and b."""
+    yield (list(_WORDS),)
+
+
+def equal_letters(words: list[str]) -> Answers:
+    """Which words are some number n ≥ 0 of a and then as many b, by a grammar of the reader's own:
+    true or false for each.
+    """
+
+    def derived(text: str) -> list[bool]:
+        return [_derives(Grammar(text), word) for word in words]
+
+    return derived("S -> 'a' S 'b' | ''"), {
+        "the empty word is missing: n may be 0": derived("S -> 'a' S 'b' | 'a' 'b'"),
+        "the numbers of a and b may differ: let one rule write both": derived(
+            "S -> A B \n A -> 'a' A | '' \n B -> 'b' B | ''"
+        ),
+        "any order of a and b is allowed": derived("S -> 'a' S | 'b' S | ''"),
+        "a and b have changed places": derived("S -> 'b' S 'a' | ''"),
+        "words may stand one after another, as abab": derived("S -> 'a' S 'b' S | ''"),
+        "true and false are exchanged": [not each for each in derived("S -> 'a' S 'b' | ''")],
+    }
+
+
+def _derives(grammar: Grammar, word: str) -> bool:
+    try:
+        grammar.parse(word)
+    except ValueError:
+        return False
+    return True
+
+
+EXERCISES = (
+    Exercise("13.1", one_step, stacks),
+    Exercise("13.2", expected_improvement, predictions),
+    Exercise("13.3", equal_letters, words),
+)

@@ -1,0 +1,116 @@
+"""Two lines of a grammar, and what lies between their codes: tree, formula and curve."""
+
+from __future__ import annotations
+
+import html
+
+import ipywidgets
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from vaelab.grammar import Formula, Grammar
+from vaelab.grammar.formulas import POINTS
+from vaelab.interpolation import lerp
+from vaelab.models import Autoencoder
+from vaelab.plots import COLORS
+from vaelab.widgets._view import View
+from vaelab.widgets.controls import slider
+from vaelab.widgets.drawing import Picture, Plot
+
+_BOX = {"width": "100%", "max_width": "560px"}
+_LIMIT = 12.0  # Of the curves' axis.
+
+
+class LineInterpolator(View):
+    """Type two expressions, move between their codes, and see what is decoded: the line, its tree
+    and its curve.
+
+    Args:
+        model: a model of lines, of a grammar whose lines are formulas in x.
+        first, second: the lines to begin with.
+
+    Attributes:
+        first, second: `Text`s; a line is read when Enter is pressed or the box is left.
+        position: `FloatSlider` t from 0 to 1.
+        line: what is decoded at t, or None where it is unfinished.
+        formula, tree: `HTML`s, the line and its derivation.
+        image: the curves of both ends and of the line.
+
+    Raises:
+        TypeError: a model that is not of lines.
+        ValueError: a line outside the grammar, or longer than the model's; while the view is used,
+            it stands in its last line, and the view goes on.
+    """
+
+    def __init__(self, model: Autoencoder, first: str, second: str) -> None:
+        grammar = getattr(getattr(model, "likelihood", None), "grammar", None)
+        if not isinstance(grammar, Grammar):
+            raise TypeError("model: expected one of lines, such as models.grammar_rae(...)")
+        self.model = model
+        self.grammar = grammar
+        self.codes = self._encoded([first, second])
+        super().__init__()
+        self.first = self._text("first", first)
+        self.second = self._text("second", second)
+        self.position = slider("position t", 0.5, 0.0, 1.0, 0.01, width="100%")
+        self.position.layout.max_width = "560px"
+        self.formula, self.tree = ipywidgets.HTML(), ipywidgets.HTML(layout=_BOX)
+        self.image = Picture()
+        self.image.layout.max_width = "100%"
+        self.line: str | None = None
+        self._plot = self._curves()
+        self.children = (
+            self.first,
+            self.second,
+            self.position,
+            self.formula,
+            self.image,
+            self.tree,
+        )
+        self._listen(self._read, self.first, self.second)
+        self._listen(self.redraw, self.position)
+        self._draw_ends()
+        self.redraw()
+
+    @staticmethod
+    def _text(name: str, value: str) -> ipywidgets.Text:
+        text = ipywidgets.Text(value, description=name, continuous_update=False, layout=_BOX)
+        text.style.description_width = "110px"
+        return text
+
+    def _encoded(self, lines: list[str]) -> torch.Tensor:
+        x = self.grammar.encode(lines, self.model.image_shape[0])
+        return self.model.codes(x).mean
+
+    def _read(self) -> None:
+        self.codes = self._encoded([self.first.value, self.second.value])
+        self._draw_ends()
+        self.redraw()
+
+    def _curves(self) -> Plot:
+        figure = Figure(figsize=(5.6, 2.6), dpi=100, layout="none")  # pyright: ignore[reportArgumentType]
+        ax = figure.add_axes((0.09, 0.12, 0.87, 0.84))
+        styles = ((COLORS["data"], 1), (COLORS["prior"], 1), (COLORS["q"], 2))
+        self._lines = [ax.plot(POINTS, 0 * POINTS, color=c, linewidth=w)[0] for c, w in styles]
+        ax.set(xlim=(-10, 10), ylim=(-_LIMIT, _LIMIT))
+        ax.legend(self._lines, ("first", "second", "at t"), loc="upper left", fontsize=8)
+        return Plot(figure, self._lines)
+
+    def _draw_ends(self) -> None:
+        for curve, text in zip(self._lines, (self.first.value, self.second.value), strict=False):
+            curve.set_ydata(Formula(text)(POINTS))
+
+    def _draw(self) -> None:
+        t = torch.tensor([self.position.value])
+        x = self.model.images(lerp(*self.codes, t))
+        (self.line,) = self.grammar.decode(x)
+        curve = self._lines[2]
+        curve.set_ydata(np.full_like(POINTS, np.nan))
+        shown, tree = "unfinished: the stack is not empty after the last rule", ""
+        if self.line is not None:
+            curve.set_ydata(Formula(self.line)(POINTS))
+            shown, tree = self.line, self.grammar.tree(self.grammar.parse(self.line))
+        self.formula.value = f'<code style="font-size: 115%">{html.escape(shown)}</code>'
+        self.tree.value = f'<pre style="line-height: 1.15">{html.escape(tree)}</pre>'
+        self.image.value = self._plot.png()
