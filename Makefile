@@ -2,8 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The versions that the tests passed with; `make CONSTRAINTS=` takes the newest there are.
+CONSTRAINTS ?= --constraint constraints.txt
 
-.PHONY: help demo test test-notebooks test-targets lint notebooks lab dashboards site hosting bench gpu clean
+.PHONY: help demo constraints test test-lowest test-notebooks test-targets lint notebooks lab dashboards site hosting bench gpu clean
 help:
 	@echo "make demo            train and diagnose a two-stage VAE on pictures (one to three minutes)"
 	@echo "make test            run every example of a docstring, and every test but the long ones"
@@ -17,12 +19,14 @@ help:
 	@echo "make notebooks       rebuild the notebooks whose source changed"
 	@echo "make bench           measure speed and memory"
 	@echo "make gpu             measure on a GPU what has no figure yet, for 25 minutes (MINUTES=N); the same command goes on"
+	@echo "make test-lowest     run the parts' tests with the oldest versions that pyproject.toml allows"
+	@echo "make constraints     write down the versions that are installed, once the tests pass with them"
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vaelab needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[course,test,browser,app,flows,metrics,cluster,site]"
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) --editable ".[course,test,browser,app,flows,metrics,cluster,site]"
 	touch $@
 
 demo: $(STAMP)
@@ -47,7 +51,7 @@ lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks --ServerApp.kernel_websocket_connection_class=vaelab.apps.dashboards.connection.NoDelayConnection
 
 dashboards: $(STAMP)
-	$(BIN)/python -m vaelab.apps.dashboards
+	$(BIN)/vaelab dashboards
 
 notebooks: $(STAMP)
 	$(BIN)/vaelab notebooks build
@@ -69,5 +73,17 @@ bench: $(STAMP)
 gpu: $(STAMP)
 	$(BIN)/python benchmarks/on_gpu.py --minutes $(or $(MINUTES),25)
 
+constraints: $(STAMP)
+	$(BIN)/python -m pip list --format freeze --exclude-editable | grep -v -e '^pip==' -e '^setuptools==' -e '^vaelab==' > constraints.txt
+	touch $(STAMP)
+
+LOWEST := .venv-lowest
+test-lowest:
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
+	$(LOWEST)/bin/python tests/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable ".[test]"
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q tests/test_posteriors.py tests/test_likelihoods.py tests/test_networks.py tests/test_terms.py tests/test_models.py tests/test_training.py tests/test_streaming.py tests/test_densities.py tests/test_estimators.py tests/test_doors.py tests/test_checkpoints.py
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(LOWEST)

@@ -20,7 +20,9 @@ from chromium import drag, free_port, launched, marks, pixels_of, png_of, readou
 from PIL import Image
 
 from vaelab import checkpoints, dashboards, data, densities, models, networks
-from vaelab.apps.dashboards.__main__ import command, main
+from vaelab.apps.dashboards.serving import command
+from vaelab.cli import dashboards as serving
+from vaelab.cli import main
 from vaelab.widgets.latent import pixel_scale
 
 SIZE = 1280, 720
@@ -90,7 +92,7 @@ def test_what_a_model_folder_lacks_is_said_before_anything_is_trained(folder, tm
         "own": "'my pictures'",
     }
     for name, words in cases.items():
-        assert main([str(tmp_path / name)]) == 2
+        assert main(["dashboards", str(tmp_path / name)]) == 2
         printed = capsys.readouterr()
         assert (
             words in printed.err and printed.err.count("\n") == 1 and "training" not in printed.out
@@ -99,7 +101,7 @@ def test_what_a_model_folder_lacks_is_said_before_anything_is_trained(folder, tm
 
 @pytest.mark.parametrize("port", ["0", "99999", "-1"])
 def test_a_port_that_is_none_is_refused(port, capsys):
-    assert main(["--port", port]) == 2
+    assert main(["dashboards", "--port", port]) == 2
     assert f"--port: expected 1 to 65535, got {port}" in capsys.readouterr().err
 
 
@@ -169,6 +171,35 @@ def test_the_server_answers_on_this_machine_alone_and_asks_for_a_token(tmp_path)
     line = command(tmp_path, 8866, token=True, browser=True)
     assert "--Voila.ip=127.0.0.1" in line and "--Voila.auto_token=True" in line
     assert not any("traceback" in part or "execute" in part for part in line)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--ip", "everywhere"), "--ip: expected an address"),
+        (("--ip", "0.0.0.0", "--no-token"), "--no-token: would let in whoever reaches 0.0.0.0"),
+    ],
+)
+def test_what_would_let_strangers_in_is_refused(options, words, capsys):
+    assert main(["dashboards", *options]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_hub_and_its_proxy_are_served_under_their_path(tmp_path, monkeypatch, capsys):
+    lines = []
+    monkeypatch.setattr(
+        "vaelab.apps.dashboards.serving.serve", lambda line: lines.append(line) or 0
+    )
+    monkeypatch.setattr("vaelab.apps.dashboards.prepare", lambda *a, **k: None)
+    monkeypatch.setattr("vaelab.apps.dashboards.write_pages", lambda *a, **k: None)
+    monkeypatch.setattr(serving.importlib.util, "find_spec", lambda name: name)
+    assert main(["dashboards", "--ip", "0.0.0.0", "--base-url", "user/ann/vaelab"]) == 0
+    assert "--Voila.base_url=/user/ann/vaelab/" in lines[0] and "--Voila.ip=0.0.0.0" in lines[0]
+    assert "travels unencrypted" in capsys.readouterr().err
+    proxy = serving.server_proxy()
+    filled = [part.format(port=9999, base_url="/user/ann/") for part in proxy["command"]]
+    assert main(filled[3:]) == 0 and proxy["absolute_url"]
+    assert {"--Voila.base_url=/user/ann/vaelab/", "--Voila.port=9999"} <= set(lines[1])
 
 
 # ---- in a browser -------------------------------------------------------------------------------
@@ -396,7 +427,7 @@ def test_it_starts_and_stops_by_one_command(folder, tmp_path):
     pytest.importorskip("voila", reason="install vaelab[app]")
     log = tmp_path / "log"
     environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, "-m", "vaelab.apps.dashboards", str(folder / "model"), "--no-browser"]
+    line = [sys.executable, "-m", "vaelab", "dashboards", str(folder / "model"), "--no-browser"]
     line += ["--port", str(free_port())]
     with log.open("w") as out:
         server = subprocess.Popen(

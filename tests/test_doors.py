@@ -10,7 +10,8 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 import vaelab
-from vaelab import cli, estimators, models, networks, training
+from vaelab import cli, densities, estimators, likelihoods, metrics, models, networks, training
+from vaelab.apps.opening import opened
 from vaelab.training import Plan, Session
 
 SESSION = Session(device="cpu", progress=False)
@@ -204,17 +205,17 @@ def test_a_second_fit_that_failed_leaves_the_first(name):
     np.testing.assert_array_equal(model.transform(table()), before)
 
 
-# ---- one range for all columns
+# ---- the range of every column
 
 
 @every_estimator
-def test_a_sample_is_cut_to_one_range_and_its_documentation_says_so(name):
+def test_a_sample_is_cut_to_the_range_of_each_column_and_its_documentation_says_so(name):
     rows = table() * np.array([1.0, 0.01, 1.0], np.float32)  # The second column lies in 0.9 to 1.1.
     model = MADE[name](random_state=0).fit(rows)
     samples = model.sample(200, random_state=0)
-    assert rows.min() <= samples.min() and samples.max() <= rows.max()
+    assert (rows.min(0) <= samples.min(0)).all() and (samples.max(0) <= rows.max(0)).all()
     words = " ".join(type(model).sample.__doc__.split())
-    assert "cut to the range of all its numbers together" in words
+    assert "rows (n, d) cut to the range of each column" in words
 
 
 # ---- what was measured here is not what was shipped
@@ -227,3 +228,126 @@ def test_shipped_figures_are_not_taken_for_measured_ones(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "shipped" in printed
     assert not list(tmp_path.rglob("*.json"))
+
+
+# ---- what an estimator can be asked for
+
+
+def test_columns_of_several_units_are_each_scaled_and_cut_by_their_own():
+    rng = np.random.default_rng(0)
+    spread = np.array([1000.0, 1.0, 1e-3])
+    rows = rng.normal(size=(200, 3)) * spread + [5e4, 0, 1]
+    fitted = estimators.VAE(2, scaling="columns", epochs=30, hidden=(16,), random_state=0).fit(rows)
+    samples = fitted.sample(500, random_state=0)
+    assert (samples >= rows.min(0) - 1e-9).all() and (samples <= rows.max(0) + 1e-9).all()
+    assert np.allclose(fitted.scale_, rows.std(0, ddof=1)) and fitted.gamma_.shape == (3,)
+    whole = estimators.VAE(2, epochs=2, hidden=(16,), random_state=0).fit(rows).sample(500)
+    assert (whole >= rows.min(0) - 1e-6).all() and (whole <= rows.max(0) + 1e-6).all()
+    # The density of scaled rows, and the Jacobian of the scaling.
+    log_p = densities.log_prob_mc(
+        fitted.model_, torch.from_numpy((rows - rows.mean(0)) / rows.std(0, ddof=1)), n_samples=16
+    )
+    expected = log_p.numpy() - np.log(rows.std(0, ddof=1)).sum()
+    np.testing.assert_allclose(fitted.score_samples(rows), expected, rtol=1e-6)
+
+
+def test_columns_come_back_from_a_folder_in_their_units(tmp_path):
+    rows = table() * np.float32([1, 10, 100])
+    fitted = MADE["VAE"](random_state=0, scaling="columns").fit(rows)
+    folder = vaelab.save(tmp_path / "run", fitted)
+    drawn = fitted.sample(20, random_state=3)
+    np.testing.assert_array_equal(vaelab.load(folder).sample(20, random_state=3), drawn)
+    np.testing.assert_allclose(opened(folder).sample(20, 3).numpy(), drawn, rtol=1e-5)
+
+
+def test_more_draws_tighten_the_bound():
+    rows = table()
+    fitted = MADE["VAE"](random_state=0).fit(rows)
+    few, many = (fitted.score_samples(rows, n_draws=n).mean() for n in (1, 64))
+    assert few < many
+    assert (fitted.score_samples(rows, 4, 1) != fitted.score_samples(rows, 4, 2)).any()
+    with pytest.raises(ValueError, match="n_draws"):
+        fitted.score_samples(rows, n_draws=0)
+
+
+def test_a_warm_start_goes_on_and_a_cold_one_begins_anew():
+    rows = table()
+    warm = MADE["VAE"](random_state=0, warm_start=True, lr=1e-9).fit(rows)
+    first = warm.transform(rows)
+    np.testing.assert_allclose(
+        warm.set_params(random_state=5).fit(rows).transform(rows), first, 1e-3
+    )
+    cold = warm.set_params(warm_start=False).fit(rows).transform(rows)
+    assert abs(cold - first).max() > 0.01
+    with pytest.raises(ValueError, match="warm_start: expected rows of shape"):
+        warm.set_params(warm_start=True, latent_dim=3).fit(rows)
+
+
+def test_schedule_and_weight_decay_reach_the_training():
+    rows = table()
+    fitted = MADE["VAE"](random_state=0, schedule=None).fit(rows)
+    assert (fitted.history_["lr"] == fitted.lr).all()
+    halved = MADE["VAE"](random_state=0, schedule=training.HalveEvery(1)).fit(rows)
+    assert halved.history_["lr"][-1] == fitted.lr / 4
+    heavy, light = (
+        MADE["VAE"](random_state=0, weight_decay=w).fit(rows).model_.encoder for w in (1e3, 0.0)
+    )
+    sizes = [sum(p.detach().abs().sum().item() for p in e.parameters()) for e in (heavy, light)]
+    assert sizes[0] < sizes[1]
+    for wrong in ({"schedule": "linear"}, {"weight_decay": -1.0}, {"scaling": "rows"}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            MADE["VAE"](**wrong).fit(rows)
+
+
+def test_any_likelihood_and_any_network_makes_an_estimator(digits):
+    rows = table()
+    laplace = {"likelihood": likelihoods.Gaussian("optimal")}
+    one, two = (
+        estimators.Generative(models.Autoencoder, laplace, latent_dim=2, epochs=2, random_state=0)
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(one.fit(rows).transform(rows), two.fit(rows).transform(rows))
+    images = digits[0][:40]
+    for network in ("small_conv", "infogan"):
+        fitted = estimators.VAE(2, network=network, epochs=1, random_state=0).fit(images)
+        assert fitted.sample(2).shape == (2, 1, 8, 8)
+
+
+def test_rows_of_any_container_are_the_same_rows():
+    rows = table()
+    expected = MADE["VAE"](random_state=0).fit(rows).transform(rows)
+    kinds = [
+        torch.utils.data.TensorDataset(torch.from_numpy(rows)), rows[::-1][::-1],
+        np.asfortranarray(rows), rows.astype(">f4"), torch.from_numpy(rows),
+    ]  # fmt: skip
+    for kind in kinds:
+        codes = MADE["VAE"](random_state=0).fit(kind).transform(kind)
+        np.testing.assert_allclose(np.asarray(codes), expected, atol=1e-3, err_msg=str(type(kind)))
+    with pytest.raises(TypeError, match=r"pass its images\.train"):
+        MADE["VAE"]().fit(vaelab.load_images("digits"))
+
+
+def test_metrics_and_answers_take_what_images_take():
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    expected = metrics.frechet_distance(x, x[::-1] + 1)
+    for kind in (x.astype(">f8"), x[::-1][::-1], x.tolist(), list(map(torch.tensor, x))):
+        assert metrics.frechet_distance(kind, x[::-1] + 1) == pytest.approx(expected)
+    with pytest.raises((TypeError, ValueError), match=r"^sample: expected"):
+        metrics.mmd2([["a"]], x)
+    codes = models.vae(networks.mlp(3, latent_dim=2)).images(np.zeros((4, 2))[::-1])
+    assert codes.shape == (4, 3)
+
+
+class Trained(densities.Gaussian):
+    """A density that trains, so that a session reaches it."""
+
+    seen = None
+
+    def fit_in(self, session, q, seed=0):
+        Trained.seen = session
+        return self.fit_codes(q, seed)
+
+
+def test_a_density_that_trains_is_given_the_session():
+    estimators.Generative(density=Trained(), epochs=1, device="cpu").fit(table())
+    assert Trained.seen.device == "cpu" and not Trained.seen.progress

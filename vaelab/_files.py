@@ -8,10 +8,14 @@ under a checksum, and nothing that is read is executed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import platform
+import re
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -21,6 +25,8 @@ from torch import Tensor
 
 STATE_FORMAT = "vaelab training state 2"
 _PARTIAL = ".vaelab-partial"
+_MACHINE = re.sub(r"[^\w-]", "-", platform.node()) or "machine"
+_QUIET = 600.0  # Seconds after which a file of another machine's process counts as left behind.
 
 
 class CheckpointError(ValueError):
@@ -67,7 +73,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         OSError: no room, no permission; the old file, if any, is untouched.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    partial = path.with_name(f".{path.name}.{_mark()}{_PARTIAL}")
     try:
         try:
             with partial.open("wb") as file:
@@ -84,18 +90,76 @@ def write_atomic(path: Path, content: bytes) -> None:
         raise OSError(error.errno, problem) from error
 
 
+def _mark() -> str:
+    """This process, as a word in a file's name: its number, and its machine's name."""
+    return f"{os.getpid()}@{_MACHINE}"
+
+
+def _is_alive(mark: str, path: Path) -> bool:
+    """Whether the process that a file is marked with still runs; of another machine's, or where
+    that cannot be asked, whether the file was touched in the last ten minutes.
+    """
+    number, _, machine = mark.partition("@")
+    if machine in ("", _MACHINE) and number.isdigit() and os.name == "posix":
+        try:
+            os.kill(int(number), 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime < _QUIET
+    return False
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[Path]:
+    """Hold a place for this process alone, by a file beside it that names the holder; gives that
+    file, which is to be touched now and then.
+
+    Raises:
+        BlockingIOError: a living process holds it.
+    """
+    lock = path.with_name(f".{path.name}.vaelab-lock")
+    for _ in range(2):
+        try:
+            with lock.open("x", encoding="utf-8") as file:
+                file.write(_mark())
+            break
+        except FileExistsError:
+            holder = lock.read_text(encoding="utf-8") if lock.exists() else ""
+            if not holder or _is_alive(holder, lock):
+                number, _, machine = holder.partition("@")
+                problem = (
+                    f"{path} is held by process {number or '?'} on {machine or '?'}, which trains "
+                    f"there now; wait for it, or name another folder. If it has ended, delete "
+                    f"{lock}"
+                )
+                raise BlockingIOError(errno.EAGAIN, problem) from None
+            lock.unlink(missing_ok=True)
+    try:
+        yield lock
+    finally:
+        lock.unlink(missing_ok=True)
+
+
 def check_writable(folder: Path) -> None:
-    """Make the folder if need be, and clear away what a killed writer left in it.
+    """Make the folder if need be, and clear away what a killed writer left in it; what a living
+    one is writing stays.
 
     Raises:
         OSError: the folder cannot be made or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{os.getpid()}{_PARTIAL}"
+        probe = folder / f".probe.{_mark()}{_PARTIAL}"
         probe.write_bytes(b"")
-        for stale in folder.glob(f".*{_PARTIAL}"):
-            stale.unlink(missing_ok=True)
+        probe.unlink()
+        for partial in folder.glob(f".*{_PARTIAL}"):
+            mark = partial.name.removesuffix(_PARTIAL).rpartition(".")[2]
+            if not _is_alive(mark, partial):
+                partial.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(
             error.errno, f"cannot write to {folder} ({error.strerror}); choose another folder"

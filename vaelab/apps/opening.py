@@ -57,7 +57,7 @@ def opened(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Save
 class _Cut(Saved):
     """One whose samples are cut to `limits`."""
 
-    limits: tuple[float, float]
+    limits: Any  # lowest and highest, of all or of each column
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """What the estimator draws with `random_state=seed`."""
@@ -65,28 +65,29 @@ class _Cut(Saved):
         return super().sample(n, drawn).clamp(*self.limits)
 
 
-def in_data_units(model: Autoencoder, mean: Tensor, scale: float) -> Autoencoder:
+def in_data_units(model: Autoencoder, mean: Tensor, scale: float | Tensor) -> Autoencoder:
     """A copy of a model of (x − mean) / scale that is one of x.
 
     The scale goes into the decoder's last dense layer where nothing but a change of shape follows
     it, and stands behind the decoder otherwise. γ, of a Gaussian likelihood, is multiplied by
-    scale².
+    scale², unless every column has a scale of its own: then it stays that of the scaled rows.
 
     Args:
         model: trained on standardised rows.
         mean: of the rows, shape `image_shape`, or one number.
-        scale: > 0, one number for all pixels.
+        scale: > 0, one number for all pixels, or one a column.
     """
     model = copy.deepcopy(model)
-    if scale == 1 and not mean.any():
+    by_column = isinstance(scale, Tensor)
+    if not by_column and scale == 1 and not mean.any():
         return model
     model.encoder = nn.Sequential(_Affine(-mean / scale, 1 / scale), model.encoder)
     last = _last_dense(model.decoder)
-    if last is None:
+    if last is None or by_column:
         model.decoder = nn.Sequential(model.decoder, _Affine(mean, scale))
     else:
         _fold(last, mean, scale)
-    if isinstance(model.likelihood, Gaussian):
+    if isinstance(model.likelihood, Gaussian) and not by_column:
         model.likelihood.gamma *= scale**2
     return model
 
@@ -94,7 +95,7 @@ def in_data_units(model: Autoencoder, mean: Tensor, scale: float) -> Autoencoder
 class _Affine(nn.Module):
     """x ↦ shift + scale · x."""
 
-    def __init__(self, shift: Tensor, scale: float) -> None:
+    def __init__(self, shift: Tensor, scale: float | Tensor) -> None:
         super().__init__()
         self.shift = nn.Buffer(shift)
         self.scale = scale

@@ -1,5 +1,5 @@
-"""The command line, one module a command: demo, train, search, show, sample, export-page, table,
-claims, notebooks, grade.
+"""The command line, one module a command: doctor, demo, course, train, search, show, sample,
+encode, reconstruct, export-page, dashboards, table, claims, notebooks, grade.
 
 A command is a module whose docstring is its help, with `add_arguments(parser)` and `run(args)`,
 which returns the exit status; `EPILOG`, where there is one, ends its help. `run` imports what is
@@ -16,10 +16,15 @@ from collections.abc import Sequence
 from vaelab import __version__
 from vaelab.cli import (
     claims,
+    course,
+    dashboards,
     demo,
+    doctor,
+    encode,
     export_page,
     grade,
     notebooks,
+    reconstruct,
     sample,
     search,
     show,
@@ -31,12 +36,17 @@ from vaelab.cli.words import message_of, translate
 
 DESCRIPTION = "Variational autoencoders, taught in notebooks that check themselves."
 COMMANDS = {
+    "doctor": doctor,
     "demo": demo,
+    "course": course,
     "train": train,
     "search": search,
     "show": show,
     "sample": sample,
+    "encode": encode,
+    "reconstruct": reconstruct,
     "export-page": export_page,
+    "dashboards": dashboards,
     "table": table,
     "claims": claims,
     "notebooks": notebooks,

@@ -98,6 +98,13 @@ def add_arguments(p: Parser) -> None:
     add_seed(p, "weights, batches, noise and samples")
     add_training(p)
     add_computing(p)
+    p.add_argument(
+        "--from",
+        dest="origin",
+        type=Path,
+        metavar="FOLDER",
+        help="start stage 1 from the weights of this trained model, of the same parts",
+    )
     p.option("--out", "where the model goes (default runs/DATA-NETWORK-seedN)", Path, "FOLDER")
 
 
@@ -122,17 +129,18 @@ def _train(args: argparse.Namespace, rank: int) -> int:
     from vaelab.training import Session
 
     pick_device(args.device)
-    settings = settings_for(args)
+    settings, start = _start(settings_for(args), args.origin)
     session = Session(**given(Session, vars(args)), progress=True, extends=True)
     images = _images(args, settings, rank)
-    folder = args.out or Path("runs") / _name(images, settings)
+    name = _name(images, settings) + (f"-from-{args.origin.name}" if args.origin else "")
+    folder = args.out or Path("runs") / name
     if (folder / "run.json").exists() and _is_finished(folder, settings, images, args.parser):
         (folder / SECOND).unlink(missing_ok=True)
         print(f"{folder} holds this very run, finished; nothing to do")
         return 0
     count = _parameters(images.shape, settings)
     _before(images, count, settings, folder, session, rank)
-    model, second, runs = experiments.train(images, settings, folder, session)
+    model, second, runs = experiments.train(images, settings, folder, session, start)
     if rank:
         return 0
     model.cpu()
@@ -144,6 +152,17 @@ def _train(args: argparse.Namespace, rank: int) -> int:
     _save(folder, (model, second), settings, images, results)
     print(f"saved  {folder}    next: vaelab sample {folder}, vaelab show {folder}")
     return 0
+
+
+def _start(settings: Settings, folder: Path | None) -> tuple[Settings, Any]:
+    """The settings with the weights to start from, if any, and the model that has them."""
+    from vaelab import checkpoints
+    from vaelab._files import digest
+
+    if folder is None:
+        return settings, None
+    model = checkpoints.load(folder).model
+    return replace(settings, start=digest(model.state_dict())), model
 
 
 def _save(

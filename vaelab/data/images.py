@@ -41,6 +41,7 @@ class Images:
         source: the origin of the images, and how they were read.
         notes: what a reader of a folder should know, a sentence each: how its split was read, what
             was left out, what was laid on which ground. They end `source`, too.
+        train_files, test_files: of a folder, the file of each picture, below the folder.
         train_factors: the numbers that a picture was made from, float64, shape (n_train, factors);
             None where nobody knows them.
         test_factors: the same for the test images.
@@ -55,6 +56,8 @@ class Images:
     classes: tuple[str, ...]
     source: str
     notes: tuple[str, ...] = ()
+    train_files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
     train_factors: Tensor | None = None
     test_factors: Tensor | None = None
     factors: tuple[str, ...] = ()

@@ -70,6 +70,7 @@ def load_folder(folder: Path, reading: Reading) -> Images:
     else:
         train, test = torch.from_numpy(stack.pixels).tensor_split([n_train])
     y_train, y_test = torch.tensor(labels)[kept].tensor_split([n_train])
+    files = tuple(printable(paths[number].relative_to(folder).as_posix()) for number in kept)
     classes = tuple(map(printable, listing.classes))
     notes = tuple(map(printable, notes))
     place = printable(str(folder.resolve()))
@@ -82,6 +83,8 @@ def load_folder(folder: Path, reading: Reading) -> Images:
         classes,
         " ".join((f"{len(stack.kept)} pictures from the folder {place}.", *notes)),
         notes,
+        files[:n_train],
+        files[n_train:],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -11,6 +11,9 @@ from vaelab._inputs import check_positive_int
 from vaelab.models import Autoencoder
 from vaelab.parts import Part
 from vaelab.posteriors import Distribution
+
+if TYPE_CHECKING:
+    from vaelab.training import Session
 
 
 @torch.no_grad()
@@ -56,6 +59,10 @@ class Density(Part):
     def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
         """Fit to the posteriors `q` of n images, of which codes are drawn with `seed`."""
         raise NotImplementedError(f"{type(self).__name__}: write fit_codes(q, seed)")
+
+    def fit_in(self, session: Session, q: Distribution, seed: int = 0) -> Self:
+        """`fit_codes` where and how a session says: what a density overrides that trains."""
+        return self.fit_codes(q, seed)
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """Draw `n` codes, shape (n, latent_dim), on the CPU.

@@ -63,6 +63,9 @@ class Flow(Density):
         """Fit to the codes of images `x`, shape (n, *image_shape); see `fit_codes`."""
         return self.fit_codes(model.codes(x), seed, session)
 
+    def fit_in(self, session: Session, q: Distribution, seed: int = 0) -> Self:
+        return self.fit_codes(q, seed, session)
+
     def fit_codes(self, q: Distribution, seed: int = 0, session: Session = QUIET) -> Self:
         """Fit to the posteriors `q` of n images, of which every training step draws afresh.
 

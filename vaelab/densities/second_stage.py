@@ -95,6 +95,9 @@ class SecondStage(Density):
             q = q.scaled(*self._units)
         return q
 
+    def fit_in(self, session: Session, q: Distribution, seed: int = 0) -> Self:
+        return self.fit_codes(q, seed, session)
+
     def _take(self, vae: Autoencoder, run: Run) -> Self:
         scale_back(vae, *self._units)
         self.run = run

@@ -19,15 +19,25 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
+from torch.utils import data
 
 from vaelab import densities, metrics, networks, training
-from vaelab._inputs import check_images, check_positive, check_positive_int
+from vaelab._arrays import Rows, as_tensor
+from vaelab._inputs import (
+    check_choice,
+    check_images,
+    check_positive,
+    check_positive_int,
+    check_seed,
+    check_weight,
+)
 from vaelab.densities import Density
 from vaelab.estimators.fitted import put_together, taken_apart
 from vaelab.models import Autoencoder
 from vaelab.networks import Networks
 from vaelab.posteriors import Distribution, PointHead
 from vaelab.training import Cosine, Plan, Session
+from vaelab.training.plan import Schedule
 
 Check = Callable[[str, Any], Any]
 
@@ -50,6 +60,15 @@ def _has_log_p(estimator: Any) -> bool:
     return True
 
 
+def _check_schedule(name: str, schedule: Any) -> None:
+    if not (schedule is None or callable(schedule)):
+        check_choice(name, schedule, ["cosine"])
+
+
+def _check_scaling(name: str, scaling: str) -> None:
+    check_choice(name, scaling, ["all", "columns"])
+
+
 _DTYPES: Any = [np.float64, np.float32]
 
 
@@ -57,8 +76,9 @@ _DTYPES: Any = [np.float64, np.float32]
 class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):
     """The base of the estimators, which differ in `_model` and `_fitted_density` alone.
 
-    Rows are centred and divided by one scale, their overall standard deviation, before training,
-    unless the decoder's outputs lie in [0, 1]: then the rows must, and are taken as they are.
+    Rows are centred and divided by one scale, their overall standard deviation, or each column by
+    its own (`scaling="columns"`), before training, unless the decoder's outputs lie in [0, 1]: then
+    the rows must, and are taken as they are.
     """
 
     is_recorded: ClassVar = True
@@ -68,12 +88,19 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         "epochs": check_positive_int,
         "batch_size": check_positive_int,
         "lr": check_positive,
+        "schedule": _check_schedule,
+        "weight_decay": check_weight,
+        "scaling": _check_scaling,
     }
 
     latent_dim: int = 16
     epochs: int = 200
     batch_size: int = 128
     lr: float = 2e-3
+    schedule: str | Schedule | None = "cosine"
+    weight_decay: float = 0.0
+    scaling: str = "all"
+    warm_start: bool = False
     device: str = "auto"
     random_state: int | np.random.RandomState | None = None
     verbose: bool = False
@@ -96,15 +123,28 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         return self
 
     def _fit(self, X: Any) -> None:
+        before = getattr(self, "model_", None)
         rows = self._rows(X, reset=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        with networks.seeded(seed):
-            nets = self._networks()
-            self._fit_scale(rows, nets)
-            model = self._model(nets).to(rows.dtype)
+        if self.warm_start and before is not None:
+            model = self._continued(before)
+            self._fit_range(rows)
+        else:
+            with networks.seeded(seed):
+                nets = self._networks()
+                self._fit_scale(rows, nets)
+                model = self._model(nets).to(rows.dtype)
         self.model_ = model
         x = self._scaled(rows)
-        plan = Plan(self.epochs, self.batch_size, self.lr, Cosine(), seed=seed)
+        schedule = Cosine() if self.schedule == "cosine" else self.schedule
+        plan = Plan(
+            self.epochs,
+            self.batch_size,
+            self.lr,
+            schedule,
+            weight_decay=self.weight_decay,
+            seed=seed,
+        )
         session = Session(device=self.device, progress=bool(self.verbose))
         run = training.fit_plan(model, x, plan, session)
         model.cpu()
@@ -115,8 +155,20 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         self.eigenvalues_ = eigenvalues.mean(0).numpy()
         self.active_dims_ = round(metrics.active_dims(eigenvalues))
         self.gamma_ = None if model.gamma is None else model.gamma * self.scale_**2
+        if isinstance(self.gamma_, Tensor):
+            self.gamma_ = self.gamma_.double().numpy()
         self.density_ = self._fitted_density(q, seed, session)
         self._n_features_out = self.latent_dim
+
+    def _continued(self, before: Autoencoder) -> Autoencoder:
+        """A copy of the model of the last fit, to go on from."""
+        if (before.image_shape, before.latent_dim) != (tuple(self.image_shape_), self.latent_dim):
+            raise ValueError(
+                f"warm_start: expected rows of shape {before.image_shape} and latent_dim="
+                f"{before.latent_dim}, as in the last fit, got {tuple(self.image_shape_)} and "
+                f"{self.latent_dim}; set warm_start=False to begin anew"
+            )
+        return copy.deepcopy(before)
 
     def _networks(self) -> Networks:
         raise NotImplementedError
@@ -144,8 +196,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
     ) -> Any:
-        """Draw new rows, in the shape and container (array or tensor) of the training data, cut to
-        the range of all its numbers together.
+        """Draw new rows, in the shape and container (array or tensor) of the training data: rows
+        (n, d) cut to the range of each column, images to that of all their numbers together.
 
         Args:
             n_samples: how many.
@@ -159,17 +211,25 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         return rows if self._fitted_on_tensor else rows.numpy()
 
     @available_if(_has_log_p)
-    def score_samples(self, X: Any) -> Any:
+    def score_samples(self, X: Any, n_draws: int = 16, random_state: int = 0) -> Any:
         """log p(x) of every row in nats, estimated by importance sampling, shape (n,); −∞ where a
         row is too far from the data for a number.
 
-        A lower bound in expectation, with 16 draws of z a row; see `densities.log_prob_mc`. Where
-        codes are points, or the density has no log-density, there is no such method.
+        A lower bound in expectation; see `densities.log_prob_mc`. Where codes are points, or the
+        density has no log-density, there is no such method.
+
+        Args:
+            X: rows, as for `fit`.
+            n_draws: of z for each row; the more, the tighter the bound.
+            random_state: seed of these draws.
         """
         check_is_fitted(self)
+        check_positive_int("n_draws", n_draws)
+        check_seed(random_state)
         x = self._scaled(self._rows(X))
-        log_p = densities.log_prob_mc(self.model_, x, self.density_)
-        return self._like(X, log_p - x[0].numel() * float(np.log(self.scale_)))
+        log_p = densities.log_prob_mc(self.model_, x, self.density_, n_draws, random_state)
+        log_scale = torch.as_tensor(self.scale_, dtype=torch.float64).log()
+        return self._like(X, log_p - float(log_scale.expand(x.shape[1:]).sum()))
 
     @available_if(_has_log_p)
     def score(self, X: Any, y: Any = None) -> Any:
@@ -251,8 +311,16 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             self.scale_ = 1.0
         else:
             self.mean_ = rows.mean(0)
-            self.scale_ = float((rows - self.mean_).std()) or 1.0
-        self.range_ = (float(rows.min()), float(rows.max()))
+            if self.scaling == "columns":
+                spread = rows.std(0)
+                self.scale_ = torch.where(spread > 0, spread, 1.0)
+            else:
+                self.scale_ = float((rows - self.mean_).std()) or 1.0
+        self._fit_range(rows)
+
+    def _fit_range(self, rows: Tensor) -> None:
+        flat = rows if rows.ndim == 2 else rows.flatten()
+        self.range_ = torch.stack(flat.aminmax(dim=0))
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -274,9 +342,13 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
 
 
 def _whole_numbers_as_float32(X: Any) -> Any:
-    array = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+    array = X
+    if isinstance(X, (Tensor, Rows, data.Dataset, data.DataLoader)) or hasattr(X, "train_pixels"):
+        array = as_tensor(X, "X").detach().cpu().numpy()
     if isinstance(array, list):
         array = np.asarray(array)
     if isinstance(array, np.ndarray) and array.dtype.kind in "iub":
         return array.astype(np.float32)
+    if isinstance(array, np.ndarray) and not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("="))
     return array

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -22,9 +21,11 @@ class Generative(Estimator):
     """Any model of the catalogue, with any density of its codes.
 
     Args:
-        model: the name of a function of `vaelab.models` ("wae_mmd", "vae", …), or such a function.
-        options: what else it is called with, beside the networks; γ among them is that of rows of
-            standard deviation 1, unless rows are taken as they are.
+        model: the name of a function of `vaelab.models` ("wae_mmd", "vae", …), or such a function,
+            or `models.Autoencoder` for parts of your choice.
+        options: what else it is called with, beside the networks, such as {"likelihood":
+            likelihoods.Bernoulli()}; parts are copied. γ among them is that of rows of standard
+            deviation 1, unless rows are taken as they are.
         density: what `sample` draws codes from: "prior", the model's own; "gaussian"; "gmm-10" or
             any other number; "second_stage", "flow", and what else `densities.named` knows; or a
             density of `vaelab.densities`, which is copied.
@@ -33,7 +34,8 @@ class Generative(Estimator):
         latent_dim: κ, the dimension of the codes.
         epochs: passes over the data.
         batch_size: rows a step.
-        lr: Adam's step size, falling along a cosine.
+        lr: Adam's step size.
+        schedule, weight_decay, scaling, warm_start: as for `VAE`.
         device: "auto", "cpu", "cuda", ...
         random_state: an int for numbers that repeat.
         verbose: whether to show a progress bar.
@@ -66,12 +68,11 @@ class Generative(Estimator):
         return networks.for_shape(self.network, self.image_shape_, self.latent_dim, options)
 
     def _model(self, nets: Networks) -> Autoencoder:
-        return models.build(self.model, nets, dict(self.options or {}))
+        return models.build(self.model, nets, copy.deepcopy(dict(self.options or {})))
 
     def _fitted_density(self, q: Distribution, seed: int, session: Session) -> Density:
         if isinstance(self.density, Density):
             density = copy.deepcopy(self.density)
         else:
             density = densities.named(self.density, self.model_.prior)
-        takes_session = "session" in inspect.signature(density.fit_codes).parameters
-        return density.fit_codes(q, seed, *([session] if takes_session else []))
+        return density.fit_in(session, q, seed)

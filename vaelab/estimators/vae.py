@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ def _check_gamma(name: str, gamma: float | str) -> None:
 
 
 def _check_network(name: str, network: str) -> None:
-    check_choice(name, network, ("mlp", "small_conv", "infogan"))
+    check_choice(name, network, networks.MAKERS)
 
 
 @dataclass(eq=False, repr=False)
@@ -31,21 +32,28 @@ class VAE(Estimator):
     """A κ-simple Gaussian variational autoencoder (Dai & Wipf 2019, Definition 1).
 
     With `network="mlp"` the rows are centred and divided by one scale, their overall standard
-    deviation, before training; with the others they are taken as they are (the batch normalisation
-    of "infogan" has momentum 0.05, for short runs). γ is given and reported as a variance, in the
-    data's own units squared.
+    deviation, before training, or each column by its own; with the others, whose outputs lie in
+    [0, 1], they are taken as they are. Batch normalisation has momentum 0.05, for short runs. γ is
+    given and reported as a variance, in the data's own units squared.
 
     Args:
         latent_dim: κ, the dimension of the codes.
         gamma: the decoder variance: "learned", "optimal" (its closed-form optimum, followed as a
-            running mean), or a number > 0 in the data's units squared.
+            running mean), or a number > 0 in the data's units squared (with `scaling="columns"` in
+            those of the scaled columns).
         beta: weight of the KL term.
-        network: "mlp", "small_conv" for images with values in [0, 1], or "infogan" for those whose
-            sides are equal and divisible by 4.
+        network: "mlp", or another function of `vaelab.networks`, by its name, for images with
+            values in [0, 1]: "small_conv", or "infogan", "resnet", "wae", "rae" for square ones.
         hidden: widths of the mlp's hidden layers.
         epochs: passes over the data.
         batch_size: rows a step.
-        lr: Adam's step size, falling along a cosine.
+        lr: Adam's step size.
+        schedule: of the step size: "cosine", None, or a schedule of `vaelab.training`.
+        weight_decay: as in `training.fit`.
+        scaling: "all" divides all numbers by one scale; "columns" each column by its own, for
+            tables whose columns differ in unit.
+        warm_start: whether `fit` goes on from the model of the last fit, with its scale; what that
+            model was made by is not looked at again.
         device: "auto", "cpu", "cuda", ...
         random_state: an int for numbers that repeat.
         verbose: whether to show a progress bar.
@@ -53,7 +61,8 @@ class VAE(Estimator):
     Attributes:
         model_: the trained `vaelab.models.Autoencoder`, on the CPU.
         density_: what `sample` draws codes from.
-        gamma_: the decoder variance, in the data's units squared.
+        gamma_: the decoder variance, in the data's units squared; one a column where these are
+            scaled by column.
         eigenvalues_: λ_j of Σ_z, averaged over the training rows, ascending, shape (latent_dim,).
         active_dims_: r̂, the number of λ_j below ½ (median over the rows).
         history_: one value an epoch of each term, in nats.
@@ -80,13 +89,15 @@ class VAE(Estimator):
     hidden: tuple[int, ...] = (256, 256)
 
     def _networks(self) -> Networks:
-        options: dict[str, Any] = {"infogan": {"bn_momentum": 0.05}, "mlp": {"hidden": self.hidden}}
-        chosen = options.get(self.network, {})
+        taken = inspect.signature(networks.MAKERS[self.network]).parameters
+        chosen: dict[str, Any] = {"bn_momentum": 0.05} if "bn_momentum" in taken else {}
+        if self.network == "mlp":
+            chosen = {"hidden": self.hidden}
         return networks.for_shape(self.network, self.image_shape_, self.latent_dim, chosen)
 
     def _model(self, nets: Networks) -> Autoencoder:
         gamma = self.gamma
-        if not isinstance(gamma, str):
+        if not isinstance(gamma, str) and self.scaling == "all":
             gamma /= self.scale_**2
         return models.vae(nets, gamma, self.beta)
 
@@ -99,8 +110,8 @@ class TwoStageVAE(VAE):
     noise.
 
     Args:
-        latent_dim, gamma, beta, network, hidden, epochs, batch_size, lr, device, random_state,
-            verbose: as for `VAE`.
+        latent_dim, gamma, beta, network, hidden, epochs, batch_size, lr, schedule, weight_decay,
+            scaling, warm_start, device, random_state, verbose: as for `VAE`.
         second_hidden: widths of the second stage's hidden layers.
         second_epochs: passes over the codes, of which every step draws afresh.
         second_lr: its step size.
@@ -140,7 +151,7 @@ class TwoStageVAE(VAE):
             schedule=Cosine(),
             gamma_schedule=Hold(1.0, 0.7),
         )
-        second.fit_codes(q, seed, session.at(None, "second stage"))
+        second.fit_in(session.at(None, "second stage"), q, seed)
         second.vae.cpu()
         self.second_gamma_ = second.gamma
         return second

@@ -68,6 +68,7 @@ class Settings:
         search: values to try of some of the `arguments`, such as {"weight": (10.0, 100.0)}: a table
             takes the best, see `searched`.
         validation, patience: as in `training.fit`, in the first stage.
+        start: SHA-256 of the weights that the first stage starts from; random ones unless given.
         arguments: what the model's function takes beside the networks, such as {"gamma": 1.0} or
             {"weight": 30.7}; plain data.
         network_arguments: what the network's function takes beside shape, κ and momentum, such as
@@ -101,6 +102,7 @@ class Settings:
     search: Mapping[str, Any] = field(default_factory=dict, hash=False)
     validation: float | None = None
     patience: int | None = None
+    start: str | None = None
 
     def __post_init__(self) -> None:
         checked = {

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from torch import Tensor
+
 from vaelab import densities, models, training
 from vaelab.data import Images
 from vaelab.experiments.settings import Settings, build, second_stage
@@ -17,7 +19,11 @@ SECOND = "stage2.state.safetensors"
 
 
 def train_firsts(
-    images: Images, several: Sequence[Settings], session: Session, folder: Path | None = None
+    images: Images,
+    several: Sequence[Settings],
+    session: Session,
+    folder: Path | None = None,
+    start: dict[str, Tensor] | None = None,
 ) -> list[tuple[models.Autoencoder, Run]]:
     """Train the first stage alone, by one or more settings that differ in nothing but the seed:
     those at once.
@@ -27,15 +33,19 @@ def train_firsts(
         several: the settings.
         session: where it runs.
         folder: where it keeps its checkpoint; none unless given.
+        start: weights to start from, by their names.
 
     Raises:
-        ValueError: settings that differ in more.
+        ValueError: settings that differ in more; weights of another model.
     """
     one = several[0]
     if any(replace(each, seed=one.seed) != one for each in several):
         raise ValueError(f"settings: expected no difference but in the seed, got {list(several)}")
     session = session.at(folder and folder / FIRST, "first stage")
     built = [build(images.shape, each) for each in several]
+    if start is not None:
+        for model in built:
+            _start_from(model, start)
     x = images.train_pixels
     plan = one.plan()
     if len(built) == 1:
@@ -43,6 +53,19 @@ def train_firsts(
     seeds = [each.seed for each in several]
     runs = training.fit_together(built, x, plan, session, seeds=seeds)
     return list(zip(built, runs, strict=True))
+
+
+def _start_from(model: models.Autoencoder, weights: dict[str, Tensor]) -> None:
+    own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in weights.items()}
+    odd = [name for name in {**own, **given} if own.get(name) != given.get(name)]
+    if odd:
+        raise ValueError(
+            f"start: expected weights of the model that is to be trained, got {len(odd)} others, "
+            f"such as {odd[0]}: {given.get(odd[0])} in the place of {own.get(odd[0])}; give the "
+            "same network, latent_dim, model and side as that run"
+        )
+    model.load_state_dict(weights)
 
 
 def train_seconds(
@@ -69,6 +92,7 @@ def train(
     settings: Settings,
     folder: Path | None = None,
     session: Session | None = None,
+    start: models.Autoencoder | None = None,
 ) -> tuple[models.Autoencoder, densities.SecondStage, dict[str, Run]]:
     """Train both stages.
 
@@ -78,12 +102,14 @@ def train(
         folder: where both stages keep their checkpoints; a call with the same arguments goes on
             from them.
         session: where it runs, as in `training.fit`.
+        start: a model of the same parts, whose weights the first stage starts from.
 
     Returns:
         First stage, second stage, and the run of each.
     """
     session = session or Session()
-    [(model, run)] = train_firsts(images, [settings], session, folder)
+    first = None if start is None else start.state_dict()
+    [(model, run)] = train_firsts(images, [settings], session, folder, first)
     codes = model.codes(images.train_pixels)
     [second] = train_seconds([settings], [codes], session, folder)
     return model, second, {"first": run, "second": second.run}

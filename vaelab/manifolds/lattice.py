@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaelab._arrays import as_tensor
 from vaelab._inputs import check_positive_int
 
 Nodes = tuple[Tensor, Tensor]  # Points, shape (n, k), and their weights, shape (n,).
@@ -16,7 +17,7 @@ LOG_2_PI = math.log(2 * math.pi)
 
 def float64(values: Any) -> Tensor:
     """Numbers, an array or a tensor as a float64 tensor."""
-    return torch.as_tensor(values, dtype=torch.float64)
+    return as_tensor(values, "values").to(torch.float64)
 
 
 def beside(*columns: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaelab._arrays import as_tensor
+
 
 def as_numbers(name: str, values: Any, dtype: torch.dtype | None = torch.float64) -> Tensor:
     """The values as a floating-point tensor without gradients, of any shape.
@@ -20,7 +22,7 @@ def as_numbers(name: str, values: Any, dtype: torch.dtype | None = torch.float64
         TypeError: complex numbers.
         ValueError: no values, or NaN or infinite ones.
     """
-    x = torch.as_tensor(values).detach()
+    x = as_tensor(values, name).detach()
     if x.is_complex():
         raise TypeError(f"{name}: expected real numbers, got {x.dtype}")
     if dtype is None:
@@ -45,7 +47,7 @@ def as_rows(*samples: Any) -> list[Tensor]:
     """
     rows = []
     for sample in samples:
-        x = torch.as_tensor(sample)
+        x = as_tensor(sample, "sample")
         if x.ndim < 2 or len(x) < 2:
             raise ValueError(
                 f"expected a sample (n, κ) of at least 2 rows, got shape {tuple(x.shape)}"

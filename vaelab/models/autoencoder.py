@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import likelihoods, posteriors, priors, terms
-from vaelab._arrays import Rows
+from vaelab._arrays import Rows, as_tensor
 from vaelab._inputs import check_positive_int, check_rows, floats
 from vaelab._processes import Generator
 from vaelab.networks import Networks
@@ -156,6 +156,7 @@ class Autoencoder(Module):
         """What the decoder itself gives for any number of codes, as `images` has it: what
         `likelihood.nll` takes.
         """
+        z = as_tensor(z, "codes")
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"codes: expected shape (n, {self.latent_dim}), got {tuple(z.shape)}")
         first = next(self.parameters())

@@ -168,7 +168,8 @@ def fit(
             run.
         TrainingDiverged: the loss became NaN or infinite.
         OutOfMemory: the device's memory is too small; says which batch would fit.
-        OSError: the checkpoint cannot be written; the last good one is still there.
+        OSError: the checkpoint cannot be written; the last good one is still there. Or another
+            process trains there now.
     """
     arguments = locals()
     if batch_size is None:
@@ -236,12 +237,13 @@ def run(
     state = State(model, batches, plan, as_data(settings, "settings"), held_out)
     path = None if session.checkpoint is None else Path(session.checkpoint)
     keeper = Keeper(path, session.checkpoint_every, session.extends)
-    keeper.resume(state)
     device = batches.device
     with (
+        keeper.held(),
         accelerated(model, device, session.precision, session.compile),
         parallel(model, device) as state.loss_terms,
     ):
+        keeper.resume(state)
         _loop(state, keeper, session)
     model.eval()
     return _run_so_far(state, started)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +203,22 @@ class Keeper:
         self.extends = extends
         self.last = time.monotonic()
         self.saved_step = 0
+        self.lock: Path | None = None
         if path is not None and place()[0] == 0:
             _files.check_writable(path.parent)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the file for this process alone; of several that train one model, the first does.
+
+        Raises:
+            BlockingIOError: another process trains there now.
+        """
+        if self.path is None or place()[0]:
+            yield
+            return
+        with _files.held(self.path) as self.lock:
+            yield
 
     def resume(self, state: State) -> None:
         """Go on from the checkpoint, if there is one and it is of this run.
@@ -258,3 +273,5 @@ class Keeper:
             ) from error
         self.last = time.monotonic()
         self.saved_step = state.step
+        if self.lock is not None:
+            self.lock.touch()

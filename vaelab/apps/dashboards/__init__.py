@@ -1,8 +1,8 @@
 """Pages without code: the views of `vaelab.widgets` in a browser, served by Voilà from this
 machine.
 
-    python -m vaelab.apps.dashboards                        # a small model of digits, trained now
-    python -m vaelab.apps.dashboards runs/mnist-infogan     # a model that `vaelab train` wrote
+    vaelab dashboards                        # a small model of digits, trained now
+    vaelab dashboards runs/mnist-infogan     # a model that `vaelab train` wrote
 
 Three pages: a latent traversal, q(z) beside its stand-ins, and what falling γ does (always on
 digits, trained in seconds). Each visitor has a Python process of their own, which ends with the

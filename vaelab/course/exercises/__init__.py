@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaelab._arrays import as_tensor
 from vaelab.course.exercises import (
     cost,
     grammars,
@@ -173,7 +174,7 @@ def _agree(a: list[Tensor], b: list[Tensor]) -> bool:
 
 
 def _float64(value: Any) -> Tensor:
-    return torch.as_tensor(value).detach().to("cpu", torch.float64)
+    return as_tensor(value, "answer").detach().to("cpu", torch.float64)
 
 
 def _kind(value: Any) -> str:

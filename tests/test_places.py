@@ -1,0 +1,71 @@
+"""Two processes in one place: who holds it, and whose files may be cleared away."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from vaelab import _files, models, networks, training
+
+X = torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
+
+
+def train(path):
+    model = models.vae(networks.mlp(4, latent_dim=2, hidden=(4,)))
+    settings = {"epochs": 1, "batch_size": 10, "progress": False, "device": "cpu"}
+    return training.fit(model, X, checkpoint=path, **settings)
+
+
+@pytest.fixture
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def partial(folder, mark):
+    path = folder / f".model.{mark}{_files._PARTIAL}"
+    path.write_text("half")
+    return path
+
+
+def test_files_that_a_living_process_is_writing_stay(tmp_path, dead):
+    mine, theirs = f"{os.getpid()}@{_files._MACHINE}", f"1@elsewhere{_files._MACHINE}"
+    kept = [partial(tmp_path, mine), partial(tmp_path, theirs)]
+    gone = [partial(tmp_path, f"{dead}@{_files._MACHINE}"), partial(tmp_path, f"2@x{theirs[2:]}")]
+    os.utime(gone[1], (0, time.time() - 3600))
+    _files.check_writable(tmp_path)
+    assert all(path.exists() for path in kept) and not any(path.exists() for path in gone)
+
+
+def test_a_place_that_is_held_names_its_holder(tmp_path):
+    path = tmp_path / "state"
+    held = pytest.raises(BlockingIOError, match=f"held by process {os.getpid()} on ")
+    with _files.held(path), held:
+        train(path)
+    run = train(path)
+    assert run.history["loss"].shape == (1,) and not list(tmp_path.glob(".*lock"))
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, dead):
+    path = tmp_path / "state"
+    lock = tmp_path / ".state.vaelab-lock"
+    lock.write_text(f"{dead}@{_files._MACHINE}")
+    train(path)
+    assert not lock.exists() and path.exists()
+    lock.write_text("7@another-machine")
+    with pytest.raises(BlockingIOError, match="process 7 on another-machine"):
+        train(path)
+    os.utime(lock, (0, time.time() - 3600))
+    train(path)
+
+
+def test_the_place_is_free_again_after_a_failure(tmp_path):
+    path = tmp_path / "state"
+    with pytest.raises(RuntimeError), _files.held(path):
+        raise RuntimeError
+    train(path)

@@ -1,0 +1,60 @@
+"""Copy the course's notebooks to a folder of your own.
+
+They come out of the installed package, so that a class needs no checkout: the students' copies,
+with the exercises' stubs, and the solved ones in solutions/.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import vaelab
+from vaelab.cli.options import Parser
+
+
+def add_arguments(p: Parser) -> None:
+    """Add the command's options."""
+    p.option("folder", "where they go; made if it is not there", Path, "FOLDER")
+    p.add_argument("--without-solutions", action="store_true", help="leave the solved copies out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Copy them; what is there already is left as it is, or refused where it differs."""
+    from vaelab._files import check_writable, write_atomic
+
+    origin = notebooks()
+    names = sorted(path.relative_to(origin) for path in origin.glob("*.ipynb"))
+    if not args.without_solutions:
+        names += sorted(path.relative_to(origin) for path in origin.glob("solutions/*.ipynb"))
+    changed = [name for name in names if _differs(origin / name, args.folder / name)]
+    if changed:
+        raise FileExistsError(
+            f"{args.folder} holds {changed[0]} and {len(changed) - 1} more that differ from the "
+            "course's, such as your own work; give another folder"
+        )
+    for name in names:
+        target = args.folder / name
+        check_writable(target.parent)
+        write_atomic(target, (origin / name).read_bytes())
+    print(f"{len(names)} notebooks in {args.folder}    next: jupyter lab {args.folder}/{names[0]}")
+    return 0
+
+
+def notebooks() -> Path:
+    """The folder that holds them: of the checkout, or of the installed package.
+
+    Raises:
+        FileNotFoundError: neither has them.
+    """
+    package = Path(vaelab.__file__).parent
+    for folder in (package.parent / "notebooks", package / "lessons"):
+        if (folder / "00_start_here.ipynb").is_file():
+            return folder
+    raise FileNotFoundError(
+        f"{package} was installed without the course's notebooks; install the package anew"
+    )
+
+
+def _differs(origin: Path, target: Path) -> bool:
+    return target.exists() and (not target.is_file() or target.read_bytes() != origin.read_bytes())

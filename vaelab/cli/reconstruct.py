@@ -1,0 +1,63 @@
+"""Reconstruct images: decode the code of each, by a trained model.
+
+A .png shows the first test images, each with its reconstruction below it; a .npy holds the
+reconstructions of all test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+
+from vaelab._imports import importing
+from vaelab.cli.encode import add_images
+from vaelab.cli.options import Parser, add_run, reading
+
+COLUMNS = 16
+
+
+def add_arguments(p: Parser) -> None:
+    """Add the command's options."""
+    add_run(p)
+    add_images(p)
+    p.option("-n", "how many are shown in a .png (default 64)", int, "N", 64)
+    p.option("--out", "a .png or a .npy (default FOLDER/reconstructions.png)", Path, "FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reconstruct and write."""
+    with importing():
+        import numpy as np
+        import torch
+
+        from vaelab import metrics, plots
+        from vaelab._files import write_atomic
+        from vaelab._inputs import check_positive_int
+        from vaelab.apps.images import images_for
+        from vaelab.apps.opening import opened
+        from vaelab.data import unit
+
+    check_positive_int("n", args.n)
+    out = args.out or args.folder / "reconstructions.png"
+    kind = out.suffix.lower()
+    if kind not in (".png", ".npy"):
+        raise ValueError(f"--out: expected a file that ends in .png or .npy, got {out}")
+    saved = opened(args.folder)
+    images = images_for(saved, args.data, args.images, **reading(args, args.images))
+    x = unit(images.test_pixels[: args.n] if kind == ".png" else images.test_pixels)
+    x_hat = saved.model.reconstruct(x)
+    error = metrics.mean_squared_error(x, x_hat)
+    if kind == ".npy":
+        np.save(content := io.BytesIO(), x_hat.numpy())
+        write_atomic(out, content.getvalue())
+    else:
+        pairs = [
+            row for rows in zip(x.split(COLUMNS), x_hat.split(COLUMNS), strict=True) for row in rows
+        ]
+        blank = torch.ones(COLUMNS - len(pairs[-1]), *x.shape[1:])
+        pairs = [row if len(row) == COLUMNS else torch.cat([row, blank]) for row in pairs]
+        grid = plots.image_grid(torch.cat(pairs), COLUMNS)
+        write_atomic(out, plots.to_png(grid, scale=2))
+    print(f"{len(x)} test images of {images.name}, error {error:.5f} a pixel    {out}")
+    return 0
