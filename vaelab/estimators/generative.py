@@ -24,7 +24,7 @@ class Generative(Estimator):
         model: the name of a function of `vaelab.models` ("wae_mmd", "vae", …), or such a function,
             or `models.Autoencoder` for parts of your choice.
         options: what else it is called with, beside the networks, such as {"likelihood":
-            likelihoods.Bernoulli()}; parts are copied. γ among them is that of rows of standard
+            likelihoods.CrossEntropy()}; parts are copied. γ among them is that of rows of standard
             deviation 1, unless rows are taken as they are.
         density: what `sample` draws codes from: "prior", the model's own; "gaussian"; "gmm-10" or
             any other number; "second_stage", "flow", and what else `densities.named` knows; or a
