@@ -83,14 +83,14 @@ def test_doctor_says_what_is_wrong_and_what_to_do(capsys, monkeypatch, tmp_path)
 def test_the_course_is_copied_and_nothing_of_the_readers_is_lost(tmp_path, capsys):
     folder = tmp_path / "class"
     assert call("course", folder, "--without-solutions") == 0
-    assert (folder / "00_start_here.ipynb").is_file() and not (folder / "solutions").exists()
+    assert (folder / "01_gaussian_vae.ipynb").is_file() and not (folder / "solutions").exists()
     assert call("course", folder) == 0
     names = {path.name for path in folder.glob("*.ipynb")}
     assert names == {path.name for path in (folder / "solutions").glob("*.ipynb")}
-    (folder / "00_start_here.ipynb").write_text("my own work")
+    (folder / "01_gaussian_vae.ipynb").write_text("my own work")
     assert call("course", folder) == 2
-    assert "00_start_here.ipynb" in capsys.readouterr().err
-    assert (folder / "00_start_here.ipynb").read_text() == "my own work"
+    assert "01_gaussian_vae.ipynb" in capsys.readouterr().err
+    assert (folder / "01_gaussian_vae.ipynb").read_text() == "my own work"
 
 
 def test_an_installed_package_has_the_course_beside_its_modules(tmp_path, monkeypatch):
@@ -104,7 +104,7 @@ def test_an_installed_package_has_the_course_beside_its_modules(tmp_path, monkey
     monkeypatch.setattr(course.vaelab, "__file__", str(package / "__init__.py"))
     with pytest.raises(FileNotFoundError, match="without the course's notebooks"):
         course.notebooks()
-    (package / "lessons" / "00_start_here.ipynb").write_text("{}")
+    (package / "lessons" / "01_gaussian_vae.ipynb").write_text("{}")
     assert course.notebooks() == package / "lessons"
 
 

@@ -49,7 +49,7 @@ def notebooks() -> Path:
     """
     package = Path(vaelab.__file__).parent
     for folder in (package.parent / "notebooks", package / "lessons"):
-        if (folder / "00_start_here.ipynb").is_file():
+        if any(folder.glob("*.ipynb")):
             return folder
     raise FileNotFoundError(
         f"{package} was installed without the course's notebooks; install the package anew"
