@@ -152,6 +152,108 @@ def test_surfaces_keep_as_many_dimensions_as_they_have(r, d, kappa):
     assert idle(found, r) > 0.95 and found.frobenius.max() < 0.01
 
 
+def test_too_few_dimensions_cost_ever_more():
+    truth = graph(2, 4)
+    rungs = toys.train(truth, 1, (1e-1, 1e-2, 1e-3), (150, 150, 150), 2)
+    gaps = torch.stack([toys.measure(rung, truth, n=256).gap for rung in rungs])
+    assert gaps[0].min() > 1.0
+    torch.testing.assert_close(
+        gaps[2] / gaps[1], torch.full((2,), 10.0, dtype=F64), rtol=0.3, atol=0
+    )
+
+
+# ---- curves that wind
+
+
+def spread_of_slopes(along, u):
+    """How far the slope of a coordinate along a curve departs from constant in arc length."""
+    order = u.argsort()
+    return torch.corrcoef(torch.stack([along[order], u[order]]))[0, 1].abs()
+
+
+def test_geodesic_coordinates_of_a_curve_are_its_length():
+    helix = manifolds.manifold("helix")
+    u = helix.density.sample(3000, seed=1)
+    found = toys.geodesic_coordinates(helix.embed(u), 1)
+    speed = helix.log_volume(u).exp()
+    order = u[:, 0].argsort()
+    steps = 0.5 * (speed[order][1:] + speed[order][:-1]) * u[order, 0].diff()
+    length = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
+    along = found.coordinates[order, 0]
+    assert spread_of_slopes(along, length) > 0.9999
+    torch.testing.assert_close(along.std(), length.std(), rtol=0.02, atol=0)
+    torch.testing.assert_close(found.spectrum[0].sqrt(), length.std(correction=0), rtol=0.1, atol=0)
+    assert found.spectrum[1] < 0.01 * found.spectrum[0]
+
+
+def test_long_edges_are_short_circuits_of_the_roll():
+    roll = toys.standardised(manifolds.manifold("swiss_roll"))
+    x = roll.sample(4000, seed=2)
+    cut = toys.geodesic_coordinates(x, 2)
+    kept = toys.geodesic_coordinates(x, 2, cut=math.inf)
+    assert cut.spectrum[0] > 10 * cut.spectrum[1] and cut.spectrum[0] > 2 * kept.spectrum[0]
+
+
+def test_pieces_are_joined_by_one_edge_each():
+    line = torch.linspace(0, 1, 400, dtype=F64)
+    x = torch.cat([line, 5 + line, 9 + line])[:, None]
+    found = toys.geodesic_coordinates(torch.cat([x, torch.zeros_like(x)], 1), 1)
+    assert found.n_joined == 2
+    away = found.coordinates[:, 0] - found.coordinates[0, 0]
+    torch.testing.assert_close(away.abs(), x[:, 0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_widened_model_is_the_same_one(full):
+    truth = graph(2, 4)
+    (narrow,) = toys.members(truth, 2, 1, (8, 8), full, seed=3)
+    (wide,) = toys.members(truth, 5, 1, (8, 8), full, seed=4)
+    toys.widen(narrow, wide)
+    x = truth.sample(6, seed=0).float()
+    small, large = narrow.codes(x), wide.codes(x)
+    torch.testing.assert_close(large.mean[:, :2], small.mean)
+    torch.testing.assert_close(large.covariance()[:, :2, :2], small.covariance())
+    torch.testing.assert_close(large.kl_to_standard_normal(), small.kl_to_standard_normal())
+    z = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(wide.images(z), narrow.images(z[:, :2]))
+
+
+def test_what_is_expected_of_a_manifold_is_told_before_training():
+    expected = {
+        ("arc", math.pi): "variance",
+        ("arc", 1.5 * math.pi): "geodesic",
+        ("helix", None): "geodesic",
+        ("swiss_roll", None): "geodesic",
+        ("sine_curve", None): "variance",
+        ("graph_surface", None): "variance",
+        ("circle", None): None,
+    }
+    for (name, opening), order in expected.items():
+        options = {} if opening is None else {"opening": opening}
+        assert toys.explain(manifolds.manifold(name, **options)).order == order, name
+
+
+def test_a_curve_that_winds_keeps_one_dimension_from_a_start_that_knows_its_order():
+    helix = toys.standardised(manifolds.manifold("helix"))
+    (rung,) = toys.train(helix, 3, steps=500, n_seeds=1, order="geodesic", seed=7)
+    found = toys.measure(rung, helix, n=256)
+    claims.check_below("N12", found.gap, 0.15, "a helix in geodesic order: nats above the optimum")
+    assert all(a.modal == 1 and a.fraction >= 0.99 for a in found.active)
+
+
+def test_a_closed_curve_has_no_order_to_find():
+    circle = toys.standardised(manifolds.manifold("circle"))
+    with pytest.warns(UserWarning, match="closed and has no order"):
+        toys.train(circle, 2, steps=5, n_seeds=1, hidden=(8,), order="geodesic")
+
+
+def test_widths_are_trained_side_by_side():
+    helix = toys.standardised(manifolds.manifold("helix"))
+    options = {"order": "geodesic", "widths": (1, 2), "hidden": (8, 8)}
+    (rung,) = toys.train(helix, 3, steps=20, n_seeds=2, **options)
+    assert [model.latent_dim for model in rung] == [3, 3, 3, 3]
+
+
 @pytest.mark.parametrize(("dtype", "full"), [(torch.float32, False), (F64, True)])
 def test_nothing_overflows_at_a_tiny_gamma(dtype, full):
     rungs = toys.train(plane(), 3, (1e-3, 1e-6, 1e-8), 60, 2, full=full, hidden=(16,), dtype=dtype)
@@ -171,12 +273,17 @@ def test_the_same_seed_gives_the_same_weights():
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: toys.train(plane(), 1), ValueError, "κ ≥ r = 2, got 1"),
+        (lambda: toys.train(plane(), 0), ValueError, "latent_dim"),
         (lambda: toys.train(plane(), 2, (1e-2, 1e-1)), ValueError, "fall from the start"),
         (lambda: toys.train(plane(), 2, (0.0,)), ValueError, "> 0 that fall"),
         (lambda: toys.train(plane(), 2, ()), ValueError, "fall from the start"),
         (lambda: toys.train(plane(), 2, (1e-2,), (5, 5)), ValueError, "argument"),
         (lambda: toys.train(plane(), 2, n_seeds=0), ValueError, "n_seeds"),
+        (lambda: toys.train(plane(), 2, order="length"), ValueError, "order: expected"),
+        (lambda: toys.train(plane(4, 5), 5, order="geodesic"), ValueError, "at most 3, got .4"),
+        (lambda: toys.train(plane(), 2, order="geodesic", widths=(3,)), ValueError, "κ = 2"),
+        (lambda: toys.geodesic_coordinates(torch.zeros(999, 3), 1), ValueError, "1000 finite"),
+        (lambda: toys.geodesic_coordinates(torch.zeros(1000, 5), 4), ValueError, "at most 3"),
     ],
 )
 def test_bad_input_is_named(call, error, words):

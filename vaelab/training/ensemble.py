@@ -198,7 +198,7 @@ def is_dense(model: Any) -> bool:
     """Whether a model is made of dense layers and of what looks at each row alone, so that the rows
     of several can pass as one batch: half as long on a CPU as `torch.func.vmap`.
     """
-    rows_alone = all(type(m) in _BY_ROW for m in model.modules())
+    rows_alone = all(type(m) in _BY_ROW or getattr(m, "rows_alone", False) for m in model.modules())
     return rows_alone and model.draws == 1 and model.likelihood.rule != "optimal"
 
 
