@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vaelab._arrays import as_tensor
 from vaelab.course.exercises import (
+    autoencoders,
     cost,
     grammars,
     images,
@@ -33,7 +34,16 @@ from vaelab.course.exercises import (
 )
 from vaelab.course.exercises.exercise import Exercise
 
-CHAPTERS = (scratch, cost, theorems, images, priors, latent, grammars)
+CHAPTERS = (
+    scratch,
+    cost,
+    theorems,
+    images,
+    autoencoders,
+    priors,
+    latent,
+    grammars,
+)
 EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 
 RTOL = 1e-5
