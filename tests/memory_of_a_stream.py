@@ -23,7 +23,8 @@ def train(x):
     model.codes(x)
 
 
-train(torch.zeros(2000, 3, 32, 32))
-before = peak()
-train(np.load(sys.argv[1], mmap_mode="r"))
-print(peak() - before)
+if __name__ == "__main__":
+    train(torch.zeros(2000, 3, 32, 32))
+    before = peak()
+    train(np.load(sys.argv[1], mmap_mode="r"))
+    print(peak() - before)

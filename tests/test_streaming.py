@@ -268,7 +268,7 @@ def test_arrays_of_every_kind_are_one():
         {"a": 1},
         object(),
     ],
-    ids=str,
+    ids=lambda x: type(x).__name__,
 )
 def test_what_holds_no_numbers_is_refused_in_our_words(x):
     with pytest.raises((TypeError, ValueError), match=r"^images: (expected|1 values are masked)"):
