@@ -94,7 +94,8 @@ def trained(name, kappa=16, seed=0):
 
 def second_of(model, x, batch_size=129, gamma=0.8, until=0.5, rule="optimal", seed=0):
     hold = training.Hold(gamma, until)
-    stage = densities.SecondStage(hidden, "silu", epochs=epochs, batch_size=batch_size, lr=2e-2, schedule=training.Cosine(), gamma=rule, gamma_schedule=hold)
+    stage = densities.SecondStage(hidden, "silu", epochs=epochs, batch_size=batch_size, lr=2e-2, schedule=training.Cosine(), gamma=rule, gamma_schedule=hold,
+                                   standardise=False)  # the codes as they are, as in the paper
     return stage.fit(model, x, seed)
 
 # %% [markdown]
