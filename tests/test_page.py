@@ -237,6 +237,9 @@ def test_a_flow_posterior_has_directions_too():
     with networks.seeded(0):
         nets = networks.mlp((1, 8, 8), 3, (16,))
         head = posteriors.FlowGaussian(nets)
+        with torch.no_grad():
+            for weight in head.parameters():  # Untrained, the flow turns nothing.
+                weight.add_(0.3 * torch.randn(weight.shape))
     q = head(nets.encoder(images_for((1, 8, 8)).test))
     result = directions(q)
     assert result.kind == "lambda" and result.names[0] == "e[0]"

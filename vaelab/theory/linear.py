@@ -51,7 +51,8 @@ class LinearOptimum:
     def n_active(self) -> int:
         """How many λ_j < 1, that is ℓ_j > γ by more than the rounding of the eigenvalues.
 
-        >>> linear_optimum(torch.diag(torch.tensor([1.0, 0.3, 0.3])), 3, 0.3).n_active
+        >>> C = torch.diag(torch.tensor([1.0, 0.3, 0.3], dtype=torch.float64))
+        >>> linear_optimum(C, 3, 0.3).n_active
         1
         """
         lam = self.sigma_z.diagonal()

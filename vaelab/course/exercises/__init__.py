@@ -148,7 +148,7 @@ def judge(exercise: Exercise, got: list[Tensor]) -> str:
     if _agree(got, right):
         return "ok"
     if exercise.probe is None:  # One call gives all that is wrong.
-        answers = [exercise.answers(*each)[1] for each in inputs]
+        answers = [exercise.answers(*each)[1] for each in exercise.arguments()]
         wrong = {words: [each[words] for each in answers] for words in answers[0]}
     else:
         names = exercise.answers(*inputs[0])[1]

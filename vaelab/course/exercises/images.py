@@ -77,7 +77,6 @@ def stretch(x: Tensor) -> Answers:
             0
         ),
         "divided by the range, but the minimum is not taken away": x / (high - x.amin(image, True)),
-        "stretched to [−1, 1], not to [0, 1]": 2 * over(*image) - 1,
         "white and black are exchanged": 1 - over(*image),
         "the images are as they came": x,
     }
@@ -117,7 +116,6 @@ def frechet(
         "averaged over the features where it must be summed": right / len(m),
         "the cross term −2 √(v w) is missing": means + (v + w).sum(),
         "the root of the product v w is forgotten": means + (v + w - 2 * v * w).sum(),
-        "the means are compared without a square": squares.sqrt().sum() + roots,
         "the roots of the variances are compared without a square": (
             means + (v.sqrt() - w.sqrt()).abs().sum()
         ),
@@ -154,7 +152,6 @@ def fall_of_cost(kappa: int, r: int) -> Answers:
         "it falls, and by how much is asked: the sign is wrong": -right,
         "these are bits, not nats: take the natural logarithm": right / math.log(2),
         "γ is divided by ten, so its logarithm falls by log 10, not by 10": 5.0 * (kappa - r),
-        "the surface's directions are subtracted from κ, not added": (kappa + r) / 2 * decade,
         "γ is the variance: its root would give a half of this": right / 2,
     }
 

@@ -35,9 +35,6 @@ def change_of_image(log_var: Tensor, gamma: Tensor) -> Answers:
         "γ is missing": inverse - 1,
         "this is s, the length; its square is asked for": right.sqrt(),
         "γ multiplies 1/λ alone where it must multiply 1/λ − 1": gamma * inverse - 1,
-        "this is what the encoder's own noise changes, γ (1 − λ): divide by λ": (
-            gamma * (1 - 1 / inverse)
-        ),
         "this is one over it: solve λ = γ / (γ + s²) for s²": 1 / right,
         "summed over the directions; one number for each is asked for": right.sum(),
     }
@@ -87,7 +84,6 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
         "only b keeps its length": b.norm() * turn(*ends, t, omega),
         "divided by sin Ω is missing": right * torch.sin(omega),
         "this is the cosine where Ω, its arccos, belongs": length * turn(*ends, t, cosine),
-        "the length stays that of a: let it go evenly to ‖b‖": a.norm() * turn(*ends, t, omega),
         "cos Ω is a·b divided by both lengths: the lengths are forgotten": (
             length * turn(*ends, t, torch.arccos((a @ b).clamp(-1 + 1e-6, 1 - 1e-6)))
         ),
@@ -190,8 +186,6 @@ def log_mixture(log_p: Tensor) -> Answers:
             torch.logsumexp(log_p, 0) - math.log(m)
         ),
         "only the nearest part counts here": log_p.amax(1) - math.log(n),
-        "log m for log n: the parts are counted, not the codes": log_sum - math.log(m),
-        "divided by n where log n must be subtracted: this is a logarithm": log_sum / n,
     }
 
 

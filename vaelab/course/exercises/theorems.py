@@ -202,7 +202,6 @@ def dimension(
         "divided by the difference of the γ; the logarithm is missing": (
             d - 2 * fall / (gamma_high - gamma_low)
         ),
-        "this is the slope itself, (d − r)/2": slope,
         "halved where it must be doubled: the slope is (d − r)/2": d - slope / 2,
         "divided by log γ of one end: a slope needs both": d - 2 * fall / torch.log(gamma_high),
     }
@@ -262,7 +261,6 @@ def second_stage(
         "the noise is divided by √γ": mean + eps / sigma,
         "√γ scales the mean as well": sigma * (mean + eps),
         "γ scales the mean, and the noise is not scaled": gamma * mean + eps,
-        "the mean is missing: this is noise alone": sigma * eps,
     }
 
 

@@ -27,7 +27,7 @@ _READ_ONLY, _BIND, _RECURSIVE, _AT_FDCWD = 1, 4096, 0x8000, -100
 _MOUNT_SETATTR = 442  # The number of the system call, on every architecture.
 
 
-class JailError(RuntimeError):
+class JailError(OSError):
     """There is no way to run code safely on this machine."""
 
 
