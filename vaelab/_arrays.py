@@ -17,7 +17,7 @@ import copy
 import mmap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Real
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -211,6 +211,7 @@ def _item(items: Any, number: int, name: str) -> Tensor:
         item = item[0]
     if not hasattr(item, "getbands"):
         return as_tensor(item, f"{name}, item {number}").detach()
+    item = cast(Any, item)
     if item.mode not in ("L", "RGB"):
         raise ValueError(
             f"{name}: expected pictures in grey (L) or RGB, got {item.mode} as item {number}; "
@@ -224,12 +225,12 @@ def _read_mapped(x: np.memmap, numbers: np.ndarray) -> Tensor:
     """Rows of a file, a few at a time; the pages they were read through, many more than the rows,
     are given back, as the system would count them as this process's own.
     """
-    pages = getattr(x, "_mmap", None)
+    pages: Any = getattr(x, "_mmap", None)
     gives_back = pages is not None and x.mode != "c" and hasattr(mmap, "MADV_DONTNEED")
     rows = np.empty((len(numbers), *x.shape[1:]), x.dtype)
     for start in range(0, len(numbers), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         rows[part] = x[numbers[part]]
         if gives_back:
-            pages.madvise(mmap.MADV_DONTNEED)
+            cast(Any, pages).madvise(mmap.MADV_DONTNEED)
     return _from_array(rows)

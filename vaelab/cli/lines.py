@@ -46,8 +46,8 @@ def trained(args: argparse.Namespace, folder: Path) -> tuple[Saved, list[str]]:
     words = getattr(args, "lines", None)
     of = grammar_of(getattr(args, "grammar", None) or getattr(args, "what", None), words)
     every = grammar.draw_lines(of, N_LINES, LENGTH, args.seed) if words is None else None
-    every = list(dict.fromkeys(grammar.read_lines(words))) if every is None else every
-    options = given(lines.LinePlan, vars(args)) | {"model": _model(args)}
+    every = list(dict.fromkeys(grammar.read_lines(str(words)))) if every is None else every
+    options: dict[str, Any] = given(lines.LinePlan, vars(args)) | {"model": _model(args)}
     plan = lines.LinePlan(**options)
     record = {"settings": asdict(plan), "source": str(words or "drawn"), "lines": _digest(every)}
     if (folder / "run.json").exists():

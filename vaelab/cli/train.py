@@ -145,7 +145,7 @@ def _train(args: argparse.Namespace, rank: int) -> int:
         return 0
     model.cpu()
     second.vae.cpu()
-    few = {"n": len(images.test_pixels)} if args.stream else {}
+    few: dict[str, Any] = {"n": len(images.test_pixels)} if args.stream else {}
     results = experiments.measure(images, model, second, seed=settings.seed, **few)
     print(as_text(results))
     history.write_history(folder, {stage: run.history for stage, run in runs.items()})

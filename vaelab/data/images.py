@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,7 +50,7 @@ class Images:
     """
 
     name: str
-    train_pixels: Tensor | Rows
+    train_pixels: Any
     test_pixels: Tensor
     train_labels: Tensor | None
     test_labels: Tensor | None

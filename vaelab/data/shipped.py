@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import zlib
 from importlib import resources
+from typing import cast
 
 import numpy as np
 import torch
@@ -51,8 +52,8 @@ def pack_rows(fashion: Images) -> bytes:
     Args:
         fashion: the whole set, as bytes.
     """
-    train = _choose(fashion.train_pixels, fashion.train_labels, N_TRAIN // 10)
-    test = _choose(fashion.test_pixels, fashion.test_labels, N_TEST // 10)
+    train = _choose(fashion.train_pixels, cast(Tensor, fashion.train_labels), N_TRAIN // 10)
+    test = _choose(fashion.test_pixels, cast(Tensor, fashion.test_labels), N_TEST // 10)
     return torch.cat([train, test]).numpy().tobytes()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -298,7 +298,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
                 "width)"
             )
         minimum: dict[str, Any] = {"ensure_min_samples": 2} if reset else {}
-        array = validate_data(self, array, reset=reset, dtype=_DTYPES, **minimum)
+        array = cast(Any, validate_data)(self, array, reset=reset, dtype=_DTYPES, **minimum)
         if reset:
             self.image_shape_ = shape or array.shape[1:]
             self._fitted_on_tensor = isinstance(X, Tensor)

@@ -193,7 +193,7 @@ def settings_from(stored: Mapping[str, Any]) -> Settings:
     Raises:
         KeyError, TypeError, ValueError: no settings.
     """
-    values = {name: value for name, value in stored.items() if name != "second_stage"}
+    values: dict[str, Any] = {name: v for name, v in stored.items() if name != "second_stage"}
     if "arguments" not in values:
         former = {"gamma": values.pop("gamma"), "weight": values.pop("latent_weight")}
         if values["model"] not in ("vae", "flow"):

@@ -77,7 +77,7 @@ def allowed(rules: Tensor, lookup: dict[str, Tensor]) -> Tensor:
     """The mask of every step of lines whose rules are known, (batch, length) to (batch, length, R):
     what the stack machine allows after the rules before.
     """
-    stacks = _Stacks(*rules.shape, lookup)
+    stacks = _Stacks(rules.shape[0], rules.shape[1], lookup)
     tops = []
     for rule in rules.unbind(1):
         tops.append(stacks.tops())

@@ -12,7 +12,7 @@ def _molecule(line: str) -> Any:
         ModuleNotFoundError: rdkit is not installed.
     """
     try:
-        from rdkit import Chem, rdBase
+        from rdkit import Chem, rdBase  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "molecules need rdkit, of the extra molecules: pip install 'vaelab[molecules]'",
@@ -45,8 +45,8 @@ def penalised_log_p(line: str) -> float:
     molecule = _molecule(line)
     if molecule is None or molecule.GetNumAtoms() == 0:
         return float("nan")
-    from rdkit.Chem import Crippen
-    from rdkit.Contrib.SA_Score import sascorer
+    from rdkit.Chem import Crippen  # pyright: ignore[reportMissingImports]
+    from rdkit.Contrib.SA_Score import sascorer  # pyright: ignore[reportMissingImports]
 
     rings = [len(ring) for ring in molecule.GetRingInfo().AtomRings()]
     log_p: float = Crippen.MolLogP(molecule)  # type: ignore[attr-defined]

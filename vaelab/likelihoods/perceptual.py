@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -96,7 +96,7 @@ def _vgg19(path: str | None) -> Any:
             )
         network = vgg19(weights=None)
         network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    relus = network.features[: VGG19_RELUS[-1] + 1]
+    relus = cast(Any, network.features)[: VGG19_RELUS[-1] + 1]
     for layer in relus:
         if isinstance(layer, nn.ReLU):
             layer.inplace = False  # The maps that are kept would be overwritten.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -107,7 +107,8 @@ def fit(
     model.cpu()
     density = densities.GaussianMixture(plan.n_components)
     density.fit(model, x[train], plan.seed)
-    trained, held_out = ([lines[i] for i in part.tolist()] for part in (train, test))
+    trained = [cast(str, lines[i]) for i in train.tolist()]
+    held_out = [cast(str, lines[i]) for i in test.tolist()]
     figures = measure(model, grammar, trained, held_out, seed=plan.seed)
     return Fitted(model, density, figures, run.history, trained, held_out)
 
@@ -171,7 +172,7 @@ def measure(
         "new" (of the unique: not trained on); "midpoints", the valid share halfway between
         the codes of two held-out lines.
     """
-    own = model.likelihood.grammar  # type: ignore[union-attr]
+    own = cast(Any, model.likelihood).grammar
     x, x_test = (own.encode(part, model.image_shape[0]) for part in (trained, held_out))
     q = model.codes(x_test)
     back = own.decode(model.images(q.mean))

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -208,8 +208,11 @@ def _process(z: np.ndarray, y: np.ndarray) -> Any:
     with warnings.catch_warnings():  # A bound that is reached is no fault.
         warnings.simplefilter("ignore", ConvergenceWarning)
         first.fit(z[some], y[some])
-    signal, noise = first.kernel_.k1, first.kernel_.k2.noise_level
-    return GaussianProcessRegressor(signal, alpha=noise, optimizer=None, normalize_y=True)
+    found = cast(Any, first.kernel_)
+    signal, noise = found.k1, found.k2.noise_level
+    return GaussianProcessRegressor(
+        signal, alpha=noise, optimizer=cast(Any, None), normalize_y=True
+    )
 
 
 class _State:

@@ -123,7 +123,7 @@ def jacobians(decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     >>> jacobians(lambda z: z.square(), torch.tensor([[1.0, 2.0]])).tolist()
     [[[2.0, 0.0], [0.0, 4.0]]]
     """
-    x_hat, pull = torch.func.vjp(decode, z)
+    x_hat, pull = torch.func.vjp(decode, z)[:2]
     pixels = torch.eye(x_hat[0].numel()).to(x_hat).unflatten(1, x_hat.shape[1:])
     rows = torch.vmap(lambda pixel: pull(pixel.expand_as(x_hat))[0], chunk_size=64)(pixels)
     return rows.movedim(0, 1).detach()

@@ -5,7 +5,7 @@ and the nearest image to each.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -57,7 +57,7 @@ def precision_recall(
     curves = []
     for run in range(n_runs):
         random = (seed * 1009 + run) % 2**32
-        means = MiniBatchKMeans(n_clusters, n_init=10, random_state=random)
+        means = MiniBatchKMeans(n_clusters, n_init=cast(Any, 10), random_state=random)
         labels = torch.from_numpy(means.fit_predict(both)).long()
         q = torch.bincount(labels[: len(x)], minlength=n_clusters).double() / len(x)
         p = torch.bincount(labels[len(x) :], minlength=n_clusters).double() / len(y)

@@ -5,7 +5,7 @@ nearest neighbours, diversity.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -68,7 +68,7 @@ def separability(z: Any, attributes: Any, seed: int = 0) -> tuple[float, Tensor]
     spread = codes.std(0).clamp(min=torch.finfo(codes.dtype).tiny)
     rows = ((codes - codes.mean(0)) / spread).cpu().numpy()
     check_seed(seed)
-    machine = LinearSVC(dual=False, random_state=seed)
+    machine = LinearSVC(dual=cast(Any, False), random_state=seed)
     sides = (machine.fit(rows, column.numpy()).predict(rows) for column in wanted.T)
     pairs = zip(sides, wanted.T, strict=True)
     bits = torch.tensor([conditional_entropy(side, column) for side, column in pairs])

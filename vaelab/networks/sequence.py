@@ -18,10 +18,11 @@ class OneHot(nn.Module):
 
     def __init__(self, n_rules: int) -> None:
         super().__init__()
+        self.every: Tensor
         self.register_buffer("every", torch.arange(n_rules).unsqueeze(1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ((x * 255).round().unsqueeze(-2) == self.every).to(x.dtype)
+        return torch.eq((x * 255).round().unsqueeze(-2), self.every).to(x.dtype)
 
 
 class Recurrent(nn.Module):

@@ -110,7 +110,7 @@ class FlowGaussian(Posterior):
         self.n_context = check_positive_int("n_context", n_context)
         self.hidden = tuple(hidden)
         self.context = networks.dense(networks.n_features, self.n_context)
-        self.flow: nn.Module = Couplings(networks.latent_dim, transforms, hidden, n_context)
+        self.flow: Any = Couplings(networks.latent_dim, transforms, hidden, n_context)
 
     def forward(self, features: Tensor) -> FlowNormal:
         base = self.base(features)
@@ -144,7 +144,7 @@ class _ZukoCouplings(nn.Module):
             )
             raise ModuleNotFoundError(problem) from error
         flow = MAF(latent_dim, n_context, transforms, passes=2, hidden_features=tuple(hidden))
-        self.transforms = flow.transform.transforms
+        self.transforms: Any = flow.transform.transforms
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """w = T⁻¹(z; c) and log|det ∂T⁻¹/∂z|, as `flows.Couplings` gives them."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from scipy.sparse import csgraph
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from sklearn.neighbors import kneighbors_graph
 from torch import Tensor, nn
 
@@ -120,9 +120,9 @@ def _shortest_bridge(near: sparse.csr_array, x: np.ndarray) -> sparse.csr_array:
     _, piece = csgraph.connected_components(near, directed=False)
     inside = np.flatnonzero(piece == piece[0])
     outside = np.flatnonzero(piece != piece[0])
-    lengths, nearest = cKDTree(x[inside]).query(x[outside])
-    k = lengths.argmin()
-    ends = ([inside[nearest[k]]], [outside[k]])
+    lengths, nearest = KDTree(x[inside]).query(x[outside])
+    k = int(lengths.argmin())
+    ends = ([inside[np.asarray(nearest)[k]]], [outside[k]])
     return sparse.csr_array((lengths[[k]], ends), shape=near.shape)
 
 

@@ -5,7 +5,7 @@ as they are drawn.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +90,7 @@ class Feed:
             spread = torch.linspace(0, len(rows) - 1, min(SPREAD, len(rows))).long().unique()
             tensors = {"shape": shape, "spread": rows[spread]}
         given = {} if self.context is None else {"context": self.context}
-        return _files.digest({**tensors, **given})
+        return _files.digest(cast(dict[str, Tensor], {**tensors, **given}))
 
     def batch(self, index: Tensor, generator: torch.Generator) -> Any:
         """The rows of those numbers, shape (batch, *image_shape), with their context if any."""

@@ -10,7 +10,7 @@ import functools
 import html
 import io
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
 
@@ -115,7 +115,7 @@ class View(ipywidgets.VBox):
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """The view, and its still for whoever has no kernel."""
-        data = super()._repr_mimebundle_(**options)
+        data = cast(dict[str, Any], super()._repr_mimebundle_(**options))
         still = self.still()
         if still is not None:
             data["image/png"] = base64.b64encode(still).decode()

@@ -103,7 +103,8 @@ class LineInterpolator(View):
 
     def _draw(self) -> None:
         t = torch.tensor([self.position.value])
-        x = self.model.images(lerp(*self.codes, t))
+        start, end = self.codes
+        x = self.model.images(lerp(start, end, t))
         (self.line,) = self.grammar.decode(x)
         curve = self._lines[2]
         curve.set_ydata(np.full_like(POINTS, np.nan))

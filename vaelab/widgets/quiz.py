@@ -45,4 +45,4 @@ class Quiz(View):
     def _draw(self) -> None:
         picked = self.choice.value
         word = "Yes." if picked == self.right else "Not this."
-        self.reply.value = f"<b>{word}</b> {html.escape(self._why[picked])}"
+        self.reply.value = f"<b>{word}</b> {html.escape(self._why[str(picked)])}"
