@@ -125,8 +125,10 @@ claims.check("E20", abs(8 * (0.7 - 1 - math.log(0.7)) - rest.mean().item()) > 1,
 # %% [markdown]
 # So what does the noise do? Expand the decoder about a code. Terms odd in the noise vanish in the mean, and what is left
 # of order $\sigma^2$ is the slope,
+#
 # $$\mathbb E \lVert x - D(z + \sigma \varepsilon) \rVert^2 \approx \lVert x - D(z) \rVert^2 + \sigma^2 \lVert J
 # \rVert_F^2, \qquad J = \partial D / \partial z .$$
+#
 # **Claim R13.** Noise on the code *is* a penalty on the decoder's slope (Bishop 1995). **Prediction.** For a trained RAE,
 # the extra error lies on the line $\sigma^2 \lVert J \rVert^2$ until $\sigma$ is as large as the codes' spread.
 
