@@ -133,3 +133,17 @@ def test_random_manifolds_split_from_nearly_every_start():
     )
     assert sum(right) >= 0.95 * len(right) and n_best >= 18
     assert statistics.median(frobenius) < 0.005
+
+
+@pytest.mark.parametrize(
+    ("name", "kappa", "steps", "gap"),
+    [("helix", 3, 3000, 0.1), ("arc", 3, 3000, 0.17), ("swiss_roll", 4, 4000, 0.2)],
+)
+def test_manifolds_that_wind_keep_r_dimensions_in_geodesic_order(name, kappa, steps, gap):
+    truth = toy(name)
+    assert toys.explain(truth).order == "geodesic"
+    (rung,) = toys.train(truth, kappa, steps=steps, order="geodesic", seed=11)
+    m = toys.measure(rung, truth, n=512)
+    print(f"{name}, κ = {kappa}: gaps {shown(m.gap)}, exact {shown(a.fraction for a in m.active)}")
+    assert all(a.modal == truth.r and a.fraction >= 0.99 for a in m.active)
+    assert m.gap.max() < gap and m.frobenius.max() < 0.05
