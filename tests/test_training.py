@@ -709,7 +709,8 @@ def test_only_images_are_mirrored():
 def test_bfloat16_is_for_the_networks_alone():
     plain = fit(small_infogan(), pictures(), epochs=2)
     model, seen = small_infogan(), []
-    model.encoder.register_forward_hook(lambda *parts: seen.append(parts[2].dtype))
+    layer = next(m for m in model.encoder.modules() if isinstance(m, torch.nn.Conv2d))
+    layer.register_forward_hook(lambda *parts: seen.append(parts[2].dtype))
     usual = model.likelihood.nll
     model.likelihood.nll = lambda x, x_hat: seen.append(x_hat.dtype) or usual(x, x_hat)
     run = fit(model, pictures(), epochs=2, precision="bfloat16")

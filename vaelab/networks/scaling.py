@@ -34,5 +34,4 @@ def _forward(layer: Any, x: Tensor) -> Tensor:
         # A second pass moves the vectors in place, and the first must still find its own.
         u, v = norm._u.clone(), norm._v.clone()
         sigma = torch.vdot(u, torch.mv(weight, v))
-    product = F.linear(x, weight)
-    return product / sigma.to(product.dtype) + layer.bias.to(product.dtype)
+    return F.linear(x, weight) / sigma + layer.bias
