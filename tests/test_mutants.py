@@ -21,7 +21,6 @@ EXPLAINED = {
 
 
 @pytest.mark.long
-@pytest.mark.xfail(reason="measured: 95 of 120, then 84 of 120 as the rooms grew; 114 are wanted")
 def test_the_mutation_score():
     mutants = drawn([f"vaelab.{room}" for room in ROOMS], EACH, seed=0)
     hunt = Hunt(mutants)
@@ -33,4 +32,5 @@ def test_the_mutation_score():
         if mutant not in hunt.killers:
             why = [words for key, words in EXPLAINED.items() if key in str(mutant)]
             print(f"{mutant}: {why[0] if why else 'not explained'}")
-    assert len(hunt.killers) >= 0.95 * len(mutants)
+    if len(hunt.killers) < 0.95 * len(mutants):  # Only this is short; that the hunt runs is held.
+        pytest.xfail("measured: 95 of 120, then 84 of 120 as the rooms grew; 114 are wanted")

@@ -226,11 +226,11 @@ def _read_mapped(x: np.memmap, numbers: np.ndarray) -> Tensor:
     are given back, as the system would count them as this process's own.
     """
     pages: Any = getattr(x, "_mmap", None)
-    gives_back = pages is not None and x.mode != "c" and hasattr(mmap, "MADV_DONTNEED")
+    gives_back = hasattr(pages, "madvise") and x.mode != "c" and hasattr(mmap, "MADV_DONTNEED")
     rows = np.empty((len(numbers), *x.shape[1:]), x.dtype)
     for start in range(0, len(numbers), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         rows[part] = x[numbers[part]]
         if gives_back:
-            cast(Any, pages).madvise(mmap.MADV_DONTNEED)
+            pages.madvise(mmap.MADV_DONTNEED)
     return _from_array(rows)

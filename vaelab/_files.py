@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import platform
@@ -18,6 +19,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -88,6 +90,12 @@ def write_atomic(path: Path, content: bytes) -> None:
     except OSError as error:
         problem = f"could not write {path} ({error.strerror}); nothing that was there is lost"
         raise OSError(error.errno, problem) from error
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write a .npy file as `write_atomic` does."""
+    np.save(content := io.BytesIO(), array)
+    write_atomic(path, content.getvalue())
 
 
 def _mark() -> str:

@@ -6,7 +6,6 @@ afterwards, and on top of a posterior.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from vaelab._inputs import check_positive_int, check_widths
 from vaelab.networks.layers import dense
+from vaelab.networks.mlp import layers
 from vaelab.parts import Module
 
 LOG_2_PI = math.log(2 * math.pi)
@@ -115,11 +115,10 @@ class Couplings(Module):
 
 def _perceptron(widths: Sequence[int]) -> nn.Sequential:
     """Dense and ReLU layers whose last one starts at zero."""
-    layers: list[nn.Module] = []
-    for n_in, n_out in itertools.pairwise(widths):
-        layers += [dense(n_in, n_out), nn.ReLU()]
-    nn.init.zeros_(layers[-2].get_parameter("weight"))
-    return nn.Sequential(*layers[:-1])
+    body = layers(widths[0], widths[1:-1], "relu")
+    last = dense(widths[-2], widths[-1])
+    nn.init.zeros_(last.weight)
+    return nn.Sequential(*body, last)
 
 
 def _affine(net: nn.Module, a: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     with importing():
         import numpy as np
 
-        from vaelab._files import write_atomic
+        from vaelab._files import write_array, write_atomic
         from vaelab._inputs import check_choice
         from vaelab.apps.images import images_for
         from vaelab.apps.opening import opened
@@ -62,8 +62,7 @@ def run(args: argparse.Namespace) -> int:
     parts = PARTS[:2] if args.part == "all" else (args.part,)
     codes = {part: _codes(saved.model, images, part) for part in parts}
     if out.suffix.lower() == ".npy":
-        np.save(content := io.BytesIO(), np.concatenate(list(codes.values())))
-        write_atomic(out, content.getvalue())
+        write_array(out, np.concatenate(list(codes.values())))
     else:
         write_atomic(out, _table(images, codes).encode())
     counts = ", ".join(f"{len(z)} {part}" for part, z in codes.items())

@@ -7,7 +7,6 @@ reconstructions of all test images.
 from __future__ import annotations
 
 import argparse
-import io
 from pathlib import Path
 
 from vaelab._imports import importing
@@ -28,11 +27,10 @@ def add_arguments(p: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Reconstruct and write."""
     with importing():
-        import numpy as np
         import torch
 
         from vaelab import metrics, plots
-        from vaelab._files import write_atomic
+        from vaelab._files import write_array, write_atomic
         from vaelab._inputs import check_positive_int
         from vaelab.apps.images import images_for
         from vaelab.apps.opening import opened
@@ -49,8 +47,7 @@ def run(args: argparse.Namespace) -> int:
     x_hat = saved.model.reconstruct(x)
     error = metrics.mean_squared_error(x, x_hat)
     if kind == ".npy":
-        np.save(content := io.BytesIO(), x_hat.numpy())
-        write_atomic(out, content.getvalue())
+        write_array(out, x_hat.numpy())
     else:
         pairs = [
             row for rows in zip(x.split(COLUMNS), x_hat.split(COLUMNS), strict=True) for row in rows

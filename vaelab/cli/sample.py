@@ -8,7 +8,6 @@ Of a model of lines the finished ones are written, a line each.
 from __future__ import annotations
 
 import argparse
-import io
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         import numpy as np
 
         from vaelab import plots
-        from vaelab._files import write_atomic
+        from vaelab._files import write_array, write_atomic
         from vaelab._inputs import check_positive_int, check_seed
         from vaelab.apps.opening import opened
 
@@ -73,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
         saved = replace(saved, density=_density(saved, args))
     images = saved.sample(args.n, args.seed)
     if kind == ".npy":
-        np.save(content := io.BytesIO(), images)
-        write_atomic(out, content.getvalue())
+        write_array(out, np.asarray(images))
     else:
         write_atomic(out, plots.to_png(plots.image_grid(images), scale=2))
     print(f"{args.n} images of shape {tuple(images.shape[1:])}, seed {args.seed}    {out}")

@@ -59,12 +59,19 @@ def pack_rows(fashion: Images) -> bytes:
 
 def _choose(pixels: Tensor, labels: Tensor, per_class: int) -> Tensor:
     """Rows (label, pixels) of the `per_class` pictures of each class with the smallest hashes."""
-    hashes = [hashlib.sha256(picture.numpy().data).digest() for picture in pixels]
-    order = torch.tensor(sorted(range(len(hashes)), key=hashes.__getitem__))
+    order = by_hash(pixels)
     counts = F.one_hot(labels[order]).cumsum(0)
     place = counts.gather(1, labels[order, None]).squeeze(1)
     kept = order[place <= per_class]
     return torch.cat([labels[kept, None].byte(), pixels[kept].flatten(1)], 1)
+
+
+def by_hash(pixels: Tensor) -> Tensor:
+    """The numbers of pictures (n, ...) in the order of the SHA-256 of their bytes: the same choice
+    from any copy of a set, in whatever order.
+    """
+    hashes = [hashlib.sha256(picture.numpy().tobytes()).digest() for picture in pixels]
+    return torch.tensor(sorted(range(len(hashes)), key=hashes.__getitem__))
 
 
 def read_rows(packed: bytes) -> Tensor:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from vaelab import checkpoints, training
 from vaelab.data import Images
+from vaelab.data.shipped import by_hash
 from vaelab.experiments.measuring import Judge
 from vaelab.experiments.settings import Settings, build
 from vaelab.training import Session
@@ -42,7 +40,7 @@ def searched(
     if not settings.search:
         return settings, {}
     held_out = min(N_HELD_OUT, len(images.train_pixels) // 4)
-    pixels = images.train_pixels[_by_hash(images.train_pixels)]
+    pixels = images.train_pixels[by_hash(images.train_pixels)]
     some = replace(images, train_pixels=pixels[held_out:][:N_TRAIN], train_labels=None)
     apart = replace(judge, real=judge.space(pixels[:held_out], judge.device))
     short = replace(settings, epochs=-(-settings.epochs // 4), seed=0, search={})
@@ -63,12 +61,6 @@ def searched(
         "chosen": chosen,
     }
     return replace(settings, arguments={**settings.arguments, **chosen}, search={}), found
-
-
-def _by_hash(pixels: torch.Tensor) -> torch.Tensor:
-    """The numbers of images (n, ...) in the order of their SHA-256."""
-    hashes = [hashlib.sha256(image.numpy().tobytes()).digest() for image in pixels]
-    return torch.tensor(sorted(range(len(hashes)), key=hashes.__getitem__))
 
 
 def _candidates(search: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -123,19 +123,13 @@ class Table:
 
 # Of WAE-MMD beside a sum of squared errors, in the code of Ghosh et al. (2020); Dai & Wipf do not
 # say theirs. Digits have the catalogue's.
-_MMD_WEIGHTS = {
-    "fashion-small": 30.7,
-    "mnist": 30.7,
-    "fashion": 30.7,
-    "shapes": 18.4,
-    "cifar10": 18.4,
-    "celeba": 2000.0,
-}
+_MMD = weights.arguments("wae")
+_MMD |= {"fashion-small": _MMD["fashion"], "shapes": _MMD["cifar10"]}
 _WAE_MMD = Row(
     "wae-mmd",
     "WAE-MMD",
     models.wae_mmd,
-    on={data_set: {"weight": weight} for data_set, weight in _MMD_WEIGHTS.items()},
+    on=_MMD,
     search={"weight": (10.0, 30.0, 100.0, 300.0)},
 )
 _TWO = Row("two-stage", "two-stage VAE", second=True)

@@ -151,6 +151,11 @@ def statistics_kept(network: nn.Module) -> Iterator[None]:
             layer.track_running_stats = True
 
 
+def normed(layer: nn.Module, width: int, momentum: float) -> list[nn.Module]:
+    """A convolution to `width` channels, with batch normalisation and a ReLU behind it."""
+    return [layer, nn.BatchNorm2d(width, momentum=momentum), nn.ReLU()]
+
+
 def check_momentum(bn_momentum: float) -> float:
     """The momentum of batch normalisation, or raise."""
     if not 0 < bn_momentum <= 1:

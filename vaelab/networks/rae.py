@@ -9,6 +9,7 @@ from vaelab.networks.layers import (
     check_momentum,
     check_sizes,
     dense,
+    normed,
     same_conv,
     same_deconv,
 )
@@ -67,20 +68,18 @@ def rae(
         )
     momentum = check_momentum(bn_momentum)
 
-    def normed(layer: nn.Module, width: int) -> list[nn.Module]:
-        return [layer, nn.BatchNorm2d(width, momentum=momentum), nn.ReLU()]
-
     down: list[nn.Module] = []
     n_in, small = channels, side
     for width in (base, 2 * base, 4 * base, 8 * base):
-        down += normed(same_conv(n_in, width, kernel, 2, small), width)
+        down += normed(same_conv(n_in, width, kernel, 2, small), width, momentum)
         n_in, small = width, -(-small // 2)
     start = side // 2**doublings
     up = [dense(latent_dim, n_in * start**2), nn.Unflatten(1, (n_in, start, start))]
     width = n_in
     for i in range(doublings):
-        up += normed(same_deconv(width, width // 2, kernel, 2, start * 2 ** (i + 1)), width // 2)
+        deconv = same_deconv(width, width // 2, kernel, 2, start * 2 ** (i + 1))
         width //= 2
+        up += normed(deconv, width, momentum)
     up += [same_deconv(width, channels, kernel, 1, side), nn.Sigmoid()]
     encoder = nn.Sequential(*down, nn.Flatten())
     shape = (channels, side, side)

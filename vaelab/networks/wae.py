@@ -9,6 +9,7 @@ from vaelab.networks.layers import (
     check_momentum,
     check_sizes,
     dense,
+    normed,
     same_conv,
     same_deconv,
 )
@@ -71,15 +72,14 @@ def wae(
     small = side // 8
     full = side // first_stride  # The side after the first layer.
 
-    def normed(layer: nn.Module, width: int) -> list[nn.Module]:
-        return [layer, nn.BatchNorm2d(width, momentum=momentum), nn.ReLU()]
-
     encoder = nn.Sequential(
-        *normed(same_conv(channels, base, 5, first_stride, side), base),
+        *normed(same_conv(channels, base, 5, first_stride, side), base, momentum),
         *(
             m
             for i in range(3)
-            for m in normed(same_conv(widths[i], widths[i + 1], 5, 2, full // 2**i), widths[i + 1])
+            for m in normed(
+                same_conv(widths[i], widths[i + 1], 5, 2, full // 2**i), widths[i + 1], momentum
+            )
         ),
         nn.Flatten(),
     )
@@ -90,7 +90,9 @@ def wae(
         *(
             m
             for i in (2, 1, 0)
-            for m in normed(same_deconv(widths[i + 1], widths[i], 5, 2, side // 2**i), widths[i])
+            for m in normed(
+                same_deconv(widths[i + 1], widths[i], 5, 2, side // 2**i), widths[i], momentum
+            )
         ),
         same_deconv(base, channels, 5, 1, side),
         nn.Sigmoid(),

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from vaelab._inputs import check_positive, check_positive_int, check_weight
 from vaelab.networks.layers import dense
+from vaelab.networks.mlp import layers
 from vaelab.parts import StepSizes
 from vaelab.terms.term import Pass, Term
 
@@ -57,12 +58,10 @@ class Adversary(Term):
         check_positive("rate", rate)
         self.weight = weight
         self.rate = rate
-        widths = [check_positive_int("latent_dim", latent_dim)]
-        layers: list[nn.Module] = []
-        for width in hidden:
-            widths.append(check_positive_int("hidden", width))
-            layers += [dense(widths[-2], widths[-1]), nn.ReLU()]
-        self.discriminator = nn.Sequential(*layers, dense(widths[-1], 1))
+        k = check_positive_int("latent_dim", latent_dim)
+        widths = [check_positive_int("hidden", width) for width in hidden]
+        body = layers(k, widths, "relu")
+        self.discriminator = nn.Sequential(*body, dense([k, *widths][-1], 1))
 
     def step(self, plan: StepSizes) -> dict[str, Any]:
         """With the usual momentum of 0.9 the two players chase each other (Radford et al. 2016)."""

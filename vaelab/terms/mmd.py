@@ -18,18 +18,21 @@ def imq(x: Tensor, y: Tensor, scales: Sequence[float]) -> Tensor:
 
     `metrics.imq` is the same kernel for samples too large for a matrix.
     """
-    squares = x.square().sum(1, keepdim=True) + y.square().sum(1)
-    squared = torch.addmm(squares, x, y.T, alpha=-2).clamp(min=0)
-    sizes = [2 * x.shape[1] * s for s in scales]
+    squared, sizes = _distances(x, y, scales)
     return functools.reduce(torch.add, [c / (c + squared) for c in sizes])
 
 
 def gaussian(x: Tensor, y: Tensor, scales: Sequence[float]) -> Tensor:
     """Σ_s exp(−‖x_i − y_j‖² / 2κs) for all pairs of rows, shape (n, m); differentiable."""
+    squared, sizes = _distances(x, y, scales)
+    return functools.reduce(torch.add, [torch.exp(-squared / c) for c in sizes])
+
+
+def _distances(x: Tensor, y: Tensor, scales: Sequence[float]) -> tuple[Tensor, list[float]]:
+    """‖x_i − y_j‖² for all pairs of rows, shape (n, m), and what it is compared with, 2κ s."""
     squares = x.square().sum(1, keepdim=True) + y.square().sum(1)
     squared = torch.addmm(squares, x, y.T, alpha=-2).clamp(min=0)
-    sizes = [2 * x.shape[1] * s for s in scales]
-    return functools.reduce(torch.add, [torch.exp(-squared / c) for c in sizes])
+    return squared, [2 * x.shape[1] * s for s in scales]
 
 
 KERNELS = {"imq": imq, "gaussian": gaussian}

@@ -13,8 +13,8 @@ The members are ordinary models, trained side by side by `training.fit_together`
 
 from __future__ import annotations
 
-from vaelab.toys.geodesic import QUIET, GeodesicCoordinates, geodesic_coordinates, widen
-from vaelab.toys.ladder import BETAS, N_DATA, members, train
+from vaelab.toys.geodesic import BETAS, QUIET, GeodesicCoordinates, geodesic_coordinates, widen
+from vaelab.toys.ladder import N_DATA, members, train
 from vaelab.toys.measuring import Measured, measure
 from vaelab.toys.truth import Outlook, covariance, explain, standardised
 

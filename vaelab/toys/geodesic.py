@@ -26,6 +26,8 @@ from vaelab.manifolds import Manifold
 from vaelab.models import Autoencoder
 from vaelab.training import Cosine, Plan, Session, fit_together
 
+# Adam's: gradients grow as γ falls, and a longer memory of their squares lets steps run away.
+BETAS = (0.9, 0.99)
 # Points of a graph: dense enough for the turns of the named manifolds, and a second's work.
 N_POINTS = 8000
 # An edge this many times the median distance to the last neighbour cuts across a gap.
@@ -34,7 +36,7 @@ CUT = 3.0
 STARTS = {1: 1, 2: 2, 3: 2}
 QUIET = Session(device="cpu", progress=False)
 # Some 1500 steps; the points are met two dozen times.
-PLAN = Plan(epochs=24, batch_size=128, lr=5e-3, schedule=Cosine(), betas=(0.9, 0.99))
+PLAN = Plan(epochs=24, batch_size=128, lr=5e-3, schedule=Cosine(), betas=BETAS)
 # A code is held to its coordinate no more sharply than by this variance.
 SHARPEST = 1e-3
 
@@ -108,22 +110,22 @@ def _graph(x: np.ndarray, neighbours: int, cut: float) -> tuple[sparse.csr_array
     near = sparse.csr_array(kneighbors_graph(x, neighbours, mode="distance"))
     near.data[near.data > cut * np.median(near.max(axis=1).toarray())] = 0
     near.eliminate_zeros()
-    n_joined = 0
-    while csgraph.connected_components(near, directed=False)[0] > 1:
-        near = near + _shortest_bridge(near, x)
-        n_joined += 1
+    pieces, piece = csgraph.connected_components(near, directed=False)
+    n_joined = pieces - 1
+    for _ in range(n_joined):
+        near = near + _shortest_bridge(piece == piece[0], x)
+        _, piece = csgraph.connected_components(near, directed=False)
     return near, n_joined
 
 
-def _shortest_bridge(near: sparse.csr_array, x: np.ndarray) -> sparse.csr_array:
-    """The shortest edge that leaves the piece of the first point."""
-    _, piece = csgraph.connected_components(near, directed=False)
-    inside = np.flatnonzero(piece == piece[0])
-    outside = np.flatnonzero(piece != piece[0])
+def _shortest_bridge(is_inside: np.ndarray, x: np.ndarray) -> sparse.csr_array:
+    """The shortest edge that leaves some of the points."""
+    inside = np.flatnonzero(is_inside)
+    outside = np.flatnonzero(~is_inside)
     lengths, nearest = KDTree(x[inside]).query(x[outside])
     k = int(lengths.argmin())
     ends = ([inside[np.asarray(nearest)[k]]], [outside[k]])
-    return sparse.csr_array((lengths[[k]], ends), shape=near.shape)
+    return sparse.csr_array((lengths[[k]], ends), shape=(len(x), len(x)))
 
 
 def _scaling(squared: Tensor, chosen: Tensor, dim: int) -> tuple[Tensor, Tensor]:

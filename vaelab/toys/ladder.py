@@ -17,12 +17,10 @@ from vaelab import models, networks, theory
 from vaelab._inputs import check_choice, check_positive_int
 from vaelab.manifolds import Manifold
 from vaelab.models import Autoencoder
-from vaelab.toys.geodesic import QUIET, anchored, widen
+from vaelab.toys.geodesic import BETAS, QUIET, anchored, widen
 from vaelab.toys.truth import covariance
 from vaelab.training import Anneal, Cosine, Plan, fit_together
 
-# Adam's: gradients grow as γ falls, and a longer memory of their squares lets steps run away.
-BETAS = (0.9, 0.99)
 # γ at which codes are held to geodesic coordinates, and from which it falls afterwards.
 GEODESIC_START = 0.03
 # Points drawn for a training run: each is met a few times by a member, as good as fresh ones.
@@ -79,6 +77,11 @@ class _Rung:
         )
         n = len(trained)
         fit_together(trained, some, plan, QUIET, seeds=[self.seed + s + n * k for s in range(n)])
+
+
+def _above(truth: Manifold) -> float:
+    """A γ at which no direction is active: 5/4 of the top PCA eigenvalue."""
+    return 1.25 * float(theory.spectrum(covariance(truth))[0][0])
 
 
 def _falling(start: float, gammas: Sequence[float]) -> list[tuple[float, float]]:
@@ -151,8 +154,8 @@ def train(
     check_positive_int("n_seeds", n_seeds)
     check_choice("order", order, ("variance", "geodesic"))
     geodesic = order == "geodesic" and _has_an_order(truth)
-    top = 1.25 * float(theory.spectrum(covariance(truth))[0][0])
-    start = (GEODESIC_START if geodesic else top) if start is None else start
+    if start is None:
+        start = GEODESIC_START if geodesic else _above(truth)
     lr = (3e-3 if geodesic else 2e-2) if lr is None else lr
     hidden = ((64,) * (3 if geodesic else 2)) if hidden is None else hidden
     each = [steps] * len(gammas) if isinstance(steps, int) else list(steps)

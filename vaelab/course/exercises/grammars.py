@@ -8,6 +8,7 @@ from torch.distributions import Normal
 
 from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal
 from vaelab.grammar import Grammar
+from vaelab.lines import is_valid
 
 
 def stacks(generator: Generator) -> Inputs:
@@ -75,7 +76,7 @@ def equal_letters(words: list[str]) -> Answers:
     """
 
     def derived(text: str) -> list[bool]:
-        return [_derives(Grammar(text), word) for word in words]
+        return [is_valid(word, Grammar(text)) for word in words]
 
     return derived("S -> 'a' S 'b' | ''"), {
         "the empty word is missing: n may be 0": derived("S -> 'a' S 'b' | 'a' 'b'"),
@@ -87,14 +88,6 @@ def equal_letters(words: list[str]) -> Answers:
         "words may stand one after another, as abab": derived("S -> 'a' S 'b' S | ''"),
         "true and false are exchanged": [not each for each in derived("S -> 'a' S 'b' | ''")],
     }
-
-
-def _derives(grammar: Grammar, word: str) -> bool:
-    try:
-        grammar.parse(word)
-    except ValueError:
-        return False
-    return True
 
 
 EXERCISES = (
