@@ -558,7 +558,7 @@ print(f"KL {run.history['kl'][-1]:.1f} nats, beside {fits['N(0, I)', 'learned', 
 #
 # ## Next
 #
-# 10b gives the model one half of the picture. Notebook 12 looks at $q(z)$ itself and takes the flow in.
+# `models.Conditional` takes one half of the picture as given. Notebook 12 looks at $q(z)$ itself.
 #
 # ## References
 #
