@@ -204,6 +204,15 @@ def test_the_rendered_ledger_fits_the_page_and_counts():
     assert claims.render(ids=["D30"]).splitlines()[-1] == "1 claim: 1 needs data under licence"
 
 
+def test_the_short_ledger_has_a_line_a_claim():
+    lines = claims.render(short=True).splitlines()
+    for line, claim in zip(lines, claims.ledger(), strict=True):
+        assert line.split()[0] == claim.id and claim.status in line and len(line) <= 100
+    assert claims.render(ids=["D31"], short=True).startswith("D31 ")
+    with pytest.raises(ValueError, match="expected one of them, got both"):
+        claims.render(as_json=True, short=True)
+
+
 def test_the_ledger_as_json_holds_every_field():
     rows = json.loads(claims.render(as_json=True))
     assert [row["id"] for row in rows] == [claim.id for claim in claims.ledger()]

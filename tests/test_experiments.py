@@ -2,6 +2,7 @@
 protocols; print.
 """
 
+import contextlib
 import dataclasses
 import errno
 import itertools
@@ -9,6 +10,7 @@ import json
 import math
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -44,6 +46,7 @@ from vaelab.experiments import (
     read_table,
     records,
     run_table,
+    runner,
     searching,
 )
 from vaelab.experiments.places import SHIPPED, folder_of, folders_of
@@ -948,11 +951,25 @@ def test_a_cell_killed_ten_times_gives_the_same_numbers(tmp_path):
     assert not list((tmp_path / "runs").rglob("*")) and not list(tmp_path.rglob("*partial"))
 
 
+@contextlib.contextmanager
+def dask_backend(workers):
+    """A cluster of workers of one core each, to which joblib sends its tasks."""
+    distributed = pytest.importorskip("distributed")
+    how = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(**how) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend="dask", n_jobs=-1),
+    ):
+        yield cluster
+
+
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_a_dask_worker_is_killed_and_nothing_is_lost(tmp_path):
-    """A real cluster of two workers; one is killed once the first cell is written."""
-    distributed = pytest.importorskip("distributed")
+    """A real cluster of two workers; one is killed once the first cell is written, so that the
+    other, of one core, has the rest.
+    """
     profile = dataclasses.replace(TINY, small={"epochs": 30, "second_epochs": 30, "latent_dim": 4})
     chosen = cells_of(ONE, profile, ("digits",), ("ce", "learned", "two-stage"), 2)
     killed = []
@@ -964,13 +981,7 @@ def test_a_dask_worker_is_killed_and_nothing_is_lost(tmp_path):
         killed.append(worker.pid)
         os.kill(worker.pid, 9)
 
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster),
-        joblib.parallel_config(backend="dask", n_jobs=-1),
-    ):
+    with dask_backend(2) as cluster:
         killer = threading.Thread(target=kill, args=(cluster,))
         killer.start()
         outcomes = run_table(chosen, place(tmp_path), None, lambda _: None)
@@ -978,6 +989,79 @@ def test_a_dask_worker_is_killed_and_nothing_is_lost(tmp_path):
     assert killed and experiments.failures(outcomes) == "" and len(outcomes) == 6
     alone = run_table(chosen[:3], place(tmp_path / "alone"), 1, lambda _: None)
     assert [o.record["measured"] for o in alone] == [o.record["measured"] for o in outcomes[:3]]
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_of_one_core_runs_the_cells(tmp_path, monkeypatch):
+    monkeypatch.setattr("platform.node", lambda: "the client")
+    chosen = cells_of(ONE, TINY, ("digits",), ("ce",), 1)
+    with dask_backend(1):
+        (outcome,) = run_table(chosen, place(tmp_path), None, lambda _: None)
+    told = json.loads((tmp_path / "results" / outcome.cell.path).read_text())
+    assert told["machine"]["host"] == socket.gethostname() != "the client"
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_a_worker_with_other_code_trains_nothing(tmp_path, monkeypatch):
+    """A worker whose copy of the package has another step size."""
+    distributed = pytest.importorskip("distributed")
+    root = Path(experiments.__file__).parents[2]
+    for name in ("vaelab", "data/published"):
+        shutil.copytree(root / name, tmp_path / "other" / name)
+    settings = tmp_path / "other" / "vaelab/experiments/settings.py"
+    was = settings.read_text()
+    settings.write_text(was.replace("lr: float = 1e-4", "lr: float = 5e-3"))
+    assert settings.read_text() != was
+    chosen = cells_of(ONE, TINY, ("digits",), ("ce",), 1)
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster:
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address]
+        places = os.pathsep.join([str(tmp_path / "other"), str(Path(__file__).parent)])
+        worker = subprocess.Popen(
+            [*command, "--nthreads", "1", "--no-nanny", "--no-dashboard"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": places},
+        )
+        try:
+            with (
+                distributed.Client(cluster) as client,
+                joblib.parallel_config(backend="dask", n_jobs=-1),
+            ):
+                client.wait_for_workers(1)
+                (outcome,) = run_table(chosen, place(tmp_path), None, lambda _: None)
+        finally:
+            worker.terminate()
+            worker.wait()
+    assert "runs other code of vaelab" in outcome.failed
+    assert not list((tmp_path / "results").rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("part", "edit", "message"),
+    [
+        ("settings", lambda settings: settings | {"lr": 5e-3}, "lr: 0.005 there, 0.002 here"),
+        ("code", lambda code: code[::-1], "runs other code of vaelab"),
+        ("cell", lambda cell: cell | {"trial": 1}, "trial: 1 there, 0 here"),
+    ],
+)
+def test_a_worker_that_measured_another_thing_is_not_believed(
+    part, edit, message, tmp_path, monkeypatch
+):
+    def work(*group):
+        (outcome,) = run_cells(*group)
+        record = outcome.record | {part: edit(outcome.record[part])}
+        return [dataclasses.replace(outcome, record=record)]
+
+    run_cells = runner.run_cells
+    monkeypatch.setattr(runner, "run_cells", work)
+    chosen = cells_of(ONE, TINY, ("digits",), ("ce",), 1)
+    (outcome,) = run_table(chosen, place(tmp_path), 1, lambda _: None)
+    assert outcome.record is None and "the worker is not believed" in outcome.failed
+    assert message in outcome.failed
+    monkeypatch.undo()
+    (again,) = run_table(chosen, place(tmp_path), 1, lambda _: None)
+    assert again.record and len(list((tmp_path / "results").rglob("*.refused"))) == 1
 
 
 # ---- in print
@@ -1171,6 +1255,14 @@ def test_bad_arguments_are_refused(more, message, tiny, tmp_path, capsys):
 
 
 # ---- machines
+
+
+def test_the_help_names_every_table(capsys):
+    with pytest.raises(SystemExit):
+        main(["table", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    *names, last = TABLES
+    assert f"TABLE {', '.join(names)} or {last} " in told
 
 
 def test_the_machine_names_the_device(monkeypatch):

@@ -14,7 +14,9 @@ from vaelab.cli.options import Parser
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
     p.add_argument("ids", nargs="*", metavar="ID", help="only these, such as D15 (default: all)")
-    p.add_argument("--json", action="store_true", help="print JSON")
+    form = p.add_mutually_exclusive_group()
+    form.add_argument("--short", action="store_true", help="print a line a claim")
+    form.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,5 +24,5 @@ def run(args: argparse.Namespace) -> int:
     with importing():
         from vaelab import claims
 
-    print(claims.render(as_json=args.json, ids=args.ids))
+    print(claims.render(args.json, args.ids, args.short))
     return 0

@@ -21,6 +21,8 @@ from vaelab.cli.workers import end_with_parent
 if TYPE_CHECKING:
     from vaelab.experiments import Cell, Filled, Outcome
 
+NAMES = "dai-wipf-1, dai-wipf-2, dai-wipf-3, ghosh-1, ghosh-2, learned-priors-1 or learned-priors-3"
+WAIT = 30  # Seconds for the first worker of a cluster.
 EPILOG = (
     "A Fréchet distance or an MMD² is better the lower it is; training images against test images "
     "are the floor. γ is the variance of the decoder's noise, fixed or learned with the weights. "
@@ -33,7 +35,7 @@ EPILOG = (
 
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
-    p.option("name", "dai-wipf-1, dai-wipf-2 or dai-wipf-3", metavar="TABLE")
+    p.option("name", NAMES, metavar="TABLE")
     _add_cells(p)
     _add_place(p)
     p.option("--markdown", "write the table as Markdown too", Path, "FILE")
@@ -178,7 +180,14 @@ def _backend(address: str | None) -> Iterator[None]:
             f"--dask needs dask.distributed ({error}); pip install 'vaelab[cluster]'"
         ) from error
 
-    with Client(address, timeout=30), parallel_config(backend="dask", n_jobs=-1):
+    with Client(address, timeout=30) as client, parallel_config(backend="dask", n_jobs=-1):
+        try:
+            client.wait_for_workers(1, WAIT)
+        except TimeoutError as error:
+            raise ValueError(
+                f"--dask: {address} has had no worker for {WAIT} s; start one, `dask worker "
+                f"{address}`, where the same folders and the same vaelab are"
+            ) from error
         yield
 
 

@@ -188,20 +188,26 @@ def check_above(
     _check_order(claim_id, measured, bound, says, 1, digits)
 
 
-def render(as_json: bool = False, ids: Iterable[str] = ()) -> str:
+def render(as_json: bool = False, ids: Iterable[str] = (), short: bool = False) -> str:
     """The ledger as text, at most 100 columns wide, grouped by paper, with a count at the end; or
     as JSON.
 
     Args:
         as_json: whether to give a JSON list of rows instead.
         ids: which claims, all if empty.
+        short: whether to give a line a claim instead.
 
     Raises:
-        ValueError: an unknown id.
+        ValueError: an unknown id, or both forms.
     """
+    if as_json and short:
+        raise ValueError("as_json and short: expected one of them, got both")
     chosen = [find(claim_id) for claim_id in ids] or list(ledger())
     if as_json:
         return json.dumps([asdict(claim) for claim in chosen], ensure_ascii=False, indent=2)
+    if short:
+        rows = (f"{claim.id:<4} {claim.status:<24} {claim.claim}" for claim in chosen)
+        return "\n".join(row if len(row) <= _WIDTH else f"{row[: _WIDTH - 1]}…" for row in rows)
     lines: list[str] = []
     for paper in dict.fromkeys(claim.paper for claim in chosen):
         lines += [*textwrap.wrap(paper, _WIDTH), ""]

@@ -23,6 +23,7 @@ import torch
 from vaelab import checkpoints
 from vaelab._files import write_atomic
 from vaelab._inputs import pick_device
+from vaelab.experiments.code import CODE, check_code
 from vaelab.experiments.grid import Cell, Outcome
 from vaelab.experiments.measuring import NORMAL, SECONDS
 from vaelab.experiments.places import Place
@@ -84,6 +85,7 @@ def write_cell(cell: Cell, place: Place, content: Mapping[str, Any]) -> dict[str
         **content,
         "versions": checkpoints.versions(),
         "commit": commit(),
+        "code": CODE,
         "machine": machine(place.session.device),
         "date": datetime.now(UTC).date().isoformat(),
     }
@@ -202,6 +204,20 @@ def _check_same(path: Path, record: dict[str, Any], cell: Cell, place: Place) ->
         )
 
 
+def check_returned(record: Mapping[str, Any], cell: Cell, place: Place) -> None:
+    """Raise unless what a worker gave back was trained by this code as a cell asks; its file is
+    then set aside, so that the cell is measured again.
+    """
+    path = place.out / cell.path
+    try:
+        _check_same(path, dict(record), cell, place)
+        check_code(record.get("code", "unknown"), record["machine"].get("host", "a worker"))
+    except ValueError:
+        if path.exists():
+            path.replace(path.with_suffix(".refused"))
+        raise
+
+
 def _checksum(record: Mapping[str, Any]) -> str:
     """SHA-256 of all that a record holds but its checksum."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
@@ -222,6 +238,7 @@ def machine(device: str | torch.device = "cpu") -> dict[str, Any]:
         ask = getattr(getattr(torch, where.type), "get_device_name", str)
         name = ask(where)
     return {
+        "host": platform.node(),
         "system": platform.system(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),

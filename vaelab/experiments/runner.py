@@ -8,23 +8,27 @@ caller's joblib backend serves.
         run_table(cells_of(TABLES["dai-wipf-1"], PROFILES["paper"]), place)
 
 Every cell writes its own file as soon as it is measured, and a cell whose file lies in `place.out`
-is not run again. Workers on other machines must see the folders of `place` under the same paths.
+is not run again. Workers on other machines must see the folders of `place` under the same paths,
+and run the same code: what another gives back is refused.
 """
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import joblib
+from joblib.parallel import get_active_backend
 
 from vaelab._files import check_writable
 from vaelab._inputs import check_positive_int, pick_device
 from vaelab.experiments.cells import advice, load_shared, run_cells
+from vaelab.experiments.code import CODE, check_code
 from vaelab.experiments.grid import Cell, Outcome
 from vaelab.experiments.places import Place, first_stage_name, folders_of
-from vaelab.experiments.records import read_table
+from vaelab.experiments.records import check_returned, read_table
 
 Group = tuple[list[Cell], Place, tuple[int, ...]]  # The arguments of `run_cells`.
 
@@ -93,13 +97,45 @@ def _run_groups(
 ) -> None:
     """Run groups of cells side by side, and put their outcomes among the others as they come."""
     how: dict[str, Any] = {"pre_dispatch": "all", "batch_size": 1}
+    _send_away()
     parallel: Any = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", **how)
     left = sum(len(cells) for cells, _, _ in groups)
-    for done in parallel([joblib.delayed(run_cells)(*group) for group in groups]):
+    host = platform.node()
+    for done in parallel([joblib.delayed(_run_group)(CODE, host, *group) for group in groups]):
         for outcome in done:
-            outcomes[outcome.cell] = outcome
+            outcomes[outcome.cell] = _believed(outcome, groups[0][1])
             left -= 1
-            say(f"{outcome.cell}: {_summary(outcome)}    {left} to go")
+            say(f"{outcome.cell}: {_summary(outcomes[outcome.cell])}    {left} to go")
+
+
+def _send_away() -> None:
+    """Have a cluster of one core run the tasks.
+
+    joblib asks a backend for its number of cores and takes 1 to mean "in this process".
+    """
+    backend, _ = get_active_backend()
+    if not type(backend).__module__.startswith("joblib._parallel_backends"):
+        cores = type(backend).configure
+        backend.configure = lambda *some, **named: max(2, cores(backend, *some, **named))
+
+
+def _run_group(code: str, host: str, *group: Any) -> list[Outcome]:
+    """`run_cells`, by the code that the table was started with."""
+    try:
+        check_code(code, host)
+    except ValueError as error:
+        return [Outcome(cell, failed=str(error)) for cell in group[0]]
+    return run_cells(*group)
+
+
+def _believed(outcome: Outcome, place: Place) -> Outcome:
+    """An outcome, failed where a worker trained in another way or by other code."""
+    try:
+        if outcome.record is not None:
+            check_returned(outcome.record, outcome.cell, place)
+        return outcome
+    except ValueError as error:
+        return Outcome(outcome.cell, failed=f"the worker is not believed: {error}")
 
 
 def _without_data(
