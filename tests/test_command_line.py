@@ -503,7 +503,7 @@ def test_the_program_is_installed_and_known_by_two_names():
         (["digits", "--seed", -1], "--seed: expected a whole number from 0 to"),
         (
             ["digits", "--checkpoint-every", -1],
-            "--checkpoint-every: expected a number ≥ 0, got -1.0",
+            "--checkpoint-every: expected a finite number ≥ 0, got -1.0",
         ),
         (
             ["digits", "--network", "infogan", "--bn-momentum", 2],

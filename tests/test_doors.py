@@ -10,7 +10,17 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 import vaelab
-from vaelab import cli, densities, estimators, likelihoods, metrics, models, networks, training
+from vaelab import (
+    cli,
+    densities,
+    estimators,
+    likelihoods,
+    metrics,
+    models,
+    networks,
+    posteriors,
+    training,
+)
 from vaelab.apps.opening import opened
 from vaelab.training import Plan, Session
 
@@ -145,6 +155,29 @@ def test_bytes_and_their_floats_are_the_same_images_to_a_sigmoid(digits):
 
 
 # ---- a seed decides everything
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int32])
+def test_a_seed_may_be_of_any_whole_kind(kind):
+    q = posteriors.Point(torch.from_numpy(table()[:, :2]))
+    x, y = torch.from_numpy(table()), torch.from_numpy(table(seed=1))
+
+    def draws(seed):
+        yield densities.Gaussian().fit_codes(q, seed).sample(3, seed)
+        yield densities.GaussianMixture(2).fit_codes(q, seed).sample(3, seed)
+        yield densities.SecondStage((4,), epochs=1).fit_codes(q, seed).sample(3, seed)
+        yield metrics.kernel_distance(x, y, subset_size=20, seed=seed)[0]
+        yield metrics.precision_recall(x, y, n_clusters=3, seed=seed)[0]
+
+    for found, expected in zip(draws(kind(3)), draws(3), strict=True):
+        assert torch.equal(torch.as_tensor(found), torch.as_tensor(expected))
+
+
+@pytest.mark.parametrize("seed", [-1, 2.0, True, "3", None])
+def test_what_is_no_seed_is_refused(seed):
+    q = posteriors.Point(torch.from_numpy(table()[:, :2]))
+    with pytest.raises(ValueError, match="seed: expected a whole number"):
+        densities.Gaussian().fit_codes(q).sample(3, seed)
 
 
 @every_estimator

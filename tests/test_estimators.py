@@ -260,7 +260,7 @@ def test_a_bar_on_demand(capsys, monkeypatch):
             ValueError,
             r"infogan takes square images .*, got \(5,\)",
         ),
-        ({"beta": -1}, ValueError, "beta: expected a number ≥ 0, got -1"),
+        ({"beta": -1}, ValueError, "beta: expected a finite number ≥ 0, got -1"),
         ({"epochs": 0}, ValueError, "epochs: expected a whole number ≥ 1, got 0"),
         ({"batch_size": 0}, ValueError, "batch_size: expected a whole number ≥ 1, got 0"),
         ({"lr": -1}, ValueError, "lr: expected a finite number > 0, got -1"),

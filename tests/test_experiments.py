@@ -394,6 +394,8 @@ def test_what_a_function_does_not_take_is_refused(wrong, message):
         Settings(arguments=3)
     with pytest.raises(TypeError, match=r"^network_arguments: expected names, each with numbers"):
         Settings(network_arguments={"hidden": torch.ones(1)})
+    with pytest.raises(ValueError, match=r"^bn_momentum: expected a number in \(0, 1\], got nan"):
+        Settings("mlp", bn_momentum=math.nan)
 
 
 def test_settings_of_a_file_are_those_that_were_written():

@@ -57,7 +57,7 @@ def test_gradient_of_the_squared_norm_is_the_code():
 @pytest.mark.parametrize("beta", [-1, float("nan"), "big"])
 @pytest.mark.parametrize("kind", [KL, SquaredNorm])
 def test_beta_must_not_be_negative(kind, beta):
-    with pytest.raises(ValueError, match="beta: expected a number ≥ 0, got"):
+    with pytest.raises(ValueError, match="beta: expected a finite number ≥ 0, got"):
         kind(beta)
 
 
@@ -133,7 +133,7 @@ def test_mmd_pulls_codes_towards_the_prior():
 def test_mmd_of_one_code_is_refused():
     with pytest.raises(ValueError, match="expected batch_size ≥ 2, got 1"):
         MMD()(passed(codes(1)))
-    with pytest.raises(ValueError, match="weight: expected a number ≥ 0, got -1"):
+    with pytest.raises(ValueError, match="weight: expected a finite number ≥ 0, got -1"):
         MMD(-1)
     with pytest.raises(ValueError, match="scales: expected a finite number > 0, got 0"):
         MMD(1.0, (1.0, 0))
@@ -300,7 +300,7 @@ def test_batch_statistics_move_once_a_step():
 
 @pytest.mark.parametrize("kind", [WeightNorm, GradientPenalty, SquaredNormPenalty])
 def test_a_decoder_terms_weight_is_checked(kind):
-    with pytest.raises(ValueError, match="weight: expected a number ≥ 0, got -1"):
+    with pytest.raises(ValueError, match="weight: expected a finite number ≥ 0, got -1"):
         kind(-1)
     with pytest.raises(ValueError, match="probes: expected"):
         GradientPenalty(1.0, 0)

@@ -21,6 +21,7 @@ from vaelab.training import (
     Cosine,
     HalveEvery,
     Hold,
+    Ramp,
     TrainingDiverged,
     acceleration,
     batches,
@@ -186,11 +187,21 @@ def test_anneal_and_hold():
         lambda: Anneal(0, 1),
         lambda: Anneal(1, -1),
         lambda: Anneal(1, 1, over=0),
+        lambda: Anneal(1, 0.1, over=5),
+        lambda: Anneal(1, math.inf),
+        lambda: Ramp(1.5),
+        lambda: Ramp(math.nan),
         lambda: Hold(0),
+        lambda: Hold(1, math.nan),
+        lambda: Hold(1, -0.5),
+        lambda: fit(schedule=lambda epoch, epochs: -1.0),
+        lambda: fit(schedule=lambda epoch, epochs: math.nan),
+        lambda: fit(beta_schedule=lambda progress: -1.0),
+        lambda: fit(gamma_schedule=lambda progress: -1.0),
     ],
 )
 def test_schedules_are_checked(wrong):
-    with pytest.raises(ValueError, match=r"expected a (whole|finite) number"):
+    with pytest.raises(ValueError, match=r"expected a (whole |finite )?number"):
         wrong()
 
 
@@ -582,13 +593,18 @@ def test_cross_entropy_needs_the_unit_interval():
         ({"lr": 0}, ValueError, "lr: expected a finite number > 0, got 0"),
         ({"lr": math.nan}, ValueError, "lr: expected a finite number > 0, got nan"),
         ({"gamma_lr": -1}, ValueError, "gamma_lr: expected a finite number > 0, got -1"),
-        ({"weight_decay": -1}, ValueError, "weight_decay: expected a number ≥ 0, got -1"),
+        ({"weight_decay": -1}, ValueError, "weight_decay: expected a finite number ≥ 0, got -1"),
         (
             {"checkpoint_every": math.nan},
             ValueError,
-            "checkpoint_every: expected a number ≥ 0, got nan",
+            "checkpoint_every: expected a finite number ≥ 0, got nan",
         ),
         ({"seed": -1}, ValueError, "seed: expected a whole number from 0"),
+        ({"schedule": "cosine"}, TypeError, "schedule: expected a function or None, got 'cosine'"),
+        ({"beta_schedule": 3}, TypeError, "beta_schedule: expected a function or None, got 3"),
+        ({"flip": "no"}, TypeError, "flip: expected True or False, got 'no'"),
+        ({"betas": ("a", 0.9)}, ValueError, "betas: expected a finite number ≥ 0, got 'a'"),
+        ({"weight_decay": math.inf}, ValueError, "weight_decay: expected a finite number ≥ 0"),
         (
             {"device": "cuba"},
             ValueError,

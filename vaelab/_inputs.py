@@ -54,9 +54,21 @@ def check_positive(name: str, value: float) -> None:
 
 
 def check_weight(name: str, value: float) -> None:
-    """Raise unless `value` is a number ≥ 0."""
-    if not (_is_number(value) and value >= 0):
-        raise ValueError(f"{name}: expected a number ≥ 0, got {value!r}")
+    """Raise unless `value` is a finite number ≥ 0."""
+    if not (_is_number(value) and math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name}: expected a finite number ≥ 0, got {value!r}")
+
+
+def check_part(name: str, value: float) -> None:
+    """Raise unless `value` is a number above 0 and at most 1: a part of a whole."""
+    if not (_is_number(value) and 0 < value <= 1):
+        raise ValueError(f"{name}: expected a number in (0, 1], got {value!r}")
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Raise unless `value` is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
 
 
 def check_share(name: str, value: float) -> None:
@@ -65,10 +77,25 @@ def check_share(name: str, value: float) -> None:
         raise ValueError(f"{name}: expected a share between 0 and 1, such as 0.1, got {value!r}")
 
 
-def check_seed(value: Any) -> None:
-    """Raise unless `value` is a whole number that every random generator takes."""
+def check_seed(value: Any) -> int:
+    """Return `value` as an int, or raise unless every random generator takes it as a seed."""
     if not (_is_whole(value) and 0 <= value < 2**32):
         raise ValueError(f"seed: expected a whole number from 0 to 2³² − 1, got {value!r}")
+    return int(value)
+
+
+def as_seed(value: Any) -> int:
+    """A seed, or one that was derived from a seed and may be larger, as an int; or raise."""
+    return int(value) if _is_whole(value) and 0 <= value < 2**63 else check_seed(value)
+
+
+def generator_of(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
+    """A generator on a device, seeded.
+
+    >>> int(torch.randint(100, (1,), generator=generator_of(np.int64(0))))
+    44
+    """
+    return torch.Generator(device).manual_seed(as_seed(seed))
 
 
 def check_choice(name: str, value: Any, known: Iterable[str]) -> None:

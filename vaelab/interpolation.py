@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int
+from vaelab._inputs import check_positive_int, generator_of
 
 Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -94,7 +94,7 @@ def midpoints(z: Tensor, n: int, way: Way | None = None, seed: int = 0) -> Tenso
     check_positive_int("n", n)
     if len(z) < 2:
         raise ValueError(f"z: expected at least 2 codes, got {len(z)}")
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     first = torch.randint(len(z), (n,), generator=generator)
     step = torch.randint(1, len(z), (n,), generator=generator)
     ends = zip(z[first], z[(first + step) % len(z)], strict=True)

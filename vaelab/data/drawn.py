@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_choice, check_positive_int
+from vaelab._inputs import check_choice, check_positive_int, check_seed
 from vaelab.data.images import Images
 
 SHAPES = ("disc", "square", "triangle", "cross")
@@ -76,7 +76,7 @@ def shapes(
 
 def _draw(n: int, varied: set[str], seed: int) -> np.ndarray:
     """Factors, shape (n, 7)."""
-    columns = np.random.default_rng(seed).random((len(FACTORS), n))
+    columns = np.random.default_rng(check_seed(seed)).random((len(FACTORS), n))
     for column, (name, (low, high)) in zip(columns, RANGES.items(), strict=True):
         share = column.copy() if name in varied else 0.5
         column[:] = low + (high - low) * share

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int
+from vaelab._inputs import check_positive_int, generator_of
 from vaelab.models import Autoencoder
 from vaelab.parts import Part
 from vaelab.posteriors import Distribution
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @torch.no_grad()
 def draw(q: Distribution, seed: int) -> Tensor:
     """One code from each q(z given x), so a sample of q(z): shape (n, latent_dim)."""
-    return q.rsample(torch.Generator(q.mean.device).manual_seed(seed))
+    return q.rsample(generator_of(seed, q.mean.device))
 
 
 class Density(Part):

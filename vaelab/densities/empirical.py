@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from vaelab._inputs import generator_of
 from vaelab.densities.density import Density, draw
 from vaelab.posteriors import Distribution
 
@@ -33,7 +34,7 @@ class Empirical(Density):
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         self.check(n)
-        generator = torch.Generator().manual_seed(seed)
+        generator = generator_of(seed)
         return self.codes[torch.randint(len(self.codes), (n,), generator=generator)]
 
     def state_dict(self) -> dict[str, Tensor]:

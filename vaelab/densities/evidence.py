@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_images, floats
+from vaelab._inputs import check_images, floats, generator_of
 from vaelab.densities.density import Density
 from vaelab.models import Autoencoder, evaluating
 from vaelab.priors import Prior
@@ -43,7 +43,7 @@ def log_prob_mc(
     x = floats(images, next(model.parameters()))
     q = model.codes(x)
     prior = model.prior if density is None else density
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     eps = torch.randn(n_samples, model.latent_dim, generator=generator).to(q.mean)
     weights = []
     with evaluating(model):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int
+from vaelab._inputs import as_seed, check_positive_int
 from vaelab.densities.density import Density, draw
 from vaelab.posteriors import Distribution
 
@@ -48,7 +48,7 @@ class GaussianMixture(Density):
     def sample(self, n: int, seed: int = 0) -> Tensor:
         self.check(n)
         weights, means = self.mixture.weights_, self.mixture.means_
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(as_seed(seed))
         which = rng.choice(len(weights), size=n, p=weights / weights.sum())
         scale = np.linalg.cholesky(self.mixture.covariances_)
         z = rng.standard_normal((n, means.shape[1]))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import networks
+from vaelab._inputs import check_widths, generator_of
 from vaelab.densities.density import Density, draw
 from vaelab.densities.evidence import log_prob_mc
 from vaelab.likelihoods import Gaussian
@@ -66,7 +67,7 @@ class SecondStage(Density):
     ) -> None:
         self.plan = Plan.of(locals())
         self.standardise = standardise
-        self.hidden = tuple(hidden)
+        self.hidden = check_widths("hidden", hidden)
         self.activation = activation
         self.gamma_rule = gamma
 
@@ -114,7 +115,7 @@ class SecondStage(Density):
     @torch.no_grad()
     def sample(self, n: int, seed: int = 0) -> Tensor:
         self.check(n)
-        generator = torch.Generator().manual_seed(seed)
+        generator = generator_of(seed)
         u, noise = torch.randn(2, n, self.latent_dim, generator=generator)
         u = self.vae.prior.at(u)
         return self.vae.images(u) + math.sqrt(self.gamma) * noise
@@ -133,7 +134,7 @@ class SecondStage(Density):
         too high.
         """
         self.check()
-        return log_prob_mc(self.vae, z, n_samples=n_samples, seed=seed + 2**31)
+        return log_prob_mc(self.vae, z, n_samples=n_samples, seed=int(seed) + 2**31)
 
     @property
     def gamma(self) -> float:

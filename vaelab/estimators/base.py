@@ -225,7 +225,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         """
         check_is_fitted(self)
         check_positive_int("n_draws", n_draws)
-        check_seed(random_state)
+        random_state = check_seed(random_state)
         x = self._scaled(self._rows(X))
         log_p = densities.log_prob_mc(self.model_, x, self.density_, n_draws, random_state)
         log_scale = torch.as_tensor(self.scale_, dtype=torch.float64).log()

@@ -15,7 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vaelab import densities, models, networks
-from vaelab._inputs import check_choice, check_positive, check_positive_int, check_weight
+from vaelab._inputs import (
+    check_choice,
+    check_part,
+    check_positive,
+    check_positive_int,
+    check_weight,
+)
 from vaelab.training import Cosine, HalveEvery, Hold, Plan
 
 _SHORT = {"ce": "ce_vae", "flow": "vae_flow"}  # names that Settings has always taken
@@ -122,6 +128,7 @@ class Settings:
         check_positive("second_lr", self.second_lr)
         check_positive("second_gamma_lr", self.second_gamma_lr)
         check_weight("second_hold", self.second_hold)
+        check_part("bn_momentum", self.bn_momentum)
 
     def plan(self) -> Plan:
         """How the first stage is trained."""

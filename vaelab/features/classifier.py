@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vaelab._inputs import check_positive_int
+from vaelab._inputs import check_positive_int, generator_of
 from vaelab.data import Images, unit
 
 _LARGEST_SIDE = 32
@@ -48,7 +48,7 @@ class Classifier(FeatureNetwork):
         small = math.prod(self.image_shape) <= 64
         self.n_features = 32 if small else 64
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+            torch.default_generator.manual_seed(int(seed))
             self.body = (_perceptron if small else _convolutional)(*self.image_shape)
             self.head = nn.Linear(self.n_features, n_classes)
 
@@ -147,7 +147,7 @@ def train_classifier(
             f"{images.name}: expected labelled images to train a classifier on, got none with "
             "labels; put the pictures in one sub-folder for each class, or use features_for"
         )
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     chosen = torch.randperm(len(images.train_pixels), generator=generator)[:n_images]
     x, y = unit(images.train_pixels[chosen]), images.train_labels[chosen]
     classifier = Classifier(images.shape, len(images.classes), seed)

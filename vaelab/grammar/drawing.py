@@ -64,7 +64,7 @@ def draw_lines(grammar: Grammar, n: int, length: int, seed: int = 0) -> list[str
     """
     check_positive_int("n", n)
     check_positive_int("length", length)
-    check_seed(seed)
+    seed = check_seed(seed)
     count = derivations(grammar)
     sizes = [count((0,), size) for size in range(length + 1)]
     if sum(sizes) < n:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vaelab import densities, models, networks, training
-from vaelab._inputs import check_choice, check_positive_int
+from vaelab._inputs import check_choice, check_positive_int, generator_of
 from vaelab.densities import Density
 from vaelab.grammar import Grammar, expressions
 from vaelab.models import Autoencoder
@@ -115,7 +115,7 @@ def fit(
 
 def split(n: int, plan: LinePlan) -> tuple[Tensor, Tensor]:
     """The numbers of the lines that are trained on, and of those held out."""
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(plan.seed))
+    order = torch.randperm(n, generator=generator_of(plan.seed))
     held_out = plan.n_held_out(n)
     return order[held_out:], order[:held_out]
 
@@ -176,7 +176,7 @@ def measure(
     x, x_test = (own.encode(part, model.image_shape[0]) for part in (trained, held_out))
     q = model.codes(x_test)
     back = own.decode(model.images(q.mean))
-    nats = model.loss_terms(x_test.float() / 255, torch.Generator().manual_seed(seed))
+    nats = model.loss_terms(x_test.float() / 255, generator_of(seed))
     halfway = (q.mean + q.mean.roll(1, 0)) / 2
     fitted = {
         "N(0, I)": densities.StandardNormal(),

@@ -54,7 +54,7 @@ class SearchPlan:
             check_positive_int(name, getattr(self, name))
         check_positive("spread", self.spread)
         check_positive("cap", self.cap)
-        check_seed(self.seed)
+        object.__setattr__(self, "seed", check_seed(self.seed))
 
 
 @dataclass(frozen=True)

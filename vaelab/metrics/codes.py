@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int, check_seed
+from vaelab._inputs import check_positive_int, check_seed, generator_of
 from vaelab.metrics.samples import as_numbers, as_rows
 
 
@@ -95,7 +95,7 @@ def direction_variance(
     z = as_numbers("z", z, None)
     if z.ndim != 2:
         raise ValueError(f"z: expected codes (n, κ), got shape {tuple(z.shape)}")
-    check_seed(seed)
+    seed = check_seed(seed)
     if check_positive_int("n_draws", n_draws) < 2:
         raise ValueError("n_draws: expected at least 2, one has no variance")
     axes = torch.eye(z.shape[1]) if directions is None else directions
@@ -104,7 +104,7 @@ def direction_variance(
         raise ValueError(
             f"directions: expected rows of {z.shape[1]} numbers, got shape {tuple(axes.shape)}"
         )
-    noise = torch.randn(n_draws, generator=torch.Generator().manual_seed(seed)).to(z)
+    noise = torch.randn(n_draws, generator=generator_of(seed)).to(z)
     variances = []
     for axis in axes:
         images = torch.stack([decode(z + eps * axis) for eps in noise])

@@ -47,7 +47,7 @@ def precision_recall(
     from sklearn.cluster import MiniBatchKMeans
 
     x, y = as_rows(x, y)
-    check_seed(seed)
+    seed = check_seed(seed)
     check_positive_int("n_runs", n_runs)
     check_positive_int("n_angles", n_angles)
     both = torch.cat([x, y]).cpu().numpy()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int, check_seed
+from vaelab._inputs import check_positive_int, check_seed, generator_of
 from vaelab.metrics.samples import as_rows
 
 BLOCK = 512  # rows at a time: a block of pair distances is 2 MB and stays in the processor's cache
@@ -118,10 +118,10 @@ def sliced_wasserstein(
     """
     x, y = as_rows(x, y)
     check_positive_int("n_projections", n_projections)
-    check_seed(seed)
+    seed = check_seed(seed)
     if p not in (1, 2):
         raise ValueError(f"p: expected 1 or 2, got {p!r}")
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     theta = torch.randn(x.shape[1], n_projections, dtype=torch.float64, generator=generator)
     theta = (theta / theta.norm(dim=0)).to(x.device)
     steps = [torch.arange(1, len(s) + 1, dtype=torch.float64) / len(s) for s in (x, y)]
@@ -182,11 +182,11 @@ def energy_test(x: Any, y: Any, shuffles: int = 200, seed: int = 0) -> float:
     (True, True)
     """
     x, y = as_rows(x, y)
-    check_seed(seed)
+    seed = check_seed(seed)
     check_positive_int("shuffles", shuffles)
     pooled, n = torch.cat([x, y]), len(x)
     distances = torch.cdist(pooled, pooled)
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     sides = torch.ones(shuffles + 1, len(pooled), dtype=pooled.dtype)
     sides[:, :n] = 0
     for row in sides[1:]:

@@ -67,7 +67,7 @@ def separability(z: Any, attributes: Any, seed: int = 0) -> tuple[float, Tensor]
         raise ValueError(f"attributes: expected both values of each, {constant} are constant")
     spread = codes.std(0).clamp(min=torch.finfo(codes.dtype).tiny)
     rows = ((codes - codes.mean(0)) / spread).cpu().numpy()
-    check_seed(seed)
+    seed = check_seed(seed)
     machine = LinearSVC(dual=cast(Any, False), random_state=seed)
     sides = (machine.fit(rows, column.numpy()).predict(rows) for column in wanted.T)
     pairs = zip(sides, wanted.T, strict=True)

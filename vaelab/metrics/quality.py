@@ -99,7 +99,7 @@ def _metric(module: str, name: str, n_features: int, options: dict[str, int]) ->
 
 
 def _computed(metric: Any, seed: int) -> tuple[float, float]:
-    check_seed(seed)
+    seed = check_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         mean, spread = metric.compute()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vaelab import likelihoods, posteriors, priors, terms
-from vaelab._inputs import check_positive_int, check_seed, floats
+from vaelab._inputs import check_positive_int, check_seed, floats, generator_of
 from vaelab._processes import Generator
 from vaelab.models.autoencoder import Autoencoder, evaluating
 from vaelab.networks import Networks
@@ -77,9 +77,9 @@ class Conditional(Autoencoder):
     def draw(self, context: Tensor, n: int = 1, seed: int = 0) -> Tensor:
         """Draw `n` images for each context, (m, n_context): shape (m, n, *image_shape)."""
         check_positive_int("n", n)
-        check_seed(seed)
+        seed = check_seed(seed)
         each = floats(context, next(self.parameters())).repeat_interleave(n, 0)
-        generator = torch.Generator().manual_seed(seed)
+        generator = generator_of(seed)
         eps = torch.randn(len(each), self.latent_dim, generator=generator).to(each)
         with evaluating(self):
             images = self.decode(self.prior.given(each).at(eps), each)

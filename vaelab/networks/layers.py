@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import check_choice, check_positive_int, check_seed
+from vaelab._inputs import check_choice, check_part, check_positive_int, check_seed
 from vaelab.parts import Module
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
@@ -28,9 +28,9 @@ def seeded(seed: int) -> Iterator[None]:
     >>> with seeded(0):
     ...     layer = dense(3, 2)
     """
-    check_seed(seed)
+    seed = check_seed(seed)
     with _BUILDING, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(seed))
+        torch.default_generator.manual_seed(seed)
         yield
 
 
@@ -158,8 +158,7 @@ def normed(layer: nn.Module, width: int, momentum: float) -> list[nn.Module]:
 
 def check_momentum(bn_momentum: float) -> float:
     """The momentum of batch normalisation, or raise."""
-    if not 0 < bn_momentum <= 1:
-        raise ValueError(f"bn_momentum: expected a number in (0, 1], got {bn_momentum}")
+    check_part("bn_momentum", bn_momentum)
     return bn_momentum
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int
+from vaelab._inputs import check_positive_int, generator_of
 from vaelab._processes import Generator, draw
 from vaelab.parts import Module
 from vaelab.posteriors import Distribution
@@ -101,5 +101,5 @@ class Prior(Module):
         """Draw `n` codes, shape (n, latent_dim), on the CPU."""
         check_positive_int("n", n)
         first = next(self.parameters(), torch.zeros(()))
-        eps = torch.randn(n, latent_dim, generator=torch.Generator().manual_seed(seed))
+        eps = torch.randn(n, latent_dim, generator=generator_of(seed))
         return self.at(eps.to(first)).cpu()

@@ -92,7 +92,7 @@ def geodesic_coordinates(
     True
     """
     check_positive_int("neighbours", neighbours)
-    check_seed(seed)
+    seed = check_seed(seed)
     if x.ndim != 2 or len(x) < 1000 or not torch.isfinite(x).all():
         raise ValueError(f"x: expected at least 1000 finite points (n, d), got {tuple(x.shape)}")
     if check_positive_int("dim", dim) > 3:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vaelab import theory
+from vaelab._inputs import generator_of
 from vaelab.manifolds import Manifold
 from vaelab.models import Autoencoder
 
@@ -80,7 +81,7 @@ def measure(
     dtype = next(members[0].parameters()).dtype
     x = truth.embed(u[met]).to(dtype)
     w = w[met] / w[met].sum()
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     eps = torch.randn(draws, len(x), members[0].latent_dim, generator=generator).to(x)
     rows = [_measure_one(model, x, w, torch.cat([eps, -eps])) for model in members]
     error, error_at_mean, kl, frobenius, kl_eq83, penalty = torch.tensor(

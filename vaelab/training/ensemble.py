@@ -15,6 +15,7 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.utils._pytree import tree_map
 
 from vaelab import flows, likelihoods, posteriors, priors, terms
+from vaelab._inputs import generator_of
 from vaelab._processes import Noise, draw
 from vaelab.models import Autoencoder
 from vaelab.networks.mlp import Skip
@@ -54,7 +55,7 @@ class Seeds:
     """One generator a model, as one object."""
 
     def __init__(self, device: torch.device, seeds: Sequence[int]) -> None:
-        self.each = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        self.each = [generator_of(seed, device) for seed in seeds]
 
     def get_state(self) -> Tensor:
         return torch.stack([g.get_state() for g in self.each])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from vaelab._inputs import (
     check_choice,
+    check_flag,
     check_positive,
     check_positive_int,
     check_seed,
@@ -60,7 +62,12 @@ class Plan(_Fields):
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        check_seed(self.seed)
+        object.__setattr__(self, "seed", check_seed(self.seed))
+        check_flag("flip", self.flip)
+        for name in ("schedule", "gamma_schedule", "beta_schedule"):
+            schedule = getattr(self, name)
+            if schedule is not None and not callable(schedule):
+                raise TypeError(f"{name}: expected a function or None, got {schedule!r}")
         check_positive_int("epochs", self.epochs)
         check_positive_int("batch_size", self.batch_size)
         check_positive("lr", self.lr)
@@ -72,7 +79,9 @@ class Plan(_Fields):
             check_positive_int("patience", self.patience)
         if self.validation is not None:
             check_share("validation", self.validation)
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+        for beta in self.betas:
+            check_weight("betas", beta)
+        if len(self.betas) != 2 or not all(beta < 1 for beta in self.betas):
             raise ValueError(f"betas: expected two numbers in [0, 1), got {self.betas!r}")
 
     def with_seed(self, seed: int) -> Self:
@@ -116,7 +125,10 @@ class Session(_Fields):
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)
-        check_weight("checkpoint_every", self.checkpoint_every)
+        if self.checkpoint_every != math.inf:
+            check_weight("checkpoint_every", self.checkpoint_every)
+        for name in ("compile", "progress", "extends"):
+            check_flag(name, getattr(self, name))
         if self.callback is not None and not callable(self.callback):
             raise TypeError(f"callback: expected a function, got {self.callback!r}")
 

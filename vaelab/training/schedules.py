@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vaelab._inputs import check_positive, check_positive_int
+from vaelab._inputs import check_part, check_positive, check_positive_int
 from vaelab.parts import Part
 
 
@@ -51,8 +51,9 @@ class Anneal(Part):
     over: float = 0.6
 
     def __post_init__(self) -> None:
-        for name in ("start", "stop", "over"):
-            check_positive(name, getattr(self, name))
+        check_positive("start", self.start)
+        check_positive("stop", self.stop)
+        check_part("over", self.over)
 
     def __call__(self, progress: float) -> float:
         """γ at a moment of training, `progress` in [0, 1]."""
@@ -74,7 +75,7 @@ class Ramp(Part):
     over: float = 0.25
 
     def __post_init__(self) -> None:
-        check_positive("over", self.over)
+        check_part("over", self.over)
 
     def __call__(self, progress: float) -> float:
         """The factor on β at a moment of training, `progress` in [0, 1]."""
@@ -83,7 +84,8 @@ class Ramp(Part):
 
 @dataclass(frozen=True)
 class Hold(Part):
-    """Keep γ at a value for a share of the training, then let the likelihood's own rule go on.
+    """Keep γ at a value for a share of the training, then let the likelihood's own rule go on; to
+    the very end, its last step too, with `until` above 1.
 
     Keeps a second stage from collapsing onto its prior before its decoder has learned anything.
     """
@@ -93,6 +95,7 @@ class Hold(Part):
 
     def __post_init__(self) -> None:
         check_positive("gamma", self.gamma)
+        check_positive("until", self.until)
 
     def __call__(self, progress: float) -> float | None:
         """γ at a moment of training, `progress` in [0, 1]; None once it is free."""

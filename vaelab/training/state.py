@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vaelab import _files
 from vaelab._files import joined, parted
+from vaelab._inputs import check_weight
 from vaelab._processes import place
 from vaelab.parts import Module
 from vaelab.training.batches import Batches
@@ -85,10 +86,13 @@ class State:
         """Set the step size and γ to what the schedules say for this step."""
         if self.plan.schedule is not None:
             factor = self.plan.schedule(self.step / self.steps_per_epoch, self.plan.epochs)
+            check_weight("schedule, the factor on the step size", factor)
             for group in self.optimizer.param_groups:
                 group["lr"] = factor * group["full_lr"]
         if self.plan.beta_schedule is not None:
-            self._anneal_beta(self.plan.beta_schedule(self.step / self.total))
+            share = self.plan.beta_schedule(self.step / self.total)
+            check_weight("beta_schedule, the factor on β", share)
+            self._anneal_beta(share)
         self.hold_gamma()
 
     def _anneal_beta(self, share: float) -> None:

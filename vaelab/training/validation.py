@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vaelab._inputs import generator_of
 from vaelab.training.batches import Feed
 from vaelab.training.plan import Plan
 
@@ -37,7 +38,7 @@ class HeldOut:
     @torch.no_grad()
     def loss(self, model: Any) -> float:
         """The loss of a model, which is left in training mode."""
-        generator = torch.Generator(self.device).manual_seed(self.seed)
+        generator = generator_of(self.seed, self.device)
         model.eval()
         sums = [self._sum(model, part.to(self.device), generator) for part in self.parts]
         model.train()
@@ -61,7 +62,7 @@ def split(rows: Feed, share: float, seed: int) -> tuple[Feed, Feed]:
             f"validation: expected a share that leaves at least 2 rows on either side, got "
             f"{n_held} of {n} held out; pass another share or more rows"
         )
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(n, generator=generator_of(seed))
     held, kept = order.split([n_held, n - n_held])
     return rows.part(kept.sort().values), rows.part(held.sort().values)
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab import metrics
-from vaelab._inputs import check_images, check_positive_int, check_seed
+from vaelab._inputs import check_images, check_positive_int, check_seed, generator_of
 from vaelab.densities import draw
 from vaelab.plots import COLORS, spectra
 from vaelab.widgets._view import View
@@ -313,7 +313,7 @@ class PosteriorComparison(View):
         seed: int = 0,
     ) -> None:
         check_positive_int("n_codes", n_codes)
-        check_seed(seed)
+        seed = check_seed(seed)
         _check_entries(entries)
         images = check_images(images, minimum=2)
         subjects = {
@@ -321,7 +321,7 @@ class PosteriorComparison(View):
             for name, (model, density) in entries.items()
         }
         super().__init__()
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+        order = torch.randperm(len(images), generator=generator_of(seed))
         rows = order[:n_codes].sort().values
         known = []
         numbers = np.zeros(len(images), int)

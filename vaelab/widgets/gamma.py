@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab import training
-from vaelab._inputs import check_positive, check_positive_int, check_seed
+from vaelab._inputs import check_positive, check_positive_int, check_seed, generator_of
 from vaelab.models import Autoencoder, evaluating
 from vaelab.plots import COLORS, pixels_to_png
 from vaelab.widgets._view import View
@@ -59,7 +59,7 @@ def gamma_path(
     for gamma in gammas:
         check_positive("gammas, each decoder variance", gamma)
     check_positive_int("epochs", epochs)
-    check_seed(seed)
+    seed = check_seed(seed)
     _check_gamma(model)
     run = []
     model = copy.deepcopy(model)
@@ -134,7 +134,7 @@ class GammaPath(View):
     ) -> None:
         check_positive_int("n_columns", n_columns)
         check_positive_int("n_points", n_points)
-        check_seed(seed)
+        seed = check_seed(seed)
         pairs = _checked_run(run.saved if isinstance(run, training.Run) else run)
         subjects = [subject(model, images) for _, model in pairs]
         super().__init__()
@@ -281,7 +281,7 @@ def _split(space: Space, n: int) -> Tensor:
 def _cost(model: Autoencoder, x: Tensor, seed: int) -> tuple[float, float]:
     """−log p(x given z) and the sum of the other terms at one draw, averaged over the images x."""
     first = next(model.parameters())
-    generator = torch.Generator(first.device).manual_seed(seed)
+    generator = generator_of(seed, first.device)
     with evaluating(model):
         terms = [model.loss_terms(part.to(first), generator) for part in x.split(1000)]
     means = {}

@@ -90,7 +90,7 @@ class LatentTraversal(View):
         self.subject = subject(model, images, density, labels)
         check_positive_int("n_sliders", n_sliders)
         check_positive_int("n_strip", n_strip)
-        check_seed(seed)
+        seed = check_seed(seed)
         if limit is not None:
             check_positive("limit", limit)
         super().__init__()

@@ -60,7 +60,7 @@ def prepare(
     Raises:
         FileExistsError: models are there already.
     """
-    check_seed(seed)
+    seed = check_seed(seed)
     folder = Path(folder)
     digits = load_images("digits")
     record = {"name": "digits", "fingerprint": digits.fingerprint(), "source": digits.source}

@@ -68,7 +68,7 @@ def build(
         UnknownLayerError: the decoder holds a layer that the page cannot run.
         ValueError: no model of images, weights that are not finite, images of another shape.
     """
-    check_seed(seed)
+    seed = check_seed(seed)
     contents = Contents(saved, images, seed)
     record = contents.read() | {"seed": seed}
     data = json.dumps(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vaelab import densities, metrics, models, posteriors
+from vaelab._inputs import generator_of
 from vaelab.apps.page.directions import Directions, directions, principal, unknown_directions
 from vaelab.apps.page.steps import Plan, n_products, n_weights, plan, run, to_int16
 from vaelab.checkpoints import Saved
@@ -128,7 +129,7 @@ class Contents:
         """The codes at which pixels are compared: normal draws, codes of images, anywhere between
         the sliders' ends.
         """
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = generator_of(self.seed)
         normal = torch.randn(N_CHECKED, z.shape[1], generator=generator)
         shares = 2 * torch.rand(N_CHECKED, z.shape[1], generator=generator) - 1
         wide = shares * ranges @ along.matrix
