@@ -229,8 +229,11 @@ def test_a_still_is_stored_where_a_view_stands(course):
     assert still.width == 8 * 24 and notebooks.build(course, check=True) == []
 
 
-def test_a_figure_is_stored_with_a_palette_and_looks_the_same():
+@pytest.mark.parametrize(("colour", "mode"), [(None, "L"), ((213, 94, 0, 255), "P")])
+def test_a_figure_is_stored_in_few_colours_and_looks_the_same(colour, mode):
     drawn = Image.effect_noise((90, 60), 40).convert("RGBA")
+    if colour:
+        drawn.paste(colour, (0, 40, 20, 60))
     drawn.putpixel((3, 4), (0, 0, 0, 0))
     buffer = io.BytesIO()
     drawn.save(buffer, "PNG")
@@ -238,7 +241,7 @@ def test_a_figure_is_stored_with_a_palette_and_looks_the_same():
         notebooks.building._smaller(base64.b64encode(buffer.getvalue()).decode())
     )
     stored = Image.open(io.BytesIO(small))
-    assert stored.mode == "P" and stored.size == drawn.size and len(small) < len(buffer.getvalue())
+    assert stored.mode == mode and stored.size == drawn.size and len(small) < len(buffer.getvalue())
     shown = stored.convert("RGB")
     assert shown.getpixel((3, 4)) == (255, 255, 255)
     assert all(abs(shown.getpixel((k, 30))[0] - drawn.getpixel((k, 30))[0]) <= 2 for k in range(90))

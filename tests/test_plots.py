@@ -93,6 +93,15 @@ def test_histogram_is_of_shares():
     assert heights[-1] == pytest.approx(0.25)  # what lies beyond the axis stands at its end
 
 
+def test_rows_of_pictures_have_their_names_beside_them():
+    _, ax = plt.subplots()
+    plots.show_rows(ax, {"ours": images(3), "theirs": images(3)})
+    assert [text.get_text() for text in ax.texts] == ["ours", "theirs"]
+    assert ax.images[0].get_array().shape == plots.image_grid(images(6), columns=3).shape
+    heights = [text.get_position()[1] for text in ax.texts]
+    assert heights[1] - heights[0] == images(1).shape[-2] + 1
+
+
 def test_spectra_stand_beside_the_one_of_the_prior():
     _, ax = plt.subplots()
     plots.spectra(ax, {"z": [2.0, 1.0, 0.5]})

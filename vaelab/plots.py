@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 # Okabe & Ito (2008): distinguishable with every common colour vision.
@@ -124,6 +125,21 @@ def show_images(
     ax.set_axis_off()
 
 
+def show_rows(ax: Axes, rows: Mapping[str, Any], title: str = "") -> None:
+    """Draw a row of images under each other for each name, which stands to its left.
+
+    Args:
+        ax: where to draw.
+        rows: images as for `image_grid`, equally many under each name.
+        title: of the whole.
+    """
+    images = [np.asarray(row) for row in rows.values()]
+    show_images(ax, np.concatenate(images), title, columns=len(images[0]))
+    height = images[0].shape[-2] + 1
+    for k, name in enumerate(rows):
+        ax.text(-2, (k + 0.5) * height, name, ha="right", va="center", fontsize=9)
+
+
 def _counted(values: Sequence[float]) -> np.ndarray:
     """1, 2, … as long as the values."""
     return np.arange(1, len(values) + 1)
@@ -137,6 +153,7 @@ def gamma_curve(
         (line,) = ax.semilogy(_counted(gamma), gamma, label=name, color=(colors or {}).get(name))
         line.set_linestyle("--" if len(set(gamma)) == 1 else "-")
     ax.set(xlabel="epoch", ylabel=GAMMA)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
 
 
@@ -299,6 +316,7 @@ def spectra(
         ylabel="singular value / √n",
         ylim=(0, None),
     )
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
 
 
