@@ -16,6 +16,7 @@ import importlib
 import pkgutil
 import random
 import sys
+import tempfile
 import time
 import warnings
 from collections import defaultdict
@@ -27,10 +28,12 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
+from _pytest.tmpdir import tmppath_result_key
 
 SWAPPED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 FLIPPED = {ast.Lt: ast.Gt, ast.LtE: ast.Gt, ast.Gt: ast.Lt, ast.GtE: ast.Lt}
-USED_UP = {"tmp_path", "monkeypatch", "capsys", "capfd", "caplog", "recwarn"}
+RENEWED = {"tmp_path", "monkeypatch"}
+USED_UP = {"capsys", "capfd", "caplog", "recwarn"}
 FLIPPED |= {ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 
 
@@ -190,7 +193,8 @@ class Hunt:
     """A plugin of pytest that runs the collected tests against each mutant.
 
     Each test is set up once, with its fixtures, and then called as often as there are mutants in
-    its way. One that patches or captures is left out: what it has been given is used up.
+    its way, each time with a new folder and new patches. One that captures is left out, and so is
+    one whose fixtures patch: what they have been given is used up.
 
     Args:
         mutants: to be killed.
@@ -219,11 +223,12 @@ class Hunt:
         wanted = {mutant.function.__code__ for mutant in self.mutants}
         calls, enters, seconds = {}, defaultdict(list), {}
         tests = [t for t in session.items if isinstance(t, pytest.Function)]
-        tests = [t for t in tests if not USED_UP & set(t.fixturenames)]
+        tests = [t for t in tests if not used_up(t)]
         for test, following in zip(tests, [*tests[1:], None], strict=True):
+            test.stash[tmppath_result_key] = {}  # Else its folder would ask how the test ended.
             session._setupstate.setup(test)
             given = {name: test.funcargs[name] for name in test._fixtureinfo.argnames}
-            calls[test.nodeid] = partial(test.obj, **given)
+            calls[test.nodeid] = partial(call, test.obj, given)
             entered: set[CodeType] = set()
 
             def note(frame: Any, event: str, _: Any, entered: set[CodeType] = entered) -> None:
@@ -239,6 +244,19 @@ class Hunt:
             for code in () if broken else entered:
                 enters[code].append(test.nodeid)
         return calls, enters, seconds
+
+
+def used_up(test: pytest.Function) -> bool:
+    """Whether a test cannot be called again with what its fixtures gave."""
+    ours = set(test._fixtureinfo.argnames)
+    return bool(set(test.fixturenames) & (USED_UP | (RENEWED - ours)))
+
+
+def call(test: Callable[..., None], given: dict[str, Any]) -> None:
+    """Call a test with what it was given, and a folder and patches of its own."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        new = {"tmp_path": Path(folder), "monkeypatch": patch}
+        test(**{name: new.get(name, value) for name, value in given.items()})
 
 
 def failed(call: Callable[[], None]) -> bool:

@@ -3,11 +3,13 @@ paper's.
 """
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
+from sklearn.mixture import BayesianGaussianMixture
 from torch.distributions import MultivariateNormal
 
 from vaelab import checkpoints, densities, likelihoods, metrics, models, networks, parts, priors
@@ -153,10 +155,12 @@ def test_fit_reads_the_codes_of_images():
 # ---- closed forms
 
 
-def test_standard_normal_is_that_of_torch(fitted):
+def test_standard_normal_is_that_of_torch():
     z = clusters().mean.double()
+    normal = StandardNormal().fit_codes(clusters())
     twin = MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double())
-    torch.testing.assert_close(fitted["normal"].log_prob(z), twin.log_prob(z))
+    torch.testing.assert_close(normal.log_prob(z), twin.log_prob(z))
+    assert normal.sample(3).shape == (3, 2)
 
 
 def test_gaussian_has_the_moments_of_the_codes(fitted):
@@ -165,6 +169,26 @@ def test_gaussian_has_the_moments_of_the_codes(fitted):
     torch.testing.assert_close(
         fitted["gaussian"].log_prob(z), twin.log_prob(z), rtol=1e-6, atol=1e-8
     )
+
+
+def test_a_gaussian_takes_two_codes_and_no_fewer():
+    gaussian = Gaussian().fit_codes(Point(torch.tensor([[1.0, 2.0], [3.0, 2.0]])))
+    np.testing.assert_allclose(gaussian.mixture.means_, [[2.0, 2.0]])
+    with pytest.raises(ValueError, match="1 components: expected at least 2 images, got 1"):
+        Gaussian().fit_codes(Point(torch.zeros(1, 2)))
+
+
+def test_the_dirichlet_mixture_is_scikit_learns_with_concentration_1_over_k():
+    """Stopped after a hundred iterations, as the authors stop theirs."""
+    z = torch.rand(600, 2, generator=generator())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # They are too few here.
+        twin = BayesianGaussianMixture(
+            n_components=6, max_iter=100, weight_concentration_prior=1 / 6, random_state=0
+        ).fit(z.double())
+        ours = DirichletMixture(6).fit_codes(Point(z))
+    assert not twin.converged_
+    np.testing.assert_allclose(ours.mixture.weights_, twin.weights_, rtol=1e-12)
 
 
 def test_mixture_log_prob_is_the_log_of_the_sum(fitted):
@@ -276,24 +300,6 @@ def test_second_stage_resumes(tmp_path):
     assert torch.equal(first.sample(5), again.sample(5))
 
 
-@pytest.mark.parametrize("kind", ["point", "diagonal", "full"])
-def test_a_scaled_distribution_is_that_of_scaled_codes(kind):
-    mean = torch.randn(5, 2, generator=generator(), dtype=torch.float64)
-    sigma = torch.rand(5, 2, generator=generator(), dtype=torch.float64) + 0.1
-    q = {
-        "point": lambda: Point(mean),
-        "diagonal": lambda: DiagonalNormal(mean, sigma, 2 * sigma.log()),
-        "full": lambda: FullNormal(mean, torch.diag_embed(sigma) + torch.ones(2, 2).tril(-1)),
-    }[kind]()
-    shift, eps = torch.tensor([3.0, -1.0]).double(), torch.randn(5, 2, dtype=torch.float64)
-    scaled = q.scaled(shift, 4.0)
-    torch.testing.assert_close(scaled.at(eps), (q.at(eps) - shift) / 4)
-    if kind != "point":
-        z = q.at(eps)
-        lost = scaled.log_prob((z - shift) / 4) - q.log_prob(z)
-        torch.testing.assert_close(lost, torch.full_like(lost, 2 * math.log(4)))
-
-
 @pytest.mark.parametrize("hidden", [(8,), (8, 7)])
 def test_scaling_back_is_a_change_of_units(hidden):
     stage = SecondStage(hidden)
@@ -370,6 +376,34 @@ def test_an_unknown_name_lists_those_known(name):
         densities.named(name, priors.StandardNormal())
 
 
+@pytest.mark.parametrize("standardise", [False, True, None])
+def test_a_second_stage_is_scaled_back_by_the_codes_own_units(standardise):
+    """Before it has learned anything: points alone are standardised unless one says so."""
+    z = 3 + 0.2 * torch.randn(40, 2, generator=generator())
+    for codes in (z, z.new_full((40, 2), 5.0)):
+        stage = SecondStage((8,), epochs=1, lr=1e-12, standardise=standardise)
+        new = stage.new_vae(2, seed=4)
+        stage.fit_codes(Point(codes), seed=4)
+        shift, scale = torch.zeros(2), 1.0
+        if standardise is not False:
+            shift = codes.mean(0)
+            scale = (codes - shift).square().sum().div(79).sqrt().item() or 1.0
+        u = torch.randn(5, 2, generator=generator(1))
+        torch.testing.assert_close(stage.vae.images(u), shift + scale * new.images(u))
+        assert stage.gamma == pytest.approx(scale**2, rel=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_second_stages_fitted_at_once_are_those_fitted_alone(n):
+    plan = {"epochs": 2, "batch_size": 20, "standardise": True}
+    codes = [clusters(60).scaled(torch.tensor([1.0, 2.0]), scale) for scale in (0.1, 3.0)[:n]]
+    stages = [SecondStage((6,), **plan) for _ in codes]
+    densities.fit_second_stages(stages, codes, range(n))
+    for seed, (stage, q) in enumerate(zip(stages, codes, strict=True)):
+        alone = SecondStage((6,), **plan).fit_codes(q, seed)
+        torch.testing.assert_close(stage.sample(5), alone.sample(5), rtol=1e-3, atol=1e-4)
+
+
 # ---- log p(x)
 
 
@@ -435,6 +469,15 @@ def test_the_density_takes_the_priors_place():
     )
 
 
+def test_where_no_draw_can_be_the_value_is_minus_infinity():
+    class Nowhere(densities.Density):
+        def log_prob(self, z):
+            return torch.full((len(z),), -math.inf)
+
+    model = LinearGaussian()
+    assert densities.log_prob_mc(model, rows(model), Nowhere()).tolist() == 6 * [-math.inf]
+
+
 def test_a_row_does_not_depend_on_its_neighbours_nor_gamma_on_the_look():
     with networks.seeded(0):
         model = models.vae(networks.mlp(4, 2, (8,)), gamma="optimal").double().train()
@@ -463,11 +506,11 @@ def test_a_nested_estimate_never_uses_its_own_noise_again(monkeypatch):
     monkeypatch.setattr(
         DiagonalNormal, "at", lambda q, eps: seen.append(eps[0].clone()) or at(q, eps)
     )
-    densities.log_prob_mc(model, x, second, n_samples=5)
-    outer, inner = seen[0], torch.stack(seen[1:6])
-    assert len(seen) == 5 + 5 * 16 and not (inner == outer).all(1).any()
+    densities.log_prob_mc(model, x, second, n_samples=8)
+    outer, inner = seen[0], torch.stack(seen[1:9])
+    assert len(seen) == 8 + 8 * 16 and not (inner == outer).all(1).any()
     assert (
-        len(torch.stack(seen).unique(dim=0)) == 5 + 16
+        len(torch.stack(seen).unique(dim=0)) == 8 + 16
     )  # each inner estimate repeats its own sixteen
 
 
@@ -490,6 +533,15 @@ def test_a_flow_fitted_afterwards_is_a_learned_prior_at_beta_0():
     afterwards = [p.grad for p in model.prior.parameters()]
     assert all(torch.allclose(a, b, 1e-4, 1e-5) for a, b in zip(beside, afterwards, strict=True))
     assert all(p.grad is None or not p.grad.any() for p in model.encoder.parameters())
+
+
+def test_a_flow_learns_from_minus_its_log_density():
+    q = clusters()
+    first, later = (densities.Flow(2, (8,), epochs=n, lr=1e-2).fit_codes(q) for n in (1, 8))
+    nll = -later.log_prob(draw(q, 9)).mean().item()
+    assert later.latent_dim == 2 and later.sample(3).shape == (3, 2)
+    assert later.run.history["nll"][-1] == pytest.approx(nll, abs=0.1)
+    assert nll < -first.log_prob(draw(q, 9)).mean().item() - 0.1
 
 
 def test_a_flow_is_fitted_nearly_as_well_as_the_truth_allows(fitted):

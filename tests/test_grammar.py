@@ -15,7 +15,6 @@ from vaelab import (
     Generative,
     densities,
     grammar,
-    likelihoods,
     load,
     models,
     networks,
@@ -324,61 +323,7 @@ def test_random_text_never_breaks_the_reader():
         assert g.live.count(True) > 0
 
 
-# ---- the likelihood, and models of lines
-
-SMALL = Grammar("S -> 'a' S 'b' | 'c' T | '' \n T -> 'd' | S")
-
-
-def logits(g, n, length, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, length, g.n_rules, generator=generator, dtype=torch.float64)
-
-
-def test_log_p_is_the_product_of_masked_softmaxes_along_the_stack():
-    lines = ["aabb", "cd", "", "accdb"]
-    x_hat, x = logits(SMALL, 4, 9), SMALL.encode(lines, 9).double() / 255
-    nll = likelihoods.Rules(SMALL).double().nll(x, x_hat)
-    for line, scores, value in zip(lines, x_hat, nll.tolist(), strict=True):
-        stack, total = (0,), 0.0
-        for rule, each in zip(SMALL.parse(line), scores.tolist(), strict=False):
-            options = np.flatnonzero(SMALL.masks[stack[0]])
-            total -= each[rule] - math.log(sum(math.exp(each[r]) for r in options))
-            stack = SMALL.step(stack, rule)
-        assert value == pytest.approx(total, rel=1e-12)
-
-
-def test_p_sums_to_one_over_all_sequences_and_is_zero_off_the_grammar():
-    g, length = SMALL, 3
-    every = list(itertools.product(range(g.n_rules), repeat=length))
-    x = torch.tensor(every, dtype=torch.float64) / 255
-    rules = likelihoods.Rules(g).double()
-    p = (-rules.nll(x, logits(g, 1, length).expand(len(x), -1, -1))).exp()
-    assert p.sum().item() == pytest.approx(1, rel=1e-12)
-    for sequence, value in zip(every, p.tolist(), strict=True):
-        stack, fits = (0,), True
-        for rule in sequence:
-            fits = fits and bool(g.masks[stack[0] if stack else -1, rule])
-            stack = g.step(stack, rule) if fits else stack
-        assert (value > 0) == fits
-    assert rules.nll(torch.full((1, 3), 200 / 255), logits(g, 1, 3)).isinf().all()
-
-
-def test_draws_are_of_p_and_the_mode_is_the_likeliest_step_by_step():
-    rules, x_hat = likelihoods.Rules(SMALL).double(), logits(SMALL, 1, 3)
-    many = x_hat.expand(4000, -1, -1)
-    drawn = rules.sample(many, torch.Generator().manual_seed(0))
-    found, counts = drawn.unique(dim=0, return_counts=True)
-    p = (-rules.nll(found, many[: len(found)])).exp()
-    assert ((counts / 4000 - p).abs() < 5 * (p * (1 - p) / 4000).sqrt()).all()
-    step = rules.mode(x_hat)
-    assert torch.equal(grammar.rule_numbers(step), grammar.expand(x_hat, grammar.tables(SMALL)))
-
-
-def test_the_gradient_agrees_with_finite_differences():
-    x = SMALL.encode(["aabb", "cd"], 6).double() / 255
-    x_hat = logits(SMALL, 2, 6).requires_grad_()
-    rules = likelihoods.Rules(SMALL).double()
-    assert torch.autograd.gradcheck(lambda x_hat: rules.nll(x, x_hat), x_hat)
+# ---- models of lines
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,18 @@
 end.
 """
 
+import copy
+import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Bernoulli, Normal
 
-from vaelab import models, networks, parts, training
-from vaelab.likelihoods import CrossEntropy, Gaussian, Perceptual
+from vaelab import grammar, models, networks, parts, training
+from vaelab.grammar import Grammar
+from vaelab.likelihoods import CrossEntropy, Gaussian, Perceptual, Rules
 
 
 def pair(n=4, shape=(2, 3, 3), seed=0):
@@ -27,9 +31,10 @@ def mse(x, x_hat):
 
 
 def test_nll_is_that_of_torch_with_gamma_as_variance():
-    x, x_hat = pair()
-    expected = -Normal(x_hat, math.sqrt(0.3)).log_prob(x).flatten(1).sum(1)
-    torch.testing.assert_close(Gaussian(0.3).double().nll(x, x_hat), expected, rtol=1e-6, atol=0)
+    for x, x_hat in (pair(1), pair(4)):
+        expected = -Normal(x_hat, math.sqrt(0.3)).log_prob(x).flatten(1).sum(1)
+        found = Gaussian(0.3).double().nll(x, x_hat)
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
 
 
 def test_nll_is_the_data_term_of_equation_8_pixel_by_pixel():
@@ -206,13 +211,80 @@ def test_the_network_of_a_perceptual_loss_stays_as_it_is():
     torch.testing.assert_close(twin.nll(x, 1 - x), model.likelihood.nll(x, 1 - x))
 
 
-def test_vgg19_looks_at_its_first_four_blocks(tmp_path):
-    torchvision = pytest.importorskip("torchvision")
+def test_vgg19_looks_at_its_first_four_blocks(tmp_path, monkeypatch):
+    """Of a network as deep as torchvision's and a sixteenth as wide."""
+    vgg = pytest.importorskip("torchvision.models.vgg")
+    widths = [n if n == "M" else n // 16 for n in vgg.cfgs["E"]]
+    whole = torch.nn.ModuleDict({"features": vgg.make_layers(widths)})
+    monkeypatch.setattr("torchvision.models.vgg19", lambda weights: copy.deepcopy(whole))
     with pytest.raises(FileNotFoundError, match=r"path: no file .*expected torchvision's weights"):
         Perceptual("vgg19", path=str(tmp_path / "none.pth"))
-    whole = torchvision.models.vgg19(weights=None)
     torch.save(whole.state_dict(), tmp_path / "vgg19.pth")
     likelihood = Perceptual("vgg19", gamma=1.0, path=str(tmp_path / "vgg19.pth"))
-    maps = likelihood.maps(torch.rand(1, 1, 32, 32))
-    assert [m.shape[1:] for m in maps] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
-    assert all(bool((m >= 0).all()) for m in maps)
+    x = torch.rand(2, 1, 32, 32)
+    found = likelihood.maps(x)
+    assert [m.shape[1:] for m in found] == [(4, 32, 32), (8, 16, 16), (16, 8, 8), (32, 4, 4)]
+    preset = vgg.VGG19_Weights.IMAGENET1K_V1.transforms()
+    mean, std = (torch.tensor(v)[:, None, None] for v in (preset.mean, preset.std))
+    seen = (torch.cat([x, x, x], 1) - mean) / std
+    for depth, each in zip((2, 7, 12, 21), found, strict=True):
+        torch.testing.assert_close(each, whole["features"][:depth](seen))
+    assert len(likelihood.body) == 21  # Nothing is computed that nobody looks at.
+
+
+# ---- the rules of a grammar
+
+SMALL = Grammar("S -> 'a' S 'b' | 'c' T | '' \n T -> 'd' | S")
+
+
+def logits(g, n, length, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, length, g.n_rules, generator=generator, dtype=torch.float64)
+
+
+def test_log_p_is_the_product_of_masked_softmaxes_along_the_stack():
+    lines = ["aabb", "cd", "", "accdb"]
+    x_hat, x = logits(SMALL, 4, 9), SMALL.encode(lines, 9).double() / 255
+    nll = Rules(SMALL).double().nll(x, x_hat)
+    for line, scores, value in zip(lines, x_hat, nll.tolist(), strict=True):
+        stack, total = (0,), 0.0
+        for rule, each in zip(SMALL.parse(line), scores.tolist(), strict=False):
+            options = np.flatnonzero(SMALL.masks[stack[0]])
+            total -= each[rule] - math.log(sum(math.exp(each[r]) for r in options))
+            stack = SMALL.step(stack, rule)
+        assert value == pytest.approx(total, rel=1e-12)
+
+
+def test_p_sums_to_one_over_all_sequences_and_is_zero_off_the_grammar():
+    g, length = SMALL, 3
+    every = list(itertools.product(range(g.n_rules), repeat=length))
+    x = torch.tensor(every, dtype=torch.float64) / 255
+    rules = Rules(g).double()
+    p = (-rules.nll(x, logits(g, 1, length).expand(len(x), -1, -1))).exp()
+    assert p.sum().item() == pytest.approx(1, rel=1e-12)
+    for sequence, value in zip(every, p.tolist(), strict=True):
+        stack, fits = (0,), True
+        for rule in sequence:
+            fits = fits and bool(g.masks[stack[0] if stack else -1, rule])
+            stack = g.step(stack, rule) if fits else stack
+        assert (value > 0) == fits
+    assert rules.nll(torch.full((1, 3), 200 / 255), logits(g, 1, 3)).item() == math.inf
+
+
+def test_draws_are_of_p_and_the_mode_is_the_likeliest_step_by_step():
+    rules, x_hat = Rules(SMALL).double(), logits(SMALL, 1, 3)
+    many = x_hat.expand(4000, -1, -1)
+    drawn = rules.sample(many, torch.Generator().manual_seed(0))
+    found, counts = drawn.unique(dim=0, return_counts=True)
+    assert torch.equal(found, grammar.rule_numbers(found).double() / 255)
+    p = (-rules.nll(found, many[: len(found)])).exp()
+    assert ((counts / 4000 - p).abs() < 5 * (p * (1 - p) / 4000).sqrt()).all()
+    step = rules.mode(x_hat)
+    assert torch.equal(step, grammar.expand(x_hat, grammar.tables(SMALL)).double() / 255)
+
+
+def test_gradient_of_masked_softmaxes_agrees_with_finite_differences():
+    x = SMALL.encode(["aabb", "cd"], 6).double() / 255
+    x_hat = logits(SMALL, 2, 6).requires_grad_()
+    rules = Rules(SMALL).double()
+    assert torch.autograd.gradcheck(lambda x_hat: rules.nll(x, x_hat), x_hat)

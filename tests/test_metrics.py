@@ -3,6 +3,7 @@
 import itertools
 import math
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -86,12 +87,12 @@ def test_the_kernel_is_its_formula():
     squared = torch.tensor([0.0, 1.0, 17.5]).double()
     expected = torch.tensor([imq_by_hand(s, 4) for s in squared.tolist()]).double()
     torch.testing.assert_close(metrics.imq()(squared, 4), expected)
+    assert metrics.imq((0.3,))(squared, 4).tolist() == pytest.approx([1, 2.4 / 3.4, 2.4 / 19.9])
 
 
 # ---- Fréchet
 
 
-@pytest.mark.filterwarnings("ignore:Matrix is")
 @pytest.mark.parametrize(("k", "constant"), [(1, 0), (3, 0), (20, 0), (20, 4), (60, 0)])
 def test_frechet_distance_is_that_of_scipys_root(k, constant):
     x, y = samples(200, 150, k)
@@ -101,7 +102,9 @@ def test_frechet_distance_is_that_of_scipys_root(k, constant):
         (np.cov(s.numpy().T).reshape(k, k) for s in (x, y)),
         (s.numpy().mean(0) for s in (x, y)),
     )
-    root = scipy.linalg.sqrtm(a @ b)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Matrix is")
+        root = scipy.linalg.sqrtm(a @ b)
     expected = ((m - n) ** 2).sum() + np.trace(a) + np.trace(b) - 2 * np.trace(root).real
     assert metrics.frechet_distance(x, y) == pytest.approx(expected, rel=1e-6)
 
@@ -373,6 +376,7 @@ def test_eigenvalue_counts_are_a_histogram():
     values = torch.rand(30, 7, generator=torch.Generator().manual_seed(0))
     expected, _ = np.histogram(values.numpy(), bins=8, range=(0, 1))
     np.testing.assert_allclose(metrics.eigenvalue_counts(values, 8), expected / 210)
+    assert metrics.eigenvalue_counts([0.3, 1.04, 2.0, 1.0], 2).tolist() == [0.25, 0.75]
     with pytest.raises(ValueError, match="expected all ≥ 0, got -0"):
         metrics.eigenvalue_counts([-0.1])
 
@@ -384,6 +388,14 @@ def test_direction_variance_of_a_linear_decoder_is_the_squared_column():
     turn = torch.linalg.qr(normal(3, 3, seed=2)).Q
     turned = metrics.direction_variance(lambda z: z @ w.T, z, directions=turn.T, n_draws=4000)
     np.testing.assert_allclose(turned, (w @ turn).square().mean(0), rtol=5 * (2 / 4000) ** 0.5)
+
+
+def test_direction_variance_is_that_of_one_noise_for_all():
+    z, axes = normal(4, 3), normal(2, 3, seed=1)
+    noise = torch.randn(5, generator=torch.Generator().manual_seed(7)).double()
+    by_hand = [torch.stack([(z + e * axis).exp() for e in noise]).var(0).mean() for axis in axes]
+    found = metrics.direction_variance(torch.exp, z, axes, n_draws=5, seed=7)
+    np.testing.assert_allclose(found, by_hand, rtol=1e-12)
 
 
 def test_rank_correlation_is_that_of_ranks():
@@ -472,6 +484,8 @@ def test_precision_and_recall_of_equal_and_of_far_sets():
     assert metrics.f_score(*far) == pytest.approx(0, abs=1e-9)
     same = metrics.precision_recall(x, 1 + x, seed=3), metrics.precision_recall(x, 1 + x, seed=3)
     assert all(map(torch.equal, *same))
+    once, twice = (metrics.precision_recall(x, 1 + x, n_runs=n)[0] for n in (1, 2))
+    assert not torch.equal(once, twice)  # Each run has a seed of its own.
     with pytest.raises(ValueError, match="n_clusters: expected at most 46 rows, got 47"):
         metrics.precision_recall(*(normal(23, 2, s) for s in (0, 1)), n_clusters=47)
 
@@ -485,14 +499,14 @@ def test_nearest_is_the_least_of_all_distances():
 
 
 def test_jacobians_agree_with_finite_differences():
-    w = normal(5, 3)
+    w = normal(6, 3)
 
     def decode(z):
-        return torch.tanh(z @ w.T).unflatten(1, (1, 5))
+        return torch.tanh(z @ w.T).unflatten(1, (2, 3))
 
-    z = normal(4, 3, seed=2)
+    z = normal(1, 3, seed=2)
     found = metrics.jacobians(decode, z)
-    assert found.shape == (4, 5, 3)
+    assert found.shape == (1, 6, 3)
     for j in range(3):
         step = torch.zeros(3, dtype=torch.float64)
         step[j] = 1e-6
@@ -526,6 +540,14 @@ def test_separability_is_1_where_a_plane_divides_and_2_to_the_e_where_nothing_do
     score, bits = metrics.separability(100 * z + 5, torch.stack([plane, ring], 1))
     assert bits[0] < 0.1 and bits[1] > 0.97
     assert score == pytest.approx(math.exp(bits.sum()), rel=1e-6)
+
+
+def test_separability_takes_no_notice_of_units():
+    z = normal(400, 3)
+    sides = (z[:, :1] + normal(400, 2, seed=1) > 0.5).long()
+    units, shift = torch.tensor([1e-3, 1.0, 1e3]), torch.tensor([0.0, 5.0, -3e4])
+    bits = metrics.separability(z, sides)[1]
+    torch.testing.assert_close(metrics.separability(units * z + shift, sides)[1], bits)
 
 
 def test_an_attribute_that_all_have_separates_nothing():
@@ -572,10 +594,10 @@ def test_the_energies_of_the_test_are_the_distances():
     means = [torch.cdist(a, b).mean() for a, b in ((x, y), (x, x), (y, y))]
     biased = 2 * means[0] - means[1] - means[2]
     generator, pooled, seen = torch.Generator().manual_seed(3), torch.cat([x, y]), []
-    for _ in range(20):
+    for _ in range(300):
         order = torch.randperm(16, generator=generator)
         a, b = pooled[order < 9], pooled[order >= 9]
         means = [torch.cdist(u, v).mean() for u, v in ((a, b), (a, a), (b, b))]
         seen.append(2 * means[0] - means[1] - means[2])
-    expected = (1 + sum(bool(each >= biased) for each in seen)) / 21
-    assert metrics.energy_test(x, y, 20, 3) == pytest.approx(expected)
+    expected = (1 + sum(bool(each >= biased) for each in seen)) / 301
+    assert metrics.energy_test(x, y, 300, 3) == pytest.approx(expected)

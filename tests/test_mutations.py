@@ -225,7 +225,7 @@ PRIOR = {
     ),
     "R1 without its ½": (
         rewritten(terms.Adversary, "own_loss", without_factor(0.5)),
-        test_priors.test_r1_is_the_squared_slope_of_the_discriminator_at_the_codes,
+        test_terms.test_r1_is_the_squared_slope_of_the_discriminator_at_the_codes,
     ),
     "free bits that cut from above": (
         wrapped(
@@ -233,7 +233,7 @@ PRIOR = {
             "kls_to_standard_normal",
             lambda right, q: -right(q),
         ),
-        test_priors.test_free_bits_are_free_below_lambda,
+        test_terms.test_free_bits_are_free_below_lambda,
     ),
 }
 
@@ -658,7 +658,7 @@ METRICS = {
 LINES = {
     "every rule allowed at every step": (
         wrapped(grammar, "allowed", lambda right, rules, t: torch.ones_like(right(rules, t))),
-        test_grammar.test_log_p_is_the_product_of_masked_softmaxes_along_the_stack,
+        test_likelihoods.test_log_p_is_the_product_of_masked_softmaxes_along_the_stack,
     ),
     "log p as a mean over the rules": (
         wrapped(
@@ -666,7 +666,7 @@ LINES = {
             "nll",
             lambda right, rules, x, x_hat: right(rules, x, x_hat) / x.shape[1],
         ),
-        test_grammar.test_log_p_is_the_product_of_masked_softmaxes_along_the_stack,
+        test_likelihoods.test_log_p_is_the_product_of_masked_softmaxes_along_the_stack,
     ),
     "a derivation counted without its first rule": (
         wrapped(

@@ -2,6 +2,8 @@
 differences.
 """
 
+import math
+
 import pytest
 import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
@@ -108,6 +110,42 @@ def test_gradients_agree_with_finite_differences(kind):
     )
     assert torch.autograd.gradcheck(lambda m, r: build(kind, m, r).at(eps), (mean, raw))
     assert torch.autograd.gradcheck(lambda m, r, z: build(kind, m, r).log_prob(z), (mean, raw, z))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_may_lie_along_several_axes(kind):
+    """Six posteriors in three rows of two say what they say in one row of six."""
+    q = example(kind, n=6)
+    shaped = type(q)(**{name: t.unflatten(0, (3, 2)) for name, t in q.tensors().items()})
+    z = normal(6, 3, seed=3)
+    torch.testing.assert_close(shaped.log_prob(z.unflatten(0, (3, 2))).flatten(), q.log_prob(z))
+    for ask in ("kl_to_standard_normal", "covariance", "eigenvalues"):
+        found = getattr(shaped, ask)().flatten(0, 1)
+        torch.testing.assert_close(found, getattr(q, ask)())
+
+
+def test_the_kl_of_each_dimension_is_that_of_one_normal():
+    q = example("diagonal")
+    expected = kl_divergence(Normal(q.mean, q.sigma), Normal(0.0, 1.0))
+    torch.testing.assert_close(q.kls_to_standard_normal(), expected)
+
+
+@pytest.mark.parametrize("kind", ["point", "diagonal", "full"])
+def test_a_scaled_distribution_is_that_of_scaled_codes(kind):
+    mean = normal(5, 2)
+    sigma = torch.rand(5, 2, generator=generator(), dtype=torch.float64) + 0.1
+    q = {
+        "point": lambda: Point(mean),
+        "diagonal": lambda: DiagonalNormal(mean, sigma, 2 * sigma.log()),
+        "full": lambda: FullNormal(mean, torch.diag_embed(sigma) + torch.ones(2, 2).tril(-1)),
+    }[kind]()
+    shift, eps = torch.tensor([3.0, -1.0]).double(), normal(5, 2, seed=1)
+    scaled = q.scaled(shift, 4.0)
+    torch.testing.assert_close(scaled.at(eps), (q.at(eps) - shift) / 4)
+    if kind != "point":
+        z = q.at(eps)
+        lost = scaled.log_prob((z - shift) / 4) - q.log_prob(z)
+        torch.testing.assert_close(lost, torch.full_like(lost, 2 * math.log(4)))
 
 
 def test_standard_normal_itself_has_no_kl():
@@ -287,6 +325,21 @@ def test_flows_are_cut_joined_and_cast_like_the_others():
     assert q.to(torch.float32).at(eps.float()).dtype == torch.float32
     assert set(q.tensors()) == {"mean", "sigma", "log_var", "base_mean", "context"}
     assert q.kl_to_standard_normal() is None
+
+
+def test_an_old_flow_is_zukos():
+    """The couplings that old folders hold: zuko's flow from codes to noise, run from noise on."""
+    flows = pytest.importorskip("zuko.flows")
+    with networks.seeded(0):
+        theirs = flows.MAF(3, 2, transforms=2, passes=2, hidden_features=(8,))
+    with networks.seeded(0):
+        ours = posteriors.flow._ZukoCouplings(3, 2, 2, (8,))
+    w, context = normal(4, 3).float(), normal(4, 2, seed=1).float()
+    z = ours.inverse(w, context)
+    again, log_det = ours(z, context)
+    torch.testing.assert_close(again, w)
+    log_p = Normal(0.0, 1.0).log_prob(z).sum(1) - log_det
+    torch.testing.assert_close(theirs(context).log_prob(w), log_p)
 
 
 @pytest.mark.parametrize("kind", KINDS)

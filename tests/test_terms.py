@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vaelab import metrics, models, networks, posteriors, terms, training
+from vaelab import claims, metrics, models, networks, posteriors, priors, terms, training
 from vaelab.posteriors import DiagonalNormal, Point
 from vaelab.priors import StandardNormal
 from vaelab.terms import (
@@ -33,10 +33,42 @@ def passed(z, q=None, seed=None):
     return Pass(z, Point(z) if q is None else q, z, None, None, StandardNormal(), drawn)
 
 
-@pytest.mark.parametrize("beta", [0, 0.5, 1, 4.0])
+@pytest.mark.parametrize("beta", [0, 0.5, 1, 2.0])
 def test_kl_carries_its_weight(beta):
     q = posterior()
     torch.testing.assert_close(KL(beta)(passed(q.mean, q)), beta * q.kl_to_standard_normal())
+
+
+def test_a_kl_that_is_annealed_has_a_share_of_its_weight():
+    q = posterior()
+    for beta in (1.0, 2.0):
+        term = KL(beta)
+        term.share = torch.tensor(0.25)
+        expected = 0.25 * beta * q.kl_to_standard_normal()
+        torch.testing.assert_close(term(passed(q.mean, q)), expected)
+
+
+def test_free_bits_are_free_below_lambda():
+    """No gradient at all from a dimension whose KL is below λ, the whole from one above."""
+    mean = torch.tensor([[0.1, 2.0]], dtype=torch.float64, requires_grad=True)
+    log_var = torch.tensor([[-0.1, -1.0]], dtype=torch.float64, requires_grad=True)
+    q = DiagonalNormal(mean, (0.5 * log_var).exp(), log_var)
+    each = q.kls_to_standard_normal()
+    assert each[0, 0] < 0.25 < each[0, 1]
+    value = KL(0.5, free=0.25)(passed(mean, q))
+    assert value.tolist() == pytest.approx([0.5 * (0.25 + each[0, 1].item())], abs=1e-12)
+    found = torch.autograd.grad(value.sum(), (mean, log_var), retain_graph=True)
+    whole = torch.autograd.grad(q.kl_to_standard_normal().sum(), (mean, log_var))
+    for some, every in zip(found, whole, strict=True):
+        assert some[0, 1] == 0.5 * every[0, 1] != 0
+    claims.check("L20", all(g[0, 0] == 0 for g in found), "below λ the gradient is exactly 0")
+
+
+def test_free_bits_want_a_kl_of_each_dimension():
+    nets = networks.mlp(6, 3, (8,))
+    model = models.Autoencoder(nets, prior=priors.FlowPrior(3), latent_term=KL(free=0.1))
+    with pytest.raises(TypeError, match="expected a diagonal Gaussian and N"):
+        model(torch.rand(4, 6))
 
 
 @pytest.mark.parametrize("beta", [0, 1, 0.25])
@@ -161,6 +193,17 @@ def test_discriminators_own_loss_is_two_cross_entropies():
     assert term.own_loss(z, prior(z)).tolist() == pytest.approx(expected, rel=1e-12)
 
 
+def test_r1_is_the_squared_slope_of_the_discriminator_at_the_codes():
+    plain, both = adversary(), adversary(penalty=0.7)
+    z = codes()
+    extra = both.own_loss(z, prior(z)) - plain.own_loss(z, prior(z))
+    for i, row in enumerate(z):
+        slope = torch.autograd.functional.jacobian(plain.discriminator, row)
+        assert extra[i].item() == pytest.approx(0.35 * slope.square().sum().item(), abs=1e-12)
+    extra.sum().backward()
+    assert both.discriminator[0].weight.grad.any()
+
+
 def test_each_player_gets_the_gradient_of_its_own_loss_and_no_other():
     term, z = adversary(weight=2.5), codes().requires_grad_()
     term(passed(z, seed=0)).mean().backward()
@@ -190,6 +233,40 @@ def test_adversary_has_four_layers_of_512_unless_told():
     assert sizes == [(64, 512), (512, 512), (512, 512), (512, 512), (512, 1)]
     with pytest.raises(ValueError, match="rate: expected a finite number > 0, got 0"):
         adversary(rate=0)
+
+
+# ---- a prior that is learned
+
+
+class Shifted(priors.Prior):
+    """N(m, I), m learned."""
+
+    def __init__(self):
+        super().__init__()
+        self.m = torch.nn.Parameter(torch.full((3,), 0.7, dtype=torch.float64))
+
+    def at(self, eps):
+        return eps + self.m
+
+
+@pytest.mark.parametrize("kind", ["mmd", "adversary"])
+def test_a_learned_prior_has_its_own_loss_at_full_weight_and_the_codes_their_share(kind):
+    term = MMD(0.3) if kind == "mmd" else adversary(weight=0.3)
+    learned, z = Shifted(), codes().requires_grad_()
+    value = term(Pass(z, Point(z), z, None, None, learned, generator()))
+    found = torch.autograd.grad(value.mean(), (z, learned.m))
+    drawn = prior(z) + learned.m
+    if kind == "mmd":
+        fixed = passed(z)
+        fixed.p = drawn
+        loss = of_codes = MMD()(fixed)
+    else:
+        of_codes = -torch.sigmoid(term.discriminator(z)).log().squeeze(1)
+        loss = -torch.log1p(-torch.sigmoid(term.discriminator(drawn)))
+    torch.testing.assert_close(value, 0.3 * of_codes)
+    (own,) = torch.autograd.grad(loss.mean(), learned.m, retain_graph=True)
+    (share,) = torch.autograd.grad(of_codes.mean(), z)
+    torch.testing.assert_close(found, (0.3 * share, own))
 
 
 # ---- the decoder terms
@@ -306,11 +383,11 @@ def test_a_decoder_terms_weight_is_checked(kind):
         GradientPenalty(1.0, 0)
 
 
-def test_the_kernel_of_wae_is_its_formula():
+def test_the_kernels_of_wae_are_their_formulas():
     """Scales that are no mirror image of one another, so that s is told from 1/s."""
     x, y = torch.zeros(1, 3), torch.tensor([[1.0, 2.0, 2.0]])
-    (value,) = terms.mmd.imq(x, y, [0.3]).flatten().tolist()
-    assert abs(value - 1.8 / (1.8 + 9)) < 1e-6
+    values = [terms.mmd.KERNELS[name](x, y, [0.3]).item() for name in ("imq", "gaussian")]
+    assert values == pytest.approx([1.8 / (1.8 + 9), math.exp(-9 / 1.8)], rel=1e-6)
 
 
 def test_an_adversary_forgets_faster_than_a_weight():

@@ -80,7 +80,7 @@ class Flow(Density):
         self.latent_dim = q.mean.shape[1]
         return self
 
-    def _new(self, latent_dim: int, seed: int) -> FlowPrior:
+    def _new(self, latent_dim: int, seed: int = 0) -> FlowPrior:
         with networks.seeded(seed):
             return FlowPrior(latent_dim, self.transforms, self.hidden)
 
@@ -98,6 +98,6 @@ class Flow(Density):
 
     def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
         self.latent_dim = latent_dim
-        self.prior = self._new(latent_dim, 0)
+        self.prior = self._new(latent_dim)
         fill(self.prior, tensors)
         return self

@@ -14,6 +14,8 @@ from vaelab._inputs import as_seed, check_positive_int
 from vaelab.densities.density import Density, draw
 from vaelab.posteriors import Distribution
 
+LEARNED = ("weights", "means", "covariances", "precisions_cholesky")  # As scikit-learn calls them.
+
 
 class GaussianMixture(Density):
     """A Gaussian mixture with full covariances, by scikit-learn's EM.
@@ -47,9 +49,9 @@ class GaussianMixture(Density):
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         self.check(n)
-        weights, means = self.mixture.weights_, self.mixture.means_
+        means = self.mixture.means_
         rng = np.random.default_rng(as_seed(seed))
-        which = rng.choice(len(weights), size=n, p=weights / weights.sum())
+        which = rng.choice(len(means), size=n, p=self.mixture.weights_)
         scale = np.linalg.cholesky(self.mixture.covariances_)
         z = rng.standard_normal((n, means.shape[1]))
         for k, mean in enumerate(means):
@@ -62,16 +64,10 @@ class GaussianMixture(Density):
 
     def _shapes(self, k: int) -> dict[str, tuple[int, ...]]:
         n = self.n_components
-        matrices = (n, k, k)
-        return {
-            "weights": (n,),
-            "means": (n, k),
-            "covariances": matrices,
-            "precisions_cholesky": matrices,
-        }
+        return dict(zip(LEARNED, ((n,), (n, k), (n, k, k), (n, k, k)), strict=True))
 
     def state_dict(self) -> dict[str, Tensor]:
-        arrays = {name: getattr(self.mixture, f"{name}_") for name in self._shapes(0)}
+        arrays = {name: getattr(self.mixture, f"{name}_") for name in LEARNED}
         return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
 
     def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
@@ -84,11 +80,11 @@ class GaussianMixture(Density):
         return self
 
     def _of(self, arrays: Sequence[np.ndarray]) -> Any:
-        """scikit-learn's mixture of these arrays, in the order of `_shapes`."""
+        """scikit-learn's mixture of these arrays, in the order of `LEARNED`."""
         from sklearn.mixture import GaussianMixture as Mixture
 
         mixture = Mixture(self.n_components)
-        for name, value in zip(self._shapes(0), arrays, strict=True):
+        for name, value in zip(LEARNED, arrays, strict=True):
             setattr(mixture, f"{name}_", value)
         return mixture
 
@@ -113,7 +109,7 @@ class DirichletMixture(GaussianMixture):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             posterior = BayesianGaussianMixture(n_components=k, random_state=seed, **prior).fit(z)
-        arrays = [getattr(posterior, f"{name}_") for name in self._shapes(0)]
+        arrays = [getattr(posterior, f"{name}_") for name in LEARNED]
         return self._of(arrays)
 
 

@@ -90,7 +90,7 @@ class SecondStage(Density):
     def _data(self, q: Distribution, seed: int) -> Distribution:
         """What it is trained on; notes shift and scale."""
         z = draw(q, seed)
-        self._units = (torch.zeros_like(z[0]), 1.0)
+        self._units = (z.new_zeros(z.shape[1]), 1.0)
         if isinstance(q, Point) if self.standardise is None else self.standardise:
             self._units = (z.mean(0), (z - z.mean(0)).std().item() or 1.0)
             q = q.scaled(*self._units)
@@ -106,7 +106,7 @@ class SecondStage(Density):
         self.latent_dim = vae.latent_dim
         return self
 
-    def new_vae(self, latent_dim: int, seed: int) -> Autoencoder:
+    def new_vae(self, latent_dim: int, seed: int = 0) -> Autoencoder:
         """The second VAE, untrained, for codes of that dimension."""
         with networks.seeded(seed):
             nets = networks.mlp(latent_dim, latent_dim, self.hidden, self.activation)
@@ -147,7 +147,7 @@ class SecondStage(Density):
 
     def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
         self.latent_dim = latent_dim
-        self.vae = self.new_vae(latent_dim, 0)
+        self.vae = self.new_vae(latent_dim)
         fill(self.vae, tensors)
         self.vae.eval()
         return self

@@ -187,7 +187,7 @@ class Rules(Likelihood):
         mask = allowed(known, self._lookup())
         log_p = x_hat.masked_fill(~mask, -torch.inf).log_softmax(-1)
         of_rules = log_p.gather(-1, known.unsqueeze(-1)).squeeze(-1)
-        return -of_rules.masked_fill(rules != known, -torch.inf).sum(-1)
+        return -of_rules.masked_fill(rules != known, -torch.inf).sum(1)
 
     @torch.no_grad()
     def mode(self, x_hat: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def active_dims(eigenvalues: Any, threshold: float = 0.5) -> float:
     """
     if not 0 < threshold < 1:
         raise ValueError(f"threshold: expected a number between 0 and 1, got {threshold}")
-    counts = (as_numbers("eigenvalues", eigenvalues, None) < threshold).sum(-1).double()
+    counts = (as_numbers("eigenvalues", eigenvalues, None) < threshold).sum(1).double()
     return counts.median().item()
 
 
@@ -123,7 +123,7 @@ def jacobians(decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     >>> jacobians(lambda z: z.square(), torch.tensor([[1.0, 2.0]])).tolist()
     [[[2.0, 0.0], [0.0, 4.0]]]
     """
-    x_hat, pull = torch.func.vjp(decode, z)[:2]
+    x_hat, pull, *_ = torch.func.vjp(decode, z)
     pixels = torch.eye(x_hat[0].numel()).to(x_hat).unflatten(1, x_hat.shape[1:])
     rows = torch.vmap(lambda pixel: pull(pixel.expand_as(x_hat))[0], chunk_size=64)(pixels)
     return rows.movedim(0, 1).detach()

@@ -51,7 +51,7 @@ def precision_recall(
     check_positive_int("n_runs", n_runs)
     check_positive_int("n_angles", n_angles)
     both = torch.cat([x, y]).cpu().numpy()
-    if not 1 <= check_positive_int("n_clusters", n_clusters) <= len(both):
+    if check_positive_int("n_clusters", n_clusters) > len(both):
         raise ValueError(f"n_clusters: expected at most {len(both)} rows, got {n_clusters}")
     slopes = torch.linspace(_TINY, math.pi / 2 - _TINY, n_angles, dtype=torch.float64).tan()
     curves = []

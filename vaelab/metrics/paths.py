@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_seed
+from vaelab.metrics.distances import BLOCK
 from vaelab.metrics.samples import as_numbers, as_rows
 
 
@@ -29,11 +30,10 @@ def conditional_entropy(predicted: Any, actual: Any) -> float:
     if x.shape != y.shape or x.ndim != 1:
         raise ValueError(f"expected two lists of one length, got {x.shape} and {y.shape}")
     bits = 0.0
-    for value in (False, True):
-        group = y[x == value].double()
-        share = group.mean().item() if len(group) else 0.0
+    for group in (y[x], y[~x]):
+        share = group.double().mean().nan_to_num().item()  # None where nothing is predicted so.
         bits -= len(group) / len(y) * sum(p * math.log2(p) for p in (share, 1 - share) if p)
-    return bits + 0.0
+    return bits
 
 
 def separability(z: Any, attributes: Any, seed: int = 0) -> tuple[float, Tensor]:
@@ -106,7 +106,7 @@ def nearest_share(samples: Any, one: Any, other: Any) -> float:
     x, a, b = as_rows(samples, one, other)
     if len(a) != len(b):
         raise ValueError(f"expected two sets of one size, got {len(a)} and {len(b)}")
-    nearest = [torch.cdist(part, torch.cat([a, b])).argmin(1) for part in x.split(1000)]
+    nearest = [torch.cdist(part, torch.cat([a, b])).argmin(1) for part in x.split(BLOCK)]
     return (torch.cat(nearest) < len(a)).double().mean().item()
 
 

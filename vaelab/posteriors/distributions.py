@@ -120,7 +120,7 @@ class Point(Distribution):
         raise TypeError("a point code has no density: expected a model with a Gaussian posterior")
 
     def covariance(self) -> Tensor:
-        return self.mean.new_zeros(*self.mean.shape, self.mean.shape[-1])
+        return torch.diag_embed(torch.zeros_like(self.mean))
 
     def eigenvalues(self) -> Tensor:
         return torch.zeros_like(self.mean)

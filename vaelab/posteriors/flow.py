@@ -82,7 +82,7 @@ class FlowNormal(Distribution):
 
     def eigenvalues(self) -> Tensor:
         """Those of `covariance`, ascending, shape (batch, latent_dim)."""
-        return torch.linalg.svdvals(self._scale()).square().flip(-1)
+        return torch.linalg.svdvals(self._scale()).square().flip(1)
 
 
 class FlowGaussian(Posterior):

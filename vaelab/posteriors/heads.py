@@ -69,7 +69,7 @@ class DiagonalGaussian(Posterior):
         self.parameters_of_q = networks.dense(networks.n_features, 2 * networks.latent_dim)
 
     def forward(self, features: Tensor) -> DiagonalNormal:
-        mean, raw = self.parameters_of_q(features).chunk(2, -1)
+        mean, raw = self.parameters_of_q(features).chunk(2, 1)
         if self.scale == "softplus":
             sigma = 1e-6 + F.softplus(raw)
             return DiagonalNormal(mean, sigma, 2 * sigma.log())
@@ -116,7 +116,7 @@ class FullGaussian(Posterior):
 
     def forward(self, features: Tensor) -> FullNormal:
         k = self.latent_dim
-        mean, log_d, lower = self.parameters_of_q(features).split([k, k, k * (k - 1) // 2], -1)
+        mean, log_d, lower = self.parameters_of_q(features).split([k, k, k * (k - 1) // 2], 1)
         unit = torch.diag_embed(torch.ones_like(mean))
         unit[:, self.below[0], self.below[1]] = lower
         return FullNormal(mean, log_d.exp().unsqueeze(-1) * unit)

@@ -71,11 +71,11 @@ class Adversary(Term):
         """−log D(p) − log(1 − D(z)) for codes `z` and draws `p` of the prior, in nats, (batch,)."""
         real = self.discriminator(p)
         fake = self.discriminator(z)
-        loss = (F.softplus(-real) + F.softplus(fake)).squeeze(-1)
-        if self.penalty == 0:
+        loss = (F.softplus(-real) + F.softplus(fake)).squeeze(1)
+        if not self.penalty:
             return loss
         slope = torch.func.grad(lambda code: self.discriminator(code).sum())(z)
-        return loss + 0.5 * self.penalty * slope.square().sum(-1)
+        return loss + 0.5 * self.penalty * slope.square().sum(1)
 
     def forward(self, p: Pass) -> Tensor:
         if self.training:
@@ -83,8 +83,8 @@ class Adversary(Term):
         z, drawn = p.prior.standardised(p.z), p.prior.standardised(p.p)
         loss = self.own_loss(z.detach(), drawn.detach())
         if p.prior.is_learned:
-            loss = loss + F.softplus(self._frozen(drawn)).squeeze(-1)
-        return self.weight * F.softplus(-self._frozen(z)).squeeze(-1) + (loss - loss.detach())
+            loss = loss + F.softplus(self._frozen(drawn)).squeeze(1)
+        return self.weight * F.softplus(-self._frozen(z)).squeeze(1) + (loss - loss.detach())
 
     def _frozen(self, z: Tensor) -> Tensor:
         """The discriminator's logits, through which its weights hear nothing."""

@@ -65,7 +65,7 @@ class GradientPenalty(Term):
 
     def forward(self, p: Pass) -> Tensor:
         slopes = [p.pull_back(p.noise(p.x)) for _ in range(self.probes)]
-        squares = [slope.square().sum(-1) for slope in slopes]
+        squares = [slope.square().sum(1) for slope in slopes]
         return (self.weight / self.probes) * functools.reduce(torch.add, squares)
 
 
@@ -90,4 +90,4 @@ class SquaredNormPenalty(Term):
 
     def forward(self, p: Pass) -> Tensor:
         slope = p.pull_back(lambda x_hat: 2 * x_hat)
-        return self.weight * slope.square().sum(-1)
+        return self.weight * slope.square().sum(1)

@@ -36,13 +36,13 @@ class KL(Term):
         self.register_buffer("share", None, persistent=False)  # Of β, while it is annealed.
 
     def forward(self, p: Pass) -> Tensor:
-        beta = self.beta if self.share is None else self.beta * self.share
+        beta = self.beta if self.share is None or not self.beta else self.beta * self.share
         if self.free:
             return beta * self._above(p)
         if self.beta == 1 and self.share is None:
             return p.kl
         if p.prior.is_learned:
-            return p.prior.split_kl(p.q, p.z, beta if self.beta else 0.0)
+            return p.prior.split_kl(p.q, p.z, beta)
         return beta * p.kl
 
     def _above(self, p: Pass) -> Tensor:
@@ -51,7 +51,7 @@ class KL(Term):
                 "free bits compare each latent dimension: expected a diagonal Gaussian and N(0, I),"
                 f" got {type(p.q).__name__} and {type(p.prior).__name__}; use free=0"
             )
-        return p.q.kls_to_standard_normal().clamp(min=self.free).sum(-1)
+        return p.q.kls_to_standard_normal().clamp(min=self.free).sum(1)
 
 
 class SquaredNorm(Term):
@@ -71,4 +71,4 @@ class SquaredNorm(Term):
         self.beta = beta
 
     def forward(self, p: Pass) -> Tensor:
-        return (0.5 * self.beta) * p.z.square().sum(-1)
+        return (0.5 * self.beta) * p.z.square().sum(1)

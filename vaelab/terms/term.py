@@ -66,7 +66,7 @@ class Pass:
         are.
         """
         with statistics_kept(self.decoder):
-            x_hat, pull = torch.func.vjp(self.decode, self.z.detach())[:2]
+            x_hat, pull, *_ = torch.func.vjp(self.decode, self.z.detach())
             return pull(v(x_hat) if callable(v) else v)[0]
 
 
