@@ -4,6 +4,7 @@ import itertools
 import math
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -218,7 +219,8 @@ SAMPLES = {
 
 
 def test_every_measure_is_asked_at_the_door():
-    assert set(SAMPLES) == set(metrics.__all__) - {"Kernel", "imq", "jacobians"}
+    elsewhere = {"Kernel", "imq", "jacobians", "perceptual_diversity"}
+    assert set(SAMPLES) == set(metrics.__all__) - elsewhere
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -601,3 +603,59 @@ def test_the_energies_of_the_test_are_the_distances():
         seen.append(2 * means[0] - means[1] - means[2])
     expected = (1 + sum(bool(each >= biased) for each in seen)) / 301
     assert metrics.energy_test(x, y, 300, 3) == pytest.approx(expected)
+
+
+@pytest.fixture(scope="module")
+def squeezenet(tmp_path_factory):
+    """A file of weights of SqueezeNet as torchvision saves them, random ones, and its layers."""
+    torchvision = pytest.importorskip("torchvision")
+    torch.manual_seed(0)
+    network = torchvision.models.squeezenet1_1(weights=None).eval()
+    path = tmp_path_factory.mktemp("weights") / "squeezenet1_1-0.pth"
+    torch.save(network.state_dict(), path)
+    return path, network.features
+
+
+def test_perceptual_diversity_is_the_mean_lpips_over_pairs(squeezenet):
+    """Zhang et al. (2018), Eq. 1, written out: channels of unit length, weighted squares, means."""
+    lpips = pytest.importorskip("torchmetrics.functional.image.lpips")
+    path, features = squeezenet
+    x = torch.rand(2, 3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    heads = torch.load(Path(lpips.__file__).parent / "lpips_models" / "squeeze.pth", "cpu")
+    shift, scale = (
+        torch.tensor(v)[:, None, None] for v in ((-0.03, -0.088, -0.188), (0.458, 0.448, 0.45))
+    )
+    maps, seen = [], (2 * x.flatten(0, 1) - 1 - shift) / scale
+    with torch.no_grad():
+        for number, layer in enumerate(features[:13]):
+            seen = layer(seen)
+            if number in (1, 4, 7, 9, 10, 11, 12):
+                maps.append(torch.nn.functional.normalize(seen, dim=1).unflatten(0, (2, 3)))
+    expected = torch.zeros(2)
+    for a, b in itertools.combinations(range(3), 2):
+        for k, m in enumerate(maps):
+            squares = (m[:, a] - m[:, b]).square() * heads[f"lin{k}.model.1.weight"]
+            expected += squares.sum(1).mean((1, 2)) / 3
+    found = metrics.perceptual_diversity(x, path, "squeeze")
+    np.testing.assert_allclose(found, expected.detach(), rtol=1e-4)
+    grey = metrics.perceptual_diversity(x[:, :, :1], path, "squeeze")
+    twin = metrics.perceptual_diversity(x[:, :, :1].expand(-1, -1, 3, -1, -1), path, "squeeze")
+    assert torch.equal(grey, twin) and not torch.equal(grey, found)
+
+
+def test_lpips_says_what_it_wants(squeezenet, tmp_path):
+    x, (path, _) = torch.rand(1, 2, 3, 32, 32), squeezenet
+    with pytest.raises(FileNotFoundError, match=r"weights: no file .*none\.pth; expected torchv"):
+        metrics.perceptual_diversity(x, tmp_path / "none.pth")
+    with pytest.raises(ValueError, match="does not hold alexnet's"):
+        metrics.perceptual_diversity(x, path, "alex")
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(ValueError, match="does not hold vgg16's"):
+        metrics.perceptual_diversity(x, tmp_path / "text.pth")
+    for wrong in (x[0], x[:, :1], x[..., :28, :28], x.expand(-1, -1, 3, -1, -1)[:, :, :2]):
+        with pytest.raises(ValueError, match=r"images: expected \(g, m ≥ 2, 1 or 3, height"):
+            metrics.perceptual_diversity(wrong, path, "squeeze")
+    with pytest.raises(ValueError, match="network"):
+        metrics.perceptual_diversity(x, path, "resnet")
+    with pytest.raises(ValueError, match="expected finite numbers"):
+        metrics.perceptual_diversity(x / 0, path, "squeeze")

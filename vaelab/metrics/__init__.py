@@ -30,6 +30,7 @@ from vaelab.metrics.paths import (
     separability,
     step_variation,
 )
+from vaelab.metrics.perceptual import perceptual_diversity
 from vaelab.metrics.quality import inception_score, kernel_distance
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "mmd2",
     "nearest",
     "nearest_share",
+    "perceptual_diversity",
     "precision_recall",
     "rank_correlation",
     "separability",
