@@ -111,3 +111,25 @@ def test_what_does_not_fit_is_refused():
             epochs=1,
             flip=True,
         )
+
+
+def test_a_part_need_not_be_given_twice():
+    model, (x, c) = made(), pictures()
+    ours, theirs = (
+        model.loss_terms(rows, torch.Generator().manual_seed(0)) for rows in (x, Given(x, c))
+    )
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    again = model.reconstruct(x)
+    assert torch.equal(again, model.decode(model.codes(x).mean, c)) and not torch.equal(again, x)
+
+
+@pytest.mark.parametrize("transforms", [0, 2])
+def test_half_given_is_what_its_parts_are(transforms):
+    nets = networks.mlp((3, 4, 2), 2 + 12, (8,))
+    model = models.half_given(nets, 0.5, 1.0, transforms, (8,))
+    x = torch.rand(5, 3, 4, 2)
+    upper, lower = x.split(2, dim=2)
+    assert torch.equal(model.context(x), upper.flatten(1))
+    drawn = model.draw(model.context(x))[:, 0]
+    assert torch.equal(drawn[:, :, :2], upper) and not torch.equal(drawn[:, :, 2:], lower)
+    assert model.prior.flow.log_scale.requires_grad == (transforms > 0)

@@ -90,7 +90,8 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("name", TABLES)
 def test_every_published_figure_has_its_place(name):
     table, printed = TABLES[name], experiments.published(name)
-    places = {(row.key, data_set) for row in table.rows for data_set in table.columns}
+    columns = table.elsewhere or table.columns
+    places = {(row.key, data_set) for row in table.rows for data_set in columns}
     assert set(printed) <= places
     # README.md beside them says which are missing.
     at_hand = {"ghosh-1": 51, "ghosh-2": 4, "learned-priors-3": 0}
@@ -1301,3 +1302,27 @@ def test_the_sweep_of_beta_has_each_point_once_and_a_mixture_on_its_codes():
     assert values == [5.0, 3.0]
     swept = experiments.settings_for(table, points[0], "mnist", PROFILES["quick"], 0)
     assert swept.latent_dim == 8 and swept.arguments == {"gamma": 1.0, "beta": 1.0}
+
+
+def test_the_table_of_completions_measures_both_priors_beside_the_papers_column(tmp_path):
+    pytest.importorskip("torchmetrics")
+    table = TABLES["learned-priors-2"]
+    outcomes = run(tmp_path, table=table)
+    assert [outcome.failed for outcome in outcomes] == ["", ""]
+    assert [outcome.cell.model for outcome in outcomes] == ["gaussian", "flow"]
+    for outcome in outcomes:
+        found = outcome.record["measured"]
+        assert found["n_samples"] == 3000 and 1 <= found["inception_score"] <= 10
+        assert 0 < found["diversity"] < 2 and 0 < found["best"] < 1
+    filled = experiments.fill(table, outcomes)
+    assert filled.columns == ("digits", "deepfashion")
+    text = experiments.as_text(filled)
+    assert "0.236" in text and "cannot be had here" in text
+    cells = cells_of(table, TINY, ("digits",), trials=1)
+    again = experiments.fill(table, experiments.read_table(cells, place(tmp_path)))
+    assert experiments.as_text(again) == text
+
+
+def test_a_model_that_completes_is_for_tables_alone(capsys):
+    assert main(["train", "digits", "--model", "half-given"]) != 0
+    assert "half_given completes pictures and draws none by itself" in capsys.readouterr().err

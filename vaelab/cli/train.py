@@ -211,6 +211,7 @@ def settings_for(args: argparse.Namespace) -> Settings:
             has none.
     """
     from vaelab import experiments, models
+    from vaelab.experiments.settings import GIVEN
 
     small = experiments.SMALL.get(args.data_set)
     network = args.network or ("infogan" if small is None else "mlp")
@@ -220,6 +221,11 @@ def settings_for(args: argparse.Namespace) -> Settings:
     settings = replace(base, **given(experiments.Settings, options))
     if 2 * settings.epochs < base.epochs and base == experiments.Settings():
         settings = replace(settings, **experiments.SOONER)
+    if settings.model in GIVEN:
+        raise ValueError(
+            f"--model: {settings.model} completes pictures and draws none by itself; see `vaelab "
+            "table learned-priors-2`, or notebook 10b"
+        )
     if args.gamma is None:
         return settings
     takers = [name for name, model in models.CATALOGUE.items() if _takes_gamma(model)]

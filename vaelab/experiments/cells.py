@@ -20,7 +20,14 @@ from vaelab._inputs import check_choice, pick_device
 from vaelab.data import Images, load_images
 from vaelab.experiments import protocols
 from vaelab.experiments.grid import Cell, Outcome
-from vaelab.experiments.measuring import Judge, Midpoints, fit_densities, judge_for, measure
+from vaelab.experiments.measuring import (
+    Judge,
+    Midpoints,
+    fit_densities,
+    judge_for,
+    measure,
+    measure_given,
+)
 from vaelab.experiments.places import Place, clear, folder_of
 from vaelab.experiments.records import commit, write_cell
 from vaelab.experiments.searching import searched
@@ -183,9 +190,12 @@ def _content(cell: Cell, place: Place, trained: Mapping[int, Trained]) -> dict[s
     one = trained[cell.trial]
     images, model, second = one.images, one.model, one.second
     started = time.perf_counter()
-    fitted = _densities(cell, images, model, second)
-    how = (one.judge, cell.settings.seed, fitted, cell.profile.n_samples)
-    measured = measure(images, model, second, *how)
+    if isinstance(model, models.Conditional):
+        measured = measure_given(images, model, one.judge, cell.settings.seed)
+    else:
+        fitted = _densities(cell, images, model, second)
+        how = (one.judge, cell.settings.seed, fitted, cell.profile.n_samples)
+        measured = measure(images, model, second, *how)
     curves = {}
     if model.gamma is not None:
         curves["first stage"] = one.run.history["gamma"].tolist()

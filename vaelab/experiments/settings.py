@@ -24,6 +24,7 @@ from vaelab._inputs import (
 )
 from vaelab.training import Cosine, HalveEvery, Hold, Plan
 
+GIVEN = {"half_given": models.half_given}  # What completes pictures, and has tables alone.
 _SHORT = {"ce": "ce_vae", "flow": "vae_flow"}  # names that Settings has always taken
 
 
@@ -113,7 +114,7 @@ class Settings:
     def __post_init__(self) -> None:
         checked = {
             "network": _name("network", self.network, networks.MAKERS),
-            "model": _name("model", self.model, models.CATALOGUE),
+            "model": _name("model", self.model, models.CATALOGUE | GIVEN),
             "arguments": _plain("arguments", self.arguments),
             "network_arguments": _plain("network_arguments", self.network_arguments),
             "search": _plain("search", self.search),
@@ -242,8 +243,10 @@ def build(shape: tuple[int, ...], settings: Settings) -> models.Autoencoder:
         options["output"] = "sigmoid"  # Cross-entropy needs outputs in [0, 1].
     options |= settings.network_arguments
     with networks.seeded(settings.seed):
-        pair = networks.for_shape(network, shape, settings.latent_dim, options)
-        return models.build(settings.model, pair, settings.arguments)
+        more = len(models.upper_half(shape)) if settings.model in GIVEN else 0
+        pair = networks.for_shape(network, shape, settings.latent_dim + more, options)
+        maker = GIVEN.get(str(settings.model), settings.model)
+        return models.build(maker, pair, settings.arguments)
 
 
 def second_stage(settings: Settings) -> densities.SecondStage:

@@ -12,7 +12,7 @@
 from vaelab.models.autoencoder import Autoencoder, evaluating
 from vaelab.models.catalogue import *  # noqa: F403
 from vaelab.models.catalogue import CATALOGUE, build
-from vaelab.models.conditional import Conditional
+from vaelab.models.conditional import Conditional, half_given, upper_half
 from vaelab.models.second import SecondVAE
 
 __all__ = [
@@ -22,5 +22,7 @@ __all__ = [
     "SecondVAE",
     "build",
     "evaluating",
+    "half_given",
+    "upper_half",
     *CATALOGUE,
 ]

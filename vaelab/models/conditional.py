@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -11,7 +12,7 @@ from vaelab import likelihoods, posteriors, priors, terms
 from vaelab._inputs import check_positive_int, check_seed, floats, generator_of
 from vaelab._processes import Generator
 from vaelab.models.autoencoder import Autoencoder, evaluating
-from vaelab.networks import Networks
+from vaelab.networks import Networks, with_context
 
 
 class Conditional(Autoencoder):
@@ -65,13 +66,20 @@ class Conditional(Autoencoder):
         return flat.unflatten(1, self.image_shape)
 
     def loss_terms(
-        self, x: tuple[Tensor, Tensor], generator: Generator = None
+        self, x: Tensor | tuple[Tensor, Tensor], generator: Generator = None
     ) -> dict[str, Tensor]:
-        """The terms by name for images and contexts, as `training.Given` holds them."""
-        images, context = x
+        """The terms by name for images and contexts, as `training.Given` holds them; of images
+        alone where the context is a part of them.
+        """
+        images, context = x if isinstance(x, tuple) else (x, self.context(x))
         return self._terms(images, self.encode(images), generator, context)
 
     forward = loss_terms
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Decode the mean code of every image, whose part is given: shape of `x`."""
+        with torch.no_grad(), evaluating(self):
+            return self.decode(self.codes(x).mean, self.context(x))
 
     @torch.no_grad()
     def draw(self, context: Tensor, n: int = 1, seed: int = 0) -> Tensor:
@@ -84,3 +92,42 @@ class Conditional(Autoencoder):
         with evaluating(self):
             images = self.decode(self.prior.given(each).at(eps), each)
         return images.unflatten(0, (len(context), n)).to(context.device)
+
+
+def upper_half(image_shape: Sequence[int]) -> list[int]:
+    """The numbers of the pixels in the upper half of each channel, or of a row's first half.
+
+    >>> upper_half((2, 2, 3)), upper_half((5,))
+    ([0, 1, 2, 6, 7, 8], [0, 1])
+    """
+    pixels = torch.arange(math.prod(image_shape)).view(*image_shape)
+    height = -2 if len(image_shape) > 1 else -1
+    return pixels.narrow(height, 0, image_shape[height] // 2).flatten().tolist()
+
+
+def half_given(
+    networks: Networks,
+    gamma: float | str = "learned",
+    beta: float = 0.0,
+    transforms: int = 6,
+    hidden: Sequence[int] = (64, 64),
+) -> Conditional:
+    """A VAE that completes pictures of which the upper half is given.
+
+    Args:
+        networks: a pair for codes of κ numbers and as many more as `upper_half` has.
+        gamma: as for `vae`.
+        beta: the weight of the KL for encoder and decoder, ≥ 0; the prior learns at full weight.
+        transforms, hidden: of the prior's flow, as for `flows.Couplings`; with no transforms the
+            prior is N(m(c), I), that of the Variational U-net.
+
+    >>> from vaelab import networks
+    >>> half_given(networks.mlp((1, 4, 4), latent_dim=2 + 8), transforms=0).latent_dim
+    2
+    """
+    part = upper_half(networks.image_shape)
+    pair = with_context(networks, len(part))
+    how = (transforms, hidden, len(part), transforms > 0)
+    prior = priors.FlowPrior(pair.latent_dim, *how)
+    likelihood = likelihoods.Gaussian(gamma)
+    return Conditional(pair, None, likelihood, prior, terms.KL(beta), part)
