@@ -25,6 +25,7 @@ from vaelab.course.exercises import (
     autoencoders,
     cost,
     grammars,
+    halves,
     images,
     latent,
     priors,
@@ -41,6 +42,7 @@ CHAPTERS = (
     images,
     autoencoders,
     priors,
+    halves,
     latent,
     grammars,
 )
