@@ -21,7 +21,10 @@ from vaelab.cli.workers import end_with_parent
 if TYPE_CHECKING:
     from vaelab.experiments import Cell, Filled, Outcome
 
-NAMES = "dai-wipf-1, dai-wipf-2, dai-wipf-3, ghosh-1, ghosh-2, learned-priors-1 or learned-priors-3"
+NAMES = (
+    "dai-wipf-1, dai-wipf-2, dai-wipf-3, ghosh-1, ghosh-2, learned-priors-1, learned-priors-2 or "
+    "learned-priors-3"
+)
 WAIT = 30  # Seconds for the first worker of a cluster.
 EPILOG = (
     "A Fréchet distance or an MMD² is better the lower it is; training images against test images "
