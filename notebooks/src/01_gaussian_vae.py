@@ -6,6 +6,7 @@
 # | You will be able to | write down the cost of a VAE, predict in closed form what its $\gamma$ does, and recognise a collapse |
 # | You need | notebook 00, eigenvalues of a covariance matrix, the KL divergence |
 # | Time | 60 minutes to read; quick: half a minute to run, full: three minutes |
+# | Optional | the sections *The exception: footnote 3* and *Learned or optimal* |
 # | Source | Dai & Wipf (2019), Definition 1, Eqs. 1, 2, 8, Theorem 3, footnotes 3 and 4, Fig. 1a; Rybkin et al. (2021) |
 #
 # One number decides what a Gaussian VAE learns: $\gamma$, the variance of its decoder. Many programs set it to one and
@@ -267,6 +268,17 @@ exercises.check("01.3", best_gamma)
 #
 # $$\tfrac12 \sum_{j\ \text{inactive}} \Big( 1 - \frac{\lambda_j}{\gamma} \Big) \;\ge\; \frac{d - r}{2} \;>\; 0 .$$
 #
+# <details><summary>Step 2: why eigenvectors</summary>
+#
+# Let the data have covariance $C$ and the model $M = WW^\top + \gamma I$. The cost is $\frac12 (\log\det 2\pi M +
+# \operatorname{tr} C M^{-1})$. Turn $M$ by a small rotation, $e^{tA} M e^{-tA}$ with $A$ antisymmetric: its eigenvalues
+# stay, and the slope of the cost at $t = 0$ is $\frac12 \operatorname{tr} C (A M^{-1} - M^{-1} A) = \frac12
+# \operatorname{tr} A (M^{-1} C - C M^{-1})$. At the best $M$ it vanishes for every $A$. The bracket is antisymmetric too,
+# so it must be zero: $C$ and $M$ commute, and share their eigenvectors. Then $\operatorname{tr} C M^{-1} = \sum_j
+# \lambda_j / v_j$, and this is least if the largest $v_j$ goes with the largest $\lambda_j$.
+#
+# </details>
+#
 # Each term is at least zero, and each of the $d - r$ empty directions gives one half. That is the theorem, for linear
 # data. The encoder's covariance has the eigenvalue $\gamma / \lambda_j$ in an active direction, one in the others.
 
@@ -422,9 +434,11 @@ plt.show()
 #
 # <details><summary>Why this holds for every decoder, not only for a linear one</summary>
 #
-# The density of any decoder is a mixture of Gaussians N(μ, γI), and the mean of −log p is convex in the mixture.
-# So it is enough to ask whether moving a little of the mass from the mean image m to m + u can help. It cannot if the
-# data satisfy, for all u, the inequality that the next cell verifies:
+# The density of any decoder is a mixture of Gaussians N(μ, γI). Going from one mixture to another, $p_s = (1 - s)\, p_0 +
+# s\, p_1$ is linear in $s$, and −log is convex, so the mean of $-\log p_s$ is convex in $s$: if it does not fall at
+# $s = 0$, it never does. Start with all mass at the mean image m. The slope towards $p_1 = N(m + u, \gamma I)$ is
+# $1 - \mathbb E_x\, p_1(x) / p_0(x)$, and towards a mixture it is a mean of such slopes. So nothing beats the mean image
+# if the data satisfy, for all u, the inequality that the next cell verifies:
 #
 # $$\mathbb E_x \exp\big( \langle x - m, u \rangle / \gamma - \lVert u \rVert^2 / 2\gamma \big) \le 1 .$$
 #

@@ -6,6 +6,7 @@
 # | You will be able to | write down the best VAE for a known density without training, and say how fast it becomes exact |
 # | You need | notebook 01, distribution functions, change of variables for densities |
 # | Time | 60 minutes to read; quick: 15 seconds to run, full: one minute |
+# | Optional | the sections *A density that vanishes somewhere* and *A gap in the printed proof* |
 # | Source | Dai & Wipf (2019), Theorem 1, footnote 1, Appendix E (Eqs. 11–36) |
 #
 # Can a VAE with a Gaussian encoder and a Gaussian decoder model *any* density? Theorem 1 says yes, if the data fill all
@@ -231,6 +232,22 @@ plt.show()
 #
 # $$\frac1\gamma\, \mathrm{KL}[q \,\Vert\, p_{\theta_t}(z \mid x)] \to \tfrac12 \mathrm{Var}\, \delta_1
 #   = \tfrac12 \Big( \frac{\mu_z^2}{a^2} + \frac{3 \mu_z b}{a^3} + \frac{15\, b^2}{4\, a^4} \Big) \qquad \text{(N5)}.$$
+#
+# <details><summary>The three steps: w² cancels, half the variance, and the moments</summary>
+#
+# *It cancels.* Half the squared error over $\gamma$ gives $\log p(x \mid z) = -\frac12 w^2 - \sqrt\gamma\, \frac{b}{2a^2}
+# w^3 + \dots$. The prior gives $-\frac12 (\mu_z + \sqrt\gamma\, w / a)^2 = c - \sqrt\gamma\, \frac{\mu_z}{a} w + \dots$.
+# And $-\log q$ gives $+\frac12 w^2$, since $w$ is standard normal under $q$.
+#
+# *Half the variance.* Under $q$ the ratio has mean one, $\mathbb E\, e^{c - \sqrt\gamma\, \delta_1} = 1$, so
+# $c = \sqrt\gamma\, \mathbb E \delta_1 - \frac\gamma2 \mathrm{Var}\, \delta_1 + \dots$. The KL is minus the mean of the log
+# ratio, $\sqrt\gamma\, \mathbb E \delta_1 - c = \frac\gamma2 \mathrm{Var}\, \delta_1$.
+#
+# *The moments.* $\delta_1$ is odd, so its mean is zero, and with $\mathbb E w^2 = 1$, $\mathbb E w^4 = 3$, $\mathbb E w^6
+# = 15$ the mean of its square is $\frac{\mu_z^2}{a^2} + 2 \cdot 3\, \frac{\mu_z}{a} \frac{b}{2a^2} + 15\,
+# \frac{b^2}{4a^4}$.
+#
+# </details>
 #
 # **Exercise 02.2** (4 minutes). Return $S_z$ for $r = 1$, given the decoder's slope $f'(z)$ at the codes, shape (n,),
 # and a tensor `gamma` of one number.

@@ -6,6 +6,7 @@
 # | You will be able to | say what a cost without floor proves and what not, and compute the best cost a VAE can have |
 # | You need | notebook 02, Jacobians, surface area; entropy |
 # | Time | 60 minutes to read; quick: 15 seconds to run, full: one minute |
+# | Optional | the sections *Manifold overfitting* and *The way out* |
 # | Source | Dai & Wipf (2019), Theorem 2, Eqs. 6 and 10, Appendix F; Loaiza-Ganem et al. (2022) |
 #
 # A photograph has a million pixels, but only a few thousand things about it can change. Real data lie near a set of low
