@@ -52,7 +52,7 @@ from vaelab.experiments import (
 from vaelab.experiments.places import SHIPPED, folder_of, folders_of
 from vaelab.experiments.stages import train_firsts
 from vaelab.features import features_for
-from vaelab.training import Hold, Session, TrainingDiverged
+from vaelab.training import Hold, Ramp, Session, TrainingDiverged
 
 TINY = Profile(
     "tiny",
@@ -1302,6 +1302,8 @@ def test_the_sweep_of_beta_has_each_point_once_and_a_mixture_on_its_codes():
     assert values == [5.0, 3.0]
     swept = experiments.settings_for(table, points[0], "mnist", PROFILES["quick"], 0)
     assert swept.latent_dim == 8 and swept.arguments == {"gamma": 1.0, "beta": 1.0}
+    assert swept.plan().beta_schedule == Ramp(0.25)
+    assert experiments.Settings().plan().beta_schedule is None
 
 
 def test_the_table_of_completions_measures_both_priors_beside_the_papers_column(tmp_path):

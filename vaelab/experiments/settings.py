@@ -22,7 +22,7 @@ from vaelab._inputs import (
     check_positive_int,
     check_weight,
 )
-from vaelab.training import Cosine, HalveEvery, Hold, Plan
+from vaelab.training import Cosine, HalveEvery, Hold, Plan, Ramp
 
 GIVEN = {"half_given": models.half_given}  # What completes pictures, and has tables alone.
 _SHORT = {"ce": "ce_vae", "flow": "vae_flow"}  # names that Settings has always taken
@@ -75,6 +75,7 @@ class Settings:
         search: values to try of some of the `arguments`, such as {"weight": (10.0, 100.0)}: a table
             takes the best, see `searched`.
         validation, patience: as in `training.fit`, in the first stage.
+        ramp: share of the first stage's training over which β rises to its value; 0 for none.
         start: SHA-256 of the weights that the first stage starts from; random ones unless given.
         arguments: what the model's function takes beside the networks, such as {"gamma": 1.0} or
             {"weight": 30.7}; plain data.
@@ -110,6 +111,7 @@ class Settings:
     validation: float | None = None
     patience: int | None = None
     start: str | None = None
+    ramp: float = 0.0
 
     def __post_init__(self) -> None:
         checked = {
@@ -123,6 +125,7 @@ class Settings:
             object.__setattr__(self, name, value)
         for name in ("halve_every", "second_halve_every"):
             check_weight(name, getattr(self, name) or 0)
+        check_weight("ramp", self.ramp)
         self.plan()  # It checks what it takes.
         for name in ("latent_dim", "second_epochs", "second_hidden"):
             check_positive_int(name, getattr(self, name))
@@ -140,6 +143,7 @@ class Settings:
             schedule=_schedule(self.halve_every),
             weight_decay=self.weight_decay,
             gamma_lr=self.gamma_lr,
+            beta_schedule=Ramp(self.ramp) if self.ramp else None,
             seed=self.seed,
             validation=self.validation,
             patience=self.patience,
