@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from urllib.parse import urljoin, urlparse
 
@@ -34,9 +35,7 @@ ASK = """([url, messages]) => new Promise((resolve, reject) => {
     const m = JSON.parse(e.data);
     if (m.parent_header.session === "v" && m.channel === "shell") {
       socket.close(); resolve(m.header.msg_type) } } })"""
-HARMLESS = re.compile(
-    r"cdn\.jsdelivr\.net|favicon\.ico"
-)  # icon fonts, which no view uses; missing without a network
+HARMLESS = re.compile(r"favicon\.ico")
 
 
 def seeded_model(seed, gamma=0.1):
@@ -278,6 +277,37 @@ def browser_test(function):
     for mark in pytest_browser:
         function = mark(function)
     return function
+
+
+def answer_of(url, **headers):
+    """Status and text of what the server answers."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as a:
+            return a.status, a.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_name_of_another_machine_is_refused(address):
+    """A page elsewhere whose name was made to lead here (DNS rebinding) sends its own name."""
+    port = urlparse(address).port
+    for host in ("evil.example", f"evil.example:{port}", "192.0.2.1", "127.0.0.1.evil.example"):
+        status, text = answer_of(address, Host=host)
+        assert status == 403 and ".ipynb" not in text
+    for host in ("localhost", f"127.0.0.1:{port}", "[::1]"):
+        status, text = answer_of(address, Host=host)
+        assert status == 200 and text.count(".ipynb") >= 3
+
+
+def test_pages_name_no_other_server_and_logging_out_answers(address):
+    elsewhere = re.compile(r"""(?:src|href|import\(|url\(|fetch\()[\s=("']*https?://""")
+    token = address.partition("?")[2]
+    page = urljoin(address, f"voila/render/1-latent-traversal.ipynb?{token}")
+    for url in (address, page):
+        status, text = answer_of(url)
+        assert status == 200 and not elsewhere.search(text) and "cdn" not in text
+    status, text = answer_of(urljoin(address, f"logout?{token}"))
+    assert status == 200 and "Successfully logged out" in text
 
 
 @browser_test

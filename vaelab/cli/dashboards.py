@@ -47,7 +47,8 @@ def add_arguments(p: Parser) -> None:
     p.add_argument(
         "--no-token",
         action="store_true",
-        help="let in every user of this machine, and every page that a browser on it opens",
+        help="let in every user of this machine; a page elsewhere is kept out by its name, but not "
+        "with --base-url, where the names of the proxy in front are not known",
     )
     p.add_argument(
         "--no-browser", action="store_true", help="do not open a browser; print the address"

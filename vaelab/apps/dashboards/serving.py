@@ -46,7 +46,7 @@ def command(
         "--MappingKernelManager.cull_idle_timeout=600",
         "--MappingKernelManager.cull_interval=60",
     ]
-    return [sys.executable, "-m", "voila", str(pages), *options]
+    return [sys.executable, "-m", "vaelab.apps.dashboards.server", str(pages), *options]
 
 
 def serve(line: list[str]) -> int:
