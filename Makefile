@@ -33,7 +33,7 @@ demo: $(STAMP)
 	$(BIN)/vaelab demo
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+	$(BIN)/vaelab test
 
 test-notebooks: $(STAMP)
 	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_notebooks.py
@@ -48,7 +48,7 @@ lint: $(STAMP)
 	$(BIN)/python .ci/count_type_errors.py
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab notebooks --ServerApp.kernel_websocket_connection_class=vaelab.apps.dashboards.connection.NoDelayConnection
+	$(BIN)/vaelab lab
 
 dashboards: $(STAMP)
 	$(BIN)/vaelab dashboards

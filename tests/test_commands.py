@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -40,6 +42,48 @@ def trained(tmp_path_factory, pictures):
     out = tmp_path_factory.mktemp("run") / "run"
     assert call("train", pictures, *SHORT, "--batch-size", 9, "--device", "cpu", "--out", out) == 0
     return out
+
+
+# ---- where there is no make
+
+
+def test_lab_and_test_start_what_make_starts(monkeypatch, tmp_path, capsys):
+    lines = []
+    monkeypatch.setattr("subprocess.call", lambda line, **more: lines.append(line) or 3)
+    assert call("lab", "--no-browser") == 3 and call("test", "-k", "seed") == 3
+    assert lines[0][1:4] == ["-m", "jupyterlab", str(ROOT / "notebooks")]
+    assert lines[0][-1] == "--no-browser" and "not long" in lines[1]
+    assert lines[1][-2:] == ["-k", "seed"]
+    assert call("lab", tmp_path / "nowhere") == 2
+    assert "no such folder; `vaelab course" in capsys.readouterr().err
+
+
+def test_lab_of_an_installed_package_opens_a_copy(monkeypatch, tmp_path):
+    lines = []
+    monkeypatch.setattr("subprocess.call", lambda line, **more: lines.append(line) or 0)
+    (tmp_path / "lessons").mkdir()
+    (tmp_path / "lessons" / "01_a.ipynb").write_text("{}")
+    monkeypatch.setattr(course, "notebooks", lambda: tmp_path / "lessons")
+    monkeypatch.chdir(tmp_path)
+    for content in ("{}", "mine"):  # What is there is the student's own work, and stays.
+        assert call("lab") == 0 and lines[-1][3] == "course"
+        assert (tmp_path / "course" / "01_a.ipynb").read_text() == content
+        (tmp_path / "course" / "01_a.ipynb").write_text("mine")
+
+
+def test_nothing_but_the_grader_wants_what_windows_lacks():
+    code = """
+import os, sys
+for name in ("resource", "fcntl", "pwd", "grp", "termios"):
+    sys.modules[name] = None
+del os.fork, os.killpg
+import vaelab
+for room in (*vaelab._ROOMS, *vaelab._INSIDE):
+    getattr(vaelab, room)
+from vaelab import cli
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # ---- doctor

@@ -1,5 +1,5 @@
-"""The command line, one module a command: doctor, demo, course, train, search, show, sample,
-encode, reconstruct, export-page, dashboards, table, claims, notebooks, grade.
+"""The command line, one module a command: doctor, demo, course, lab, train, search, show,
+sample, encode, reconstruct, export-page, dashboards, table, claims, notebooks, grade, test.
 
 A command is a module whose docstring is its help, with `add_arguments(parser)` and `run(args)`,
 which returns the exit status; `EPILOG`, where there is one, ends its help. `run` imports what is
@@ -23,12 +23,14 @@ from vaelab.cli import (
     encode,
     export_page,
     grade,
+    lab,
     notebooks,
     reconstruct,
     sample,
     search,
     show,
     table,
+    test,
     train,
 )
 from vaelab.cli.options import Parser
@@ -39,6 +41,7 @@ COMMANDS = {
     "doctor": doctor,
     "demo": demo,
     "course": course,
+    "lab": lab,
     "train": train,
     "search": search,
     "show": show,
@@ -51,6 +54,7 @@ COMMANDS = {
     "claims": claims,
     "notebooks": notebooks,
     "grade": grade,
+    "test": test,
 }
 
 

@@ -8,6 +8,7 @@ slipped, or that the check under an exercise was changed.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def add_arguments(p: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print each sheet as it is there; write the mark book."""
+    if os.name != "posix":
+        raise ValueError("grade: expected Linux or macOS, whose processes can be limited")
     with importing():
         from vaelab.course import grading
 

@@ -8,7 +8,6 @@ import hashlib
 import io
 import os
 import re
-import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -211,8 +210,8 @@ def _work_of_children() -> float:
     """Seconds that processors have worked for processes that have ended: other work on the machine
     does not count.
     """
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def _execute(notebook: Any, target: Path, timeout: int) -> None:
