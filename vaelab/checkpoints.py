@@ -46,6 +46,7 @@ ROOMS = (
     "terms",
     "training",
 )
+SHIPPED = Path(__file__).parent / "shipped"  # Small trained models that come with the package.
 T = TypeVar("T")
 _SPARE = 2**28  # Bytes that a build may take beyond eight times those of the file.
 _LEAST = 2**13  # Bytes that a tensor and the layer around it take, however small they are.
@@ -204,7 +205,8 @@ def load(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Any:
     """Read a folder that `save` or `vaelab train` wrote. Nothing in it is executed.
 
     Args:
-        folder: holds `model.safetensors` and `run.json`.
+        folder: holds `model.safetensors` and `run.json`; or the name of a model that comes with the
+            package, "digits-laptop" or "fashion-laptop".
         parts: classes and functions of your own that the model is made of: posteriors, likelihoods,
             priors, terms, densities, networks, estimators, subclasses of `Autoencoder`.
 
@@ -215,7 +217,7 @@ def load(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Any:
         FileNotFoundError: no such folder, or one without these files.
         CheckpointError: damaged, written by something else, or made of a part that is not at hand.
     """
-    folder = Path(folder)
+    folder = place_of(folder)
     record = _read_run(folder)
     path = folder / "model.safetensors"
     try:
@@ -236,6 +238,15 @@ def load(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Any:
         raise CheckpointError(
             f"{folder}: its parts do not fit this version of vaelab ({reason})"
         ) from error
+
+
+def place_of(folder: str | Path) -> Path:
+    """The folder of a model: that of one which comes with the package, where its name is given and
+    no folder here has it.
+    """
+    shipped = SHIPPED / folder
+    is_name = shipped.parent == SHIPPED and (shipped / "run.json").is_file()
+    return shipped if is_name and not Path(folder).exists() else Path(folder)
 
 
 def makers(
@@ -347,7 +358,8 @@ def _read_run(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder}: no such folder; expected one that `vaelab train` or `vaelab.save` wrote"
+            f"{folder}: no such folder; expected one that `vaelab train` or `vaelab.save` wrote, "
+            "or digits-laptop or fashion-laptop, which come with the package"
         )
     if not path.is_file():
         hint = "not a saved model"

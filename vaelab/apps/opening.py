@@ -48,7 +48,7 @@ def opened(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Save
     saved = checkpoints.load(folder, parts)
     if isinstance(saved, Saved):
         return saved
-    run = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
+    run = json.loads((checkpoints.place_of(folder) / "run.json").read_text(encoding="utf-8"))
     model = in_data_units(saved.model_, saved.mean_, saved.scale_)
     return _Cut(model, saved.density_, run, saved.range_)
 

@@ -26,9 +26,9 @@ def add_arguments(p: Parser) -> None:
         nargs="?",
         type=Path,
         metavar="FOLDER",
-        default=os.environ.get("VAELAB_MODEL") or None,
-        help="one that `vaelab train` wrote (default: $VAELAB_MODEL, else a small model of digits, "
-        "trained now in some ten seconds)",
+        default=os.environ.get("VAELAB_MODEL") or "fashion-laptop",
+        help="one that `vaelab train` wrote (default: $VAELAB_MODEL, else fashion-laptop, a small "
+        "model of clothes that comes with the package)",
     )
     p.option(
         "--images", "data set or folder of pictures (default: what it was trained on)", str, "DATA"
@@ -61,15 +61,13 @@ def run(args: argparse.Namespace) -> int:
     with importing():
         from vaelab.apps import dashboards
         from vaelab.apps.dashboards.serving import command, serve
+        from vaelab.checkpoints import SHIPPED, place_of
 
     with tempfile.TemporaryDirectory(prefix="vaelab-dashboards-") as root:
         pages = Path(root) / "pages"
-        if args.folder is not None:  # What is wrong with it is told now, and not in the page.
-            dashboards.open_model(args.folder, args.images)
-        print("training the small models of digits, some ten seconds", flush=True)
-        dashboards.prepare(root, second_stage=args.folder is None, progress=sys.stderr.isatty())
-        model = args.folder or Path(root) / "model"
-        dashboards.write_pages(pages, model, Path(root) / "path", args.images)
+        model = place_of(args.folder)
+        dashboards.open_model(model, args.images)  # What is wrong is told now, and not in the page.
+        dashboards.write_pages(pages, model, SHIPPED / "digits-path", args.images)
         print("three pages; stop with Ctrl-C", flush=True)
         base_url = f"/{args.base_url.strip('/')}/".replace("//", "/")
         browser = not args.no_browser

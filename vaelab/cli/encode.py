@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaelab._imports import importing
-from vaelab.cli.options import Parser, add_data, add_reading, add_run, reading
+from vaelab.cli.options import Parser, add_data, add_reading, add_run, beside, reading
 
 if TYPE_CHECKING:
     from vaelab.data import Images
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         from vaelab.apps.opening import opened
 
     check_choice("--part", args.part, PARTS)
-    out = args.out or args.folder / "codes.csv"
+    out = args.out or beside(args.folder, "codes.csv")
     if out.suffix.lower() not in (".csv", ".npy"):
         raise ValueError(f"--out: expected a file that ends in .csv or .npy, got {out}")
     saved = opened(args.folder)

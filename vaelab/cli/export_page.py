@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaelab._imports import importing
-from vaelab.cli.options import Parser, add_data, add_reading, add_run, add_seed, reading
+from vaelab.cli.options import Parser, add_data, add_reading, add_run, add_seed, beside, reading
 
 if TYPE_CHECKING:
     from vaelab.checkpoints import Saved
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         from vaelab._files import check_writable, write_atomic
         from vaelab.apps.opening import opened
 
-    out = args.out or args.folder / "page.html"
+    out = args.out or beside(args.folder, "page.html")
     if out.is_dir():
         raise ValueError(
             f"--out: expected a file to write, got the folder {out}; try {out / 'page.html'}"

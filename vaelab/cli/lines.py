@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaelab.cli.options import given
+from vaelab.cli.options import beside, given
 
 if TYPE_CHECKING:
     from vaelab.checkpoints import Saved
@@ -126,7 +126,7 @@ def sample(saved: Saved, args: argparse.Namespace) -> int:
 
     if args.density is not None:
         raise ValueError("--density: a model of lines draws from the one saved; leave it out")
-    out = args.out or args.folder / "samples.txt"
+    out = args.out or beside(args.folder, "samples.txt")
     if out.suffix.lower() != ".txt":
         raise ValueError(
             f"--out: expected a file that ends in .txt for a model of lines, got {out}"

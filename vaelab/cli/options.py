@@ -54,7 +54,20 @@ class Parser(argparse.ArgumentParser):
 
 def add_run(p: Parser) -> None:
     """Add FOLDER, a trained model."""
-    p.option("folder", "a folder that `vaelab train` wrote", Path, "FOLDER")
+    p.option(
+        "folder",
+        "a folder that `vaelab train` wrote, or digits-laptop or fashion-laptop, which come with "
+        "the package",
+        Path,
+        "FOLDER",
+    )
+
+
+def beside(folder: Path, name: str) -> Path:
+    """Where a command writes unless told: into a run's folder, or here for a model that comes with
+    the package.
+    """
+    return folder / name if folder.is_dir() else Path(f"{folder.name}-{name}")
 
 
 def add_seed(p: Parser, what: str) -> None:

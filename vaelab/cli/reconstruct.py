@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vaelab._imports import importing
 from vaelab.cli.encode import add_images
-from vaelab.cli.options import Parser, add_run, reading
+from vaelab.cli.options import Parser, add_run, beside, reading
 
 COLUMNS = 16
 
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         from vaelab.data import unit
 
     check_positive_int("n", args.n)
-    out = args.out or args.folder / "reconstructions.png"
+    out = args.out or beside(args.folder, "reconstructions.png")
     kind = out.suffix.lower()
     if kind not in (".png", ".npy"):
         raise ValueError(f"--out: expected a file that ends in .png or .npy, got {out}")

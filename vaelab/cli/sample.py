@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from vaelab._imports import importing
 from vaelab.cli import lines
 from vaelab.cli.memory import check_memory
-from vaelab.cli.options import Parser, add_data, add_run, add_seed
+from vaelab.cli.options import Parser, add_data, add_run, add_seed, beside
 
 if TYPE_CHECKING:
     from vaelab.checkpoints import Saved
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     saved = opened(args.folder)
     if lines.writes_lines(saved):
         return lines.sample(saved, args)
-    out = args.out or args.folder / "samples.png"
+    out = args.out or beside(args.folder, "samples.png")
     kind = out.suffix.lower()
     if kind not in _BYTES:
         raise ValueError(f"--out: expected a file that ends in .png or .npy, got {out}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaelab._imports import importing
 from vaelab.cli import history, train
-from vaelab.cli.options import Parser, add_run
+from vaelab.cli.options import Parser, add_run, beside
 from vaelab.cli.words import LETTERS
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ def run(args: argparse.Namespace) -> int:
         from vaelab import checkpoints
         from vaelab._files import write_atomic
 
-    out = args.out or args.folder / "history.png"
+    out = args.out or beside(args.folder, "history.png")
     if out.suffix.lower() != ".png":
         raise ValueError(f"--out: expected a file that ends in .png, got {out}")
     saved = checkpoints.load(args.folder)
     record = getattr(saved, "run", {})
     print("\n".join(as_lines(record, saved)))
-    path = args.folder / record.get("history", history.NAME)
+    path = checkpoints.place_of(args.folder) / record.get("history", history.NAME)
     if not path.exists():
         print(
             f"no {path.name}: the run was saved without its history, so there is no curve to draw"

@@ -81,6 +81,13 @@ def add_arguments(p: Parser) -> None:
         "N",
     )
     p.option("--second-epochs", "passes of stage 2 (default 500 for mlp, 800 otherwise)", int, "N")
+    p.option(
+        "--second-hidden",
+        "width of the three layers of stage 2 (default 128 for mlp, 512 for small_conv, 1024 "
+        "otherwise)",
+        int,
+        "N",
+    )
     p.option("--batch-size", "images a step (default 128 for mlp, 100 otherwise)", int, "N")
     p.option(
         "--lr", "Adam's step size, for both stages (default 0.002 for mlp, 0.0001 otherwise)", float

@@ -1,7 +1,7 @@
 """Pages without code: the views of `vaelab.widgets` in a browser, served by Voilà from this
 machine.
 
-    vaelab dashboards                        # a small model of digits, trained now
+    vaelab dashboards                        # a small model that comes with the package
     vaelab dashboards runs/mnist-infogan     # a model that `vaelab train` wrote
 
 Three pages: a latent traversal, q(z) beside its stand-ins, and what falling γ does (always on
