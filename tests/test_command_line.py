@@ -525,7 +525,10 @@ def test_bad_settings_are_answered_before_anything_is_made(
     ("arguments", "message"),
     [
         (["trian"], "got 'trian'; did you mean 'train'? (see vaelab --help)"),
-        (["zzz"], "COMMAND: expected one of doctor, demo, course, train, search, show, sample, "),
+        (
+            ["zzz"],
+            "COMMAND: expected one of doctor, demo, course, lab, train, search, show, sample, ",
+        ),
         (["--verson"], "unexpected '--verson'; did you mean '--version'? (see vaelab --help)"),
         (["train", "digits", "--latent_dim", 3], "'--latent_dim'; did you mean '--latent-dim'?"),
         (["table", "dai-wipf-1", "--profil=quick", "--triasl=3"], "did you mean '--trials'?"),

@@ -158,7 +158,9 @@ def _from_array(array: np.ndarray) -> Tensor:
     if dtype.kind == "f" and dtype.itemsize > 8:
         dtype = np.dtype(np.float64)
     array = np.ascontiguousarray(array, dtype).reshape(array.shape)
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    # NumPy calls an axis of one entry contiguous whatever its stride, which torch does not.
+    fits = all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides)
+    return torch.from_numpy(array if fits and array.flags.writeable else array.copy())
 
 
 def _set_of(loader: torch_data.DataLoader, name: str) -> torch_data.Dataset:

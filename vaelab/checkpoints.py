@@ -142,7 +142,8 @@ def save(
     check_writable(folder)
     write_atomic(folder / "model.safetensors", safetensors.torch.save(tensors))
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    write_atomic(folder / "run.json", text.encode())
+    # What is no UTF-8, as in a file's name, is spelled \udcff, which is its escape in JSON too.
+    write_atomic(folder / "run.json", text.encode(errors="backslashreplace"))
     return folder
 
 
