@@ -137,8 +137,8 @@ def code_of(module_code: CodeType, qualname: str) -> CodeType:
     raise LookupError(qualname)
 
 
-def mutated(tree: ast.Module, number: int, which: int, path: str) -> tuple[CodeType, str]:
-    """The code of a module in which the `number`th node has undergone its `which`th change."""
+def mutated_tree(tree: ast.Module, number: int, which: int) -> tuple[ast.Module, str]:
+    """A tree in which the `number`th node has undergone its `which`th change, and that node."""
     tree = copy.deepcopy(tree)
     nodes = list(ast.walk(tree))
     node = nodes[number]
@@ -149,7 +149,13 @@ def mutated(tree: ast.Module, number: int, which: int, path: str) -> tuple[CodeT
             setattr(parents[node], name, new)
         elif isinstance(value, list):
             setattr(parents[node], name, [new if item is node else item for item in value])
-    return compile(ast.fix_missing_locations(tree), path, "exec"), ast.unparse(new)
+    return ast.fix_missing_locations(tree), ast.unparse(new)
+
+
+def mutated(tree: ast.Module, number: int, which: int, path: str) -> tuple[CodeType, str]:
+    """The code of a module in which the `number`th node has undergone its `which`th change."""
+    tree, after = mutated_tree(tree, number, which)
+    return compile(tree, path, "exec"), after
 
 
 def modules_of(room: str) -> list[ModuleType]:

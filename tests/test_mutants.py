@@ -13,10 +13,20 @@ EACH = 20
 # Survivors that no test need kill, and why. Others may come as the code changes: they are printed.
 EXPLAINED = {
     "divergence_starts: constant, 200001  →  200002": "a grid with one more point",
-    "SecondStage.log_prob: constant, 31  →  32": "another seed, as far from the first",
-    "SecondStage.log_prob: dropped term, seed + 2 ** 31": "noise that is shared: a small bias",
-    "SquaredNorm.forward: sign, -1  →  1": "codes have two axes: the last is the second",
-    "active_dims: sign, -1  →  1": "eigenvalues have two axes: the last is the second",
+    "mass_of_set: comparison, vae.r == 1": "half or twice as many nodes as are needed",
+    "hermite: constant, 6  →  7": "one more node where none are asked for",
+    "GaussianMixture._fitted: constant, 200  →  201": "one more step of EM, which has converged",
+    "GaussianMixture.sample: operator, mean + z": "−z is as normal as z",
+    "SecondStage.log_prob: operator, seed + 2 ** 31": "another seed, as far from the first",
+    "SecondStage.log_prob: constant": "another seed, as far from the first",
+    "jacobians: constant, 64  →  65": "as many rows at a time as fit",
+    "precision_recall: operator, seed * 1009 + run": "other seeds of k-means",
+    "precision_recall: constant, 1009  →  1010": "other seeds of k-means",
+    "precision_recall: constant, 2  →  3": "other seeds of k-means, where they are far apart",
+    "precision_recall: constant, 32  →  33": "other seeds of k-means, where they are far apart",
+    "precision_recall: constant, 10  →  11": "one more start of k-means",
+    "precision_recall: constant, 1  →  2": "rounding alone leaves [0, 1]",
+    "energy_test: dropped term, energies[0] - 1e-12": "rounding of energies that are equal",
 }
 
 
@@ -32,5 +42,4 @@ def test_the_mutation_score():
         if mutant not in hunt.killers:
             why = [words for key, words in EXPLAINED.items() if key in str(mutant)]
             print(f"{mutant}: {why[0] if why else 'not explained'}")
-    if len(hunt.killers) < 0.95 * len(mutants):  # Only this is short; that the hunt runs is held.
-        pytest.xfail("measured: 95 of 120, then 84 of 120 as the rooms grew; 114 are wanted")
+    assert len(hunt.killers) >= 0.95 * len(mutants)

@@ -292,6 +292,27 @@ def test_pointwise_limits_do_not_control_the_tails():
         )
 
 
+def test_where_the_tail_takes_over():
+    """The integrand passes 1 within a step of the grid, and a sum over both sides agrees."""
+    for z in (0.0, 0.5):
+        start, step = theory.tails.divergence_starts(1e2, z), (26 - z) / 200_000
+        at = torch.tensor([start - step, start], dtype=F64)
+        low, high = theory.tails.log_integrand((at - z) / theory.tails._scale(1e2, z), 1e2, z)
+        assert low <= 0 < high < 0.5
+    for cutoff in (0.5, 2.2, 2.3):
+        w = torch.linspace(-10 * cutoff, 10 * cutoff, 400_001, dtype=F64)
+        twin = theory.tails.log_integrand(w, 1e2).logsumexp(0) + (w[1] - w[0]).log()
+        assert abs(theory.tails.truncated_error(1e2, cutoff) - twin.item()) < 0.05
+
+
+def test_slope_and_its_error_are_those_of_a_regression():
+    gammas = torch.tensor([1e-1, 3e-2, 1e-3, 1e-4], dtype=F64)
+    values = 2 * gammas.log() + torch.tensor([0.3, -0.1, 0.4, 0.0], dtype=F64)
+    twin = stats.linregress(gammas.log().numpy(), values.numpy())
+    found = slope_in_log_gamma(gammas, values)
+    assert found == pytest.approx((twin.slope, twin.stderr), rel=1e-12)
+
+
 # ---- Theorem 2: r < d
 
 
