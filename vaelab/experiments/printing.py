@@ -5,6 +5,7 @@ its figures to be read.
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,7 +111,7 @@ def fill(table: Table, outcomes: Sequence[Outcome]) -> Filled:
     paper = published(table.name)
     entries = {}
     notes = []
-    by_column = _by_column(outcomes) | {name: [] for name in table.elsewhere}
+    by_column = _by_column(outcomes)
     kinds = {row.path[0] for row in rows}
     frechet = "frechet" in kinds
     for column, records in by_column.items():
@@ -158,22 +159,38 @@ def _order_note(column: str, entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-def as_text(filled: Filled) -> str:
-    """The table for a terminal: one block of columns a data set."""
+def as_text(filled: Filled, width: int | None = None) -> str:
+    """The table for a terminal: one block of columns a data set.
+
+    Args:
+        filled: the table.
+        width: where given, blocks that would make a line longer stand under the others, and notes
+            are wrapped.
+    """
     first = max(map(len, (*filled.labels, "")))
-    head = under = " " * first
-    lines = dict.fromkeys(filled.labels, "")
+    groups = [[f"{label:{first}}" for label in ("", "", *filled.labels)]]
     for column in filled.columns:
-        data_set, origin = heads(column)
-        entries = {label: filled.entries[label, column] for label in filled.labels}
-        left = max([7, *(len(entry.measured) for entry in entries.values())])
-        right = max([7, *(len(entry.published) for entry in entries.values())])
-        head += f"    {data_set:<{left + right + 2}}"
-        under += f"    {origin:>{left}}  {'paper':>{right}}"
-        for label, entry in entries.items():
-            lines[label] += f"    {entry.measured:>{left}}  {entry.published:>{right}}"
-    rows = [f"{label:{first}}{line}" for label, line in lines.items()]
-    return "\n".join([filled.table.title, "", head.rstrip(), under, *rows, "", *filled.notes])
+        block = _block(filled, column)
+        full = width is not None and len(groups[-1][-1]) + len(block[-1]) > width
+        if full and len(groups[-1][-1]) > first:
+            groups.append([f"{label:{first}}" for label in ("", "", *filled.labels)])
+        groups[-1] = [line + part for line, part in zip(groups[-1], block, strict=True)]
+    parts = ["\n".join(line.rstrip() for line in group) for group in groups]
+    notes = filled.notes
+    if width is not None:
+        notes = [textwrap.fill(note, width, subsequent_indent="  ") for note in notes]
+    return "\n".join([filled.table.title, "", "\n\n".join(parts), "", *notes])
+
+
+def _block(filled: Filled, column: str) -> list[str]:
+    """The lines of one data set: its name, the two heads, and a row for each label."""
+    data_set, origin = heads(column)
+    entries = [filled.entries[label, column] for label in filled.labels]
+    left = max([7, *(len(entry.measured) for entry in entries)])
+    right = max([7, *(len(entry.published) for entry in entries)])
+    lines = [f"{data_set:<{left + right + 2}}", f"{origin:>{left}}  {'paper':>{right}}"]
+    lines += [f"{entry.measured:>{left}}  {entry.published:>{right}}" for entry in entries]
+    return [f"    {line}" for line in lines]
 
 
 def as_markdown(filled: Filled) -> str:
