@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -66,7 +66,7 @@ def _lpips(network: str, path: Path) -> torch.nn.Module:
         raise ImportError(
             f"LPIPS needs torchmetrics and torchvision ({error}); pip install 'vaelab[metrics]'"
         ) from error
-    lpips: Any = _LPIPS(net=network, pnet_rand=True, use_dropout=True)
+    lpips: Any = _LPIPS(net=cast(Any, network), pnet_rand=True, use_dropout=True)
     own = lpips.net.state_dict()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
