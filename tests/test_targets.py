@@ -300,10 +300,8 @@ def judged_by_edges(x, test, weight, seed):
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(
-    ("name", "sharper", "dearer"), [("shapes", 1.0, 1.05), ("cifar10", 1.2, 1.3)]
-)
-def test_a_perceptual_loss_sharpens_pictures(name, sharper, dearer, real_root):
+@pytest.mark.parametrize(("name", "sharper"), [("shapes", 1.03), ("cifar10", 1.2)])
+def test_a_perceptual_loss_sharpens_pictures(name, sharper, real_root):
     """Judged by edges: a distance in the features that are in the loss would judge itself."""
     try:
         images = data.load_images(name, real_root, download=False)
@@ -320,7 +318,7 @@ def test_a_perceptual_loss_sharpens_pictures(name, sharper, dearer, real_root):
         titles = ("reconstructions", "samples", "error")
         for title, values in zip(titles, found[weight], strict=True):
             print(f"  weight {weight:g}, {title}: {shown(values)}")
-    without, judged = found[0.0], found[20.0]
+    without, judged = found[0.0].mean(1), found[20.0].mean(1)
     says = f"{name}: reconstructions and samples have more edges, by a factor above {sharper:g}"
     claims.check_above("L8", judged[:2], sharper * without[:2], says)
-    assert (judged[2] < dearer * without[2]).all()
+    assert judged[2] < 1.05 * without[2]
