@@ -6,6 +6,7 @@
 # | You will be able to | predict the encoder's covariance from the decoder's slope, and read a dimension off it |
 # | You need | notebook 01, Jacobians, eigenvalues; Theorem 2 (notebook 03) helps |
 # | Time | 60 minutes to read; quick: under a minute to run, full: five minutes |
+# | Optional | the sections *Diagonal or full*, *Where the split blurs* and *One look at digits* |
 # | Source | Dai & Wipf (2019), Section 3, Eqs. 8 and 9, Theorem 4, Appendix I, Eq. 83; Koehler et al. (2022) |
 #
 # Data that look ten-dimensional may lie on a surface. A VAE near its optimum knows the dimension of that surface. It
@@ -391,6 +392,14 @@ exercises.check("04.2", dimension_from_costs)
 # and no choice of axes makes it diagonal everywhere. *Prediction*: a diagonal encoder pays, at each $x$, Hadamard's
 # gap $\frac12 \big( \sum_j \log P_{jj} - \log\det P \big)$ with $P = \Sigma_z^{-1}$ of Eq. 83. A full one does not. To see it
 # we take $\kappa = r$, so that no ones blur the comparison.
+#
+# <details><summary>Where the gap comes from</summary>
+#
+# For $\Sigma = \operatorname{diag} s$ the price is $\mathrm{KL}[N(0, \Sigma) \,\Vert\, N(0, P^{-1})] = \frac12 \big( \sum_j
+# s_j P_{jj} - r - \sum_j \log s_j - \log\det P \big)$. Each $s_j$ stands alone, and $s_j = 1 / P_{jj}$ is best. What is left
+# is the gap. It is never negative, for $\det P \le \prod_j P_{jj}$ (Hadamard), and zero only if $P$ is diagonal.
+#
+# </details>
 
 # %%
 plane = theory.linear_optimum(C, r, 0.05)
