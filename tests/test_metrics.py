@@ -1,5 +1,6 @@
 """Each measure against its definition, written out by brute force."""
 
+import inspect
 import itertools
 import math
 import sys
@@ -145,7 +146,7 @@ def test_active_dims_count_small_eigenvalues():
         and metrics.active_dims(eigenvalues.numpy(), threshold=0.95) == 2
     )
     assert metrics.active_dims(eigenvalues, threshold=0.015) == 1
-    with pytest.raises(ValueError, match="threshold: expected a number between 0 and 1, got 0"):
+    with pytest.raises(ValueError, match=r"threshold: expected a share between 0 and 1, .* got 0"):
         metrics.active_dims(eigenvalues, threshold=0)
 
 
@@ -659,3 +660,49 @@ def test_lpips_says_what_it_wants(squeezenet, tmp_path):
         metrics.perceptual_diversity(x, path, "resnet")
     with pytest.raises(ValueError, match="expected finite numbers"):
         metrics.perceptual_diversity(x / 0, path, "squeeze")
+
+
+# ---- any input
+
+
+NAN = torch.full((4, 2), math.nan)
+BAD = (None, "abc", math.nan, math.inf, -1, 0, 1.5, torch.empty(0), torch.empty(0, 2), NAN)
+BAD += (torch.tensor(1.0), torch.zeros(2, 2, 2), [1, [2]], object(), {}, NAN.to(torch.cfloat))
+GOOD = {
+    "decode": lambda z: z,
+    "logits": torch.ones(20, 3).cumsum(0),
+    "attributes": torch.arange(8) % 2,
+    "eigenvalues": torch.tensor([[0.1, 0.9]]),
+    "paths": torch.arange(8.0).reshape(2, 4),
+}
+
+
+def is_finite(result):
+    if isinstance(result, (tuple, list)):
+        return all(map(is_finite, result))
+    return not isinstance(result, (float, torch.Tensor)) or bool(
+        torch.as_tensor(result).isfinite().all()
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in metrics.__all__ if inspect.isfunction(getattr(metrics, n))]
+)
+def test_any_argument_is_taken_or_refused_in_words(name):
+    pytest.importorskip("torchmetrics")
+    rows = torch.randn(8, 2, generator=torch.Generator().manual_seed(0))
+    arguments = inspect.signature(getattr(metrics, name)).parameters
+    fit = {
+        n: GOOD.get(n, rows if p.default is p.empty else p.default) for n, p in arguments.items()
+    }
+    for argument in arguments:
+        for value in BAD:
+            try:
+                result = getattr(metrics, name)(**fit | {argument: value})
+            except (ValueError, TypeError) as error:
+                said = str(error)
+                words = ("expected", "masked", "pass ")
+                assert any(word in said for word in words), (argument, value, said)
+                assert "\n" not in said
+            else:
+                assert is_finite(result), (argument, value)

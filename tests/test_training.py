@@ -6,6 +6,7 @@ import errno
 import math
 import os
 import random
+import shutil
 import signal
 import sys
 
@@ -582,6 +583,18 @@ def test_cross_entropy_needs_the_unit_interval():
         match=r"expected values in \[0, 1\], as cross-entropy .* got \[-.*\]; rescale them",
     ):
         fit(model)
+
+
+def test_a_folder_that_is_removed_during_a_run_is_made_again(tmp_path):
+    path = tmp_path / "run" / "state.safetensors"
+    path.parent.mkdir()
+
+    def remove(run, epoch, values):
+        if epoch == 2:
+            shutil.rmtree(path.parent)
+
+    run = fit(checkpoint=path, checkpoint_every=0, callback=remove)
+    assert len(run.history["loss"]) == EPOCHS and path.exists()
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,10 @@ def check_writable(folder: Path) -> None:
 
 
 def write_state(path: Path, tensors: dict[str, Tensor], record: dict) -> None:
-    """Write tensors and the record beside them as one safetensors file, atomically."""
+    """Write tensors and the record beside them as one safetensors file, atomically; the folder is
+    made again where it was removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     plain = json.loads(json.dumps(record))
     sha256 = digest(tensors, plain)
     header = json.dumps({"format": STATE_FORMAT, "sha256": sha256, "record": plain})

@@ -16,6 +16,16 @@ from torch import Tensor
 from vaelab._arrays import Rows, as_rows, as_tensor
 
 
+def shown(value: Any) -> str:
+    """A value as an error names it: in one line, which may be cut.
+
+    >>> shown(torch.zeros(2, 2)), shown("x" * 99)[-3:]
+    ('tensor([[0., 0.], [0., 0.]])', 'xx…')
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
@@ -28,7 +38,7 @@ def check_positive_int(name: str, value: Any) -> int:
     """Return `value` as an int, or raise unless it is a whole number ≥ 1."""
     if not _is_whole(value):
         raise TypeError(
-            f"{name}: expected a whole number ≥ 1, got {value!r} ({type(value).__name__})"
+            f"{name}: expected a whole number ≥ 1, got {shown(value)} ({type(value).__name__})"
         )
     if value < 1:
         raise ValueError(f"{name}: expected a whole number ≥ 1, got {value}")
@@ -39,7 +49,7 @@ def check_widths(name: str, value: Any) -> tuple[int, ...]:
     """Return widths of layers as a tuple of whole numbers ≥ 1, at least one, or raise."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise TypeError(
-            f"{name}: expected widths such as (256, 256), got {value!r}; try ({value},)"
+            f"{name}: expected widths such as (256, 256), got {shown(value)}; try ({value},)"
         )
     widths = tuple(check_positive_int(name, width) for width in value)
     if not widths:
@@ -50,43 +60,51 @@ def check_widths(name: str, value: Any) -> tuple[int, ...]:
 def check_positive(name: str, value: float) -> None:
     """Raise unless `value` is a finite number > 0."""
     if not (_is_number(value) and math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}: expected a finite number > 0, got {value!r}")
+        raise ValueError(f"{name}: expected a finite number > 0, got {shown(value)}")
 
 
 def check_weight(name: str, value: float) -> None:
     """Raise unless `value` is a finite number ≥ 0."""
     if not (_is_number(value) and math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name}: expected a finite number ≥ 0, got {value!r}")
+        raise ValueError(f"{name}: expected a finite number ≥ 0, got {shown(value)}")
 
 
 def check_part(name: str, value: float) -> None:
     """Raise unless `value` is a number above 0 and at most 1: a part of a whole."""
     if not (_is_number(value) and 0 < value <= 1):
-        raise ValueError(f"{name}: expected a number in (0, 1], got {value!r}")
+        raise ValueError(f"{name}: expected a number in (0, 1], got {shown(value)}")
 
 
 def check_flag(name: str, value: bool) -> None:
     """Raise unless `value` is True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name}: expected True or False, got {value!r}")
+        raise TypeError(f"{name}: expected True or False, got {shown(value)}")
 
 
 def check_share(name: str, value: float) -> None:
     """Raise unless `value` is a number between 0 and 1, neither of them."""
     if not (_is_number(value) and 0 < value < 1):
-        raise ValueError(f"{name}: expected a share between 0 and 1, such as 0.1, got {value!r}")
+        raise ValueError(
+            f"{name}: expected a share between 0 and 1, such as 0.1, got {shown(value)}"
+        )
 
 
 def check_seed(value: Any) -> int:
     """Return `value` as an int, or raise unless every random generator takes it as a seed."""
     if not (_is_whole(value) and 0 <= value < 2**32):
-        raise ValueError(f"seed: expected a whole number from 0 to 2³² − 1, got {value!r}")
+        raise ValueError(f"seed: expected a whole number from 0 to 2³² − 1, got {shown(value)}")
     return int(value)
 
 
 def as_seed(value: Any) -> int:
     """A seed, or one that was derived from a seed and may be larger, as an int; or raise."""
     return int(value) if _is_whole(value) and 0 <= value < 2**63 else check_seed(value)
+
+
+def check_callable(name: str, value: Any) -> None:
+    """Raise unless `value` is a function, a class or a module that can be called."""
+    if not callable(value):
+        raise TypeError(f"{name}: expected a function, got {shown(value)}")
 
 
 def generator_of(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
@@ -105,7 +123,7 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
         near = difflib.get_close_matches(str(value), known, 1, 0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"{name}: expected one of {', '.join(map(repr, known))}, got {value!r}{hint}"
+            f"{name}: expected one of {', '.join(map(repr, known))}, got {shown(value)}{hint}"
         )
 
 

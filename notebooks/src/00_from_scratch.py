@@ -21,7 +21,7 @@ from torch import nn
 from torch.distributions import Normal
 from torch.nn.functional import silu
 
-from vaelab import data, exercises, models, networks, plots, training
+from vaelab import cli, data, exercises, models, networks, plots, training
 
 plots.use_style()
 torch.set_num_threads(1)  # networks as small as these are fastest on one core
@@ -55,10 +55,11 @@ plt.show()
 #
 # ## Is everything there?
 #
-# The rest needs nothing but these two lines. Any PyTorch from 2.7 on will do, and no GPU is needed.
+# `vaelab doctor` looks at the installation, and says what to do about each fault. Any PyTorch from 2.7 on will do, and
+# no GPU is needed. Put what the command prints without `--short` into a question to those who can help.
 
 # %% tags=["nbval-ignore-output"]
-print("PyTorch", torch.__version__, "on", torch.accelerator.current_accelerator(check_available=True) or "the CPU")
+cli.main(["doctor", "--short", "--seconds", "1"])
 print(pictures)
 
 # %% [markdown]

@@ -59,6 +59,7 @@ def add_arguments(p: Parser) -> None:
     """Add the command's options."""
     p.option("--seconds", "length of the training on each device (default 3)", float, "S", 3.0)
     add_data(p)
+    p.add_argument("--short", action="store_true", help="print only what is wrong")
     p.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -70,13 +71,13 @@ def run(args: argparse.Namespace) -> int:
     findings = []
     for finding in look(args.seconds, args.data):
         findings.append(finding)
-        if not args.json:
+        if not args.json and (finding.state == "wrong" or not args.short):
             print(_line(finding), flush=True)
     wrong = sum(finding.state == "wrong" for finding in findings)
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1, ensure_ascii=False))
     else:
-        print(f"\n{wrong or 'nothing'} wrong")
+        print(f"{'' if args.short else chr(10)}{wrong or 'nothing'} wrong")
     return 1 if wrong else 0
 
 

@@ -8,7 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int, check_seed, generator_of
+from vaelab._inputs import (
+    check_callable,
+    check_positive_int,
+    check_seed,
+    check_share,
+    generator_of,
+)
 from vaelab.metrics.samples import as_numbers, as_rows
 
 
@@ -37,9 +43,11 @@ def active_dims(eigenvalues: Any, threshold: float = 0.5) -> float:
     Raises:
         ValueError: a threshold outside (0, 1), no eigenvalues, or NaN or infinite ones.
     """
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold: expected a number between 0 and 1, got {threshold}")
-    counts = (as_numbers("eigenvalues", eigenvalues, None) < threshold).sum(1).double()
+    check_share("threshold", threshold)
+    values = as_numbers("eigenvalues", eigenvalues, None)
+    if values.ndim != 2:
+        raise ValueError(f"eigenvalues: expected shape (n, κ), got {tuple(values.shape)}")
+    counts = (values < threshold).sum(1).double()
     return counts.median().item()
 
 
@@ -92,9 +100,8 @@ def direction_variance(
         ValueError: codes, directions or decoded images of another shape or not finite, a bad seed,
             or fewer than two draws.
     """
-    z = as_numbers("z", z, None)
-    if z.ndim != 2:
-        raise ValueError(f"z: expected codes (n, κ), got shape {tuple(z.shape)}")
+    check_callable("decode", decode)
+    z = _codes(z)
     seed = check_seed(seed)
     if check_positive_int("n_draws", n_draws) < 2:
         raise ValueError("n_draws: expected at least 2, one has no variance")
@@ -112,6 +119,13 @@ def direction_variance(
     return torch.stack(variances).cpu()
 
 
+def _codes(z: Any) -> Tensor:
+    z = as_numbers("z", z, None)
+    if z.ndim != 2:
+        raise ValueError(f"z: expected codes (n, κ), got shape {tuple(z.shape)}")
+    return z
+
+
 def jacobians(decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     """∂D/∂z at every code, pixel by pixel: shape (n, d, κ).
 
@@ -123,7 +137,8 @@ def jacobians(decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     >>> jacobians(lambda z: z.square(), torch.tensor([[1.0, 2.0]])).tolist()
     [[[2.0, 0.0], [0.0, 4.0]]]
     """
-    x_hat, pull, *_ = torch.func.vjp(decode, z)
+    check_callable("decode", decode)
+    x_hat, pull, *_ = torch.func.vjp(decode, _codes(z))
     pixels = torch.eye(x_hat[0].numel()).to(x_hat).unflatten(1, x_hat.shape[1:])
     rows = torch.vmap(lambda pixel: pull(pixel.expand_as(x_hat))[0], chunk_size=64)(pixels)
     return rows.movedim(0, 1).detach()

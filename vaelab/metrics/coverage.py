@@ -77,6 +77,11 @@ def f_score(precision: Any, recall: Any, beta: float = 1.0) -> float:
     """
     check_positive("beta", beta)
     p, r = as_numbers("precision", precision), as_numbers("recall", recall)
+    if p.shape != r.shape or min(p.min(), r.min()) < 0:
+        raise ValueError(
+            "precision, recall: expected as many of each, all ≥ 0, got shapes "
+            f"{tuple(p.shape)} and {tuple(r.shape)}, the least {min(p.min(), r.min()):.4g}"
+        )
     below = beta**2 * p + r
     scores = (1 + beta**2) * p * r / below.clamp(min=torch.finfo(below.dtype).tiny)
     return scores.max().item()

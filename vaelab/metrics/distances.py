@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int, check_seed, generator_of
+from vaelab._inputs import check_callable, check_positive_int, check_seed, generator_of, shown
 from vaelab.metrics.samples import as_rows
 
 BLOCK = 512  # rows at a time: a block of pair distances is 2 MB and stays in the processor's cache
@@ -78,6 +78,7 @@ def mmd2(x: Any, y: Any, kernel: Kernel | None = None) -> float:
     """
     x, y = as_rows(x, y)
     kernel = imq() if kernel is None else kernel
+    check_callable("kernel", kernel)
 
     def k(squared: Tensor) -> Tensor:
         return kernel(squared, x.shape[1])
@@ -118,8 +119,8 @@ def sliced_wasserstein(
     x, y = as_rows(x, y)
     check_positive_int("n_projections", n_projections)
     seed = check_seed(seed)
-    if p not in (1, 2):
-        raise ValueError(f"p: expected 1 or 2, got {p!r}")
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or p not in (1, 2):
+        raise ValueError(f"p: expected 1 or 2, got {shown(p)}")
     generator = generator_of(seed)
     theta = torch.randn(x.shape[1], n_projections, dtype=torch.float64, generator=generator)
     theta = (theta / theta.norm(dim=0)).to(x.device)

@@ -91,7 +91,8 @@ def step_variation(paths: Any) -> Tensor:
     if x.ndim < 2 or x.shape[1] < 3:
         raise ValueError(f"paths: expected (n, T, ...) with T ≥ 3, got {tuple(x.shape)}")
     steps = x.reshape(*x.shape[:2], -1).diff(dim=1).norm(dim=-1)
-    return steps.std(1, correction=0) / steps.mean(1)
+    tiny = torch.finfo(steps.dtype).tiny  # A path that stays where it is has even steps.
+    return steps.std(1, correction=0) / steps.mean(1).clamp_min(tiny)
 
 
 def nearest_share(samples: Any, one: Any, other: Any) -> float:
