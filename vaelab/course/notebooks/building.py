@@ -265,8 +265,8 @@ def _has_still(output: Any) -> bool:
 
 
 def _still(output: Any) -> Any:
-    """A view's output without what only a kernel can show."""
-    png = output.data["image/png"]
+    """A view's output without what only a kernel can show, in few shades."""
+    png = _smaller(output.data["image/png"], levels=32)
     metadata = {"image/png": {"alt": "A still of the view; it moves where the notebook runs"}}
     return _module("nbformat").v4.new_output("display_data", {"image/png": png}, metadata=metadata)
 
@@ -284,22 +284,26 @@ def _clean_output(output: Any, count: int, alt: str | None) -> None:
         output.metadata[kind] = {**output.metadata.get(kind, {}), "alt": alt}
 
 
-def _smaller(png: str) -> str:
-    """The same figure, base64 in and out, with 128 colours, or 64 greys if it has no colour: a
-    third of the bytes, and no difference to the eye.
+def _smaller(png: str, levels: int = 64) -> str:
+    """The same figure, base64 in and out, with at most 128 colours and `levels` greys: a third of
+    the bytes, and no difference to the eye. Greys are rounded first, so that they stay grey and
+    leave the palette to the colours.
     """
     content = io.BytesIO(base64.b64decode(png))
     picture = Image.open(content).convert("RGBA")
     white = Image.new("RGBA", picture.size, "white")
     opaque = Image.alpha_composite(white, picture).convert("RGB")
     buffer = io.BytesIO()
-    if len({channel.tobytes() for channel in opaque.split()}) == 1:
-        levels = [round(round(v * 63 / 255) * 255 / 63) for v in range(256)]
-        small = opaque.convert("L").point(levels)
-    else:
-        small = opaque.quantize(128, dither=Image.Dither.NONE)
+    rounded = opaque.point(3 * _rounded(levels))
+    grey = len({channel.tobytes() for channel in rounded.split()}) == 1
+    small = rounded.convert("L") if grey else rounded.quantize(128, dither=Image.Dither.NONE)
     small.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _rounded(levels: int) -> list[int]:
+    """Each byte's nearest of so many even steps from 0 to 255."""
+    return [round(round(v * (levels - 1) / 255) * 255 / (levels - 1)) for v in range(256)]
 
 
 def number(path: Path) -> str:
