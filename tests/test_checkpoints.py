@@ -24,6 +24,17 @@ from vaelab._files import CheckpointError, read_state, write_atomic, write_state
 from vaelab.posteriors import DiagonalNormal
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes")
+@pytest.mark.parametrize("name", ["model.safetensors", "run.json"])
+@pytest.mark.parametrize("put", [lambda path: os.mkfifo(path), os.mkdir, lambda path: None])
+def test_a_pipe_or_a_folder_in_a_files_place_is_refused(name, put, tmp_path):
+    folder = checkpoints.save(tmp_path / "saved", make())
+    (folder / name).unlink()
+    put(folder / name)
+    with pytest.raises((CheckpointError, FileNotFoundError)):
+        checkpoints.load(folder)
+
+
 def make(gamma="learned"):
     with networks.seeded(0):
         return models.vae(networks.mlp((1, 4, 4), latent_dim=3, hidden=(8,)), gamma).eval()

@@ -154,6 +154,12 @@ def test_bytes_and_their_floats_are_the_same_images_to_a_sigmoid(digits):
     assert torch.equal(one.mean, other.mean)
 
 
+def test_one_row_a_batch_is_too_few_for_batch_normalisation():
+    x = torch.rand(4, 1, 28, 28)
+    with pytest.raises(ValueError, match=r"batch_size: expected at least 2 rows, .* got 1"):
+        vaelab.VAE(2, network="infogan", batch_size=1, epochs=1, scaling="all").fit(x)
+
+
 # ---- a seed decides everything
 
 

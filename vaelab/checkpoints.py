@@ -221,6 +221,8 @@ def load(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Any:
     folder = place_of(folder)
     record = _read_run(folder)
     path = folder / "model.safetensors"
+    if not path.is_file():  # A pipe of this name would be waited for.
+        raise CheckpointError(f"{path} is damaged or missing (there is no such file)")
     try:
         tensors = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:

@@ -210,6 +210,9 @@ def kind(model: nn.Module) -> dict[str, Any]:
     return {"class": type(model).__name__, "shapes": shapes}
 
 
+_BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
+
+
 def run(
     model: nn.Module,
     batches: Batches,
@@ -222,9 +225,14 @@ def run(
     started = time.perf_counter()
     if plan.gamma_schedule is not None and getattr(model, "gamma", None) is None:
         raise ValueError("gamma_schedule: this model's likelihood has no γ; expected None")
+    batch_size = min(plan.batch_size, len(batches))
+    if batch_size < 2 and any(isinstance(layer, _BATCH_NORM) for layer in model.modules()):
+        raise ValueError(
+            f"batch_size: expected at least 2 rows, as batch normalisation needs, got {batch_size}"
+        )
     settings: dict[str, Any] = {
         **plan.settings(),
-        "batch_size": min(plan.batch_size, len(batches)),
+        "batch_size": batch_size,
         "seed": batches.seed,
         "n": len(batches),
         "model": kind,
