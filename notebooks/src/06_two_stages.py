@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | see why a well-trained VAE samples badly, repair it with a second VAE, and notice a false repair |
 # | You need | notebook 01 (the decoder variance $\gamma$); what a two-sample test is |
-# | Time | 50 minutes to read; half a minute to run in quick, a few minutes in full |
+# | Time | 50 minutes to read; under a minute to run in quick, a few minutes in full |
 # | Optional | the sections *What the second γ does*, *A false repair* and *The same figures on clothes* |
 # | Source | Dai & Wipf (2019), Sections 4 and 5, Eq. 10, Tables 1 and 3, Fig. 2; Ghosh et al. (2020), Section 4 |
 #
