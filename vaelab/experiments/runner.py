@@ -113,7 +113,7 @@ def _send_away() -> None:
 
     joblib asks a backend for its number of cores and takes 1 to mean "in this process".
     """
-    backend, _ = get_active_backend()
+    backend: Any = get_active_backend()[0]
     if not type(backend).__module__.startswith("joblib._parallel_backends"):
         cores = type(backend).configure
         backend.configure = lambda *some, **named: max(2, cores(backend, *some, **named))

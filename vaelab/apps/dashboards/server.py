@@ -46,11 +46,12 @@ class Server(Voila):
     not known here.
     """
 
-    def init_settings(self) -> dict[str, Any]:
+    def init_settings(self) -> Any:
         """Voilà's settings, with what is changed."""
         is_own = ipaddress.ip_address(self.ip).is_loopback and self.base_url == "/"
+        settings: Any = super().init_settings()
         return {
-            **super().init_settings(),
+            **settings,
             "allow_remote_access": not is_own,
             "static_path": DEFAULT_STATIC_FILES_PATH,  # Of the pages of errors and of /logout.
             "static_url_prefix": f"{self.base_url}static/",
