@@ -859,3 +859,37 @@ def test_data_that_do_not_fit_are_told_from_steps_that_do_not(monkeypatch):
     monkeypatch.setattr(batches, "to_bytes", lambda x: no_room(x))
     with pytest.raises(training.OutOfMemory, match="the data do not fit into the memory of cpu"):
         fit()
+
+
+# ---- precision -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "network, fast, device, expected",
+    [
+        ("small_conv", True, "cpu", "bfloat16"),
+        ("small_conv", False, "cpu", "float32"),  # A processor without AMX.
+        ("small_conv", True, "cuda", "float32"),  # Nothing is measured there.
+        ("mlp", True, "cpu", "float32"),
+    ],
+)
+def test_auto_takes_bfloat16_where_it_pays(network, fast, device, expected, monkeypatch):
+    monkeypatch.setattr(acceleration, "_multiplies_bfloat16", lambda: fast)
+    model = models.vae(networks.for_shape(network, (1, 28, 28), 4, {}))
+    assert acceleration.chosen("auto", model, torch.device(device)) == expected
+    assert acceleration.chosen("tf32", model, torch.device(device)) == "tf32"
+    assert acceleration.chosen("auto", model.double(), torch.device(device)) == "float32"
+
+
+def test_a_run_says_which_precision_auto_was(monkeypatch):
+    monkeypatch.setattr(acceleration, "_multiplies_bfloat16", lambda: True)
+    x = torch.rand(20, 1, 12, 12)
+    settings = {}
+    for precision in ("auto", "bfloat16", "float32"):
+        with networks.seeded(0):
+            model = models.vae(networks.small_conv(1, 12, 2))
+        how = {"epochs": 1, "batch_size": 10, "device": "cpu", "progress": False}
+        run = training.fit(model, x, precision=precision, **how)
+        settings[precision] = (run.settings["precision"], model.state_dict())
+    assert [kind for kind, _ in settings.values()] == ["bfloat16", "bfloat16", "float32"]
+    torch.testing.assert_close(settings["auto"][1], settings["bfloat16"][1], rtol=0, atol=0)

@@ -88,7 +88,7 @@ def add_training(p: Parser) -> None:
 
 def add_computing(p: Parser) -> None:
     """Add --precision and --compile."""
-    p.option("--precision", "float32, tf32 or bfloat16 (default float32)")
+    p.option("--precision", "float32, tf32, bfloat16 or auto (default float32)")
     p.add_argument(
         "--compile", action="store_true", help="compile the networks: faster, but slow to start"
     )

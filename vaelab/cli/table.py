@@ -84,7 +84,7 @@ def _add_cells(p: Parser) -> None:
 def _add_place(p: Parser) -> None:
     add_data(p)
     add_training(p)
-    p.option("--precision", "float32, tf32 or bfloat16 (default float32)")
+    p.option("--precision", "float32, tf32, bfloat16 or auto (default float32)")
     p.add_argument(
         "--compile",
         action="store_true",

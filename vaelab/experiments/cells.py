@@ -216,7 +216,7 @@ def _content(cell: Cell, place: Place, trained: Mapping[int, Trained]) -> dict[s
             "fingerprint": images.fingerprint(),
         },
         "arithmetic": {
-            "precision": place.session.precision,
+            "precision": one.run.settings["precision"],
             "compile": place.session.compile,
             "together": one.run.settings.get("together", 1),
         },

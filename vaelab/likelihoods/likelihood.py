@@ -107,8 +107,8 @@ class Gaussian(Likelihood):
         """−log p(x given z) in nats for images `x` and decoder means `x_hat` of one shape; shape
         (batch,).
         """
-        d = x[0].numel()
-        squared_error = (x - x_hat).flatten(1).square().sum(1)
+        d = math.prod(x.shape[1:])
+        squared_error = F.mse_loss(x_hat, x, reduction="none").flatten(1).sum(1)
         if self.rule == "optimal" and self.training:
             self._follow(mean_of_all(squared_error.detach().mean()) / d)
         return 0.5 * (

@@ -10,11 +10,34 @@ from typing import Any
 import torch
 from torch import nn
 
-PRECISIONS = ("float32", "tf32", "bfloat16")
+PRECISIONS = ("float32", "tf32", "bfloat16", "auto")
+_CONVOLUTIONS = nn.Conv2d | nn.ConvTranspose2d
 
 
 class OutOfMemory(RuntimeError):
     """The device's memory is too small for the run. Says which batch would fit."""
+
+
+def chosen(precision: str, model: nn.Module, device: torch.device) -> str:
+    """The precision that "auto" stands for: bfloat16 where it is faster and was measured not to
+    move γ, r̂ or the Fréchet distance, else float32.
+
+    That is for convolutions in float32 on a processor that multiplies bfloat16 matrices (AMX), see
+    `benchmarks/precision.py`; dense networks lose time there. Other precisions stand for
+    themselves.
+    """
+    if precision != "auto":
+        return precision
+    convolves = any(isinstance(m, _CONVOLUTIONS) for m in model.modules())
+    is_float32 = next(model.parameters()).dtype == torch.float32
+    pays = device.type == "cpu" and convolves and is_float32 and _multiplies_bfloat16()
+    return "bfloat16" if pays else "float32"
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether this processor has AMX for bfloat16; no, where torch is too old to tell."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16"))
 
 
 @contextlib.contextmanager
@@ -22,16 +45,15 @@ def accelerated(model: Any, device: torch.device, precision: str, compile: bool)
     """Train inside with faster arithmetic; the model and torch's settings are afterwards as they
     were.
 
-    Convolutions on a CUDA device run with channels last. Encoder and decoder alone take part in
-    bfloat16: posterior, likelihood and terms stay in the model's precision, since γ and σ span many
-    orders of magnitude.
+    Convolutions on a CUDA device, or in bfloat16, run with channels last. Encoder and decoder alone
+    take part in bfloat16: posterior, likelihood and terms stay in the model's precision, since γ
+    and σ span many orders of magnitude.
     """
     on_cuda = device.type == "cuda"
     before = torch.get_float32_matmul_precision()
     networks = [getattr(model, name) for name in ("encoder", "decoder") if hasattr(model, name)]
-    if on_cuda and any(
-        isinstance(m, nn.Conv2d | nn.ConvTranspose2d) and m.weight.ndim == 4
-        for m in model.modules()
+    if (on_cuda or precision == "bfloat16") and any(
+        isinstance(m, _CONVOLUTIONS) and m.weight.ndim == 4 for m in model.modules()
     ):
         model.to(memory_format=torch.channels_last)
     if precision == "tf32" and not on_cuda:

@@ -62,7 +62,8 @@ class State:
         self.share: Tensor | None = None  # Of β, where it is annealed.
         self.copies: Copies = []  # With their γ, as `keep_every` asks for.
         on_device = batches.device.type in ("cpu", "cuda")
-        fused = on_device and all(p.is_floating_point() for p in model.parameters())
+        self.parameters = list(model.parameters())
+        fused = on_device and all(p.is_floating_point() for p in self.parameters)
         self.optimizer = torch.optim.Adam(groups(model, plan), betas=plan.betas, fused=fused)
 
     @property
