@@ -3,11 +3,12 @@ printed tables against the text.
 """
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from vaelab import claims, data, experiments, metrics, models, networks, terms, training
+from vaelab import claims, cli, data, experiments, metrics, models, networks, terms, training
 from vaelab.posteriors import Point
 
 
@@ -171,3 +172,58 @@ def test_the_networks_of_appendix_c_and_the_tables_as_data():
     claims.check("R21", counts == [22.69, 30.5], "parameters, in millions")
     missing = 105 + 96 - sum(len(experiments.published(name)) for name in ("ghosh-1", "ghosh-2"))
     claims.refute("R21", missing == 146, "146 printed figures were not at hand")
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory):
+    """Digits at the size of a test: an epoch a model."""
+    small = replace(experiments.PROFILES["sketch"], small={"epochs": 1}, n_samples=200)
+    place = experiments.Place(runs=tmp_path_factory.mktemp("runs"))
+    return experiments.Subject("digits", small, 0, place)
+
+
+def test_figure_1_has_a_row_a_model(subject):
+    drawn = experiments.FIGURES["ghosh-1"](subject)
+    assert list(drawn.strips)[:4] == ["test images", "VAE", "CV-VAE", "WAE"]
+    assert {x.shape for x in drawn.strips.values()} == {(18, 1, 8, 8)}
+    x = drawn.strips["RAE"]
+    torch.testing.assert_close(x[12], x[0])  # The way begins at the first image's copy,
+    torch.testing.assert_close(x[17], x[1])  # and ends at the second one's.
+
+
+def test_figure_6_shows_the_nearest_training_images(subject):
+    drawn = experiments.FIGURES["ghosh-6"](subject)
+    sample, near = drawn.strips["AE"][3], drawn.strips["nearest to AE"][3]
+    away = (subject.images.train - sample).flatten(1).norm(dim=1)
+    assert torch.equal(near, subject.images.train[away.argmin()])
+
+
+def test_figure_3_trains_by_draws_and_by_gamma(subject, monkeypatch):
+    asked = []
+    train = subject.model
+    monkeypatch.setattr(subject, "model", lambda s: asked.append(s.arguments) or train(s))
+    drawn = experiments.FIGURES["ghosh-3"](subject)
+    assert [each.get("draws") for each in asked[:3]] == [1, 5, 10]
+    assert [each["gamma"] for each in asked[3:]] == [0.001, 0.003, 0.01, 0.1, 0.3]
+    for panel in drawn.curves.values():
+        assert {len(values) for values in panel.values()} == {len(panel["x"])}
+        assert all(value > 0 for values in panel.values() for value in values)
+
+
+def test_a_model_of_a_figure_is_trained_once(subject, monkeypatch):
+    labels = [label for label, _ in subject.rows()]
+    monkeypatch.setattr("vaelab.training.loop.step", lambda state, x: pytest.fail("trained again"))
+    assert [label for label, _ in subject.rows()] == labels
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (["ghosh-2"], "figure: expected one of 'ghosh-1', 'ghosh-3', 'ghosh-6', got 'ghosh-2'"),
+        (["ghosh-1", "--out", "x.pdf"], "--out: expected a file that ends in .png, got x.pdf"),
+        (["ghosh-1", "--profile", "tiny"], "profile: expected one of"),
+    ],
+)
+def test_figure_refuses_what_it_does_not_know(options, says, capsys):
+    assert cli.main(["figure", *options]) == 2
+    assert says in capsys.readouterr().err

@@ -368,6 +368,45 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
     return figure
 
 
+def drawn_figure(drawn: Any) -> Figure:
+    """A figure of `experiments.FIGURES`: rows of images with a label each, or panels of curves.
+
+    Args:
+        drawn: what it draws, an `experiments.Drawn`.
+    """
+    if drawn.curves:
+        return _curves_figure(drawn)
+    columns = max(map(len, drawn.strips.values()))
+    size = (2.2 + 0.5 * columns, 0.5 + 0.5 * len(drawn.strips))
+    figure, axes = plt.subplots(len(drawn.strips), 1, figsize=size, squeeze=False)
+    for ax, (label, images) in zip(axes.flat, drawn.strips.items(), strict=True):
+        ax.imshow(image_grid(images, columns), cmap="gray", vmin=0, vmax=1)
+        ax.set_axis_off()
+        ax.text(-0.01, 0.5, label, transform=ax.transAxes, ha="right", va="center")
+    for i, head in enumerate(drawn.heads):
+        middle = (i + 0.5) / len(drawn.heads)
+        axes[0, 0].text(middle, 1.1, head, transform=axes[0, 0].transAxes, ha="center")
+    figure.supxlabel(drawn.note, fontsize=8)
+    return figure
+
+
+def _curves_figure(drawn: Any) -> Figure:
+    figure, axes = plt.subplots(1, len(drawn.curves), figsize=(4.5 * len(drawn.curves), 3.2))
+    palette = ("data", "prior", "other", "q")
+    for ax, (title, panel) in zip(np.atleast_1d(axes), drawn.curves.items(), strict=True):
+        curves = [(label, values) for label, values in panel.items() if label != "x"]
+        for (label, values), color in zip(curves, palette, strict=False):
+            ax.plot(panel["x"], values, "o-", color=COLORS[color], label=label)
+        values = np.concatenate([each for _, each in curves])
+        ax.set(xscale="log", xlabel=title, ylabel="Fréchet distance")
+        ax.set_yscale("log" if values.max() > 10 * values.min() else "linear")
+        ax.set_xticks(panel["x"], [f"{x:g}" for x in panel["x"]])
+        ax.set_xticks([], minor=True)
+        ax.legend(fontsize=8)
+    figure.supxlabel(drawn.note, fontsize=8)
+    return figure
+
+
 def table_figure(filled: Any) -> Figure:
     """A table with its figures: a column of panels a data set, measured here above, published
     below.

@@ -586,7 +586,8 @@ claims.check_below("R19", 2 * cost["mixture"], cost["second"], "a mixture takes 
 # ## Next
 #
 # Train `models.rae_gp` with `weight=0.1`: does the slope fall, and do midpoints follow? Then `vaelab table ghosh-1 --profile
-# sketch` measures all ten models on MNIST. Notebook 12 looks at what the fitted densities have to model.
+# sketch` measures all ten models on MNIST, and `vaelab figure ghosh-1 --data-set mnist` (or `ghosh-3`, `ghosh-6`) draws the
+# paper's Figs. 1, 3 to 6. Notebook 12 looks at what the fitted densities have to model.
 #
 # ## References
 #

@@ -1,5 +1,6 @@
 """The command line, one module a command: doctor, demo, course, lab, train, search, show,
-sample, encode, reconstruct, export-page, dashboards, table, claims, notebooks, grade, test.
+sample, encode, reconstruct, export-page, dashboards, table, figure, claims, notebooks, grade,
+test.
 
 A command is a module whose docstring is its help, with `add_arguments(parser)` and `run(args)`,
 which returns the exit status; `EPILOG`, where there is one, ends its help. `run` imports what is
@@ -22,6 +23,7 @@ from vaelab.cli import (
     doctor,
     encode,
     export_page,
+    figure,
     grade,
     lab,
     notebooks,
@@ -51,6 +53,7 @@ COMMANDS = {
     "export-page": export_page,
     "dashboards": dashboards,
     "table": table,
+    "figure": figure,
     "claims": claims,
     "notebooks": notebooks,
     "grade": grade,

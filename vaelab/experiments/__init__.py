@@ -6,6 +6,7 @@ samples, the seeds, the versions.
 """
 
 from vaelab.experiments.demonstration import demo
+from vaelab.experiments.figures import FIGURES, Drawn, Subject
 from vaelab.experiments.grid import PROFILES, Cell, Outcome, Profile, cells_of, settings_for
 from vaelab.experiments.measuring import (
     measure,
@@ -35,6 +36,7 @@ from vaelab.experiments.tables import TABLES, Row, Table, published
 __all__ = [
     "DIGITS",
     "FASHION_SMALL",
+    "FIGURES",
     "LAPTOP",
     "PROFILES",
     "PROTOCOLS",
@@ -42,6 +44,7 @@ __all__ = [
     "SOONER",
     "TABLES",
     "Cell",
+    "Drawn",
     "Entry",
     "Filled",
     "Outcome",
@@ -49,6 +52,7 @@ __all__ = [
     "Profile",
     "Row",
     "Settings",
+    "Subject",
     "Table",
     "as_markdown",
     "as_text",

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vaelab.experiments.grid import Cell
+from vaelab.experiments.settings import Settings
 from vaelab.training import Session
 
 _RESULTS = Path(__file__).parents[2] / "data" / "results"
@@ -51,14 +52,19 @@ def first_stage_name(cell: Cell, place: Place) -> str:
 
     Cells have the same name if and only if they share their first stage.
     """
+    return stage_name(cell.settings, cell.profile.n_train, place.session)
+
+
+def stage_name(settings: Settings, n_train: int | None, session: Session) -> str:
+    """`first_stage_name`, of settings on so many training images."""
     decisive = {
-        "settings": asdict(replace(cell.settings, seed=0)),
-        "n_train": cell.profile.n_train,
-        "precision": place.session.precision,
-        "compile": place.session.compile,
+        "settings": asdict(replace(settings, seed=0)),
+        "n_train": n_train,
+        "precision": session.precision,
+        "compile": session.compile,
     }
     content = json.dumps(decisive, sort_keys=True).encode()
-    model = str(cell.settings.model).replace("_", "-")
+    model = str(settings.model).replace("_", "-")
     return f"{model}-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
