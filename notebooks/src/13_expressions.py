@@ -17,6 +17,7 @@
 
 # %%
 # %matplotlib inline
+import csv
 import json
 from itertools import product
 from pathlib import Path
@@ -162,20 +163,20 @@ plt.show()
 #
 # **Prediction.** $N(0, I)$ is not where the codes of an autoencoder without noise are: a density fitted afterwards
 # should give more valid lines. A small model of short lines says little on this, so we read what was measured at the
-# paper's size: three trainings on a file of expressions (`data/results/expressions.json` has the protocol).
+# paper's size: five trainings on a file of expressions (`data/results/expressions.json` has the protocol).
 
 # %%
 results = next(p / "data/results" for p in (Path.cwd(), *Path.cwd().parents) if (p / "data/results").is_dir())
 runs = json.loads((results / "expressions.json").read_text("utf-8"))["runs"]
 rebuilt, mixture = [run["reconstructed"] for run in runs], [run["samples"]["mixture"] for run in runs]
-claims.check_above("R12", min(rebuilt), 0.9, "three stored seeds: held-out lines come back whole", digits=3)
-claims.check_above("R12", min(each["valid"] for each in mixture), 0.97, "three stored seeds: draws of a mixture are valid", digits=3)
+claims.check_above("R12", min(rebuilt), 0.9, "five stored seeds: held-out lines come back whole", digits=3)
+claims.check_above("R12", min(each["valid"] for each in mixture), 0.97, "five stored seeds: draws of a mixture are valid", digits=3)
 
-# %% alt="For each density three points, one a seed: the valid share rises from N(0, I) to the Gaussian and the mixture, and so does the share that differ"
+# %% alt="For each density five points, one a seed: the valid share rises from N(0, I) to the Gaussian and the mixture, and so does the share that differ"
 fig, ax = plt.subplots(figsize=(6, 2.6))
 for key, color, at in (("valid", "q", -0.08), ("unique", "other", 0.08)):
     shares = np.array([[each[key] for each in run["samples"].values()] for run in runs])
-    ax.plot((np.arange(3) + at)[None].repeat(3, 0).ravel(), shares.ravel(), "o", color=colors[color], label=key)
+    ax.plot((np.arange(3) + at)[None].repeat(len(runs), 0).ravel(), shares.ravel(), "o", color=colors[color], label=key)
 ax.set(xticks=range(3), xticklabels=list(runs[0]["samples"]), ylabel="share", ylim=(0.5, 1.02))
 ax.legend(fontsize=8, loc="lower right")
 plt.show()
@@ -260,19 +261,41 @@ for value, line in found.best[:3]:
     print(f"{value:.3f}  {line}")
 
 # %% [markdown]
-# **At the paper's size.** The same search, in the three stored trainings: the lines found are good, but are they better
+# **At the paper's size.** The same search, in the five stored trainings: the lines found are good, but are they better
 # than the best of ten thousand that were given?
 
 # %%
 bests, given = ([run[name] for run in runs] for name in ("best score", "best score of the lines trained on"))
-claims.check_below("R12", max(bests), 0.4, "three stored searches: the best score", digits=2)
-short = min(a - b for a, b in zip(bests, given, strict=True))
-claims.refute("R12", short > -1e-6, f"no search beats the best line given: found {short:.3f} above it, expected below 0, tolerance 1e-6")
+claims.check_below("R12", max(bests), 0.4, "five stored searches: the best score of each", digits=2)
+claims.check_below("R12", min(a - b for a, b in zip(bests, given, strict=True)), 0, "one of them ends below the best line given", digits=3)
 
 # %% [markdown]
-# So the scores are as low as was promised, and in none of three searches lower than a look through the list: one of
-# them reaches the score of the best line given, and none passes it. (A search that may score 250 lines of its own begins
-# with the scores of all that it was given.) The paper prints nine lines with their scores; they are not recomputed here.
+# So the scores are as low as was promised. But count: one search of five ends below the best line of the list, one finds a
+# line as good, and three end above it. (A search that may score 250 lines of its own begins with the scores of all that it
+# was given.) How the process sees the scores matters. Predicted as they are, its mean bends after a tail of bad lines, and
+# none of the first three searches passed the list. It now predicts their ranks, which was chosen on those three seeds.
+#
+# **The paper's own lines.** Fig. 2 prints three lines of each model with their scores. We know seven of the nine. Each has
+# one score, by ordinary precedence: does the one beside it belong to it?
+
+# %%
+published = results.parent / "published" / "ghosh-fig2.csv"
+with published.open(encoding="utf-8") as file:
+    printed = list(csv.DictReader(file))
+recomputed = np.array([score(row["expression"]) for row in printed])
+beside = np.array([float(row["score"]) for row in printed])
+wrong = np.abs(recomputed - beside) > 0.005  # More than rounding to two digits can do.
+for row, ours, differs in zip(printed, recomputed, wrong, strict=True):
+    print(f"{row['model']} {row['place']}  {row['expression']:33} printed {row['score']}  is {ours:.3f}{'  differs' if differs else ''}")
+claims.check_close("E19", int(wrong.sum()), 5, atol=0.5, says="printed scores, of seven, that are not those of the lines beside them", digits=0)
+models_of = np.array([row["model"] for row in printed])
+ratio = recomputed[models_of == "GRAE"].min() / recomputed[models_of == "GVAE"].min()
+claims.check_above("E19", ratio, 10, "the GRAE's best score against the GVAE's best", digits=3)
+
+# %% [markdown]
+# The three scores of the GRAE are right as a set and stand beside the wrong lines. The best line in the figure is the
+# Grammar VAE's second one, printed as worse than all of the GRAE's: by its own lines the figure says the opposite of its
+# caption. One figure of one search each decides nothing, in either direction.
 #
 # **Exercise 13.3** (5 minutes). A grammar of your own. Write one whose words are some number $n \ge 0$ of `a` and then
 # *as many* `b`, make it with `grammar.Grammar(text)`, and say for each word of a list whether your grammar derives it.

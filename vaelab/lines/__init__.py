@@ -11,7 +11,7 @@ Source: Ghosh et al. (2020), Section 6.2; Kusner, Paige & Hernández-Lobato (201
 """
 
 from vaelab.lines.fitting import Fitted, LinePlan, fit, is_valid, measure, split
-from vaelab.lines.search import Found, SearchPlan, expected_improvement, search
+from vaelab.lines.search import Found, SearchPlan, expected_improvement, normal_scores, search
 
 __all__ = [
     "Fitted",
@@ -22,6 +22,7 @@ __all__ = [
     "fit",
     "is_valid",
     "measure",
+    "normal_scores",
     "search",
     "split",
 ]

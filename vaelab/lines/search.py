@@ -122,6 +122,18 @@ def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.n
     return (best - mean) * norm.cdf(u) + std * norm.pdf(u)
 
 
+def normal_scores(y: np.ndarray) -> np.ndarray:
+    """The scores' ranks as quantiles of N(0, 1): their order alone counts, and a long tail of bad
+    scores does not hide what lies between good ones. Shape (n,).
+
+    >>> normal_scores(np.array([0.3, 100.0, 0.2])).round(2)
+    array([ 0.  ,  0.97, -0.97])
+    """
+    from scipy.stats import norm, rankdata
+
+    return norm.ppf((rankdata(y) - 0.5) / len(y))
+
+
 def search(
     model: Autoencoder,
     density: Density,
@@ -134,8 +146,9 @@ def search(
     """Search the codes of a model of lines for those that decode to a low score.
 
     The given lines are scored first. In each round the Gaussian process (Matérn 5/2 and white
-    noise) predicts the score at candidates from the density and around the best codes; those whose
-    lines are new and finished, and whose expected improvement is largest, are scored next.
+    noise) predicts the score, by its `normal_scores`, at candidates from the density and around the
+    best codes; those whose lines are new and finished, and whose expected improvement is largest,
+    are scored next.
 
     Args:
         model: of the catalogue's models of lines.
@@ -181,10 +194,11 @@ def _rounds(state: _State, density: Density, bar: Any) -> None:
     for number in range(len(state.valid) + 1, state.plan.rounds + 1):
         bar.set_description(f"round {number} of {state.plan.rounds}")
         z, y = state.points()
-        process.fit(z, y)
+        ranked = normal_scores(y)
+        process.fit(z, ranked)
         codes, proposed, valid = state.candidates(density, number)
         mean, std = process.predict(codes, return_std=True)
-        improvement = expected_improvement(mean, np.maximum(std, 1e-9), y.min())
+        improvement = expected_improvement(mean, np.maximum(std, 1e-9), ranked.min())
         chosen = np.argsort(-improvement, kind="stable")[: state.plan.batch]
         scores = []
         for i in chosen:
@@ -195,7 +209,7 @@ def _rounds(state: _State, density: Density, bar: Any) -> None:
 
 
 def _process(z: np.ndarray, y: np.ndarray) -> Any:
-    """A Gaussian process whose kernel is fitted to points, once and for all."""
+    """A Gaussian process whose kernel is fitted to points and their scores, once and for all."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
@@ -207,7 +221,7 @@ def _process(z: np.ndarray, y: np.ndarray) -> Any:
     some = np.random.default_rng(0).permutation(len(z))[:_KERNEL_POINTS]
     with warnings.catch_warnings():  # A bound that is reached is no fault.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        first.fit(z[some], y[some])
+        first.fit(z[some], normal_scores(y)[some])
     found = cast(Any, first.kernel_)
     signal, noise = found.k1, found.k2.noise_level
     return GaussianProcessRegressor(
