@@ -20,6 +20,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from PIL import Image
 
@@ -215,6 +216,14 @@ def test_agreement_is_spearmans_with_what_chance_would_give():
     by_hand = [metrics.rank_correlation(list(order), y) for order in itertools.permutations(x)]
     assert found.chance == pytest.approx(np.mean([rho >= found.rho - 1e-9 for rho in by_hand]))
     assert ordering.agreement([1, 2, 3], [2, 4, 9]).chance == pytest.approx(1 / 6)
+
+
+def test_agreement_of_many_rows_draws_orders_instead_of_all():
+    x = np.random.default_rng(1).normal(size=33)  # All their orders fill no memory there is.
+    found = ordering.agreement(x, x + 1.5 * np.random.default_rng(2).normal(size=33))
+    exact = scipy.stats.spearmanr(x, x + 1.5 * np.random.default_rng(2).normal(size=33))
+    assert found.rho == pytest.approx(exact.statistic)
+    assert found.chance == pytest.approx(exact.pvalue / 2, abs=0.01)  # One side, and by a t.
 
 
 def test_agreement_widens_with_the_spread_of_trials():

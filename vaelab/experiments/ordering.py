@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 _DRAWS = 2000
+_ALL = 7  # Rows of which every order is looked at; of more there are too many, and some are drawn.
+_ORDERS = 20_000
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class Agreement:
 
     Args:
         rho: Spearman's, of the means.
-        chance: share of all orders of the rows that correlate as well or better.
+        chance: share of all orders of the rows that correlate as well or better, or of 20,000 drawn
+            ones where there are more than 7 rows.
         low, high: between them lie nine tenths of the correlations of single trials, drawn as
             normal figures with each row's spread on both sides; equal to ρ where no spread is
             known.
@@ -36,7 +39,7 @@ def agreement(
     printed_sds: Sequence[float] | None = None,
     seed: int = 0,
 ) -> Agreement:
-    """Rank correlation of two lists of 2 to 8 figures with its uncertainty.
+    """Rank correlation of two lists of 2 or more figures with its uncertainty.
 
     Args:
         measured, printed: the figures of the same rows; not all equal.
@@ -49,15 +52,21 @@ def agreement(
     """
     x, y = np.asarray(measured, float), np.asarray(printed, float)
     rho = float(_correlations(x[None], y[None])[0])
-    orders = np.array(list(itertools.permutations(x)))
-    chance = float((_correlations(orders, y[None]) >= rho - 1e-9).mean())
     rng = np.random.default_rng(seed)
+    chance = float((_correlations(_orders(x, rng), y[None]) >= rho - 1e-9).mean())
     drawn = [
         values + rng.standard_normal((_DRAWS, len(values))) * np.asarray(0.0 if s is None else s)
         for values, s in ((x, sds), (y, printed_sds))
     ]
     low, high = np.quantile(_correlations(*drawn), (0.05, 0.95))
     return Agreement(rho, chance, float(low), float(high))
+
+
+def _orders(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Every order of a few values, or some of many; shape (orders, values)."""
+    if len(x) <= _ALL:
+        return np.array(list(itertools.permutations(x)))
+    return rng.permuted(np.tile(x, (_ORDERS, 1)), axis=1)
 
 
 def _correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
