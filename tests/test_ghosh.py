@@ -5,6 +5,7 @@ printed tables against the text.
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -227,3 +228,48 @@ def test_a_model_of_a_figure_is_trained_once(subject, monkeypatch):
 def test_figure_refuses_what_it_does_not_know(options, says, capsys):
     assert cli.main(["figure", *options]) == 2
     assert says in capsys.readouterr().err
+
+
+# ---- the stored tables ---------------------------------------------------------------------------
+
+
+def stored(key, *path):
+    """What the stored cells of a model measured on MNIST, trial by trial."""
+    table, sketch = experiments.TABLES["ghosh-1"], experiments.PROFILES["sketch"]
+    cells = experiments.cells_of(table, sketch, ("mnist",), (key,), 3)
+    records = [o.record for o in experiments.read_table(cells, experiments.Place())]
+    found = [record["measured"] for record in records]
+    for name in path:
+        found = [each[name] for each in found]
+    return found
+
+
+LEARNED = ("vae", "cv-vae", "wae", "rae-gp", "rae-l2", "rae", "ae", "ae-l2")
+
+
+@pytest.mark.parametrize("key", LEARNED)
+def test_on_mnist_a_mixture_is_nearer_than_a_gaussian_and_that_than_the_prior(key):
+    ten, one, prior = (
+        stored(key, "frechet", name) for name in ("mixture of 10", "Gaussian", "N(0, I)")
+    )
+    claims.check_below("R4", max(ten), 0.6 * min(one), "MNIST: a mixture is nearer")
+    claims.check_below("R4", max(one), min(prior), "MNIST: a Gaussian is nearer than N(0, I)")
+    for measure in ("precision", "recall"):
+        better, worse = (stored(key, measure, name) for name in ("mixture of 10", "N(0, I)"))
+        claims.check_above("R7", min(better), max(worse), f"MNIST: {measure} rises")
+
+
+def test_on_mnist_the_models_stand_as_the_paper_says_or_not():
+    ten = {key: np.mean(stored(key, "frechet", "mixture of 10")) for key in LEARNED}
+    copies = {key: np.mean(stored(key, "frechet", "reconstructions")) for key in LEARNED}
+    way = {key: np.mean(stored(key, "frechet", "midpoints")) for key in LEARNED}
+    several = [ten[key] for key in ("rae", "rae-l2", "rae-gp")]
+    claims.check_below("R5", max(several), ten["vae"], "MNIST, with a mixture: nearer than a VAE")
+    assert copies["rae"] < copies["vae"] and way["rae"] < way["ae"]
+    claims.check_close("R22", ten["ae"], ten["rae"], rtol=0.1, says="MNIST: as near as the RAE")
+    run = np.std(stored("rae-l2", "frechet", "mixture of 10"))
+    claims.check_below("R20", max(several) - min(several), run, "MNIST: no more than runs differ")
+
+
+def test_on_mnist_spectral_norm_without_batch_norm_learns_nothing():
+    assert min(stored("rae-sn", "frechet", "reconstructions")) > 1000
