@@ -267,7 +267,9 @@ for value, line in found.best[:3]:
 # %%
 bests, given = ([run[name] for run in runs] for name in ("best score", "best score of the lines trained on"))
 claims.check_below("R12", max(bests), 0.4, "five stored searches: the best score of each", digits=2)
-claims.check_below("R12", min(a - b for a, b in zip(bests, given, strict=True)), 0, "one of them ends below the best line given", digits=3)
+away = np.subtract(bests, given)
+claims.check_below("R12", away.min(), 0, "one of them ends below the best line given", digits=3)
+claims.refute("R12", bool(np.sort(away)[1] > -1e-6), "the four others do not: a look through the list would have done as well or better")
 
 # %% [markdown]
 # So the scores are as low as was promised. But count: one search of five ends below the best line of the list, one finds a
