@@ -111,7 +111,7 @@ def fill(table: Table, outcomes: Sequence[Outcome]) -> Filled:
     paper = published(table.name)
     entries = {}
     notes = []
-    by_column = _by_column(outcomes)
+    by_column = _by_column(outcomes) | {name: [] for name in table.elsewhere}
     kinds = {row.path[0] for row in rows}
     frechet = "frechet" in kinds
     for column, records in by_column.items():
