@@ -461,9 +461,41 @@ plt.show()
 # Distances in different features do not compare, and their ratios compare little better: $\gamma = 1$ on MNIST is four
 # times two stages in print, and far more than that here. Dividing only brings the orders of the rows into one picture.
 # Hollow points are printed, filled ones are what we have stored, the star is the run of this notebook. In print the second stage
-# wins everywhere; note who comes close. Our star says the same for its row. It is one seed on small images, and stored cells
-# have a fraction of the epochs and other features than Inception's. So D29 stays open. Type
-# `vaelab table dai-wipf-1 --profile paper --device cuda` to settle it.
+# wins everywhere; note who comes close. Our star says the same for its row. It is one seed on small images, and these cells
+# have a fraction of the epochs and other features than Inception's.
+#
+# **At a laptop's size.** The profile `laptop` trains on all 60,000 images, with a small network of two convolutions, for
+# as long as one core has patience. Its cells are stored, too: two trials of Fashion-MNIST, one of MNIST.
+
+# %%
+def stored(column, trials):
+    """Distances of the six rows, a list of trials each."""
+    cells = experiments.cells_of(table, experiments.PROFILES["laptop"], (column,), (), trials)
+    done = experiments.read_table(cells, place)
+    return {row.label: [row.value(o.record) for o in done if o.cell.model == row.cell] for row in table.rows}
+
+
+laptop = {"fashion": stored("fashion", 2), "mnist": stored("mnist", 1)}
+for column, rows_of in laptop.items():
+    half = 0.5 * torch.tensor(rows_of["VAE, γ learned"])
+    claims.check_below("D22", torch.tensor(rows_of["two-stage VAE"]), half, f"{column}, laptop: two stages are less than half as far as one", digits=3)
+    print(column, {label: f"{sum(values) / len(values):.1f}" for label, values in rows_of.items()})
+
+printed = experiments.published("dai-wipf-1")
+five = [row for row in table.rows if row.key != "wae-mmd"]
+here = torch.tensor([sum(laptop["fashion"][row.label]) for row in five])
+there = torch.tensor([printed[row.key, "fashion"][0] for row in five])
+order = metrics.rank_correlation(here, there)
+assert order > 0.8
+print(f"ok  Fashion-MNIST, five rows: rank correlation with the printed ones {order:.2f}, expected above 0.8")
+
+# %% [markdown]
+# On Fashion-MNIST five of the six rows stand as in print, but for two neighbours that are nearly level. The sixth is
+# WAE-MMD, last in print and among the first here. Its weight was searched for among four, on training images, and each cell
+# tells what was found; how the paper chose its weight is not said. On MNIST another row moves as well: $\gamma = 1$ is
+# last here, and level with a learned $\gamma$ in print, at thirty times the epochs. Two stages are first on both, and by
+# far. So what the paper's table is for is seen on a laptop, and its figures are not: D29, FID at the paper's size, stays
+# open. `vaelab table dai-wipf-1 --profile paper --device cuda` would settle it.
 #
 # ## Takeaways
 #
