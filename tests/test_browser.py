@@ -60,9 +60,12 @@ ASK = """async ([code, expression]) => {
 NOW = """
 def _now():
     import gc
-    from vaelab.widgets import LatentTraversal
+    from vaelab.widgets import LatentTraversal, PosteriorComparison
     from vaelab.widgets.comparison import PosteriorRow
-    view = next(each for each in gc.get_objects() if type(each) in (LatentTraversal, PosteriorRow))
+    kinds = (LatentTraversal, PosteriorComparison)
+    view = next(each for each in gc.get_objects() if type(each) in kinds)
+    if type(view) is PosteriorComparison:
+        view = next(iter(view.rows.values()))
     slider = view.sliders[0] if type(view) is LatentTraversal else view.cursor_x
     images = [view.subject.spaces["z"].model.images(view.code[None])[0, 0]]
     if type(view) is PosteriorRow and view.closest[0] == 0:
@@ -214,7 +217,9 @@ def _hold_against_the_decoder(page, images):
         _, value, expected = asked()
         if abs(value - readout(slider)) > 0.026:  # the slider's step is 0.05
             return False
-        return all(np.abs(pixels_of(images.nth(i)) - x).max() <= 1 for i, x in enumerate(expected))
+        return all(
+            np.abs(pixels_of(images.nth(i), len(x)) - x).max() <= 1 for i, x in enumerate(expected)
+        )
 
     until(page, settled, "not the decoder's image at first")
     for way in ("mouse", "End", "ArrowLeft"):
@@ -230,7 +235,7 @@ def _hold_against_the_decoder(page, images):
             f"{way}: not the decoder's image",
         )
         assert np.abs(pixels_of(images.first) - before).max() > 0
-    canvas = page.locator("canvas.vaelab-pointer")
+    canvas = page.locator("canvas.vaelab-pointer").first
     if not canvas.count():  # a kernel too slow for the hand skips values, and ends on the newest
         frames, at, number = (
             int(page.evaluate(ASK, [SLOW, "_slowly()"])),

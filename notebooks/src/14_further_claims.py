@@ -428,15 +428,14 @@ def clothes_model(make, prior=None):
     return model
 
 
-def second_of(model):
+def stage_after(model):
     plan = {"batch_size": 125, "lr": 4e-3, "schedule": training.Cosine(), "gamma_schedule": training.Hold(1.0, 0.6)}
     return densities.SecondStage((128, 128), "silu", epochs=epochs["second"], **plan).fit(model, clothes.train)
 
 
-# %%
 plain, flow = clothes_model(models.vae), clothes_model(partial(models.vae_flow, transforms=2, hidden=(64, 64), n_context=32))
 vamp, still = clothes_model(models.vae, VampPrior), clothes_model(partial(models.vae, gamma=1.0))
-after, after_flow = second_of(plain), second_of(flow)
+after, after_flow = stage_after(plain), stage_after(flow)
 
 # %% [markdown]
 # Samples: each model with $N(0, I)$, with a second stage or with its own prior. The judge is the Fréchet distance in the

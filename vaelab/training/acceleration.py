@@ -52,9 +52,9 @@ def accelerated(model: Any, device: torch.device, precision: str, compile: bool)
     on_cuda = device.type == "cuda"
     before = torch.get_float32_matmul_precision()
     networks = [getattr(model, name) for name in ("encoder", "decoder") if hasattr(model, name)]
-    if (on_cuda or precision == "bfloat16") and any(
-        isinstance(m, _CONVOLUTIONS) and m.weight.ndim == 4 for m in model.modules()
-    ):
+    convolves = any(isinstance(m, _CONVOLUTIONS) for m in model.modules())
+    is_one = all(p.ndim <= 4 for p in model.parameters())  # Of several models a kernel has five.
+    if (on_cuda or precision == "bfloat16") and convolves and is_one:
         model.to(memory_format=torch.channels_last)
     if precision == "tf32" and not on_cuda:
         warnings.warn(
