@@ -61,7 +61,7 @@ def autoencoder(make):
     return model
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 vae = autoencoder(lambda nets: models.vae(nets, "optimal"))
 x = clothes.train[:2000]
 q, q_test = vae.codes(x), vae.codes(clothes.test)

@@ -472,14 +472,14 @@ plt.show()
 # some dimensions are idle.
 
 # %%
-claims.check_above("D41", far["VAE, second stage, with noise"], 1.1 * far["VAE, second stage"], "samples with the noise of the decoder are further off than their means", digits=3)
+claims.check_above("D41", far["VAE, second stage, with noise"], 1.1 * far["VAE, second stage"], "samples with the noise of the decoder are further off than their means")
 both = TwoStageVAE(latent_dim=2, epochs=2, second_epochs=2, random_state=0).fit(clothes.train[:500])
 copies = both.inverse_transform(both.transform(clothes.test[:50]))
 both.density_ = None  # The second stage is taken away.
 claims.check("D42", torch.equal(copies, both.inverse_transform(both.transform(clothes.test[:50]))), "a two-stage VAE reconstructs by its first stage alone: without the second the bytes are the same")
-claims.check_above("D44", far["flow, N(0, I)"], 1.1 * far["flow, second stage"], "a flow on the encoder leaves a second stage something to mend", digits=3)
-claims.check_below("D45", far["VampPrior"], 0.9 * far["VAE, second stage"], "equal epochs: a VampPrior is nearer than a second stage", digits=3)
-claims.check_close("D45", far["VampPrior"] / far["VAE, mixture of ten"], 1, rtol=0.25, says="and about as near as a mixture fitted afterwards", digits=3)
+claims.check_above("D44", far["flow, N(0, I)"], 1.1 * far["flow, second stage"], "a flow on the encoder leaves a second stage something to mend")
+claims.check_below("D45", far["VampPrior"], 0.9 * far["VAE, second stage"], "equal epochs: a VampPrior is nearer than a second stage")
+claims.check_close("D45", far["VampPrior"] / far["VAE, mixture of ten"], 1, rtol=0.25, says="and about as near as a mixture fitted afterwards")
 
 codes = still.codes(clothes.test[:400])
 lam, order = codes.eigenvalues().mean(0), codes.sigma.square().mean(0).argsort()
@@ -491,9 +491,9 @@ for j in order.tolist():
 changed = float64([(labels_of(x).argmax(1) != labels_of(shown).argmax(1)).double().mean() for x in swapped])
 moves = float64([(x - shown).square().mean() for x in swapped])
 idle = lam > 0.95
-claims.check_above("D43", changed[lam < 0.5].max(), 0.1, "the directions of small lambda: one changes the label of a tenth of the pictures or more", digits=2)
-claims.check_below("D43", changed[idle], 0.05, "those with lambda above 0.95 change next to none", digits=2)
-claims.check_below("D43", metrics.rank_correlation(lam, moves), -0.7, "the smaller lambda, the further the picture moves: rank correlation", digits=2)
+claims.check_above("D43", changed[lam < 0.5].max(), 0.1, "the directions of small lambda: one changes the label of a tenth of the pictures or more")
+claims.check_below("D43", changed[idle], 0.05, "those with lambda above 0.95 change next to none")
+claims.check_below("D43", metrics.rank_correlation(lam, moves), -0.7, "the smaller lambda, the further the picture moves: rank correlation")
 
 # %% alt="Points: the share of changed labels against lambda, near a half at small lambda and next to none at one"
 fig, ax = plt.subplots(figsize=(5, 2.6))
