@@ -255,14 +255,14 @@ def as_a_notebook():
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [*NOTEBOOKS, *TESTS])
 def test_a_slip_turns_the_check_of_each_row_red(name, as_a_notebook):
-    """Of most: a check of what was trained for long has nothing left to slip in."""
+    """Of nearly each: a check of what was trained for long has nothing left to slip in."""
     cells = cell_of_test(name) if name in TESTS else cells_of(name)
     found = hunted(cells, {claim.id for claim in VERDICTS}, random.Random(0))
     tried = sorted({claim_id for cell in cells for claim_id in cell.verdicts})
     print(f"{name}: {len(found)} of {len(tried)} rows turn red")
     for claim_id in tried:
         print(f"  {claim_id}: {found.get(claim_id, 'by no mutant tried')}")
-    assert tried and len(found) >= 0.5 * len(tried)
+    assert tried and len(found) >= 0.75 * len(tried)
 
 
 def test_the_rows_that_are_not_hunted_are_known():
