@@ -378,14 +378,11 @@ def drawn_figure(drawn: Any) -> Figure:
         return _curves_figure(drawn)
     columns = max(map(len, drawn.strips.values()))
     size = (2.2 + 0.5 * columns, 0.5 + 0.5 * len(drawn.strips))
-    figure, axes = plt.subplots(len(drawn.strips), 1, figsize=size, squeeze=False)
-    for ax, (label, images) in zip(axes.flat, drawn.strips.items(), strict=True):
-        ax.imshow(image_grid(images, columns), cmap="gray", vmin=0, vmax=1)
-        ax.set_axis_off()
-        ax.text(-0.01, 0.5, label, transform=ax.transAxes, ha="right", va="center")
+    figure, ax = plt.subplots(figsize=size)
+    show_rows(ax, drawn.strips)
     for i, head in enumerate(drawn.heads):
         middle = (i + 0.5) / len(drawn.heads)
-        axes[0, 0].text(middle, 1.1, head, transform=axes[0, 0].transAxes, ha="center")
+        ax.text(middle, 1.01, head, transform=ax.transAxes, ha="center")
     figure.supxlabel(drawn.note, fontsize=8)
     return figure
 

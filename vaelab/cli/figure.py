@@ -8,7 +8,6 @@ step and the weight of its KL (Fig. 3); ghosh-6: samples and the training images
 from __future__ import annotations
 
 import argparse
-import io
 from pathlib import Path
 
 from vaelab._imports import importing
@@ -49,13 +48,12 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--out: expected a file that ends in .png, got {out}")
     check_writable(out.parent)
     session = Session(**given(Session, vars(args)))
-    options = {name: value for name, value in (("data", args.data), ("runs", args.runs)) if value}
-    place = experiments.Place(session=session, **options)
+    where = given(experiments.Place, {"data": args.data, "runs": args.runs})
+    place = experiments.Place(session=session, **where)
     profile = experiments.PROFILES[args.profile]
     subject = experiments.Subject(args.data_set, profile, args.seed, place)
     drawn = experiments.FIGURES[args.name](subject)
     plots.use_style()
-    plots.drawn_figure(drawn).savefig(picture := io.BytesIO(), format="png", bbox_inches="tight")
-    write_atomic(out, picture.getvalue())
+    write_atomic(out, plots.figure_png(plots.drawn_figure(drawn)))
     print(f"{drawn.note}    {out}")
     return 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -203,5 +202,4 @@ def _write(args: argparse.Namespace, filled: Filled) -> None:
         write_atomic(args.markdown, (experiments.as_markdown(filled) + "\n").encode())
     if args.figure:
         plots.use_style()
-        plots.table_figure(filled).savefig(picture := io.BytesIO(), format="png")
-        write_atomic(args.figure, picture.getvalue())
+        write_atomic(args.figure, plots.figure_png(plots.table_figure(filled)))

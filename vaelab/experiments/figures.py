@@ -63,7 +63,6 @@ class Subject:
         self.images: Images
         self.judge: Judge
         self.images, self.judge = load_shared(self.cell, place)
-        self.test = self.images.test
         self.n = min(profile.n_samples, len(self.images.train_pixels))
 
     @property
@@ -86,21 +85,23 @@ class Subject:
             cell = replace(self.cell, model=key)
             yield cell.row.label.partition(",")[0], self.model(cell.settings)
 
-    def frechet(self, model: models.Autoencoder, z: Tensor) -> float:
-        """The Fréchet distance of decoded codes from the test images."""
+    def frechet(self, model: models.Autoencoder, z: Tensor | None = None) -> float:
+        """The Fréchet distance of decoded codes, those of the test images unless given, from the
+        test images.
+        """
+        z = model.codes(self.images.test_pixels).mean if z is None else z
         return self.judge.distance(self.judge.features(model.images(z)))
 
     def mixture(self, model: models.Autoencoder) -> densities.Density:
         """Ten components, fitted to the codes of the training images."""
-        codes = model.codes(self.images.train_pixels)
-        return densities.GaussianMixture(10).fit_codes(codes, self.cell.trial)
+        return densities.GaussianMixture(10).fit(model, self.images.train_pixels, self.cell.trial)
 
 
 def decodings(subject: Subject) -> Drawn:
     """Figs. 1, 4, 5: for each model copies of test images, draws of a mixture of ten, and the arc
     between the codes of two test images.
     """
-    x = subject.test[:SHOWN]
+    x = subject.images.test[:SHOWN]
     t = torch.linspace(0, 1, SHOWN)
     strips = {"test images": torch.cat([x, torch.ones_like(x).repeat(2, 1, 1, 1)])}
     for label, model in subject.rows():
@@ -130,18 +131,16 @@ def trade(subject: Subject) -> Drawn:
     usual = subject.cell.settings
     copies: dict[str, list[float]] = {"x": list(DRAWS), "reconstructions": []}
     for draws in DRAWS:
-        model = subject.model(_with(usual, draws=draws))
-        mean = model.codes(subject.images.test_pixels).mean
-        copies["reconstructions"].append(subject.frechet(model, mean))
+        copies["reconstructions"].append(subject.frechet(subject.model(_with(usual, draws=draws))))
     names = ("reconstructions", NORMAL, GAUSSIAN, MIXTURE)
     weighed: dict[str, list[float]] = {"x": list(GAMMAS), **{name: [] for name in names}}
     for gamma in GAMMAS:
-        model = subject.model(_with(usual, gamma=gamma))
+        model = subject.model(_with(usual, gamma=gamma, draws=1))  # One of them is there by now.
+        weighed["reconstructions"].append(subject.frechet(model))
         fitted = fit_densities(model, None, subject.images.train_pixels, subject.cell.trial)
-        codes = {name: d.sample(subject.n, subject.cell.trial) for name, d in fitted.items()}
-        codes["reconstructions"] = model.codes(subject.images.test_pixels).mean
-        for name in names:
-            weighed[name].append(subject.frechet(model, codes[name]))
+        for name, density in fitted.items():
+            z = density.sample(subject.n, subject.cell.trial)
+            weighed[name].append(subject.frechet(model, z))
     curves = {"draws of z a step": copies, "γ, the weight of the KL": weighed}
     return Drawn(curves=curves, note=subject.note)
 

@@ -21,9 +21,9 @@ N_SAMPLES = 10_000  # Images for a Fréchet distance, codes for an MMD.
 SECONDS = "second stage"
 NORMAL = "N(0, I)"
 GAUSSIAN = "Gaussian"
+MIXTURE = "mixture of 10"
 N_GIVEN = 300  # Halves of test images that are completed, each this often:
 N_COMPLETED = 10
-MIXTURE = "mixture of 10"
 
 
 @dataclass(frozen=True)

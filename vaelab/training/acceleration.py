@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "auto")
-_CONVOLUTIONS = nn.Conv2d | nn.ConvTranspose2d
 
 
 class OutOfMemory(RuntimeError):
@@ -28,10 +27,13 @@ def chosen(precision: str, model: nn.Module, device: torch.device) -> str:
     """
     if precision != "auto":
         return precision
-    convolves = any(isinstance(m, _CONVOLUTIONS) for m in model.modules())
     is_float32 = next(model.parameters()).dtype == torch.float32
-    pays = device.type == "cpu" and convolves and is_float32 and _multiplies_bfloat16()
+    pays = device.type == "cpu" and _convolves(model) and is_float32 and _multiplies_bfloat16()
     return "bfloat16" if pays else "float32"
+
+
+def _convolves(model: nn.Module) -> bool:
+    return any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules())
 
 
 def _multiplies_bfloat16() -> bool:
@@ -52,9 +54,8 @@ def accelerated(model: Any, device: torch.device, precision: str, compile: bool)
     on_cuda = device.type == "cuda"
     before = torch.get_float32_matmul_precision()
     networks = [getattr(model, name) for name in ("encoder", "decoder") if hasattr(model, name)]
-    convolves = any(isinstance(m, _CONVOLUTIONS) for m in model.modules())
     is_one = all(p.ndim <= 4 for p in model.parameters())  # Of several models a kernel has five.
-    if (on_cuda or precision == "bfloat16") and convolves and is_one:
+    if (on_cuda or precision == "bfloat16") and _convolves(model) and is_one:
         model.to(memory_format=torch.channels_last)
     if precision == "tf32" and not on_cuda:
         warnings.warn(

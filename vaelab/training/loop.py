@@ -28,7 +28,7 @@ from vaelab.training.acceleration import (
 )
 from vaelab.training.batches import Batches, Given, feed, share
 from vaelab.training.interrupts import interrupts_held
-from vaelab.training.parallel import check_share, parallel
+from vaelab.training.parallel import BATCH_NORM, check_share, parallel
 from vaelab.training.plan import BetaSchedule, Callback, GammaSchedule, Plan, Schedule, Session
 from vaelab.training.progress import Bar, Lines, progress_of
 from vaelab.training.state import Keeper, State
@@ -219,9 +219,6 @@ def kind(model: nn.Module) -> dict[str, Any]:
     return {"class": type(model).__name__, "shapes": shapes}
 
 
-_BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
-
-
 def run(
     model: nn.Module,
     batches: Batches,
@@ -235,7 +232,7 @@ def run(
     if plan.gamma_schedule is not None and getattr(model, "gamma", None) is None:
         raise ValueError("gamma_schedule: this model's likelihood has no γ; expected None")
     batch_size = min(plan.batch_size, len(batches))
-    if batch_size < 2 and any(isinstance(layer, _BATCH_NORM) for layer in model.modules()):
+    if batch_size < 2 and any(isinstance(layer, BATCH_NORM) for layer in model.modules()):
         raise ValueError(
             f"batch_size: expected at least 2 rows, as batch normalisation needs, got {batch_size}"
         )

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vaelab import _processes
 
-_BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
+BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 def check_share(model: nn.Module, batch_size: int, device: torch.device) -> int:
@@ -37,7 +37,7 @@ def check_share(model: nn.Module, batch_size: int, device: torch.device) -> int:
             f"{whole[0]} compares the codes of a whole batch, which no process has: expected "
             "terms of single rows (such as KL, SquaredNorm), or one process"
         )
-    if device.type != "cuda" and any(isinstance(m, _BATCH_NORM) for m in model.modules()):
+    if device.type != "cuda" and any(isinstance(m, BATCH_NORM) for m in model.modules()):
         raise ValueError(
             "batch normalisation over several processes works on CUDA alone, not on "
             f"{device.type}: expected networks without it (mlp), a GPU for each process, or one "
@@ -57,7 +57,7 @@ def parallel(model: Any, device: torch.device) -> Iterator[Callable[..., dict[st
     if _processes.place()[1] == 1:
         yield model.loss_terms
         return
-    layers = {name: m for name, m in model.named_modules() if isinstance(m, _BATCH_NORM)}
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, BATCH_NORM)}
     try:
         # The same parameters and statistics, in a layer that asks the other processes.
         for name, layer in layers.items():
