@@ -1,6 +1,7 @@
 """Two images, and the ways between their codes."""
 
 import numpy as np
+import pytest
 import torch
 from pictures import as_bytes, pixels
 
@@ -64,3 +65,31 @@ def test_without_a_flow_there_are_no_curves(vae, digits):
     view = widgets.Interpolator(vae, digits.test[:4], fitted)
     assert view.ways[2:] == ("z0 straight", "z0 arc")
     assert "z0" not in widgets.LatentTraversal(vae, digits.test[:4], density=fitted).space.options
+
+
+def test_several_models_stand_side_by_side(vae, second, digits):
+    with networks.seeded(1):
+        nets = networks.mlp((1, 8, 8), 3, (16,), output="sigmoid")
+        flow = models.flow_prior_vae(nets, transforms=2, hidden=(8,))
+    entries = {"two stages": (vae, second), "a flow": flow}
+    view = widgets.Interpolator(entries, digits.test[:10], n_strip=4)
+    spaces = ("two stages z", "two stages u", "a flow z", "a flow z0")
+    assert view.ways == tuple(f"{space} {way}" for space in spaces for way in ("straight", "arc"))
+    t = torch.tensor([0.0, 0.5])
+    alone = [
+        widgets.Interpolator(vae, digits.test[:10], second),
+        widgets.Interpolator(flow, digits.test[:10]),
+    ]
+    for one in (view, *alone):
+        one.second.value = 7
+    both = torch.cat([one._decode(t) for one in alone])
+    torch.testing.assert_close(view._decode(t), both)
+    nats = view.measures(t)["log p(z), nats"]
+    assert nats[:4].isnan().all() and view.error is None
+    torch.testing.assert_close(nats[4:], alone[1].measures(t)["log p(z), nats"])
+
+
+@pytest.mark.parametrize("density", [None, "theirs"])
+def test_several_models_bring_their_own_densities(vae, second, digits, density):
+    with pytest.raises(ValueError, match="at least one, as"):
+        widgets.Interpolator({"VAE": vae} if density else {}, digits.test[:4], density and second)

@@ -10,15 +10,14 @@ from torch import Tensor
 
 from vaelab.widgets.drawing import Picture, Plot, dress
 
-STYLES = {"straight": "-", "arc": "--"}
-SHADES = {"z": "C0", "u": "C2", "z0": "C1"}
+STYLES = ("-", "--")  # Straight and arc, which take turns.
 
 
 class Curves(Picture):
     """A panel for each measure, a curve in it for each way, a line at t.
 
     Args:
-        ways: their names, a space and "straight" or "arc".
+        ways: their names; of each two, the straight one and the arc, which share a colour.
     """
 
     def __init__(self, ways: Sequence[str]) -> None:
@@ -32,9 +31,8 @@ class Curves(Picture):
         self._cursors = []
         for ax, (name, values) in zip(axes, measures.items(), strict=True):
             t = np.linspace(0, 1, values.shape[1])
-            for way, curve in zip(self.ways, values, strict=True):
-                space, shape = way.split()
-                style = {"color": SHADES[space], "linestyle": STYLES[shape]}
+            for k, (way, curve) in enumerate(zip(self.ways, values, strict=True)):
+                style = {"color": f"C{k // 2}", "linestyle": STYLES[k % 2]}
                 ax.plot(t, curve.cpu(), label=way, **style)
             ax.set(xlabel="t", xlim=(0, 1))
             dress(ax, name, "best" if ax is axes[0] else None)

@@ -17,6 +17,7 @@ from vaelab._inputs import check_positive, check_positive_int, check_seed
 from vaelab.densities import SecondStage
 from vaelab.interpolation import lerp, slerp
 from vaelab.plots import pixels_to_png
+from vaelab.priors import FlowPrior
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import (
     STEP,
@@ -30,7 +31,7 @@ from vaelab.widgets.controls import (
 )
 from vaelab.widgets.curves import Curves
 from vaelab.widgets.drawing import PAD, Picture, Strip, pixel_scale, strip_pixels
-from vaelab.widgets.spaces import PRIOR, Space, subject, subscript
+from vaelab.widgets.spaces import PRIOR, Space, subject, subjects, subscript
 
 
 class LatentTraversal(View):
@@ -247,13 +248,14 @@ def _half_up(value: float) -> float:
 
 class Interpolator(View):
     """Two images, and the ways between their codes: straight and along the sphere, in every latent
-    space of the model.
+    space of a model, or of several side by side.
 
     Args:
-        model: a `vaelab.models.Autoencoder`, or a fitted `VAE` or `TwoStageVAE`.
-        images: (n, c, h, w) or (n, h, w), values in [0, 1].
+        model: a `vaelab.models.Autoencoder`, or a fitted `VAE` or `TwoStageVAE`; or a dict of
+            several by name, each a model or (model, density).
+        images: (n, c, h, w) or (n, h, w), values in [0, 1], the same for all models.
         density: a fitted `SecondStage` (or a dict with one) adds the ways through its u, a `Flow`
-            those through its noise z0, as a flow for a prior does.
+            those through its noise z0, as a flow for a prior does. Several models bring their own.
         judge: a classifier of pictures, as `features.load_classifier` gives; how sure it is stands
             under the strip as a curve. The log-density by the flow stands beside it.
         n_strip: pictures in a row.
@@ -265,7 +267,8 @@ class Interpolator(View):
         strip: a row of pictures for each of `ways`, the column nearest to t framed.
         image: the pictures at t, to the right of the strip, a row each.
         curves: what is known along the ways, as curves with a line at t; None where it is nothing.
-        ways: names of the rows, such as "z straight" and "u arc".
+        ways: names of the rows, such as "z straight" and "u arc", after the name of the model
+            where there are several.
 
     Raises:
         TypeError, ValueError: parts that do not fit together; see `spaces.subject`.
@@ -281,13 +284,14 @@ class Interpolator(View):
         n_strip: int = 11,
         size: int = 56,
     ) -> None:
-        self.subject = subject(model, images, density)
+        self.subjects = subjects(model, images, density)
         self.judge = judge
         check_positive_int("n_strip", n_strip)
         super().__init__()
-        height = self.subject.x.shape[-2]
+        x = next(iter(self.subjects.values())).x
+        height = x.shape[-2]
         scale = pixel_scale(height, size)
-        last = len(self.subject.x) - 1
+        last = len(x) - 1
         self.first = IntSlider(0, 0, last, description="first image")
         self.second = IntSlider(min(1, last), 0, last, description="second image")
         for each in (self.first, self.second):
@@ -298,7 +302,8 @@ class Interpolator(View):
         self.ways = tuple(self.codes(torch.zeros(0)))
         names = row_names(self.ways, height * scale + 2 * PAD)
         ends = beside(self.first, self.second)
-        self.curves = Curves(self.ways) if judge or "z0" in self.subject.spaces else None
+        known = judge or any(each.flow for each in self.subjects.values())
+        self.curves = Curves(self.ways) if known else None
         below = () if self.curves is None else (self.curves,)
         self.children = (ends, self.position, beside(names, self.strip, self.image), *below)
         self._listen(self._pick, self.first, self.second)
@@ -310,28 +315,31 @@ class Interpolator(View):
         space.
         """
         codes = {}
-        for name, space in self.subject.spaces.items():
-            a = space.q.mean[self.first.value]
-            b = space.q.mean[self.second.value]
-            shares = t.to(a)
-            codes[f"{name} straight"] = lerp(a, b, shares)
-            codes[f"{name} arc"] = slerp(a, b, shares)
+        for title, parts in self.subjects.items():
+            for name, space in parts.spaces.items():
+                a = space.q.mean[self.first.value]
+                b = space.q.mean[self.second.value]
+                shares = t.to(a)
+                way = f"{title} {name}".lstrip()
+                codes[f"{way} straight"] = lerp(a, b, shares)
+                codes[f"{way} arc"] = slerp(a, b, shares)
         return codes
 
     def _decode(self, t: Tensor) -> Tensor:
-        """The pictures at t on all ways, one way after the other: in one batch, which costs little
-        more than a part.
+        """The pictures at t on all ways, one way after the other: a model's in one batch, which
+        costs little more than a part.
         """
-        return self.subject.spaces["z"].decode(self._codes_z(t))
+        decoders = [parts.spaces["z"].decode for parts in self.subjects.values()]
+        codes = self._codes_z(t)
+        return torch.cat([decode(z) for decode, z in zip(decoders, codes, strict=True)])
 
-    def _codes_z(self, t: Tensor) -> Tensor:
-        """The codes z at t on all ways, one way after the other."""
-        codes = self.codes(t)
-        both = []
-        for name, space in self.subject.spaces.items():
-            ways = [codes[f"{name} straight"], codes[f"{name} arc"]]
-            both.append(space.to_z(torch.cat(ways)))
-        return torch.cat(both)
+    def _codes_z(self, t: Tensor) -> list[Tensor]:
+        """The codes z at t on all ways of each model, one way after the other."""
+        ways = iter(self.codes(t).values())
+        return [
+            torch.cat([s.to_z(torch.cat([next(ways), next(ways)])) for s in parts.spaces.values()])
+            for parts in self.subjects.values()
+        ]
 
     def _pick(self) -> None:
         self.strip.lay(self._decode(torch.linspace(0, 1, self.strip.columns)))
@@ -343,10 +351,10 @@ class Interpolator(View):
     def measures(self, t: Tensor) -> dict[str, Tensor]:
         """What is known along the ways at the values t, shape (T,): by name, (ways, T) each."""
         found = {}
-        if self.subject.flow is not None:
-            flow = self.subject.flow
-            z = self._codes_z(t).to(next(flow.parameters()))
-            found["log p(z), nats"] = flow.log_prob(z).reshape(len(self.ways), len(t))
+        flows = [parts.flow for parts in self.subjects.values()]
+        if any(flows):
+            nats = [_log_prob(f, z) for f, z in zip(flows, self._codes_z(t), strict=True)]
+            found["log p(z), nats"] = torch.cat(nats).reshape(len(self.ways), len(t))
         if self.judge is not None:
             sure = self.judge(self._decode(t)).softmax(-1).amax(-1)
             found["classifier's confidence"] = sure.reshape(len(self.ways), len(t))
@@ -359,3 +367,10 @@ class Interpolator(View):
         self.strip.frame(round(t * (self.strip.columns - 1)))
         if self.curves is not None:
             self.curves.mark(t)
+
+
+def _log_prob(flow: FlowPrior | None, z: Tensor) -> Tensor:
+    """log p(z), shape (n,): NaN, which no curve shows, where no flow knows it."""
+    if flow is None:
+        return z.new_full((len(z),), math.nan)
+    return flow.log_prob(z.to(next(flow.parameters()))).to(z)
