@@ -114,7 +114,10 @@ def test_what_a_notebook_prints_is_settled_in_the_ledger(notebook):
         assert named, f"{claim_id} does not name {notebook.stem} in its where"
 
 
-def test_a_check_prints_one_line_that_no_machine_changes(capsys):
+BRACKETS = r" \(found [^()]*\)"  # What the comparison of stored outputs passes over.
+
+
+def test_a_check_prints_one_line_that_no_machine_changes_but_in_brackets(capsys):
     claims.check("D2", True, "both forms agree")
     claims.check("D2", np.True_, "both forms agree")
     claims.check("D2", torch.tensor(True), "both forms agree")
@@ -124,13 +127,18 @@ def test_a_check_prints_one_line_that_no_machine_changes(capsys):
     claims.check_close("D2", [2.0, -4.0], [2.01, -4.02], rtol=0.01, says="both forms agree")
     claims.check_below("D2", [1, 2], 3, "both forms agree")
     claims.check_above("D2", 4, 3, "both forms agree")
-    assert capsys.readouterr().out == 7 * "ok  D2  both forms agree\n"
+    printed = capsys.readouterr().out
+    assert re.sub(BRACKETS, "", printed) == 7 * "ok  D2  both forms agree\n"
+    assert "agree (found 2, expected 2.01, tolerance 0.02)\n" in printed
+    assert "agree (found 2, expected below 3)\n" in printed
     claims.check_close("D2", [2.0, 4.0], [2.01, 4.0], atol=0.05, says="both", digits=3)
     claims.check_above("D2", 4, 3, "above", digits=2)
     printed = "ok  D2  both: found 2, expected 2.01, tolerance 0.05\n"
     assert capsys.readouterr().out == printed + "ok  D2  above: found 4, expected above 3\n"
     claims.refute("D33", True, "the share is larger")
-    assert capsys.readouterr().out == "refuted  D33  the share is larger\n"
+    claims.refute("D33", True, "both are", found=[1 / 3, torch.tensor([1e-9, 2.0])])
+    printed = "refuted  D33  the share is larger\nrefuted  D33  both are (found 0.333, 1e-09, 2)\n"
+    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.parametrize(

@@ -394,14 +394,20 @@ def test_wrong_calls_say_what_was_expected(course, tmp_path):
         notebooks.build(course)
 
 
-def test_nbval_turns_red_on_another_output(course):
+@pytest.mark.parametrize(
+    ("behind", "summary"),
+    [(" 3.0", "1 failed, 5 passed"), (" (found 3.2, expected below 4)", "6 passed")],
+    ids=["another output", "figures in brackets"],
+)
+def test_nbval_turns_red_on_another_output_but_for_a_checks_figures(course, behind, summary):
     (course / "conftest.py").write_text((FOLDER / "conftest.py").read_text())
     (course / "pytest.ini").write_text("[pytest]\n")
     notebook = student(course)
-    notebook.cells[3].outputs[0].text = "3.0 quick\n"
+    output = notebook.cells[3].outputs[0]
+    output.text = output.text.replace("\n", f"{behind}\n")
     nbformat.write(notebook, course / "01_tiny.ipynb")
     run = nbval(course / "01_tiny.ipynb", course)
-    assert "1 failed, 5 passed" in run.stdout, run.stdout[-3000:]
+    assert summary in run.stdout, run.stdout[-3000:]
 
 
 # ---- profile and rules --------------------------------------------------------------------------

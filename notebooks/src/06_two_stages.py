@@ -198,7 +198,7 @@ with torch.device("meta"):  # counted, and never made
     extra, *sizes = (sum(p.numel() for p in models.vae(pair).parameters()) for pair in nets)
 shares = torch.tensor([extra / (extra + size) for size in sizes])
 more = "on no data set is the second stage less than 5 % of the parameters"
-claims.refute("D33", bool((shares > 0.05).all()), more)
+claims.refute("D33", bool((shares > 0.05).all()), more, found=shares)
 shares_are = "it is about a quarter, a fifth and a sixteenth"
 claims.check_close("E8", shares, [1 / 4, 1 / 5, 1 / 16], atol=0.01, says=shares_are)
 
@@ -455,7 +455,7 @@ ahead = "clothes: a mixture of ten beats the second stage by a quarter or more"
 claims.check_below("N9", mixture, 0.75 * two_stage, ahead)
 claims.check_below("N9", mixture, 1.25 * copies, "clothes: it comes near reconstructions")
 behind = "clothes: but a sensible fixed gamma does not beat the learned one by a tenth"
-claims.refute("N9", bool((fixed > 0.9 * learned).all()), behind)
+claims.refute("N9", bool((fixed > 0.9 * learned).all()), behind, found=[fixed, learned])
 
 # %% alt="Five rows of clothes: photographs; blurred averages at gamma one; ghostly mixtures of several garments; clearer garments of two stages; garments of the mixture that are nearly all recognised"
 normal = densities.StandardNormal().fit(vae, pixels)
@@ -508,7 +508,7 @@ claims.check_below("D20", spread_u, spread_z / 2, "clothes: the singular values 
 stays = "clothes: the second gamma does not follow the first one down"
 claims.check_above("D21", stage.gamma, 5 * vae.gamma, stays)
 idle = "clothes: a quarter or more of the second stage's dimensions are not active"
-claims.refute("D21", metrics.active_dims(q_u.eigenvalues()) <= 12, idle)
+claims.refute("D21", metrics.active_dims(q_u.eigenvalues()) <= 12, idle, found=metrics.active_dims(q_u.eigenvalues()))
 leaves = "clothes: its eigenvalues leave the line of a linear decoder"
 claims.check_above("D21", (lam - line).abs().max(), 0.3, leaves)
 

@@ -144,7 +144,7 @@ with torch.no_grad():
 normal = torch.randn(500, 2, generator=torch.Generator().manual_seed(5))
 p_value = {"flow": metrics.energy_test(fitted.sample(500), known), "Gaussian": metrics.energy_test(rival.sample(500), known)}
 p_value |= {"f(codes)": metrics.energy_test(noise, normal), "test codes": metrics.energy_test(held_out, known)}
-claims.check("L1", min(p_value["flow"], p_value["f(codes)"]) > 0.05 > p_value["Gaussian"], "energy test, 500 a side: the Gaussian is told from the codes, the flow is not")
+claims.check("L1", min(p_value["flow"], p_value["f(codes)"]) > 0.05 > p_value["Gaussian"], "energy test, 500 a side: the Gaussian is told from the codes, the flow is not", found=list(p_value.values()))
 
 # %% alt="Four scatter plots: test codes in the plane in uneven clusters, draws of the flow that look alike, test codes mapped to noise and a round cloud of normal draws"
 fig, axes = plt.subplots(1, 4, figsize=(10, 2.6))
@@ -223,14 +223,14 @@ for key, values in scores.items():
 # %%
 at = {key: values.mean().item() for key, values in scores.items()}
 falls = [at["flow", 1.0, beta] for beta in (1.0, 0.1, 0.0)]
-claims.check("L3", falls[0] > 100 and 5 < falls[1] < 13 and falls[2] < 10, "with γ = 1 fixed: above 100 at β = 1, 5 to 13 at 0.1, below 10 at 0")
+claims.check("L3", falls[0] > 100 and 5 < falls[1] < 13 and falls[2] < 10, "with γ = 1 fixed: above 100 at β = 1, 5 to 13 at 0.1, below 10 at 0", found=falls)
 learned = [at["flow", "learned", beta] for beta in (1.0, 0.0)]
-claims.refute("L3", max(learned) - min(learned) < 3, "with γ learned nothing falls: at β = 1 and β = 0 the means differ by less than 3")
+claims.refute("L3", max(learned) - min(learned) < 3, "with γ learned nothing falls: at β = 1 and β = 0 the means differ by less than 3", found=learned)
 claims.check_below("N11", max(learned), at["N(0, I)", "learned", 1.0] / 2, "what helps is the learned prior, not β: less than half of N(0, I) at β = 1, γ learned")
-claims.check("N9", bool((mixed["flow", "learned", 0.0] < scores["flow", "learned", 0.0]).all()), "a mixture of ten, fitted afterwards, beats the flow on every seed")
+claims.check("N9", bool((mixed["flow", "learned", 0.0] < scores["flow", "learned", 0.0]).all()), "a mixture of ten, fitted afterwards, beats the flow on every seed", found=[mixed["flow", "learned", 0.0], scores["flow", "learned", 0.0]])
 mse = [errors["flow", 1.0, beta].mean() for beta in (1.0, 0.1, 0.0)]
-claims.check("L15", bool(mse[0] > 1.5 * mse[1] and mse[1] > 1.2 * mse[2]), "γ = 1: the reconstruction error falls with β")
-claims.check("L15", at["flow", 1.0, 0.0] < at["flow", 1.0, 0.1] + 1 and learned[1] < learned[0] + 2, "and samples are not harmed beyond the noise of seeds")
+claims.check("L15", bool(mse[0] > 1.5 * mse[1] and mse[1] > 1.2 * mse[2]), "γ = 1: the reconstruction error falls with β", found=mse)
+claims.check("L15", at["flow", 1.0, 0.0] < at["flow", 1.0, 0.1] + 1 and learned[1] < learned[0] + 2, "and samples are not harmed beyond the noise of seeds", found=[at["flow", 1.0, 0.0], at["flow", 1.0, 0.1], learned])
 
 # %% alt="Two panels of Fréchet distance against β on a logarithmic axis. For gamma one the flow's line falls steeply from a dead model at β = 1. For gamma learned the flow's line is flat; N(0, I) rises towards β = 0; the mixture lies below all"
 fig, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
@@ -273,12 +273,12 @@ def best_pairing(a, b):
 
 
 free = fits["flow", 1.0, 0.0]
-claims.check("L17", all(in_use(model) == kappa for model in free), "β = 0: all eight dimensions in use, three seeds")
+claims.check("L17", all(in_use(model) == kappa for model in free), "β = 0: all eight dimensions in use, three seeds", found=[in_use(model) for model in free])
 some = digits.test[:500]
 pairs = [best_pairing(some, model.reconstruct(some)) for model in free]
 claims.check_close("L11", [own for own, _ in pairs], [best for _, best in pairs], rtol=2e-3, says="decoded codes: the best pairing gains less than 1/500 over the model's own, the bound is tight there")
 drawn = [best_pairing(some, model.images(model.prior.sample(500, kappa)))[1] for model in free]
-claims.refute("L11", min(drawn) > 1.5 * max(own for own, _ in pairs), "draws of the prior: the distance is larger, as q(z) is not p(z) and the samples are few")
+claims.refute("L11", min(drawn) > 1.5 * max(own for own, _ in pairs), "draws of the prior: the distance is larger, as q(z) is not p(z) and the samples are few", found=[min(drawn), max(own for own, _ in pairs)])
 
 # %% [markdown]
 # σ does fall without end at β = 0, by a factor of hundreds within a minute, since nothing pays for noise; on a code that
@@ -335,7 +335,7 @@ def perplexity(model):
 with torch.no_grad():
     breadth = min(perplexity(model) for name in ("AAE", "Prior-AAE", "GMMN") for model in others[name])
 worst = {name: max(values) for name, values in bars.items()}
-claims.check("L4", max(worst[name] for name in ("AAE", "Prior-AAE", "GMMN")) < 14, "Fréchet below 14 on every seed")
+claims.check("L4", max(worst[name] for name in ("AAE", "Prior-AAE", "GMMN")) < 14, "Fréchet below 14 on every seed", found=[worst[name] for name in ("AAE", "Prior-AAE", "GMMN")])
 claims.check_above("L4", breadth, 8.5, "and the ten classes are all there: perplexity above 8.5")
 claims.check_above("L3", sum(bars["Prior-AAE, β = 100"]), 2 * sum(bars["Prior-AAE"]), "adversarial prior, γ fixed: at β = 100 twice the distance of β = 1")
 
@@ -412,8 +412,8 @@ for model in free + fits["flow", "learned", 1.0]:
     surer.append((sure_arc.mean(1) > sure_straight.mean(1)).float().mean().item())
     middle.append((sure_arc[:, 7:14].mean() - sure_straight[:, 7:14].mean()).item())
 shares = torch.tensor([denser, by_mixture, surer]).mean(1)
-claims.refute("L5", bool(shares[0] < 0.6 and shares[1] < 0.45), "the arc is denser for fewer than 0.6 of the pairs by the flow, 0.45 by a mixture")
-claims.check("L5", bool(shares[2] > 0.6 and min(middle) > 0.01), "but its pictures are recognised more surely: for over 0.6 of the pairs, in the middle by 0.01")
+claims.refute("L5", bool(shares[0] < 0.6 and shares[1] < 0.45), "the arc is denser for fewer than 0.6 of the pairs by the flow, 0.45 by a mixture", found=shares[:2])
+claims.check("L5", bool(shares[2] > 0.6 and min(middle) > 0.01), "but its pictures are recognised more surely: for over 0.6 of the pairs, in the middle by 0.01", found=[shares[2], min(middle)])
 
 # %% alt="Left: mean log-density along both roads, the straight one higher in the middle. Right: the classifier's confidence, higher on the arc in the middle"
 fig, axes = plt.subplots(1, 2, figsize=(8.5, 2.6))
@@ -464,7 +464,7 @@ def evenness(model, name):
 
 
 even = [evenness(model, name) for model in free for name in ("mass", "slant")]
-claims.check("L6", all((a < b).float().mean() > 0.8 and b.mean() > 1.5 * a.mean() for a, b in even), "mass and slant, 3 seeds: Z_T evener for over 0.8 of images, by a factor above 1.5")
+claims.check("L6", all((a < b).float().mean() > 0.8 and b.mean() > 1.5 * a.mean() for a, b in even), "mass and slant, 3 seeds: Z_T evener for over 0.8 of images, by a factor above 1.5", found=[(b.mean() / a.mean()) for a, b in even])
 
 
 @torch.no_grad()
@@ -485,9 +485,9 @@ stiff = three(lambda nets: models.vae(nets, beta=4.0))
 stiff_bits = torch.tensor([open_bits(model, [u]) for model in stiff])
 
 # %%
-claims.check("L7", bool((in_spaces[:, 0] < 12).all() and (in_spaces[:, 0] < plain[:, 0]).all() and (plain[:, 0] < in_spaces[:, 1]).all()), "Z_T < 12, and Z_T < Z of a VAE < Z_0 on every seed")
+claims.check("L7", bool((in_spaces[:, 0] < 12).all() and (in_spaces[:, 0] < plain[:, 0]).all() and (plain[:, 0] < in_spaces[:, 1]).all()), "Z_T < 12, and Z_T < Z of a VAE < Z_0 on every seed", found=[in_spaces[:, 0], plain[:, 0], in_spaces[:, 1]])
 stiff_error = min(metrics.mean_squared_error(model.reconstruct(digits.test), digits.test) for model in stiff)
-claims.check("L16", bool((in_spaces[:, 0] < stiff_bits[:, 0]).all()), "separability in Z_T is better than a β-VAE's, β in {1, 4}, on every seed")
+claims.check("L16", bool((in_spaces[:, 0] < stiff_bits[:, 0]).all()), "separability in Z_T is better than a β-VAE's, β in {1, 4}, on every seed", found=[in_spaces[:, 0], stiff_bits[:, 0]])
 claims.check_below("L16", errors["flow", "learned", 0.0].max(), stiff_error, "γ learned: the reconstruction is better than at β = 4, too")
 inverse = torch.distributions.Normal(0.0, 1.0).icdf
 shares = torch.tensor([0.5, 0.1, 0.02], dtype=torch.float64)
@@ -495,7 +495,7 @@ start, end, switch = inverse((1 - shares) / 2), inverse(1 - shares / 2), inverse
 claims.check_close("L14", (switch - start) / (end - start), [0.5, 0.80, 0.88], atol=0.01, says="two narrow clusters: the switch lies at t = 0.50, 0.80, 0.88 for shares 0.5, 0.1, 0.02")
 ours = [metrics.nearest_share(m.images(m.prior.sample(1000, kappa)), digits.test[:500], digits.train[:500]) for m in free]
 control = metrics.nearest_share(digits.train[500:1297], digits.test[:500], digits.train[:500])
-claims.refute("L13", all(share < 0.5 and abs(share - control) < 0.15 for share in ours), "samples are no closer to test images than held-out images are, within 0.15")
+claims.refute("L13", all(share < 0.5 and abs(share - control) < 0.15 for share in ours), "samples are no closer to test images than held-out images are, within 0.15", found=[*ours, control])
 
 # %% [markdown]
 # In $Z_T$ the classes are nearly separable by planes, in $Z_0$ the flow has had to fold them into one round cloud; a

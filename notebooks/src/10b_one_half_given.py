@@ -216,11 +216,11 @@ with torch.no_grad():
     spoken = {key: torch.tensor([m.loss_terms(given)["kl"].mean() for m in fits[key]]) for key in grid[:4]}
 both = (False, large, 1.0), (True, large, 0.0)
 (poor, far, worst), (rich, close, best) = scores[both[0]], scores[both[1]]
-claims.check("L9", bool((rich > 3 * poor).all() and (close < far).all() and (best < worst).all()), "γ too large: the flow at β = 0 has over 3 times the diversity of the Gaussian at β = 1, and is nearer to the data, on every seed")
+claims.check("L9", bool((rich > 3 * poor).all() and (close < far).all() and (best < worst).all()), "γ too large: the flow at β = 0 has over 3 times the diversity of the Gaussian at β = 1, and is nearer to the data, on every seed", found=[rich / poor, close, far])
 plain, learned = scores[False, sensible, 1.0], scores[both[1]]
-claims.refute("L9", bool(learned[0].mean() < 1.05 * plain[0].mean()), "γ sensible: it is no more diverse, within 5 %")
+claims.refute("L9", bool(learned[0].mean() < 1.05 * plain[0].mean()), "γ sensible: it is no more diverse, within 5 %", found=[learned[0].mean(), plain[0].mean()])
 claims.check_below("L9", learned[1].mean(), 0.75 * plain[1].mean(), "but there the Fréchet distance is below 3/4 of the Gaussian's")
-claims.check("L9", bool((scores[False, large, 0.1][0] > 3 * poor).all()), "and a smaller β alone, without a flow, has over 3 times the diversity, too")
+claims.check("L9", bool((scores[False, large, 0.1][0] > 3 * poor).all()), "and a smaller β alone, without a flow, has over 3 times the diversity, too", found=scores[False, large, 0.1][0] / poor)
 claims.check_above("L9", scores[False, large, 0.0][1], 2 * close, "at β = 0 without a flow the distance is twice the flow's: quality is what the flow gives")
 assert (spoken[both[0]] < 0.2).all() and (spoken[False, sensible, 1.0] > 2).all()
 print("ok  the Gaussian's code says less than 0.2 nats where γ is too large, and more than 2 where it is not")
@@ -264,7 +264,7 @@ dressed = {name: completers(fashion, slow, (0,), 8, *choice)[0] for name, choice
 eye = features.features_for(fashion)
 found = {name: scored(model, fashion, eye, eye(fashion.test)) for name, model in dressed.items()}
 silent, middle, flowing = found.values()
-claims.check("L9", bool(flowing[0] > 3 * silent[0]) and flowing[1] < silent[1], "Fashion-MNIST, γ too large: the same order, over 3 times the diversity at a smaller distance")
+claims.check("L9", bool(flowing[0] > 3 * silent[0]) and flowing[1] < silent[1], "Fashion-MNIST, γ too large: the same order, over 3 times the diversity at a smaller distance", found=[flowing, silent])
 claims.check_below("L9", flowing[1], middle[1], "Fashion-MNIST, γ ten times smaller: the flow's distance is the smaller one")
 
 # %% alt="Three blocks of completed pictures, one for each upper half; in each the first row is all alike, the second varies a little and blurs, the third shows different garments"
@@ -338,7 +338,7 @@ used = {(gamma, how): torch.tensor([use_of(m) for m in kept(gamma, *ways[how])])
 for gamma in (0.1, "learned"):
     before, after = used[gamma, "plain"], used[gamma, "annealed"]
     claims.check_above("L10", after[0].mean(), before[0].mean() + 0.5, f"γ {gamma}: annealing keeps over 0.5 dimensions more in use, mean of three seeds")
-    claims.check("L10", bool((after[1] > before[1].max()).all() and (after[2] < before[2].min()).all()), f"γ {gamma}: more nats and a smaller error on every seed")
+    claims.check("L10", bool((after[1] > before[1].max()).all() and (after[2] < before[2].min()).all()), f"γ {gamma}: more nats and a smaller error on every seed", found=[after[1], before[1], after[2], before[2]])
 assert used["learned", "annealed"][3].mean() > used["learned", "plain"][3].mean() + 2
 print("ok  γ learned: samples of N(0, I) are worse by a Fréchet distance of over 2 where the code is kept in use")
 

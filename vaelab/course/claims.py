@@ -6,10 +6,11 @@ A notebook settles a claim with one line, which raises if the claim does not hol
     claims.check_close("D13", slope, d, rtol=0.02, says="the data term falls as d log gamma")
     claims.check_below("D26", error_learned, error_fixed, "learned gamma beats gamma = 1")
 
-and prints `ok  D2  ...`, or, for evidence against a claim, `refuted  D33  ...` by `refute`. What
-is printed must not vary between machines: `says` holds no measured number, and `digits` rounds what
-was found until two machines agree. The ledger itself is
-`claims.json`; a test holds it against the notebooks' stored outputs in both directions.
+and prints `ok  D2  ... (found ..., expected ..., tolerance ...)`, or, for evidence against a claim,
+`refuted  D33  ...` by `refute`. What stands in brackets may vary between machines, and a comparison
+of stored outputs passes over it; the rest must not: `says` holds no measured number, and `digits`
+rounds what was found until two machines agree. The ledger itself is `claims.json`; a test holds it
+against the notebooks' stored outputs in both directions.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def find(claim_id: str) -> Claim:
     return known[claim_id]
 
 
-def check(claim_id: str, holds: bool, says: str) -> None:
+def check(claim_id: str, holds: bool, says: str, found: Any = None) -> None:
     """Assert that a claim holds here and print `ok  <id>  <says>`.
 
     Args:
@@ -99,6 +100,7 @@ def check(claim_id: str, holds: bool, says: str) -> None:
         holds: whether what was found agrees with the claim: one truth value, not an array of them.
         says: what was checked, with its conditions and without any number that varies between
             machines.
+        found: the numbers that decided it, to be printed behind: a number, an array, or several.
 
     Raises:
         AssertionError: it does not hold. The message names the claim.
@@ -107,24 +109,27 @@ def check(claim_id: str, holds: bool, says: str) -> None:
 
     >>> check("R2", abs(0.5 * 2.0**2 - 2.0) < 1e-12, "this KL is half a square, plus a constant")
     ok  R2  this KL is half a square, plus a constant
+    >>> check("R2", True, "so are these", found=[0.123456, 2.0])
+    ok  R2  so are these (found 0.123, 2)
     """
-    _settle(claim_id, holds, says, "ok", "the check failed")
+    _settle(claim_id, holds, says + _figures(found), "ok", "the check failed")
 
 
-def refute(claim_id: str, fails: bool, says: str) -> None:
+def refute(claim_id: str, fails: bool, says: str, found: Any = None) -> None:
     """Assert that the evidence against a claim stands here and print `refuted  <id>  <says>`.
 
     Args:
         claim_id: of the ledger.
         fails: whether what was found contradicts the claim.
         says: what was found instead, without any number that varies between machines.
+        found: as in `check`.
 
     Raises:
         AssertionError: the claim is not contradicted here.
         TypeError: `fails` is not one truth value.
         ValueError: no such claim.
     """
-    _settle(claim_id, fails, says, "refuted", "the evidence against it is gone")
+    _settle(claim_id, fails, says + _figures(found), "refuted", "the evidence against it is gone")
 
 
 def check_close(
@@ -137,8 +142,8 @@ def check_close(
     says: str,
     digits: int | None = None,
 ) -> None:
-    """`check` that |measured − expected| ≤ atol + rtol |expected| everywhere; a failure shows the
-    worst pair.
+    """`check` that |measured − expected| ≤ atol + rtol |expected| everywhere, and print the worst
+    pair and its tolerance behind.
 
     Args:
         claim_id: of the ledger.
@@ -147,8 +152,7 @@ def check_close(
         rtol: tolerance relative to `expected`.
         atol: absolute tolerance. One of the two must be given.
         says: as in `check`.
-        digits: print the worst pair and its tolerance behind it, with so many digits of what was
-            found.
+        digits: so many digits of the pair are the same on every machine, and are compared.
 
     Raises:
         AssertionError: it does not hold, or a value is NaN.
@@ -160,9 +164,8 @@ def check_close(
     allowed = atol + rtol * np.abs(expected)
     margin = allowed - np.abs(measured - expected)
     worst = _worst(margin)
-    if digits is not None:
-        found = f"{measured[worst]:.{digits}g}, expected {expected[worst]:.{digits}g}"
-        says = f"{says}: found {found}, tolerance {allowed[worst]:.1g}"
+    found = (measured[worst], expected[worst], allowed[worst])
+    says = _with_figures(says, "found {0:{3}}, expected {1:{3}}, tolerance {2:.1g}", found, digits)
     failure = (
         f"measured {measured[worst]:.8g}, expected {expected[worst]:.8g}, allowed |difference| "
         f"{allowed[worst]:.3g}{_entry(worst)}"
@@ -173,7 +176,7 @@ def check_close(
 def check_below(
     claim_id: str, measured: Any, bound: Any, says: str, digits: int | None = None
 ) -> None:
-    """`check` that measured < bound everywhere; a failure shows the worst pair. Arguments as in
+    """`check` that measured < bound everywhere, and print the worst pair. Arguments as in
     `check_close`.
     """
     _check_order(claim_id, measured, bound, says, -1, digits)
@@ -182,7 +185,7 @@ def check_below(
 def check_above(
     claim_id: str, measured: Any, bound: Any, says: str, digits: int | None = None
 ) -> None:
-    """`check` that measured > bound everywhere; a failure shows the worst pair. Arguments as in
+    """`check` that measured > bound everywhere, and print the worst pair. Arguments as in
     `check_close`.
     """
     _check_order(claim_id, measured, bound, says, 1, digits)
@@ -257,11 +260,25 @@ def _check_order(
     margin = sign * (measured - bound)
     worst = _worst(margin)
     word = "above" if sign > 0 else "below"
-    if digits is not None:
-        found = f"{measured[worst]:.{digits}g}"
-        says = f"{says}: found {found}, expected {word} {bound[worst]:.{digits}g}"
+    found = (measured[worst], bound[worst])
+    says = _with_figures(says, f"found {{0:{{2}}}}, expected {word} {{1:{{2}}}}", found, digits)
     failure = f"measured {measured[worst]:.8g}, expected {word} {bound[worst]:.8g}{_entry(worst)}"
     _settle(claim_id, bool(margin[worst] > 0), says, "ok", failure)
+
+
+def _figures(found: Any) -> str:
+    """The numbers found, in brackets; nothing for None."""
+    if found is None:
+        return ""
+    parts = found if isinstance(found, (list, tuple)) else [found]
+    numbers = np.concatenate([_float64(each).ravel() for each in parts])
+    return f" (found {', '.join(f'{number:.3g}' for number in numbers)})"
+
+
+def _with_figures(says: str, form: str, found: tuple[Any, ...], digits: int | None) -> str:
+    """What was checked, and the figures: in brackets, but for digits that are the same anywhere."""
+    figures = form.format(*found, f".{3 if digits is None else digits}g")
+    return f"{says} ({figures})" if digits is None else f"{says}: {figures}"
 
 
 def _worst(margin: np.ndarray) -> tuple[Any, ...]:
