@@ -4,6 +4,7 @@ nothing.
 
 import contextlib
 import json
+import math
 import os
 import random
 import resource
@@ -311,6 +312,29 @@ def test_the_estimate_is_of_the_size_of_the_time(one_thread):
     estimate = cost.cost_of(images, settings, session).seconds(settings)
     _, _, runs = experiments.train(images, settings, None, session)
     assert 0.2 < estimate / sum(run.seconds for run in runs.values()) < 5
+
+
+def test_the_cost_of_a_table_counts_each_training_once(tmp_path, monkeypatch):
+    """Two rows share a first stage, one searches a quarter of the epochs for each of four weights,
+    and every trial costs the same.
+    """
+    timed = []
+
+    def cost_of(images, settings, session):
+        timed.append(settings)
+        return cost.Cost(1.0, 10.0)
+
+    monkeypatch.setattr(cost, "cost_of", cost_of)
+    table = experiments.TABLES["dai-wipf-1"]
+    laptop = experiments.PROFILES["laptop"]
+    cells = experiments.cells_of(table, laptop, ("digits",), ("learned", "two-stage", "wae-mmd"), 2)
+    found = cost.cost_of_cells(cells, experiments.Place(tmp_path, tmp_path))
+    one, _, wae = (cell.settings for cell in cells[:3])
+    candidates = math.prod(len(values) for values in wae.search.values())
+    searching = candidates * wae.epochs / 4
+    trial = one.epochs + 10 * one.second_epochs + wae.epochs + searching
+    assert candidates > 1 and found == 2 * trial
+    assert len(timed) == 2 and {settings.seed for settings in timed} == {0}
 
 
 def test_a_finished_run_is_recognised(trained, capsys):

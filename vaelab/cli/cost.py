@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vaelab.data import Images
-    from vaelab.experiments import Settings
+    from vaelab.experiments import Cell, Place, Settings
     from vaelab.training import Session
 
 HOUR = 3600.0
@@ -58,6 +58,39 @@ def cost_of(images: Images, settings: Settings, session: Session) -> Cost | None
     except KeyboardInterrupt:  # Without the notes of a run that nobody asked for.
         raise KeyboardInterrupt from None
     return Cost((first + reading) * steps, second * steps)
+
+
+def cost_of_cells(cells: Sequence[Cell], place: Place) -> float:
+    """Seconds of training that cells of a table take one after the other, as a few steps of each
+    kind took: those whose data can be loaded, and whose steps do not diverge.
+    """
+    from vaelab.experiments.cells import load_shared
+
+    total = 0.0
+    for data_set in dict.fromkeys(cell.data_set for cell in cells):
+        some = [cell for cell in cells if cell.data_set == data_set]
+        try:
+            images, _ = load_shared(some[0], place)
+        except Exception:  # The table says why, and goes on with the others.
+            continue
+        kinds: dict[Settings, Cost | None] = {}
+        seconds = {cell.settings for cell in some if cell.row.second}
+        for settings in dict.fromkeys(cell.settings for cell in some):
+            kind = replace(settings, seed=0)
+            if kind not in kinds:
+                kinds[kind] = cost_of(images, kind, place.session)
+            one = kinds[kind] or Cost(0.0, 0.0)
+            total += one.first * (settings.epochs + _searching(settings, len(images.train_pixels)))
+            total += one.second * settings.second_epochs * (settings in seconds)
+    return total
+
+
+def _searching(settings: Settings, n_train: int) -> float:
+    """Epochs of all training images that the search for its arguments is worth."""
+    from vaelab.experiments.searching import N_TRAIN
+
+    candidates = math.prod(map(len, settings.search.values())) if settings.search else 0
+    return candidates * settings.epochs / 4 * min(1.0, N_TRAIN / n_train)
 
 
 def _seconds_a_step(train: Callable[[int], Any]) -> float:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaelab._imports import importing
+from vaelab.cli import cost
 from vaelab.cli.options import Parser, add_data, add_training, given
 from vaelab.cli.workers import end_with_parent
 
 if TYPE_CHECKING:
-    from vaelab.experiments import Cell, Filled, Outcome
+    from vaelab.experiments import Cell, Filled, Outcome, Place
 
 NAMES = (
     "dai-wipf-1, dai-wipf-2, dai-wipf-3, ghosh-1, ghosh-2, learned-priors-1, learned-priors-2 or "
@@ -160,8 +161,23 @@ def _outcomes(args: argparse.Namespace, cells: Sequence[Cell]) -> list[Outcome]:
     if args.show:
         return experiments.read_table(cells, place)
     jobs = 1 if args.jobs is None and not args.dask else args.jobs
+    if alone and place.together == 1:
+        _tell_cost(cells, place)
     with _backend(args.dask):
         return experiments.run_table(cells, place, jobs, lambda line: print(line, flush=True))
+
+
+def _tell_cost(cells: Sequence[Cell], place: Place) -> None:
+    """Print how long the training of the cells that are missing will take."""
+    from vaelab import experiments
+    from vaelab.training.progress import duration
+
+    stored = experiments.read_table(cells, place, shipped=False)
+    missing = [outcome.cell for outcome in stored if outcome.record is None and not outcome.failed]
+    seconds = cost.cost_of_cells(missing, place)
+    if seconds:
+        length = "less than a minute" if seconds < 60 else f"about {duration(seconds)}"
+        print(f"training will take {length}, by a few steps of each model; measuring adds to it")
 
 
 @contextlib.contextmanager
