@@ -2,7 +2,10 @@
 
 import html
 import math
+import random
+import re
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -56,6 +59,8 @@ def test_the_figures_are_those_that_counting_gives(fitted, words):
 def test_a_length_is_found_or_taken(words):
     assert lines.fitting.encoded(expressions(), words, None).shape == (900, 9)
     assert lines.fitting.encoded(expressions(), words, 12).shape == (900, 12)
+    deep = grammar.Grammar("S -> A \n A -> B \n B -> C \n C -> D \n D -> E S | E \n E -> 'x'")
+    assert lines.fitting.encoded(deep, ["xxxxx"], None).shape == (1, 31)
 
 
 def test_characters_are_judged_by_the_grammar(words):
@@ -71,6 +76,23 @@ def test_too_few_lines_and_unknown_models_are_refused(words):
         lines.fit(words[:50], plan=FIT)
     with pytest.raises(ValueError, match="did you mean 'grammar_vae'"):
         lines.LinePlan(model="grammar_vea")
+    with pytest.raises(ValueError, match=r"lines 3 and 901 are both .*give each once"):
+        lines.fit([*words, words[2].replace(" ", "")], plan=FIT)
+    nets = networks.mlp((1, 2, 2), 2, (4,))
+    with pytest.raises(TypeError, match="expected one of lines"):
+        lines.search(models.rae(nets), None, words, SCORE)
+
+
+@pytest.mark.parametrize("name", ["length", "held_out", "latent_dim", "epochs", "n_components"])
+def test_numbers_of_a_plan_are_checked_before_a_training(name):
+    with pytest.raises(ValueError, match=f"{name}: expected a whole number"):
+        lines.LinePlan(**{name: 0})
+
+
+def test_spaces_of_a_line_are_the_grammar_s(words):
+    tight = lines.fit([line.replace(" ", "") for line in words], plan=replace(FIT, epochs=1))
+    loose = lines.fit(words, plan=replace(FIT, epochs=1), session=QUIET)
+    assert tight.figures == loose.figures and tight.trained == loose.trained
 
 
 # ---- the search
@@ -114,7 +136,7 @@ def test_a_stopped_search_goes_on_to_the_same_lines(fitted, tmp_path):
     calls = []
     again = search(fitted, lambda line: calls.append(line) or SCORE(line), checkpoint=path)
     assert again.lines == whole.lines and again.scores.tolist() == whole.scores.tolist()
-    assert len(calls) == 16, "what was scored is not scored again"
+    assert len(calls) == 24 - 11, "what was scored is not scored again"
     assert search(fitted, None, checkpoint=path).lines == whole.lines
     longer = search(fitted, plan=replace(PLAN, rounds=4), checkpoint=path)
     assert longer.lines[:24] == whole.lines and len(longer.lines) == 32
@@ -139,12 +161,40 @@ def test_a_score_that_raises_names_its_line_and_loses_nothing(fitted, tmp_path):
     assert search(fitted, checkpoint=path).lines == search(fitted).lines
 
 
+def test_scores_of_given_lines_are_kept_too(fitted, tmp_path):
+    calls = []
+
+    def stops(line):
+        calls.append(line)
+        if len(calls) == 300:
+            raise KeyboardInterrupt
+        return math.nan if len(calls) == 7 else SCORE(line) + 20
+
+    with pytest.raises(KeyboardInterrupt):
+        search(fitted, stops, checkpoint=tmp_path / "search")
+    with pytest.raises(ValueError, match="no line given has a score below cap=10"):
+        search(fitted, stops, checkpoint=tmp_path / "search")
+    assert len(calls) == len(fitted.trained) + 1
+    wider = search(fitted, stops, replace(PLAN, cap=40.0), tmp_path / "search")
+    assert len(calls) == len(fitted.trained) + 25 and wider.data_best >= 20
+
+
+def test_a_search_that_finds_nothing_new_ends_with_what_it_has(fitted, monkeypatch):
+    monkeypatch.setattr(fitted.model, "images", lambda z: few[:1].expand(len(z), -1))
+    few = expressions().encode(["3 + 3 + 3 + 3"], fitted.model.image_shape[0])
+    with pytest.warns(UserWarning, match="round 2: none of 300 candidates is a new line.*ends"):
+        assert search(fitted).lines == ["3 + 3 + 3 + 3"]
+    few = expressions().encode(fitted.trained[:1], fitted.model.image_shape[0])
+    with pytest.raises(ValueError, match="round 1: none of 300 candidates"):
+        search(fitted)
+
+
 def test_scores_without_a_value_are_capped_and_counted(fitted):
     odd = iter([math.nan, math.inf, -math.inf, 1e9])
     known = set(fitted.trained)
     found = search(fitted, lambda line: SCORE(line) if line in known else next(odd, 2.0))
     assert found.n_capped == 4 and found.scores.tolist() == [10.0] * 4 + [2.0] * 20
-    with pytest.raises(ValueError, match="no line given has a score below the cap 10"):
+    with pytest.raises(ValueError, match="no line given has a score below cap=10"):
         search(fitted, lambda line: math.nan)
     with pytest.raises(ValueError, match="raised TypeError"):
         search(fitted, lambda line: None)
@@ -196,10 +246,64 @@ def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
     missing = refused(capsys, *search, "--target", "x", "--lines", tmp_path / "none.txt")
     assert "expected a text file" in missing
     assert "expected --lines FILE" in refused(capsys, "search", "molecules")
-    path = tmp_path / "bad.txt"
-    path.write_text("x\ny + 1\n" * 700, encoding="utf-8")
-    assert "at least 11 lines" in refused(capsys, *search, "--target", "x", "--lines", path)
+    far = refused(capsys, *search, "--target", "10**300*x", "--epochs", 0)
+    assert "--epochs: expected a whole number ≥ 1" in far
     assert not (tmp_path / "no" / "run.json").exists()
+
+
+FILES = {
+    "few": (b"x\n1\n" * 9, "at least 11 lines, 1 of them held out, got 2"),
+    "same": (b"x+1\nx + 1\n" * 50, "at least 11 lines, 1 of them held out, got 1"),
+    "bad": (b"x\r\n\r\n\xef\xbb\xbfy\r\n", r"bad.txt, line 3: .* expected '\(', .*, got "),
+    "bad token": (b"\xef\xbb\xbfx\n\nx + y\n", r"line 3: 'x \+ y' at character 5.*got 'y'"),
+    "empty": (b"", "holds no line"),
+    "blank": (b" \r\n\t\n", "holds no line"),
+    "bytes": (bytes(range(256)), r"bytes.txt: expected text in UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_bad_file_of_lines_is_one_line_of_advice(name, tmp_path, capsys):
+    content, words = FILES[name]
+    path = tmp_path / f"{name}.txt"
+    path.write_bytes(content)
+    out = tmp_path / "no"
+    for command in (("train", path), ("search", "expressions", "--target", "x", "--lines", path)):
+        message = refused(capsys, *command, "--out", out)
+        assert re.search(words, message) and message.count("\n") == 1, message
+    assert not out.exists()
+
+
+GRAMMARS = {
+    "no arrow": (b"S 'a'", "line 1: expected NAME -> symbols"),
+    "undefined": (b"S -> a S", "the start, S, derives nothing.*terminals: in quotes"),
+    "twice": (b"S -> 'a'\r\nS -> 'a'", "line 2: the rule S -> 'a' stands twice"),
+    "empty": (b"", "expected rules such as"),
+    "bytes": (b"S -> '\xff'", "expected text in UTF-8"),
+    "ambiguous": (b"S -> 'a' S | 'a' T | 'b'\nT -> 'a' S", "line 1: 'aab' has two parses"),
+    "other": (b"S -> 'a'", "line 1: 'aab' at character 2"),
+}
+
+
+@pytest.mark.parametrize("name", GRAMMARS)
+def test_a_bad_file_of_rules_is_refused(name, tmp_path, capsys):
+    content, words = GRAMMARS[name]
+    path, rules = tmp_path / "words.txt", tmp_path / "rules.txt"
+    path.write_text("aab\n" * 20, encoding="utf-8")
+    rules.write_bytes(content)
+    command = ("train", path, "--grammar", rules, "--out", tmp_path / "no")
+    assert re.search(words, refused(capsys, *command))
+
+
+@pytest.mark.filterwarnings("ignore:no line can come of Q; masked")
+def test_a_grammar_of_one_s_own_is_trained_and_loads(tmp_path):
+    rules, path, out = tmp_path / "rules.txt", tmp_path / "words.txt", tmp_path / "run"
+    rules.write_bytes(b"\xef\xbb\xbfS -> 'a' S 'b' | '' | Q\r\n")
+    words = ("a " * n + "b " * n for n in range(1, 30))
+    path.write_text("\n".join(words), encoding="utf-8-sig")
+    options = ["--grammar", rules, "--epochs", 1, "--device", "cpu", "--out", out]
+    assert main([*map(str, ["train", path, *options])]) == 0
+    assert main(["sample", str(out), "-n", "3"]) == 0
 
 
 def test_molecules_without_rdkit_say_what_to_install(tmp_path, capsys):
@@ -211,11 +315,41 @@ def test_molecules_without_rdkit_say_what_to_install(tmp_path, capsys):
         assert "vaelab[molecules]" in refused(capsys, "search", "molecules", "--lines", path)
 
 
-def test_penalised_log_p():
+# Scores that You et al. (2018) have written in their repository, by their own code.
+PUBLISHED = {
+    "C": -6.229620227953575,
+    "CN": -1.771601728246278,
+    "CC(O)S": -1.7642386136840171,
+    "C=C(Br)C=NC": -2.272666570577574,
+}
+
+
+def test_penalised_log_p_is_the_published_one():
     pytest.importorskip("rdkit")
+    for line, score in PUBLISHED.items():
+        assert molecules.penalised_log_p(line, standardised=True) == pytest.approx(score, abs=1e-9)
     assert molecules.is_molecule("CCO") and not molecules.is_molecule("C1CC")
-    assert math.isnan(molecules.penalised_log_p("C1CC"))
-    assert molecules.penalised_log_p("C1CCCCCCC1") < molecules.penalised_log_p("C1CCCCC1")
+    for nothing in ("C1CC", "C(C)(C)(C)(C)C", ""):
+        assert math.isnan(molecules.penalised_log_p(nothing))
+    rings = [molecules.penalised_log_p(f"C1{'C' * n}C1") for n in (4, 5, 6)]
+    assert rings[0] - rings[1] == pytest.approx(rings[1] - rings[2]) and rings[0] > rings[1]
+
+
+def test_molecules_are_searched(tmp_path, capsys):
+    pytest.importorskip("rdkit")
+    path, out = tmp_path / "lines.smi", tmp_path / "run"
+    chains = ["".join(atoms) for n in (1, 2, 3, 4) for atoms in product("CNOS", repeat=n)]
+    some = random.Random(0).sample(chains, 250)
+    path.write_text("\n".join(f"{line} name" for line in some), encoding="utf-8")
+    options = ["--epochs", 120, "--rounds", 1, "--batch", 4, "--device", "cpu", "--out", out]
+    assert main([*map(str, ["search", "molecules", "--lines", path, *options])]) == 0
+    shown = capsys.readouterr()
+    assert "warning" not in shown.err
+    rows = [line.split(",") for line in (out / "search-log-p.csv").read_text().splitlines()[1:]]
+    assert len(rows) == 4
+    for _, value, _, line in rows:
+        score = molecules.penalised_log_p(line)
+        assert float(value) == pytest.approx(-10 if math.isnan(score) else score, rel=1e-5)
 
 
 def test_grammars_of_a_file_are_read(tmp_path):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from vaelab import __version__
@@ -89,9 +90,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status.
 
     An error that a user can mend is one line on standard error, in the words of the command line,
-    and status 2.
+    and status 2; a warning is one line, too.
     """
     command = parser()
+    usual = warnings.formatwarning
+    warnings.formatwarning = _one_line
     try:
         args, unknown = command.parse_known_args(argv)
         command = args.parser
@@ -112,3 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"vaelab: error: {translate(message, command.options())}", file=sys.stderr)
         return 2
+    finally:
+        warnings.formatwarning = usual
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> str:
+    return f"vaelab: warning: {message}\n"

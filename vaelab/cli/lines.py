@@ -34,7 +34,7 @@ def grammar_of(name: str | None, lines: Path | None) -> Grammar:
         raise ValueError(
             f"--grammar: expected expressions, smiles or a file of rules, got {name!r}"
         )
-    return grammar.Grammar(Path(name).read_text("utf-8"), joint=" ")
+    return grammar.Grammar(grammar.read_text(name), joint=" ")
 
 
 def trained(args: argparse.Namespace, folder: Path) -> tuple[Saved, list[str]]:
@@ -45,10 +45,14 @@ def trained(args: argparse.Namespace, folder: Path) -> tuple[Saved, list[str]]:
 
     words = getattr(args, "lines", None)
     of = grammar_of(getattr(args, "grammar", None) or getattr(args, "what", None), words)
-    every = grammar.draw_lines(of, N_LINES, LENGTH, args.seed) if words is None else None
-    every = list(dict.fromkeys(grammar.read_lines(str(words)))) if every is None else every
     options: dict[str, Any] = given(lines.LinePlan, vars(args)) | {"model": _model(args)}
     plan = lines.LinePlan(**options)
+    read_by = of.characters() if plan.model == "character_rae" else of
+    if words is None:
+        every = grammar.draw_lines(of, N_LINES, LENGTH, args.seed)
+    else:
+        every = grammar.read_lines(words, read_by)
+    lines.check_enough(every, plan)
     record = {"settings": asdict(plan), "source": str(words or "drawn"), "lines": _digest(every)}
     if (folder / "run.json").exists():
         saved = checkpoints.load(folder)

@@ -37,6 +37,7 @@ def add_arguments(p: Parser) -> None:
     p.option("--epochs", "of the model's training (default 16)", int, "N")
     p.option("--rounds", "of proposals (default 5)", int, "N")
     p.option("--batch", "lines scored in each (default 50)", int, "N")
+    p.option("--cap", "scores above it count as it (default 10)", float, "X")
     add_seed(p, "lines, weights, batches and proposals")
     add_training(p)
     p.option("--out", "where model and search go (default runs/search-WHAT-seedN)", Path, "FOLDER")

@@ -17,7 +17,7 @@ from vaelab.grammar.drawing import derivations, draw_lines
 from vaelab.grammar.formulas import Formula, distance_to
 from vaelab.grammar.grammar import Grammar, rule_numbers
 from vaelab.grammar.machine import allowed, expand, tables
-from vaelab.grammar.named import expressions, read_lines, smiles
+from vaelab.grammar.named import expressions, read_lines, read_text, smiles
 
 __all__ = [
     "Formula",
@@ -29,6 +29,7 @@ __all__ = [
     "expand",
     "expressions",
     "read_lines",
+    "read_text",
     "rule_numbers",
     "smiles",
     "tables",

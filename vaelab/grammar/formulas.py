@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from vaelab.grammar.grammar import Grammar
+from vaelab.grammar.reading import Rule
 
 _FORMULAS = """
 sum -> sum '+' product | sum '-' product | product
@@ -48,6 +50,7 @@ class Formula:
 
     Raises:
         ValueError: any other text; says where, and what was expected.
+        TypeError: no text.
 
     >>> Formula("1/3 + x + sin(x*x)")(np.array([0.0]))
     array([0.33333333])
@@ -56,47 +59,40 @@ class Formula:
     """
 
     def __init__(self, text: str) -> None:
-        grammar = _grammar()
+        self.text = text
+        self._rules = _grammar().parse(text)
         torn = re.search(r"[\d.]\s+[\d.]", text)
         if torn:
             raise ValueError(f"{text!r}: expected an operator within {torn.group()!r}")
-        self.text = text
-        self._rules = grammar.parse(text)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Its values at x, shape of x; NaN and infinities where it has none."""
-        try:
-            with np.errstate(all="ignore"):
-                values = _value(iter(self._rules), np.asarray(x, dtype=float))
-        except RecursionError as error:
-            start = f"{self.text[:40]}…"
-            raise ValueError(f"{start!r} is nested too deeply; write it shorter") from error
-        return np.broadcast_to(values, np.shape(x)).astype(float)
+        x = np.asarray(x, dtype=float)
+        waiting: list[Any] = []  # Values of subtrees; the last rules are read first.
+        with np.errstate(all="ignore"):
+            for number in reversed(self._rules):
+                rule = _grammar().rules[number]
+                values = [waiting.pop() for _, quoted in rule.right if not quoted]
+                waiting.append(_value(rule, values, x))
+        return np.broadcast_to(waiting.pop(), x.shape).astype(float)
 
 
-def _value(rules: Iterator[int], x: np.ndarray) -> np.ndarray:
-    """The value of the subtree whose first rule comes next."""
-    rule = _grammar().rules[next(rules)]
-    words = [name for name, terminal in rule.right if terminal]
-    if rule.left in ("number", "whole", "digit"):
-        return np.asarray(float(_digits(rule.right, rules)))
-    if rule.left == "function":
-        return np.asarray(words[0])
+def _value(rule: Rule, values: list[Any], x: np.ndarray) -> Any:
+    """The value of a rule's left side, from the values of the symbols on its right; those of digits
+    and functions are text.
+    """
+    words = [name for name, quoted in rule.right if quoted]
+    if rule.left in ("digit", "whole", "number", "function"):
+        rest = iter(values)
+        text = "".join(name if quoted else next(rest) for name, quoted in rule.right)
+        return np.asarray(float(text)) if rule.left == "number" else text
     if words in (["x"], ["pi"]):
         return x if words == ["x"] else np.asarray(np.pi)
-    parts = [_value(rules, x) for _, terminal in rule.right if not terminal]
-    if rule.left == "atom" and len(parts) == 2:
-        return getattr(np, str(parts[0]))(parts[1])
-    if len(parts) == 2:
-        return _BINARY[words[0]](*parts)
-    return -parts[0] if words == ["-"] else parts[0]
-
-
-def _digits(right: tuple[tuple[str, bool], ...], rules: Iterator[int]) -> str:
-    return "".join(
-        name if terminal else _digits(_grammar().rules[next(rules)].right, rules)
-        for name, terminal in right
-    )
+    if len(values) == 2 and rule.left == "atom":
+        return getattr(np, values[0])(values[1])
+    if len(values) == 2:
+        return _BINARY[words[0]](*values)
+    return -values[0] if words == ["-"] else values[0]
 
 
 def distance_to(target: str, points: np.ndarray = POINTS) -> Callable[[str], float]:

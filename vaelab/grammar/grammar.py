@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int
+from vaelab._inputs import check_positive_int, shown
 from vaelab.grammar.parser import Parser, Production, Unexpected
 from vaelab.grammar.reading import Rule, read_rules
 from vaelab.parts import Part
@@ -29,7 +29,8 @@ class Grammar(Part):
         rules: `name -> symbols | symbols`, a rule a line or several, terminals in quotes; `#`
             begins a comment.
         joint: what stands between two terminals of a line that is written: "" or " ". With " ",
-            spaces in a line that is read are free.
+            spaces in a line that is read are free, and it is read as the longest terminals.
+        warn: whether a warning names the rules that are masked.
 
     Raises:
         ValueError: text that is no grammar; a start that derives nothing; a non-terminal that
@@ -44,7 +45,7 @@ class Grammar(Part):
     ValueError: 'x+' at character 3, after 'x+': expected 'x', '1', got the end of the line
     """
 
-    def __init__(self, rules: str, joint: str = "") -> None:
+    def __init__(self, rules: str, joint: str = "", warn: bool = True) -> None:
         if joint not in ("", " "):
             raise ValueError(f"joint: expected '' or ' ', got {joint!r}")
         self.joint = joint
@@ -57,14 +58,17 @@ class Grammar(Part):
         self.symbols = list(dict.fromkeys([*(rule.left for rule in self.rules), *used]))
         quoted = [name for rule in self.rules for name, terminal in rule.right if terminal]
         self.terminals = list(dict.fromkeys(quoted))
-        self.live = self._live()
+        # What a line is read by: characters where nothing stands between the terminals.
+        spelled = self.terminals if joint else "".join(self.terminals)
+        self.tokens = list(dict.fromkeys(spelled))
+        self.live = self._live(warn)
         self._check_cycles()
 
     def __repr__(self) -> str:
         return f"Grammar({self.n_rules} rules with the padding, start {self.symbols[0]})"
 
-    def _live(self) -> list[bool]:
-        """Which rules a line can use; the rest are named in a warning."""
+    def _live(self, warn: bool) -> list[bool]:
+        """Which rules a line can use; the rest are named in a warning, if one is wanted."""
         ends: set[str] = set()
         size = -1
 
@@ -76,11 +80,11 @@ class Grammar(Part):
         if self.symbols[0] not in ends:
             raise ValueError(
                 f"the start, {self.symbols[0]}, derives nothing: each of its rules leads to itself "
-                "again or to a name without rules; give it a rule that ends"
+                "again or to a name without rules; give it a rule that ends (terminals: in quotes)"
             )
         dead = [name for name in self.symbols if name not in ends]
         live = [can_end(rule) for rule in self.rules]
-        if dead:
+        if dead and warn:
             pairs = zip(self.rules, live, strict=True)
             masked = [str(rule) for rule, is_live in pairs if not is_live]
             warnings.warn(
@@ -144,10 +148,10 @@ class Grammar(Part):
             rule: its number.
 
         Raises:
-            ValueError: the mask of the top does not allow it.
+            ValueError: no such rule, or the mask of the top does not allow it.
         """
         top = stack[0] if stack else len(self.symbols)
-        if not self.masks[top, rule]:
+        if not (0 <= rule < self.n_rules and self.masks[top, rule]):
             name = self.symbols[top] if stack else "the empty stack"
             raise ValueError(f"rule {rule} does not expand {name}")
         if not stack:
@@ -157,19 +161,30 @@ class Grammar(Part):
     # ---- lines and rules
 
     @cached_property
-    def _token(self) -> re.Pattern[str]:
-        """A terminal, the longest first, or else one character."""
-        words = [re.escape(word) for word in sorted(self.terminals, key=len, reverse=True)]
-        return re.compile("|".join([*words, r"\S" if self.joint else "."]))
-
-    @cached_property
-    def _parser(self) -> Parser:
-        live = {n: p for n, p in enumerate(self.productions) if self.live[n]}
-        return Parser(live, len(self.terminals), 0)
+    def _word(self) -> re.Pattern[str]:
+        """A token, the longest first, or else one character."""
+        words = [re.escape(word) for word in sorted(self.tokens, key=len, reverse=True)]
+        return re.compile("|".join([*words, r"\S" if self.joint else "."]), re.DOTALL)
 
     @cached_property
     def _number(self) -> dict[str, int]:
-        return {name: number for number, name in enumerate(self.terminals)}
+        return {token: number for number, token in enumerate(self.tokens)}
+
+    @cached_property
+    def _parser(self) -> Parser:
+        """Of the rules that a line can use, each terminal spelled in tokens."""
+        spelled = [(word,) if self.joint else tuple(word) for word in self.terminals]
+        numbers = [tuple(~self._number[token] for token in tokens) for tokens in spelled]
+
+        def read(right: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(n for s in right for n in ((s,) if s >= 0 else numbers[~s]))
+
+        live = {
+            number: (left, read(right))
+            for number, (left, right) in enumerate(self.productions)
+            if self.live[number]
+        }
+        return Parser(live, len(self.tokens), 0)
 
     def parse(self, line: str) -> list[int]:
         """The rules of a line's derivation, leftmost non-terminal first.
@@ -177,9 +192,12 @@ class Grammar(Part):
         Raises:
             ValueError: a line outside the grammar (where, what was expected), or one with two
                 parses (both).
+            TypeError: no text.
         """
-        words = self._token.findall(line)
-        unknown = len(self.terminals) + 1
+        if not isinstance(line, str):
+            raise TypeError(f"expected a line of text, got {shown(line)} ({type(line).__name__})")
+        words = self._word.findall(line)
+        unknown = len(self.tokens) + 1
         try:
             parses = self._parser.parses([self._number.get(word, unknown) for word in words])
         except Unexpected as error:
@@ -192,8 +210,8 @@ class Grammar(Part):
     def _where(self, line: str, error: Unexpected) -> str:
         """What is wrong with a line, and where."""
         end = "the end of the line"
-        names = [*map(repr, self.terminals), end]
-        words = list(self._token.finditer(line))
+        names = [*map(repr, self.tokens), end]
+        words = list(self._word.finditer(line))
         got, at = end, len(line)
         if error.place < len(words):
             got, at = repr(words[error.place].group()), words[error.place].start()
@@ -216,7 +234,8 @@ class Grammar(Part):
             if rule == self.padding and not stack:
                 break
             top = stack[-1] if stack else -1
-            if rule == self.padding or productions[rule][0] != top or not live[rule]:
+            fits = 0 <= rule < self.padding and live[rule] and productions[rule][0] == top
+            if not fits:
                 what = self.symbols[top] if stack else "the empty stack"
                 raise ValueError(f"rule {rule} does not expand {what}")
             stack.pop()
@@ -228,7 +247,13 @@ class Grammar(Part):
         return self.joint.join(words)
 
     def tree(self, rules: Iterable[int]) -> str:
-        """A derivation as an indented list of its rules."""
+        """A derivation as an indented list of its rules.
+
+        Raises:
+            ValueError: as for `write`.
+        """
+        rules = list(rules)
+        self.write(rules)
         lines: list[str] = []
         depths = [0]
         for rule in rules:
@@ -239,32 +264,47 @@ class Grammar(Part):
             depths += [depth + 1] * sum(symbol >= 0 for symbol in self.productions[rule][1])
         return "\n".join(lines)
 
-    def encode(self, lines: Sequence[str], length: int) -> Tensor:
+    def encode(self, lines: Sequence[str], length: int | None = None) -> Tensor:
         """Lines as rule numbers, bytes, padded: shape (n, length), as `load_images` gives pixels.
+
+        Args:
+            lines: of the grammar.
+            length: in rules; that of the longest unless given.
 
         Raises:
             ValueError: no line; one outside the grammar, or of more than `length` rules, by its
                 number.
+            TypeError: one line in place of several, or what is no text.
         """
-        check_positive_int("length", length)
+        if length is not None:
+            check_positive_int("length", length)
+        if isinstance(lines, str):
+            raise TypeError(f"expected several lines, got one: {lines!r}; put it in brackets")
         if not len(lines):
             raise ValueError("expected at least one line, got none")
-        out = np.full((len(lines), length), self.padding, np.uint8)
-        for number, line in enumerate(lines):
+        rows: list[list[int]] = []
+        for number, line in enumerate(lines, 1):
             try:
-                rules = self.parse(line)
+                rows.append(self.parse(line))
             except ValueError as error:
-                raise ValueError(f"line {number + 1}: {error}") from error
-            if len(rules) > length:
+                raise ValueError(f"line {number}: {error}") from error
+            if length is not None and len(rows[-1]) > length:
                 raise ValueError(
-                    f"line {number + 1}: {line!r} takes {len(rules)} rules, more than "
+                    f"line {number}: {line!r} takes {len(rows[-1])} rules, more than "
                     f"length={length}; give a larger length, or leave it out"
                 )
-            out[number, : len(rules)] = rules
-        return torch.from_numpy(out)
+        width = length or max(map(len, rows))
+        padded = [row + [self.padding] * (width - len(row)) for row in rows]
+        return torch.tensor(padded, dtype=torch.uint8)
 
     def decode(self, x: Tensor) -> list[str | None]:
-        """The lines of rule numbers (n, length), bytes or bytes/255; None for an unfinished one."""
+        """The lines of rule numbers (n, length), bytes or bytes/255; None for an unfinished one.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if x.ndim != 2:
+            raise ValueError(f"expected rule numbers (n, length), got shape {tuple(x.shape)}")
         return [self._line(row) for row in rule_numbers(x).tolist()]
 
     def _line(self, rules: list[int]) -> str | None:
@@ -274,13 +314,13 @@ class Grammar(Part):
             return None
 
     def characters(self) -> Grammar:
-        """The grammar of any sequence of these terminals, which knows nothing of how they fit: what
-        a character-level model has.
+        """The grammar of any sequence of these terminals (of their characters, where nothing stands
+        between them), which knows nothing of how they fit: what a character-level model has.
 
         >>> print(*Grammar("S -> 'a' S | 'b'").characters().rules, sep="; ")
         line -> 'a' line; line -> 'b' line; line -> ''
         """
-        quote = {name: '"' if "'" in name else "'" for name in self.terminals}
+        quote = {name: '"' if "'" in name else "'" for name in self.tokens}
         rules = [f"line -> {q}{name}{q} line" for name, q in quote.items()]
         return Grammar("\n".join([*rules, "line -> ''"]), self.joint)
 

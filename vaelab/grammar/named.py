@@ -42,7 +42,7 @@ chain -> branched_atom | chain branched_atom | chain bond branched_atom
 def expressions() -> Grammar:
     """Arithmetic expressions in x, 12 rules with the padding.
 
-    It says which lines are expressions and nothing of precedence: `value_of` reads them as anybody
+    It says which lines are expressions and nothing of precedence: `Formula` reads them as anybody
     would.
 
     Source: Kusner, Paige & Hernández-Lobato (2017), Section 4.1.
@@ -64,28 +64,46 @@ def smiles() -> Grammar:
     >>> smiles().write(smiles().parse("C[C@@H]1CC(=O)N1"))
     'C[C@@H]1CC(=O)N1'
     """
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return Grammar(_SMILES)
+    return Grammar(_SMILES, warn=False)
 
 
-def read_lines(path: str | Path) -> list[str]:
-    """The lines of a text file without those that are empty.
+def read_text(path: str | Path) -> str:
+    """The text of a file.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no text, or no line in it.
+        ValueError: no text in UTF-8.
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a text file, one line an object; check the path")
+        raise FileNotFoundError(f"{path}: expected a text file; check the path")
     try:
-        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
+        return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected text in UTF-8, got other bytes ({error})") from error
-    lines = [line for line in lines if line]
+
+
+def read_lines(path: str | Path, grammar: Grammar | None = None) -> list[str]:
+    """The lines of a text file, one object a line, without those that are empty; of a .smi file the
+    first word of each, which names follow.
+
+    Args:
+        path: of the file.
+        grammar: if given, lines are written as it writes them, and each is taken once.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no text, no line in it, or a line outside the grammar, by its number.
+    """
+    words = Path(path).suffix == ".smi"
+    lines = {}
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        line = line.split()[0] if words and line.strip() else line.strip()
+        try:
+            if line:
+                lines[number] = grammar.write(grammar.parse(line)) if grammar else line
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
     if not lines:
         raise ValueError(f"{path} holds no line; expected one object a line")
-    return lines
+    return list(dict.fromkeys(lines.values()) if grammar else lines.values())

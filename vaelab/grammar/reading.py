@@ -30,10 +30,13 @@ def read_rules(text: str) -> list[Rule]:
 
     Raises:
         ValueError: a line that is no rule, a rule that stands twice, no rule at all.
+        TypeError: no text.
 
     >>> [str(rule) for rule in read_rules("S -> 'a' S 'b' | 'c'")]
     ["S -> 'a' S 'b'", "S -> 'c'"]
     """
+    if not isinstance(text, str):
+        raise TypeError(f"expected the rules of a grammar as text, got {type(text).__name__}")
     rules: list[Rule] = []
     for number, line in enumerate(text.splitlines(), 1):
         for rule in _rules_of(line, number):

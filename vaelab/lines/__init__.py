@@ -10,7 +10,7 @@
 Source: Ghosh et al. (2020), Section 6.2; Kusner, Paige & Hernández-Lobato (2017), Section 4.
 """
 
-from vaelab.lines.fitting import Fitted, LinePlan, fit, is_valid, measure, split
+from vaelab.lines.fitting import Fitted, LinePlan, check_enough, fit, is_valid, measure, split
 from vaelab.lines.search import Found, SearchPlan, expected_improvement, normal_scores, search
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Found",
     "LinePlan",
     "SearchPlan",
+    "check_enough",
     "expected_improvement",
     "fit",
     "is_valid",

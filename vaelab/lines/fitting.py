@@ -7,10 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vaelab import densities, models, networks, training
-from vaelab._inputs import check_choice, check_positive_int, generator_of
+from vaelab._inputs import (
+    check_choice,
+    check_positive,
+    check_positive_int,
+    check_seed,
+    check_weight,
+    generator_of,
+)
 from vaelab.densities import Density
 from vaelab.grammar import Grammar, expressions
 from vaelab.models import Autoencoder
@@ -49,8 +57,15 @@ class LinePlan:
 
     def __post_init__(self) -> None:
         check_choice("model", self.model, MODELS)
-        if self.held_out is not None:
-            check_positive_int("held_out", self.held_out)
+        for name in ("length", "held_out"):
+            if getattr(self, name) is not None:
+                check_positive_int(name, getattr(self, name))
+        for name in ("latent_dim", "epochs", "batch_size", "n_components"):
+            check_positive_int(name, getattr(self, name))
+        check_positive("lr", self.lr)
+        if self.beta is not None:
+            check_weight("beta", self.beta)
+        object.__setattr__(self, "seed", check_seed(self.seed))
 
     def n_held_out(self, n: int) -> int:
         """How many of `n` lines are not trained on."""
@@ -93,13 +108,16 @@ def fit(
         session: where and how; a checkpoint in it is gone on from.
 
     Raises:
-        ValueError: lines outside the grammar, by number; fewer than are held out.
+        ValueError: lines outside the grammar, by number; two that are the same; fewer than are held
+            out.
     """
     grammar = grammar or expressions()
     plan = plan or LinePlan()
-    check_enough(lines, plan)
     written = grammar.characters() if plan.model == "character_rae" else grammar
     x = encoded(written, lines, plan.length)
+    lines = [cast(str, line) for line in written.decode(x)]  # As the grammar writes them.
+    check_different(lines)
+    check_enough(lines, plan)
     train, test = split(len(x), plan)
     model = _model(grammar, written.n_rules, x.shape[1], plan)
     settings = Plan(plan.epochs, plan.batch_size, plan.lr, Cosine(), seed=plan.seed)
@@ -107,8 +125,8 @@ def fit(
     model.cpu()
     density = densities.GaussianMixture(plan.n_components)
     density.fit(model, x[train], plan.seed)
-    trained = [cast(str, lines[i]) for i in train.tolist()]
-    held_out = [cast(str, lines[i]) for i in test.tolist()]
+    trained = [lines[i] for i in train.tolist()]
+    held_out = [lines[i] for i in test.tolist()]
     figures = measure(model, grammar, trained, held_out, seed=plan.seed)
     return Fitted(model, density, figures, run.history, trained, held_out)
 
@@ -118,6 +136,17 @@ def split(n: int, plan: LinePlan) -> tuple[Tensor, Tensor]:
     order = torch.randperm(n, generator=generator_of(plan.seed))
     held_out = plan.n_held_out(n)
     return order[held_out:], order[:held_out]
+
+
+def check_different(lines: Sequence[str]) -> None:
+    """Raise if a line stands twice: what is held out would be trained on."""
+    first: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if first.setdefault(line, number) != number:
+            raise ValueError(
+                f"lines {first[line]} and {number} are both {line!r}; give each once, as "
+                "list(dict.fromkeys(lines)) does"
+            )
 
 
 def check_enough(lines: Sequence[str], plan: LinePlan) -> None:
@@ -135,10 +164,8 @@ def encoded(grammar: Grammar, lines: Sequence[str], length: int | None) -> Tenso
     """Lines as rule numbers (n, length); one more than the longest takes unless a length is
     given.
     """
-    if length is not None:
-        return grammar.encode(lines, length)
-    rows = grammar.encode(lines, max(4 * max(map(len, lines), default=0), 16))
-    return rows[:, : int((rows != grammar.padding).sum(1).max()) + 1].contiguous()
+    rows = grammar.encode(lines, length)
+    return rows if length else F.pad(rows, (0, 1), value=grammar.padding)
 
 
 def _model(grammar: Grammar, n_rules: int, length: int, plan: LinePlan) -> Autoencoder:

@@ -156,12 +156,18 @@ def search(
         lines: that it was trained on, or some of them.
         score: of a line, the lower the better.
         plan: how the search goes.
-        checkpoint: file in which each round is kept; the same call goes on from it.
+        checkpoint: file in which every score is kept; the same call goes on from it. It knows
+            nothing of the score itself: a file for each.
         progress: whether to show a bar.
 
+    Returns:
+        What was scored; fewer rounds than planned, with a warning, where the model writes nothing
+        new any more.
+
     Raises:
-        ValueError: a score that raises, by its line; what was scored in earlier rounds is kept. A
-            checkpoint of another search. No line whose score is below the cap.
+        ValueError: a score that raises, by its line; what was scored before is kept. A checkpoint
+            of another search. No line whose score is below the cap; no new line at all.
+        TypeError: a model that is not of lines.
         KeyboardInterrupt: says from where the same call goes on.
     """
     plan = plan or SearchPlan()
@@ -174,11 +180,13 @@ def search(
                 state.begin()
             bar.update(len(state.lines))
             _rounds(state, density, bar)
-        except KeyboardInterrupt as interrupt:
-            place = "nothing was kept (no checkpoint was named)"
-            if state.path is not None:
-                place = f"{state.path} keeps them, and the same call goes on from there"
-            interrupt.add_note(f"stopped after {len(state.valid)} rounds; {place}")
+        except BaseException as error:
+            state.save()
+            if isinstance(error, KeyboardInterrupt):
+                place = "nothing was kept (no checkpoint was named)"
+                if state.path is not None:
+                    place = f"{state.path} keeps every score, and the same call goes on from there"
+                error.add_note(f"stopped after {len(state.valid)} rounds; {place}")
             raise
     return state.found()
 
@@ -197,6 +205,9 @@ def _rounds(state: _State, density: Density, bar: Any) -> None:
         ranked = normal_scores(y)
         process.fit(z, ranked)
         codes, proposed, valid = state.candidates(density, number)
+        if not proposed:
+            state.end(number)
+            return
         mean, std = process.predict(codes, return_std=True)
         improvement = expected_improvement(mean, np.maximum(std, 1e-9), ranked.min())
         chosen = np.argsort(-improvement, kind="stable")[: state.plan.batch]
@@ -241,8 +252,10 @@ class _State:
         path: Path | None,
     ) -> None:
         self.model = model
-        self.grammar: Grammar = model.likelihood.grammar  # type: ignore[union-attr]
-        self.given = list(lines)
+        grammar = getattr(getattr(model, "likelihood", None), "grammar", None)
+        if not isinstance(grammar, Grammar):
+            raise TypeError("model: expected one of lines, such as models.grammar_rae(...)")
+        self.grammar = grammar
         self.raw_score = score
         self.plan = plan
         self.path = path
@@ -253,7 +266,9 @@ class _State:
         self.rounds: list[int] = []
         self.valid: list[float] = []
         self.n_capped = 0
-        x = self.grammar.encode(self.given, model.image_shape[0])
+        self.known: dict[str, float] = {}  # Scores, not capped, that are in no round yet.
+        x = self.grammar.encode(lines, model.image_shape[0])
+        self.given = [cast(str, line) for line in self.grammar.decode(x)]
         data_codes = model.codes(x).mean.double().numpy()
         self.center, self.scale = data_codes.mean(0), data_codes.std(0).clip(1e-9)
         self.data_codes = (data_codes - self.center) / self.scale
@@ -261,33 +276,37 @@ class _State:
         self.settings = {**asdict(plan), "given": digest}
 
     def score(self, line: str) -> float:
-        """A line's score, capped.
+        """A line's score.
 
         Raises:
             ValueError: the score raised, or gave no number.
         """
         try:
-            value = float(self.raw_score(line))
+            if line not in self.known:
+                self.known[line] = float(self.raw_score(line))
         except Exception as error:
-            kept = f"; the rounds before are kept in {self.path}" if self.path else ""
+            kept = f"; the scores before are kept in {self.path}" if self.path else ""
             raise ValueError(
                 f"the score of {line!r} raised {type(error).__name__}: {error}; expected a number"
                 f"{kept}"
             ) from error
-        if math.isfinite(value) and value <= self.plan.cap:
-            return value
-        self.n_capped += 1
-        return self.plan.cap
+        return self.known[line]
+
+    def capped(self, scores: list[float]) -> np.ndarray:
+        """Scores with the cap in place of those above it, and of NaN and infinite ones."""
+        y = np.array(scores)
+        return np.where(np.isfinite(y) & (y <= self.plan.cap), y, self.plan.cap)
 
     def begin(self) -> None:
         """Score the lines given."""
-        self.data_scores = np.array([self.score(line) for line in self.given])
-        self.n_capped = 0
-        if self.data_scores.min() >= self.plan.cap:
+        scores = self.capped([self.score(line) for line in self.given])
+        if scores.min() >= self.plan.cap:
             raise ValueError(
-                f"no line given has a score below the cap {self.plan.cap:g}; expected scores of "
-                "which the lower are better, or a larger cap"
+                f"no line given has a score below cap={self.plan.cap:g}; expected scores of which "
+                "the lower are better, or a larger cap"
             )
+        self.data_scores = scores
+        self.known = {}
         self.save()
 
     def first_points(self) -> tuple[np.ndarray, np.ndarray]:
@@ -325,20 +344,32 @@ class _State:
             if line is not None and line not in known:
                 kept.setdefault(line, i)
         finished = sum(line is not None for line in decoded) / len(decoded)
-        if not kept:
-            raise ValueError(
-                f"round {number}: none of {len(decoded)} candidates is a new line; give a larger "
-                "spread or n_draws, or a model that was trained for longer"
-            )
         return codes[list(kept.values())], list(kept), finished
+
+    def end(self, number: int) -> None:
+        """End the search where no candidate of a round is a new line.
+
+        Raises:
+            ValueError: it is the first round.
+        """
+        message = (
+            f"round {number}: none of {2 * self.plan.n_draws} candidates is a new line; give a "
+            "larger spread or n_draws, or a model that was trained for longer"
+        )
+        if not self.lines:
+            raise ValueError(message)
+        warnings.warn(f"{message}. The search ends here", stacklevel=4)
 
     def add(self, codes: np.ndarray, lines: list[str], scores: list[float], valid: float) -> None:
         """Take in a round, and keep it."""
         self.valid.append(valid)
         self.codes = np.concatenate([self.codes, codes])
         self.lines += lines
-        self.scores += scores
+        capped = self.capped(scores)
+        self.n_capped += int((capped != scores).sum())
+        self.scores += capped.tolist()
         self.rounds += [len(self.valid)] * len(lines)
+        self.known = {}
         self.save()
 
     def save(self) -> None:
@@ -346,9 +377,11 @@ class _State:
         if self.path is None:
             return
         _files.check_writable(self.path.parent)
-        arrays = {"codes": self.codes, "scores": self.scores, "data_scores": self._data_scores()}
+        arrays = {"codes": self.codes, "scores": self.scores, "data_scores": self.data_scores}
         tensors: dict[str, Tensor] = {
-            name: torch.from_numpy(np.array(value)) for name, value in arrays.items() if len(value)
+            name: torch.from_numpy(np.array(value))
+            for name, value in arrays.items()
+            if value is not None and len(value)
         }
         record = {
             "settings": self.settings,
@@ -356,6 +389,7 @@ class _State:
             "rounds": self.rounds,
             "valid": self.valid,
             "n_capped": self.n_capped,
+            "known": self.known,
         }
         _files.write_state(self.path, tensors, record)
 
@@ -366,6 +400,9 @@ class _State:
         if self.path is None or not self.path.exists():
             return
         tensors, record = _files.read_state(self.path)
+        if "data_scores" not in tensors and record["settings"]["given"] == self.settings["given"]:
+            self.known = record["known"]
+            return
         saved = {**record["settings"], "rounds": self.plan.rounds}
         other = [k for k, value in self.settings.items() if saved.get(k) != value]
         if other or record["settings"]["rounds"] > self.plan.rounds:
@@ -380,6 +417,7 @@ class _State:
             self.scores = tensors["scores"].tolist()
         self.lines, self.rounds = record["lines"], record["rounds"]
         self.valid, self.n_capped = record["valid"], record["n_capped"]
+        self.known = record.get("known", {})
 
     def found(self) -> Found:
         """What the search has scored."""

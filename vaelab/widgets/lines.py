@@ -84,8 +84,9 @@ class LineInterpolator(View):
         return self.model.codes(x).mean
 
     def _read(self) -> None:
-        self.codes = self._encoded([self.first.value, self.second.value])
+        codes = self._encoded([self.first.value, self.second.value])
         self._draw_ends()
+        self.codes = codes
         self.redraw()
 
     def _curves(self) -> Plot:
@@ -98,8 +99,9 @@ class LineInterpolator(View):
         return Plot(figure, self._lines)
 
     def _draw_ends(self) -> None:
-        for curve, text in zip(self._lines, (self.first.value, self.second.value), strict=False):
-            curve.set_ydata(Formula(text)(POINTS))
+        values = [Formula(text)(POINTS) for text in (self.first.value, self.second.value)]
+        for curve, y in zip(self._lines, values, strict=False):
+            curve.set_ydata(y)
 
     def _draw(self) -> None:
         t = torch.tensor([self.position.value])
