@@ -96,6 +96,10 @@ def best_f(precision: Tensor, recall: Tensor, beta: Tensor) -> Answers:
             precision.max(), recall.max(), beta**2
         ),
         "the factor 1 + β² is missing": right / (1 + beta**2),
+        "the factor is 1 + β², not (1 + β)²": right * (1 + beta) ** 2 / (1 + beta**2),
+        "argmax says where it lies: the value there is asked for": (
+            f(precision, recall, beta**2).argmax().to(right.dtype)
+        ),
     }
 
 

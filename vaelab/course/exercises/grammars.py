@@ -58,6 +58,7 @@ def expected_improvement(mean: Tensor, std: Tensor, best: Tensor) -> Answers:
         "this is the probability of an improvement, not its size": unit.cdf(u),
         "the second term, std φ(u), is missing": gain * unit.cdf(u),
         "φ(u) stands without its factor std": gain * unit.cdf(u) + unit.log_prob(u).exp(),
+        "log_prob is log φ(u): take its exp": gain * unit.cdf(u) + std * unit.log_prob(u),
         "this is the improvement of the mean, which knows nothing of doubt": gain.clamp(min=0),
     }
 
@@ -85,6 +86,9 @@ def equal_letters(words: list[str]) -> Answers:
         ),
         "any order of a and b is allowed": derived("S -> 'a' S | 'b' S | ''"),
         "a and b have changed places": derived("S -> 'b' S 'a' | ''"),
+        "there are as many b as a, in any order: every a comes first": derived(
+            "S -> 'a' S 'b' S | 'b' S 'a' S | ''"
+        ),
         "words may stand one after another, as abab": derived("S -> 'a' S 'b' S | ''"),
         "true and false are exchanged": [not each for each in derived("S -> 'a' S 'b' | ''")],
     }

@@ -65,6 +65,8 @@ def silent_gamma(given: Tensor, wanted: Tensor) -> Answers:
         "without a constant least squares leave a mean: centre both first": top(
             left(given, wanted)
         ),
+        "what is given is not centred": top(left(given, y)),
+        "what is wanted is not centred": top(left(x, wanted)),
         "divided by n − 1, where n is asked for": top(residual, n - 1),
         "this is the smallest eigenvalue": torch.linalg.eigvalsh(residual.T @ residual / n)[0],
         "an eigenvalue is a variance already: no root": top(residual).sqrt(),
@@ -102,6 +104,10 @@ def followed(z: Tensor, y: Tensor, steps: int, lr: float) -> Answers:
             b = b - lr * right(w, b)[1]
         return torch.stack([w, b])
 
+    def closed_form() -> Tensor:
+        columns = torch.stack([y, torch.ones_like(y)], 1)
+        return torch.linalg.lstsq(columns, z[:, None]).solution[:, 0]
+
     return after(right), {
         "this climbs: −log p is to fall": after(lambda w, b: tuple(-g for g in right(w, b))),
         "summed over the codes where their mean is asked for": (
@@ -115,6 +121,8 @@ def followed(z: Tensor, y: Tensor, steps: int, lr: float) -> Answers:
         ),
         "b does not move": after(lambda w, b: (right(w, b)[0], 0 * b)),
         "b must move by the slope at the old w: take both, then move both": in_turn(),
+        "this is (b, w): (w, b) is asked for": after(right).flip(0),
+        "this is where descent ends: so many steps are asked for, no more": closed_form(),
         "one step too few": after(right, steps - 1),
     }
 
