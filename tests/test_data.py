@@ -887,7 +887,7 @@ def noise(i):
 def test_every_format_that_pillow_reads_is_read(tmp_path, suffix):
     write_pictures(tmp_path, 5, suffix=suffix)
     images = load_images(tmp_path)
-    assert images.shape == (1, 6, 6) and images.notes[1] == "No files left out."
+    assert images.shape == (1, 6, 6) and images.notes[1] == "No other files left out."
     if suffix != "jfif":
         expected = sorted(noise(i).tobytes() for i in range(5))
         assert sorted(picture.numpy().tobytes() for picture in everything(images)) == expected
@@ -1137,7 +1137,7 @@ def test_hidden_files_and_folders_are_never_classes(tmp_path):
     images = load_images(tmp_path)
     assert images.classes == ("cat", "dog") and len(everything(images)) == 6
     how = f"Every tenth picture in {tmp_path} is held out to test on; 2 class folders."
-    assert images.notes == (how, "No files left out.")
+    assert images.notes == (how, "No other files left out.")
 
 
 NAMES = st.sampled_from(

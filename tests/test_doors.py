@@ -390,3 +390,73 @@ class Trained(densities.Gaussian):
 def test_a_density_that_trains_is_given_the_session():
     estimators.Generative(density=Trained(), epochs=1, device="cpu").fit(table())
     assert Trained.seen.device == "cpu" and not Trained.seen.progress
+
+
+# ---- networks of one's own, and what an estimator is made of
+
+
+def own_pair(encoder=None, decoder=None, n_features=64):
+    def pair(image_shape, latent_dim):
+        wide = torch.nn.Linear(latent_dim, 64)
+        shaped = torch.nn.Sequential(wide, torch.nn.Unflatten(1, image_shape))
+        parts = encoder or torch.nn.Flatten(), decoder or shaped
+        return networks.Networks(*parts, image_shape, latent_dim, n_features)
+
+    return pair((1, 8, 8), 2)
+
+
+class Two(torch.nn.Module):
+    def forward(self, x):
+        return x.flatten(1), x
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"n_features": 5}, r"encoder: expected features of shape \(60, 5\), .* got \(60, 64\)"),
+        ({"encoder": Two()}, r"encoder: expected features of shape \(60, 64\), .* got tuple"),
+        ({"decoder": torch.nn.Linear(2, 64)}, r"decoder: expected outputs of .* \(1, 8, 8\), got"),
+        # A row for a picture, which torch would stretch to it.
+        (
+            {
+                "decoder": torch.nn.Sequential(
+                    torch.nn.Linear(2, 8), torch.nn.Unflatten(1, (1, 1, 8))
+                )
+            },
+            r"decoder: expected outputs of the images' shape \(1, 8, 8\), got \(1, 1, 8\)",
+        ),
+    ],
+)
+def test_networks_of_ones_own_that_do_not_fit_are_told_apart(parts, message, digits):
+    with pytest.raises(ValueError, match=message):
+        training.fit(models.vae(own_pair(**parts)), digits[0][:60], epochs=1, progress=False)
+    model = models.vae(own_pair())
+    assert training.fit(model, digits[0][:60], epochs=1, progress=False).history["loss"][0] > 0
+
+
+@pytest.mark.parametrize("name", models.CATALOGUE)
+@pytest.mark.parametrize("wrong", [None, "mlp", torch.nn.Linear(2, 2), 3])
+def test_a_model_of_what_is_no_pair_of_networks_is_refused(name, wrong):
+    with pytest.raises(TypeError, match="networks: expected an encoder and a decoder, such as"):
+        models.CATALOGUE[name](wrong)
+
+
+@pytest.mark.parametrize("name", ["model", "options", "network", "network_options", "density"])
+@pytest.mark.parametrize("wrong", [3, ["a"], object()])
+def test_what_no_estimator_is_made_of_is_refused_by_name(name, wrong):
+    with pytest.raises(TypeError, match=f"^{name}: expected a"):
+        estimators.Generative(**{"epochs": 1, name: wrong}).fit(table())
+
+
+NO_ROWS = [None, "abc", 3, [], [[]], [["a"]], {}, object(), [[1, 2], [3]], table()[0]]
+NO_ROWS += [table() + 1j, table() * np.nan, table()[:0], torch.zeros(3)]
+
+
+@every_estimator
+@pytest.mark.parametrize("wrong", NO_ROWS, ids=range(len(NO_ROWS)))
+def test_what_is_no_rows_is_refused_in_a_line(name, wrong):
+    fitted = MADE[name]().fit(table())
+    for method in (MADE[name]().fit, fitted.transform, fitted.inverse_transform):
+        with pytest.raises((ValueError, TypeError), match=r"^X: expected finite rows") as error:
+            method(wrong)
+        assert "\n" not in str(error.value)

@@ -31,13 +31,15 @@ def translate(message: str, options: Mapping[str, str]) -> str:
 
     >>> translate("side: expected a whole number", {"side": "--side"})
     '--side: expected a whole number'
+    >>> translate("or with skip_bad=True", {"skip_bad": "--skip-bad"})
+    'or with --skip-bad'
     >>> translate("pass side= or batch_size=8", {"side": "--side", "batch_size": "--batch-size"})
     'pass --side or --batch-size=8'
     """
     aliases = {name: options[dest] for name, dest in _ALIASES.items() if dest in options}
     named = {**aliases, **options}
     name = "|".join(map(re.escape, named))
-    start, inside = rf"^({name})(?=[:,] )", rf"(?<![^ (])({name})(?:(?==\d)|=(?![\w'\"]))"
+    start, inside = rf"^({name})(?=[:,] )", rf"(?<![^ (])({name})(?:(?==\d)|=True\b|=(?![\w'\"]))"
     return re.sub(f"{start}|{inside}", lambda found: named[found[1] or found[2]], message)
 
 

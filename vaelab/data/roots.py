@@ -62,8 +62,8 @@ class Place:
         return (
             f"{self.name}: {problem}. Expected:\n{lines}\n{self._contents()}"
             'With a network, this fetches them:  python -c "import vaelab; '
-            f"vaelab.load_images('{self.name}', root='.')\"\n"
-            "If you have them, point root= (or --data, or the environment variable VAELAB_DATA) to "
+            f"vaelab.load_images('{self.name}', root={str(self.root)!r})\"\n"
+            "If you have them, point root=, or the environment variable VAELAB_DATA, to "
             f"the folder that holds {self.folder.relative_to(self.root).parts[0]}/. Without "
             "either, load_images('digits') needs no download."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from vaelab import densities, metrics, networks, training
 from vaelab._arrays import Rows, as_tensor
 from vaelab._inputs import (
     check_choice,
+    check_flag,
     check_images,
     check_positive,
     check_positive_int,
@@ -91,6 +93,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         "schedule": _check_schedule,
         "weight_decay": check_weight,
         "scaling": _check_scaling,
+        "warm_start": check_flag,
     }
 
     latent_dim: int = 16
@@ -189,7 +192,10 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         """Decode codes (n, latent_dim) to rows of the shape and scale of the training data."""
         check_is_fitted(self)
         array = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
-        z = torch.from_numpy(np.array(check_array(array, dtype=_DTYPES)))
+        try:
+            z = torch.from_numpy(np.array(check_array(array, dtype=_DTYPES)))
+        except (ValueError, TypeError) as error:
+            raise _in_one_line(error) from error
         rows = self._unscaled(self.model_.images(z.to(self._dtype)))
         return self._like(X, rows)
 
@@ -298,7 +304,10 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
                 "width)"
             )
         minimum: dict[str, Any] = {"ensure_min_samples": 2} if reset else {}
-        array = cast(Any, validate_data)(self, array, reset=reset, dtype=_DTYPES, **minimum)
+        try:
+            array = cast(Any, validate_data)(self, array, reset=reset, dtype=_DTYPES, **minimum)
+        except (ValueError, TypeError) as error:
+            raise _in_one_line(error) from error
         if reset:
             self.image_shape_ = shape or array.shape[1:]
             self._fitted_on_tensor = isinstance(X, Tensor)
@@ -341,12 +350,21 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         return out.numpy().astype(dtype if keeps else out.numpy().dtype, copy=False)
 
 
+def _in_one_line(error: Exception) -> Exception:
+    """What scikit-learn says of rows, and its checks look for, without the rows."""
+    said = " ".join(str(error).partition(" array=")[0].partition("\narray=")[0].split())
+    return type(error)(
+        f"X: expected finite rows (n, d) or images (n, channels, height, width), got others: {said}"
+    )
+
+
 def _whole_numbers_as_float32(X: Any) -> Any:
     array = X
     if isinstance(X, (Tensor, Rows, data.Dataset, data.DataLoader)) or hasattr(X, "train_pixels"):
         array = as_tensor(X, "X").detach().cpu().numpy()
     if isinstance(array, list):
-        array = np.asarray(array)
+        with contextlib.suppress(ValueError):  # Rows of several lengths are refused below.
+            array = np.asarray(array)
     if isinstance(array, np.ndarray) and array.dtype.kind in "iub":
         return array.astype(np.float32)
     if isinstance(array, np.ndarray) and not array.dtype.isnative:

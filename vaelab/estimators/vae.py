@@ -24,7 +24,7 @@ def _check_gamma(name: str, gamma: float | str) -> None:
 
 
 def _check_network(name: str, network: str) -> None:
-    check_choice(name, network, networks.MAKERS)
+    check_choice(name, network, [maker for maker in networks.MAKERS if maker != "sequence"])
 
 
 @dataclass(eq=False, repr=False)

@@ -17,6 +17,15 @@ from vaelab.parts import Module, StepSizes
 _LARGEST = math.log(1e300)
 
 
+def check_alike(x: Tensor, x_hat: Tensor) -> None:
+    """Raise unless outputs have the images' shape: others would be stretched to it."""
+    if x.shape != x_hat.shape:
+        raise ValueError(
+            f"decoder: expected outputs of the images' shape {tuple(x.shape[1:])}, got "
+            f"{tuple(x_hat.shape[1:])}; let its last layer give that shape"
+        )
+
+
 class Likelihood(Module):
     """−log p(x given z), from the decoder's output for z: the base of every likelihood.
 
@@ -107,6 +116,7 @@ class Gaussian(Likelihood):
         """−log p(x given z) in nats for images `x` and decoder means `x_hat` of one shape; shape
         (batch,).
         """
+        check_alike(x, x_hat)
         d = math.prod(x.shape[1:])
         squared_error = F.mse_loss(x_hat, x, reduction="none").flatten(1).sum(1)
         if self.rule == "optimal" and self.training:
@@ -139,6 +149,7 @@ class CrossEntropy(Likelihood):
         """−Σ [x log x_hat + (1 − x) log(1 − x_hat)] in nats, each logarithm cut at −100; shape
         (batch,).
         """
+        check_alike(x, x_hat)
         return F.binary_cross_entropy(x_hat, x, reduction="none").flatten(1).sum(1)
 
 

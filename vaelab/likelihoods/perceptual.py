@@ -77,6 +77,10 @@ class Perceptual(Gaussian):
 
     def nll(self, x: Tensor, x_hat: Tensor) -> Tensor:
         """Nats of the Gaussian and λ times the distance of the features, shape (batch,)."""
+        if x.ndim != 4:
+            raise ValueError(
+                f"Perceptual: expected images (n, channels, height, width), got {tuple(x.shape)}"
+            )
         pairs = zip(self.maps(x), self.maps(x_hat), strict=True)
         apart = [(a - b).square().flatten(1).mean(1) for a, b in pairs]
         return super().nll(x, x_hat) + self.weight * torch.stack(apart).sum(0)

@@ -15,6 +15,7 @@ from vaelab._arrays import Rows, as_tensor
 from vaelab._inputs import check_positive_int, check_rows, floats
 from vaelab._processes import Generator
 from vaelab.networks import Networks
+from vaelab.networks.layers import check_networks
 from vaelab.parts import Module
 
 T = TypeVar("T")
@@ -57,9 +58,10 @@ class Autoencoder(Module):
         draws: int = 1,
     ) -> None:
         super().__init__()
-        _part("networks", networks, Networks)
+        check_networks(networks)
         self.image_shape = networks.image_shape
         self.latent_dim = networks.latent_dim
+        self.n_features = networks.n_features
         self.encoder = networks.encoder
         self.decoder = networks.decoder
         posterior = posterior or posteriors.DiagonalGaussian(networks)
@@ -76,7 +78,14 @@ class Autoencoder(Module):
 
     def encode(self, x: Tensor) -> posteriors.Distribution:
         """q(z given x) of images (batch, *image_shape), one row each."""
-        return self.posterior(self._run(self.encoder, x))
+        features = self._run(self.encoder, x)
+        expected = (len(x), self.n_features)
+        if not isinstance(features, Tensor) or features.shape != expected:
+            found = tuple(getattr(features, "shape", ())) or type(features).__name__
+            raise ValueError(
+                f"encoder: expected features of shape {expected}, as n_features says, got {found}"
+            )
+        return self.posterior(features)
 
     def decode(self, z: Tensor) -> Tensor:
         """The decoder's mean for codes (batch, latent_dim): images (batch, *image_shape)."""

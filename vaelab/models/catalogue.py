@@ -12,6 +12,7 @@ from vaelab.grammar import Grammar, expressions
 from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.second import SecondVAE
 from vaelab.networks import Networks, fused, spectral
+from vaelab.networks.layers import check_networks
 
 __all__ = [
     "ae",
@@ -87,6 +88,7 @@ def ce_vae(networks: Networks) -> Autoencoder:
     Raises:
         ValueError: an mlp without `output="sigmoid"`.
     """
+    check_networks(networks)
     if networks.unit is False:
         raise ValueError(
             'networks: cross-entropy needs outputs in [0, 1]; build the mlp with output="sigmoid"'
@@ -136,6 +138,7 @@ def rae_gp(networks: Networks, beta: float = 0.01, weight: float = 1e-3) -> Auto
 
 def rae_sn(networks: Networks, beta: float = 0.01, last: bool = False) -> Autoencoder:
     """RAE-SN: `rae` with a spectrally normalised decoder; `last` as for `networks.spectral`."""
+    check_networks(networks)
     return rae(spectral(networks, last), beta)
 
 
@@ -191,6 +194,7 @@ def wae_gan(
         gamma: the decoder variance.
         hidden, rate: of the discriminator, as for `terms.Adversary`.
     """
+    check_networks(networks)
     adversary = terms.Adversary(networks.latent_dim, weight, hidden, rate)
     point = posteriors.PointHead(networks)
     return Autoencoder(networks, point, likelihoods.Gaussian(gamma), latent_term=adversary)
@@ -215,6 +219,7 @@ def flow_prior_vae(
         beta: the weight of the KL for encoder and decoder, ≥ 0; the flow learns at full weight.
         transforms, hidden: of the flow, as for `flows.Couplings`.
     """
+    check_networks(networks)
     prior = priors.FlowPrior(networks.latent_dim, transforms, hidden)
     likelihood = likelihoods.Gaussian(gamma)
     return Autoencoder(networks, likelihood=likelihood, prior=prior, latent_term=terms.KL(beta))
@@ -238,6 +243,7 @@ def prior_aae(
         penalty: R1 on the codes, as for `terms.Adversary`; without it the models differ by seed.
     """
     point, likelihood = posteriors.PointHead(networks), likelihoods.Gaussian(gamma)
+    check_networks(networks)
     prior = priors.Generated(networks.latent_dim, hidden)
     adversary = terms.Adversary(networks.latent_dim, beta, hidden, rate=1.0, penalty=penalty)
     return Autoencoder(networks, point, likelihood, prior, adversary)
@@ -261,6 +267,7 @@ def gmmn_ae(
         scales: σ² / κ of the kernels, on standardised codes.
     """
     point, likelihood = posteriors.PointHead(networks), likelihoods.Gaussian(gamma)
+    check_networks(networks)
     prior = priors.Generated(networks.latent_dim, hidden, "uniform")
     return Autoencoder(networks, point, likelihood, prior, terms.MMD(beta, scales, "gaussian"))
 
@@ -276,6 +283,7 @@ def fused_vae(
         gamma: as for `vae`.
         hidden: widths of the second stage's layers.
     """
+    check_networks(networks)
     return vae(fused(networks, hidden), gamma)
 
 
@@ -293,6 +301,7 @@ def joint_vae(
         gamma: of the first stage, as for `vae`.
         hidden, init: of the second stage, as for `SecondVAE`.
     """
+    check_networks(networks)
     second = SecondVAE(networks.latent_dim, hidden, init=init)
     likelihood = likelihoods.Gaussian(gamma)
     return Autoencoder(networks, likelihood=likelihood, latent_term=[terms.KL(), second])
@@ -358,6 +367,7 @@ def character_rae(
 
 
 def _check_lines(networks: Networks) -> None:
+    check_networks(networks)
     if len(networks.image_shape) != 1:
         raise ValueError(
             f"networks: expected a pair for lines of rules, such as networks.sequence(15), got one "

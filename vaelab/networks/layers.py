@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import check_choice, check_part, check_positive_int, check_seed
+from vaelab._inputs import check_choice, check_part, check_positive_int, check_seed, shown
 from vaelab.parts import Module
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
@@ -32,6 +32,15 @@ def seeded(seed: int) -> Iterator[None]:
     with _BUILDING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
+
+
+def check_networks(value: Any) -> None:
+    """Raise unless `value` is a pair of networks."""
+    if not isinstance(value, Networks):
+        raise TypeError(
+            "networks: expected an encoder and a decoder, such as networks.mlp(64, latent_dim=2), "
+            f"got {shown(value)}"
+        )
 
 
 def initialised(layer: Layer, draw: Callable[[Tensor], Any]) -> Layer:

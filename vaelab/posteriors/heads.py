@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from vaelab._inputs import check_positive
 from vaelab.networks import Networks
+from vaelab.networks.layers import check_networks
 from vaelab.parts import Module
 from vaelab.posteriors.distributions import DiagonalNormal, Distribution, FullNormal, Point
 
@@ -48,6 +49,7 @@ class PointHead(Posterior):
 
     def __init__(self, networks: Networks) -> None:
         super().__init__()
+        check_networks(networks)
         self.mean = networks.dense(networks.n_features, networks.latent_dim)
 
     def forward(self, features: Tensor) -> Point:
@@ -65,6 +67,7 @@ class DiagonalGaussian(Posterior):
 
     def __init__(self, networks: Networks) -> None:
         super().__init__()
+        check_networks(networks)
         self.scale = networks.scale
         self.parameters_of_q = networks.dense(networks.n_features, 2 * networks.latent_dim)
 
@@ -88,6 +91,7 @@ class ConstantGaussian(Posterior):
 
     def __init__(self, networks: Networks, sigma: float = 0.7) -> None:
         super().__init__()
+        check_networks(networks)
         self.mean = networks.dense(networks.n_features, networks.latent_dim)
         check_positive("sigma, the standard deviation", sigma)
         self.sigma = float(sigma)
@@ -108,6 +112,7 @@ class FullGaussian(Posterior):
 
     def __init__(self, networks: Networks) -> None:
         super().__init__()
+        check_networks(networks)
         k = networks.latent_dim
         self.latent_dim = k
         self.parameters_of_q = networks.dense(networks.n_features, 2 * k + k * (k - 1) // 2)
