@@ -15,6 +15,8 @@ EXPLAINED = {
     "divergence_starts: constant, 200001  →  200002": "a grid with one more point",
     "mass_of_set: comparison, vae.r == 1": "half or twice as many nodes as are needed",
     "hermite: constant, 6  →  7": "one more node where none are asked for",
+    "kl_q_to_posterior: constant, 60  →  61": "one more node where 60 are enough",
+    "kl_q_to_posterior: constant, 200  →  201": "one more node where 200 are enough",
     "GaussianMixture._fitted: constant, 200  →  201": "one more step of EM, which has converged",
     "GaussianMixture.sample: operator, mean + z": "−z is as normal as z",
     "SecondStage.log_prob: operator, seed + 2 ** 31": "another seed, as far from the first",

@@ -538,6 +538,14 @@ def check_kl_far_from_its_limit():
     torch.testing.assert_close(kl_q_to_posterior(vae, x, t), fine, rtol=1e-3, atol=0)
 
 
+def test_in_two_dimensions_a_large_gamma_wants_more_nodes():
+    vae = optimal_vae(flat("two_moons", r=2))
+    x = vae.truth.sample(4, seed=0)[1:2]
+    fine = kl_q_to_posterior(vae, x, 10.0, 70)
+    torch.testing.assert_close(kl_q_to_posterior(vae, x, 10.0), fine, rtol=1e-3, atol=0)
+    assert abs(kl_q_to_posterior(vae, x, 10.0, 20) / fine - 1) > 3e-3  # The default's nodes.
+
+
 def check_strict_rule():
     """An eigenvalue equal to γ, up to rounding, is not active."""
     C = torch.linalg.qr(torch.randn(5, 5, dtype=F64, generator=torch.Generator().manual_seed(0))).Q
