@@ -132,6 +132,8 @@ sets = ("mnist", "fashion", "cifar10", "celeba")
 chosen = {name: experiments.settings_for(table, row, name, paper, 0) for name in sets}
 text = {"mnist": (400, 150, 800, 300), "fashion": (400, 150, 800, 300)}
 text |= {"cifar10": (1000, 300, 2000, 600), "celeba": (120, 48, 300, 120)}
+
+# %%
 found = {}
 for name, settings in chosen.items():
     plans = (settings.plan(), experiments.second_stage(settings).plan)
