@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -18,7 +19,10 @@ SLIPS = [
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda e: e.id)
 def test_the_right_answer_is_right(exercise, capsys):
     check(exercise.id, exercise.right)
-    assert capsys.readouterr().out == f"ok    {exercise.id}\n"
+    said = re.fullmatch(
+        r"ok    (\S+) \(found (\S+), expected (\S+), tolerance \S+\)\n", capsys.readouterr().out
+    )
+    assert said[1] == exercise.id and said[2] == said[3] and math.isfinite(float(said[2]))
 
 
 def test_every_exercise_says_what_it_asks():
@@ -155,6 +159,8 @@ def test_right_answers_against_independent_formulas():
         ),
         (lambda mu, log_var: mu.sum(1), "slip  01.1  the result differs: for example"),
         (0.5, "slip  01.1  expected a function, got float 0.5"),
+        (lambda mu, log_var: mu.sum(0), "slip  01.1  expected shape (5,) back, got (3,)"),
+        (lambda mu, log_var: mu * torch.rand(()), "slip  01.1  two calls give two results"),
     ],
 )
 def test_any_answer_gets_a_line_and_raises_nothing(answer, printed, capsys):

@@ -6,6 +6,7 @@ notebook.
 
     exercises.check("01.1", kl)             # prints: todo  01.1
 
+Behind `ok` stand the number that was furthest off and the one expected, in brackets.
 An answer is compared in float64 with the right one and, if it differs, with every wrong one that
 the exercise names.
 """
@@ -33,7 +34,7 @@ from vaelab.course.exercises import (
     scratch,
     theorems,
 )
-from vaelab.course.exercises.exercise import Exercise
+from vaelab.course.exercises.exercise import Exercise, Slip
 
 CHAPTERS = (
     scratch,
@@ -65,8 +66,8 @@ def find(exercise_id: str) -> Exercise:
 
 
 def check(exercise_id: str, answer: Callable[..., Any]) -> None:
-    """Print `todo  <id>`, `ok    <id>`, or `slip  <id>  <what is wrong>`. A wrong answer raises
-    nothing.
+    """Print `todo  <id>`, `ok    <id> (found …, expected …)`, or `slip  <id>  <what is wrong>`. A
+    wrong answer raises nothing.
 
     Args:
         exercise_id: such as "01.1".
@@ -77,15 +78,19 @@ def check(exercise_id: str, answer: Callable[..., Any]) -> None:
         ValueError: no such exercise.
 
     >>> check("A.2", lambda log_sigma: 2 * log_sigma)
-    ok    A.2
+    ok    A.2 (found -4, expected -4, tolerance 4e-05)
     >>> check("A.2", lambda log_sigma: log_sigma / 2)
     slip  A.2  halved where it must be doubled
     >>> check("A.2", lambda log_sigma: ...)
     todo  A.2
     """
-    words = verdict(find(exercise_id), answer)
-    if words in ("todo", "ok"):
-        print(f"{words:<4}  {exercise_id}")
+    exercise = find(exercise_id)
+    results = results_of(exercise, answer)
+    words = results if isinstance(results, str) else judge(exercise, results)
+    if words == "ok":
+        print(f"ok    {exercise_id} ({_figures(results, _right(exercise))})")
+    elif words == "todo":
+        print(f"todo  {exercise_id}")
     else:
         print(f"slip  {exercise_id}  {words}")
 
@@ -127,9 +132,11 @@ def results_of(exercise: Exercise, answer: Any) -> list[Tensor] | str:
     if not callable(answer):
         return f"expected a function, got {_kind(answer)}"
     try:
-        results = [exercise.result(answer, arguments) for arguments in exercise.arguments()]
+        results = _results(exercise, answer)
     except NotImplementedError:
         return "todo"
+    except Slip as slip:
+        return str(slip)
     except Exception as error:
         first_line = str(error).partition("\n")[0]
         return f"your function raised {type(error).__name__}: {first_line[:120]}"
@@ -138,34 +145,53 @@ def results_of(exercise: Exercise, answer: Any) -> list[Tensor] | str:
     if any(result is None for result in results):
         return "your function returned None: is a return missing?"
     try:
-        return [_float64(result) for result in results]
+        numbers = [_float64(result) for result in results]
     except (TypeError, ValueError, RuntimeError):
         return f"expected numbers or tensors back, got {_kind(results[0])}"
+    if not _agree(numbers, [_float64(result) for result in _results(exercise, answer)]):
+        return "two calls give two results: draw no noise of your own, use what is given"
+    return numbers
 
 
 def judge(exercise: Exercise, got: list[Tensor]) -> str:
     """ "ok", "todo" for the fault that was planted, or what is wrong with the results."""
-    inputs = exercise.arguments()
-    right = [_float64(exercise.result(exercise.right, each)) for each in inputs]
+    right = _right(exercise)
     if _agree(got, right):
         return "ok"
     if exercise.probe is None:  # One call gives all that is wrong.
         answers = [exercise.answers(*each)[1] for each in exercise.arguments()]
         wrong = {words: [each[words] for each in answers] for words in answers[0]}
     else:
-        names = exercise.answers(*inputs[0])[1]
-        wrong = {w: [exercise.result(exercise.slip(w), each) for each in inputs] for w in names}
+        names = exercise.answers(*exercise.arguments()[0])[1]
+        wrong = {words: _results(exercise, exercise.slip(words)) for words in names}
     for words, results in wrong.items():
         if _agree(got, [_float64(result) for result in results]):
             return "todo" if words == exercise.planted else words
     return _describe(got, right)
 
 
+def _right(exercise: Exercise) -> list[Tensor]:
+    return [_float64(result) for result in _results(exercise, exercise.right)]
+
+
+def _results(exercise: Exercise, function: Callable[..., Any]) -> list[Any]:
+    return [exercise.result(function, arguments) for arguments in exercise.arguments()]
+
+
+def _figures(got: list[Tensor], right: list[Tensor]) -> str:
+    """The number that is furthest off, the one expected there, and what it may be off."""
+    g = torch.cat([t.flatten() for t in got])
+    r = torch.cat([t.flatten() for t in right])
+    worst = int((g - r).abs().argmax())
+    return f"found {g[worst]:.4g}, expected {r[worst]:.4g}, tolerance {RTOL * r[worst].abs():.1g}"
+
+
 def _describe(got: list[Tensor], right: list[Tensor]) -> str:
     """What can be said of an answer that matches no known slip."""
     for g, r in zip(got, right, strict=True):
         if g.shape != r.shape:
-            return f"expected shape {tuple(r.shape)} back, got {tuple(g.shape)}"
+            hint = "; one value a row: sum over dim 1" if r.ndim == 1 and g.ndim != 1 else ""
+            return f"expected shape {tuple(r.shape)} back, got {tuple(g.shape)}{hint}"
         if not torch.isfinite(g).all():
             return "the result holds NaN or infinite values"
     g = torch.cat([t.flatten() for t in got])
@@ -182,7 +208,7 @@ def _agree(a: list[Tensor], b: list[Tensor]) -> bool:
     pairs = list(zip(a, b, strict=True))
     if any(x.shape != y.shape for x, y in pairs):
         return False
-    return all(torch.allclose(x, y, RTOL, 1e-9) for x, y in pairs)
+    return all(torch.allclose(x, y, RTOL, 1e-9, equal_nan=True) for x, y in pairs)
 
 
 def _float64(value: Any) -> Tensor:

@@ -70,6 +70,17 @@ def kl(mu: Tensor, log_var: Tensor) -> Answers:
         "+1 stands where −1 belongs": (terms + 1).sum(1),
         "−1 is taken once, not once for each dimension": (terms + 0.5).sum(1) - 0.5,
         "mu is not squared": _kl_terms(mu, var, log_var).sum(1),
+        "this is KL[p ‖ q]; KL[q ‖ p] is asked for": (
+            0.5 * ((squares + 1) / var + log_var - 1).sum(1)
+        ),
+        "log_var is a logarithm already: do not take it again": (
+            _kl_terms(squares, var, log_var.log()).sum(1)
+        ),
+        "log_var stands where the variance belongs, and its logarithm is taken": (
+            _kl_terms(squares, log_var, log_var.log()).sum(1)
+        ),
+        "summed over everything: one value a row is asked for, a sum over dim 1": right.sum(),
+        "summed along the batch: one value a row is asked for, a sum over dim 1": terms.sum(0),
     }
 
 

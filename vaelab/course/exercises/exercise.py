@@ -18,6 +18,10 @@ Generator = torch.Generator
 Inputs = Iterator[tuple[Any, ...]]
 
 
+class Slip(Exception):
+    """What is wrong with an answer, in words, where comparing numbers would not show it."""
+
+
 @dataclass(frozen=True)
 class Exercise:
     """One exercise.
@@ -31,7 +35,8 @@ class Exercise:
             and the check does not name it.
         ours: the right answer alone, where computing the wrong ones too would cost time.
         probe: what is compared: numbers from the reader's function and the arguments, where what it
-            gives is no number itself, or has a gradient; what it gives unless told.
+            gives is no number itself, or has a gradient; what it gives unless told. It may raise
+            `Slip`.
     """
 
     id: str

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal, numbers
+from vaelab.course.exercises.exercise import (
+    Answers,
+    Exercise,
+    Generator,
+    Inputs,
+    Slip,
+    normal,
+    numbers,
+)
 
 Batches = Callable[[int], Iterable[Tensor]]
 Loss = Callable[[Tensor], Tensor]
@@ -30,15 +40,20 @@ def lines(generator: Generator) -> Inputs:
 
 def loop(loss: Loss, parameters: Iterable, batches: Batches, epochs: int) -> list[float]:
     """Adam on the loss of each batch of each epoch; the losses of all steps."""
-    optimizer = torch.optim.Adam(parameters, fused=True)
+    parts = (batches(epoch) for epoch in range(epochs))
+    return _steps(loss, torch.optim.Adam(parameters, fused=True), parts)
+
+
+def _steps(
+    loss: Loss, optimizer: torch.optim.Optimizer, parts: Iterable, after: bool = False
+) -> list[float]:
     history = []
-    for epoch in range(epochs):
-        for batch in batches(epoch):
-            value = loss(batch)
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            history.append(value.item())
+    for batch in (batch for part in parts for batch in part):
+        value = loss(batch)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        history.append(loss(batch).item() if after else value.item())
     return history
 
 
@@ -47,43 +62,77 @@ def training_loop(loss: Loss, parameters: list, batches: Batches, epochs: int) -
     losses.
     """
     start = [p.detach().clone() for p in parameters]
+    Adam = torch.optim.Adam
+    parts = [list(batches(epoch)) for epoch in range(epochs)]
+    steps = [[batch] for part in parts for batch in part]
 
-    def run(train: Callable[..., list[float]]) -> list[float]:
-        with torch.no_grad():
-            for p, value in zip(parameters, start, strict=True):
-                p.copy_(value)
-                p.grad = None
-        return train()
+    def run(optimizer: Callable = Adam, parts: Iterable = parts, **how: bool) -> list[float]:
+        _restore(parameters, start)
+        return _steps(loss, optimizer(parameters), parts, **how)
 
-    right = run(lambda: loop(loss, parameters, batches, epochs))
-    still = run(lambda: [loss(x).item() for epoch in range(epochs) for x in batches(epoch)])
-    steps = len(right) // epochs
+    def anew(parts: Iterable) -> list[float]:
+        _restore(parameters, start)
+        return [value for part in parts for value in _steps(loss, Adam(parameters), [part])]
+
+    _restore(parameters, start)
+    still = [loss(x).item() for part in parts for x in part]
+    right = run()
     return right, {
         "the weights never move: is backward() or step() missing, or zero_grad() between them?": (
             still
         ),
-        "zero_grad() is missing: the gradients of all steps add up": run(
-            lambda: _piling_up(loss, parameters, batches, epochs)
+        "zero_grad() is missing: the gradients of all steps add up": run(_Piling),
+        "every epoch takes batches(0); batches(epoch) is asked for": run(parts=parts[:1] * epochs),
+        "the optimizer is made anew at each step: make it once, before the loops": anew(steps),
+        "the optimizer is made anew at each epoch: make it once, before the loops": anew(parts),
+        "the loss is taken after the step: keep the one that the step was made from": (
+            run(after=True)
         ),
-        "every epoch takes batches(0); batches(epoch) is asked for": run(
-            lambda: loop(loss, parameters, lambda epoch: batches(0), epochs)
+        "the steps are ten times too long: leave Adam its own step size, 0.001": (
+            run(partial(Adam, lr=1e-2))
         ),
-        "this is one epoch; the loop over epochs is missing, or it returns inside": right[:steps],
-        "this is the last loss of each epoch; those of all steps are asked for": (
-            right[steps - 1 :: steps]
-        ),
-        "this is the last loss alone; those of all steps are asked for": right[-1],
+        "SGD takes these steps; Adam is asked for": run(partial(torch.optim.SGD, lr=1e-3)),
+        **_not_all(right, epochs),
     }
 
 
-def _piling_up(loss: Loss, parameters: list, batches: Batches, epochs: int) -> list[float]:
-    optimizer = torch.optim.Adam(parameters, fused=True)
-    history = []
-    for x in (x for epoch in range(epochs) for x in batches(epoch)):
-        value = loss(x)
-        value.backward()
-        optimizer.step()
-        history.append(value.item())
+def _not_all(right: list[float], epochs: int) -> dict[str, Any]:
+    """Losses of the right loop, but not those of all steps."""
+    each = torch.tensor(right, dtype=torch.float64).reshape(epochs, -1)
+    return {
+        "this is one epoch; the loop over epochs is missing, or it returns inside": each[0],
+        "these are means over an epoch; the losses of all steps are asked for": each.mean(1),
+        "this is the last loss of each epoch; those of all steps are asked for": each[:, -1],
+        "this is the last loss alone; those of all steps are asked for": each[-1, -1],
+    }
+
+
+class _Piling(torch.optim.Adam):
+    """Adam where zero_grad() is forgotten."""
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        pass
+
+
+def _restore(parameters: list, start: list[Tensor]) -> None:
+    with torch.no_grad():
+        for p, value in zip(parameters, start, strict=True):
+            p.copy_(value)
+            p.grad = None
+
+
+def losses(
+    train: Callable[..., Any], loss: Loss, parameters: list, batches: Batches, epochs: int
+) -> Any:
+    """What a loop returns, if these are plain numbers."""
+    try:
+        history = train(loss, parameters, batches, epochs)
+    except TypeError as error:
+        if "'function' object is not iterable" not in str(error):
+            raise
+        raise Slip("batches is a function: batches(epoch) gives the batches of an epoch") from None
+    if isinstance(history, list) and any(isinstance(each, Tensor) for each in history):
+        raise Slip("these are tensors: append value.item(), a plain number, for each step")
     return history
 
 
@@ -110,7 +159,21 @@ def draw(mu: Tensor, log_var: Tensor, eps: Tensor) -> Answers:
         "the noise is subtracted; on average it is the same, for this eps it is not": (
             mu - sigma * eps
         ),
+        "the mean is multiplied in: add it": mu * sigma * eps,
+        "log_var may be negative, and its root is not σ: take exp(log_var / 2)": (
+            mu + log_var.sqrt() * eps
+        ),
     }
+
+
+def with_gradient(sample: Callable[..., Any], mu: Tensor, log_var: Tensor, eps: Tensor) -> Any:
+    """A draw, if a gradient passes through it."""
+    mu.requires_grad_()
+    log_var.requires_grad_()
+    z = sample(mu, log_var, eps)
+    if isinstance(z, Tensor) and z.dtype == torch.float64 and not z.requires_grad:
+        raise Slip("no gradient passes: is there a detach(), an item() or a no_grad()?")
+    return z
 
 
 def passes(generator: Generator) -> Inputs:
@@ -131,8 +194,9 @@ def _nll(x: Tensor, x_hat: Tensor, gamma: Tensor) -> Tensor:
     return 0.5 * (error / gamma + x.shape[1] * math.log(2 * math.pi * gamma))
 
 
-def _kl(mu: Tensor, log_sigma: Tensor) -> Tensor:
-    return 0.5 * (mu**2 + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum(1)
+def _kl(mu: Tensor, log_sigma: Tensor, var: Tensor | None = None) -> Tensor:
+    var = (2 * log_sigma).exp() if var is None else var
+    return 0.5 * (mu**2 + var - 2 * log_sigma - 1).sum(1)
 
 
 Decoder = Callable[[Tensor], Tensor]
@@ -158,6 +222,10 @@ def cost_of_rows(
         ),
         "the noise was taken out: then nothing keeps the latents apart": cost(mu),
         "the noise is not scaled by σ": cost(mu + eps),
+        "the KL was taken out: without it nothing says where latents lie": right - kl,
+        "the KL was right: the variance in it is exp(2 log_sigma)": (
+            right - kl + _kl(mu, log_sigma, log_sigma.exp())
+        ),
         "averaged over the batch: the cost of each row is asked for": right.mean(),
     }
 
@@ -170,6 +238,7 @@ def cost_of_batch(
     kl = _kl(mu, log_sigma)
     right = (nll + kl).mean()
     squares = 0.5 * (mu**2 + (2 * log_sigma).exp()).sum(1)
+    logs = 0.5 * x.shape[1] * math.log(2 * math.pi * gamma)
     return right, {
         FALLING: (nll - kl).mean(),
         "the KL was taken out: without it nothing says where latents lie": nll.mean(),
@@ -177,6 +246,10 @@ def cost_of_batch(
             (nll + squares + log_sigma.sum(1) - 0.5 * mu.shape[1]).mean()
         ),
         "the −1 of each dimension still has the wrong sign": (right + mu.shape[1]),
+        "the sign of mu² in the KL is still wrong": (right - mu.square().sum(1).mean()),
+        "the sign of σ² in the KL is still wrong": (right - (2 * log_sigma).exp().sum(1).mean()),
+        "the term d log 2πγ was right: it is added": right - 2 * logs,
+        "the term d log 2πγ was right, and is missing now": right - logs,
         "the KL lost its factor 1/2": (nll + 2 * kl).mean(),
         "the whole cost has changed its sign": -(nll + kl).mean(),
         "the mean over the batch is missing": nll + kl,
@@ -184,8 +257,8 @@ def cost_of_batch(
 
 
 EXERCISES = (
-    Exercise("00.1", training_loop, lines, ours=loop),
-    Exercise("00.2", draw, noisy_codes),
+    Exercise("00.1", training_loop, lines, ours=loop, probe=losses),
+    Exercise("00.2", draw, noisy_codes, probe=with_gradient),
     Exercise("00.3", cost_of_rows, passes, planted=NO_SIGMA),
     Exercise("00.4", cost_of_batch, passes, planted=FALLING),
 )

@@ -233,13 +233,13 @@ def soft_count(lam: Tensor) -> Answers:
 
 def decoders(generator: Generator) -> Inputs:
     """A decoder, its γ, u and noise."""
-    weight = normal(generator, 3, 4)
+    weight = normal(generator, 4, 4)
 
     def decode(u: Tensor) -> Tensor:
         return torch.tanh(u @ weight)
 
     for gamma in numbers(0.09, 2.5):
-        u = normal(generator, 6, 3)
+        u = normal(generator, 6, 4)
         eps = normal(generator, 6, 4)
         yield decode, gamma, u, eps
 
@@ -261,6 +261,12 @@ def second_stage(
         "the noise is divided by √γ": mean + eps / sigma,
         "√γ scales the mean as well": sigma * (mean + eps),
         "γ scales the mean, and the noise is not scaled": gamma * mean + eps,
+        "u and eps are swapped: u goes into the decoder": decode(eps) + sigma * u,
+        "the noise goes on what is decoded, not on u": decode(u + sigma * eps),
+        "the mean is multiplied in: add it": mean * sigma * eps,
+        "the noise is subtracted; on average it is the same, for this eps it is not": (
+            mean - sigma * eps
+        ),
     }
 
 
