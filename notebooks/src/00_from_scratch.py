@@ -6,7 +6,7 @@
 # | You will be able to | write a variational autoencoder (VAE) and the loop that trains it, and say why each line is there |
 # | You need | Python, PyTorch tensors, the density of a Gaussian |
 # | Time | 50 minutes with its exercises; half a minute to run |
-# | Optional | the section *Two broken VAEs* |
+# | Optional | the sections *How much does the bound lose?*, *An older way, and its price* and *Two broken VAEs* |
 # | Source | Kingma & Welling (2014), Sections 2.2–2.4; Dai & Wipf (2019), Definition 1 |
 #
 # Can a network draw clothes that nobody has sewn? The first try fails. Look:
@@ -56,7 +56,8 @@ plt.show()
 # ## Is everything there?
 #
 # `vaelab doctor` looks at the installation, and says what to do about each fault. Any PyTorch from 2.7 on will do, and
-# no GPU is needed. Put what the command prints without `--short` into a question to those who can help.
+# no GPU is needed. If it does not say *nothing wrong*, run `vaelab doctor` in a terminal, and send what it prints with your
+# question.
 
 # %% tags=["nbval-ignore-output"]
 cli.main(["doctor", "--short", "--seconds", "1"])
@@ -67,8 +68,8 @@ print(pictures)
 #
 # The *encoder* turns a picture $x$ of $d = 784$ pixels into $\kappa = 8$ numbers $z$, its
 # [latent](A_notation.ipynb#Glossary). The *decoder* turns
-# $z$ into a picture $\hat x$. Each has one hidden layer, and each passes its input on beside that layer, so that the
-# network can be linear where a line is all it needs. A layer starts with small random weights and zero biases.
+# $z$ into a picture $\hat x$. Each has one hidden layer, bent by `silu`, a smooth ReLU. The input is also copied past the
+# hidden layer (`torch.cat`), so that the next layer sees both. A layer starts with small random weights and zero biases.
 
 # %%
 x = pictures.train.flatten(1)
@@ -112,6 +113,7 @@ squared_error(x[:100]).shape
 #
 # **Exercise 00.1** (10 minutes). Write the loop. For each epoch, for each batch of `batches(epoch)`, take one step of
 # `torch.optim.Adam(parameters, fused=True)` on `loss(batch)`. Return the losses of all steps as a list of numbers.
+# (`fused=True` is a faster version of the same optimizer.)
 #
 # <details><summary>Hint</summary>Four lines a batch: the loss, zero_grad() of the optimizer, backward() of the loss,
 # step() of the optimizer. The number in a loss is loss.item().</details>
@@ -139,8 +141,10 @@ def my_loop(loss, parameters, batches, epochs):
 exercises.check("00.1", my_loop)
 
 # %% [markdown]
-# Under an exercise stands its check. It prints `todo` until you return something else than three dots, then `ok` or
-# what slipped. It stops nothing: the next cell trains with *your* loop if it is right, and with ours if not.
+# Under an exercise stands its check. It prints `todo` until you change the code, then what slipped, or `ok` and in
+# brackets a number that was found and the one expected. It stops nothing: the next cell trains with *your* loop if it is
+# right, and with ours if not. In later notebooks checks also print a letter with a number, such as N6. Skip them: they are
+# entries of a list of the papers' claims, which `vaelab claims` prints.
 
 # %% tags=["nbval-ignore-output"]
 train = exercises.given("00.1", my_loop)
@@ -158,48 +162,64 @@ round(history[0], 1), round(history[-1], 1)
 # %% [markdown]
 # ## Why the inventions are rubbish
 #
-# The decoder was fed with $z$ drawn from $N(0, I)$. Where do the latents of the pictures lie? *Prediction*: nothing in
-# the loss says where, so there is no reason why they should lie there.
+# The decoder above was fed with $z$ drawn from $N(0, I)$. Feed yours with the same numbers. And where do the latents of
+# the pictures lie? *Prediction*: nothing in the loss says where, so there is no reason why they should lie where we draw.
 
-# %% alt="Latents of pictures in clusters by class, many of them outside a circle that holds most of N(0, I)"
+# %% tags=["nbval-ignore-output"] alt="Left, latents of pictures by class, many of them outside a circle that holds most of N(0, I); right, ten smears that are no clothes"
 with torch.no_grad():
     z = encoder(x[:2000])
-fig, ax = plt.subplots(figsize=(5, 3.6))
-ax.scatter(*z[:, :2].T, s=5, c=pictures.train_labels[:2000], cmap="tab10", alpha=0.6)
-circle = plt.Circle((0, 0), 2, color=plots.COLORS["prior"], fill=False, linewidth=2)
-ax.add_patch(circle)
-ax.set(xlabel="latent z₁", ylabel="latent z₂", aspect="equal", title="a dot a picture, a colour a class;\nthe circle holds most of N(0, I)")
+    smears = decoder(noise)
+fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.4))
+left.scatter(*z[:, :2].T, s=5, c=pictures.train_labels[:2000], cmap="tab10", alpha=0.6)
+left.add_patch(plt.Circle((0, 0), 2, color=plots.COLORS["prior"], fill=False, linewidth=2))
+left.set(xlabel="latent z₁", ylabel="latent z₂", aspect="equal", title="a dot a picture, a colour a class")
+plots.show_images(right, smears.reshape(-1, 28, 28), "your decoder, fed with N(0, I)", columns=5)
+inside = (z[:, :2].norm(dim=1) < 2).float().mean()
+print(f"inside the circle: {inside:.0%} of the pictures, {1 - math.exp(-2):.0%} of N(0, I)")
+draws = torch.randn(2000, kappa, generator=torch.Generator().manual_seed(2))
+lengths = [rows.norm(dim=1).median() for rows in (z, draws)]
+print("median length of a latent: {:.1f}; of a draw from N(0, I): {:.1f}".format(*lengths))
 plt.show()
 
 # %% [markdown]
-# The dots are pictures, the circle holds most of what we drew. Many dots lie outside, in clusters, and inside there are
-# gaps; and these are only two of eight dimensions. So the decoder was asked about places that it has never seen. We
-# need a loss that says where latents shall lie.
-#
+# The dots are pictures, and the circle holds most of what we draw. Many pictures lie outside it, and these are only two
+# of eight dimensions: in all eight the latents are longer than the draws. So the decoder is asked about places that it
+# has seldom seen, and it answers with smears. We need a loss that says where latents shall lie.
+
+# %% tags=["widget", "nbval-ignore-output"]
+exercises.quiz("00.5")
+
+# %% [markdown]
 # ## A loss that knows: the ELBO in five steps
 #
-# Describe how a picture comes about: draw $z$ from $p(z) = N(0, I)$, then $x$ from $p(x \mid z)$, a Gaussian round the
-# decoder's picture. A good model makes the pictures that we have probable: $\log p(x)$ should be large.
+# Here is a loss in which such a term turns up by itself. Describe how a picture comes about: draw $z$ from
+# $p(z) = N(0, I)$, then $x$ from $p(x \mid z)$, a Gaussian round the decoder's picture. A good model makes the pictures
+# that we have probable: $\log p(x)$ should be large.
 #
-# 1. What we want contains all latents: $\log p(x) = \log \int p(x \mid z)\, p(z)\, dz$. Nobody can compute this.
-# 2. Multiply and divide by any density $q(z)$ that we can draw from: $\log p(x) = \log \mathbb E_q
-#    \big[ p(x \mid z)\, p(z) / q(z) \big]$.
+# 1. What we want contains all latents: $\log p(x) = \log \int p(x \mid z)\, p(z)\, dz$. Nobody can compute this: it is an
+#    integral over eight dimensions, through a network.
+# 2. Take for each picture a density $q(z \mid x)$ that we can draw from, and write $\mathbb E_q$ for the mean over draws
+#    $z \sim q$. Multiply and divide by it: $\log p(x) = \log \mathbb E_q \big[ p(x \mid z)\, p(z) / q(z \mid x) \big]$.
 # 3. The logarithm is concave, so the log of a mean is at least the mean of the logs (*Jensen's inequality*):
-#    $\log p(x) \ge \mathbb E_q \log \big[ p(x \mid z)\, p(z) / q(z) \big]$.
-# 4. Sort the factors: $\log p(x) \ge \mathbb E_q \log p(x \mid z) - \mathrm{KL}[q \,\Vert\, p(z)]$, where
+#    $\log p(x) \ge \mathbb E_q \log \big[ p(x \mid z)\, p(z) / q(z \mid x) \big]$.
+# 4. Sort the factors: $\log p(x) \ge \mathbb E_q \log p(x \mid z) - \mathrm{KL}[q(z \mid x) \,\Vert\, p(z)]$, where
 #    $\mathrm{KL}[q \,\Vert\, p] = \mathbb E_q \log (q / p)$ measures how far $q$ is from $p$. This is the *evidence
 #    lower bound*, the ELBO.
-# 5. Let the encoder choose $q$ for each picture, $q(z \mid x) = N(\mu(x), \mathrm{diag}\,\sigma^2(x))$, and turn the
+# 5. Let the encoder choose $q$, $q(z \mid x) = N(\mu(x), \mathrm{diag}\,\sigma^2(x))$, and turn the
 #    sign: $-\mathbb E_q \log p(x \mid z) + \mathrm{KL}[q(z \mid x) \,\Vert\, p(z)]$ is a loss.
 #
-# One step is an inequality. How much does it lose? A decoder with one latent and one pixel, $\hat x = 2z$ with noise of
+# The last term is the one we wanted: it pulls the latents of each picture towards $N(0, I)$.
+#
+# ## How much does the bound lose?
+#
+# Step 3 is an inequality. How much does it lose? A decoder with one latent and one pixel, $\hat x = 2z$ with noise of
 # variance $\gamma$, lets us compute everything on a grid.
 
 # %%
 z_grid = torch.linspace(-12, 12, 20_001, dtype=torch.float64)
 gamma, pixel = torch.tensor([0.5, 1.5], dtype=torch.float64)
 log_joint = Normal(2 * z_grid, gamma.sqrt()).log_prob(pixel) + Normal(0.0, 1.0).log_prob(z_grid)
-log_p = Normal(0 * gamma, (4 + gamma).sqrt()).log_prob(pixel)  # a Gaussian again: variances add up
+log_p = Normal(0 * gamma, (4 + gamma).sqrt()).log_prob(pixel)  # a Gaussian again: var(2z) + γ = 4 + γ
 
 
 def elbo(mu, sigma):
@@ -207,16 +227,17 @@ def elbo(mu, sigma):
     return torch.trapezoid(log_q.exp() * (log_joint - log_q), z_grid)
 
 
+# p(z | x) ∝ exp(−(x − 2z)²/2γ − z²/2): a Gaussian of variance γ/(4 + γ) and mean 2x/(4 + γ)
 sigma_best = (gamma / (4 + gamma)).sqrt()
 mu_best = 2 * pixel / (4 + gamma)
 best = elbo(mu_best, sigma_best)
 assert abs(best - log_p) < 1e-9
-print(f"ok  log p(x) is {log_p:.6f}, the best bound {best:.6f}: nothing is lost there")
+print(f"ok  the best bound is log p(x), nothing is lost there (found {best:.6f}, expected {log_p:.6f})")
 
 # %% alt="The bound rises to the dashed line of log p and touches it at one width of q, at a second mean it stays below"
 sigmas = torch.linspace(0.06, 1.5, 80, dtype=torch.float64)
 fig, ax = plt.subplots(figsize=(5.5, 3))
-for mu, label, color in ((mu_best, "q at the best mean", "q"), (mu_best - 0.4, "q beside it", "fixed")):
+for mu, label, color in ((mu_best, "the best mean", "q"), (mu_best - 0.4, "mean off by 0.4", "fixed")):
     ax.plot(sigmas, [elbo(mu, sigma) for sigma in sigmas], color=plots.COLORS[color], label=label)
 ax.axhline(log_p, color=plots.COLORS["exact"], linestyle="--", label="log p(x)")
 ax.set(xlabel="σ, the width of q", ylabel="the bound, in nats", ylim=(-8, -1))
@@ -235,11 +256,11 @@ plt.show()
 #
 # $$z = \mu + \sigma \odot \varepsilon, \qquad \varepsilon \sim N(0, I).$$
 #
-# Now $z$ is a plain function of $\mu$ and $\sigma$, and the chain rule does the rest. This is the *reparameterisation
+# The sign $\odot$ multiplies entry by entry. Now $z$ is a plain function of $\mu$ and $\sigma$, and the chain rule does the rest. This is the *reparameterisation
 # trick*.
 #
 # **Exercise 00.2** (4 minutes). The encoder will give `mu` and `log_var`, the logarithm of $\sigma^2$, which may be any
-# number. Return $z$ for given noise `eps`.
+# number. Return $z$ for given noise `eps`. Your VAE will draw with this function.
 #
 # <details><summary>Hint</summary>What is the square root of exp(a)?</details>
 
@@ -257,11 +278,17 @@ def draw(mu, log_var, eps):
 exercises.check("00.2", draw)
 
 # %% [markdown]
-# There is an older way, the *score function*: $\nabla_\mu \mathbb E_q f(z) = \mathbb E_q [f(z)\, (z - \mu) / \sigma^2]$.
-# It needs no derivative of $f$. Both are right on average. Take $f(z) = z^2 / 2$, whose gradient is $\mu$: by the trick
-# one draw gives $\mu + \sigma\varepsilon$, by the score $f(z)\, \varepsilon / \sigma$. Their standard deviations are
-# $\sigma$ and $\sqrt{(\mu^4 + 18 \mu^2 \sigma^2 + 15 \sigma^4) / 4\sigma^2 - \mu^2}$: the second grows as $\sigma$
-# shrinks.
+# ## An older way, and its price
+#
+# The *score function* gives the same gradient: $\nabla_\mu \mathbb E_q f(z) = \mathbb E_q [f(z)\, (z - \mu) / \sigma^2]$.
+# It needs no derivative of $f$. Take $f(z) = z^2 / 2$. Then $\mathbb E_q f = (\mu^2 + \sigma^2) / 2$, and its gradient
+# with respect to $\mu$ is $\mu$. By the trick one draw gives $\mu + \sigma\varepsilon$, by the score
+# $f(z)\, \varepsilon / \sigma$. Both are right on average. Their standard deviations are $\sigma$ and
+# $\sqrt{(\mu^4 + 18 \mu^2 \sigma^2 + 15 \sigma^4) / 4\sigma^2 - \mu^2}$: the second grows as $\sigma$ shrinks.
+#
+# <details><summary>Where the root comes from</summary>The mean square of f(z) ε/σ is E (μ + σε)⁴ ε² / 4σ². Multiply out:
+# odd powers of ε have mean 0, and ε², ε⁴, ε⁶ have means 1, 3, 15. What is left is (μ⁴ + 6 · 3 μ²σ² + 15 σ⁴) / 4σ². The
+# square of the mean, μ², goes off.</details>
 
 # %%
 eps = torch.randn(200_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -270,34 +297,41 @@ z = mu + sigmas[:, None] * eps
 by_trick, by_score = z, 0.5 * z**2 * eps / sigmas[:, None]
 theory_score = ((mu**4 + 18 * mu**2 * sigmas**2 + 15 * sigmas**4) / (4 * sigmas**2) - mu**2).sqrt()
 assert ((by_score.mean(1) - mu).abs() < 5 * theory_score / math.sqrt(len(eps))).all()
+worst = by_score.mean(1)[(by_score.mean(1) - mu).abs().argmax()]
 print("ok  both estimators have the mean μ, within five standard errors, at each of nine σ")
+print(f"    the score at its worst σ (found {worst:.3f}, expected {mu:.3f})")
 
 # %% alt="Left, a narrow and a very wide histogram with one mean; right, the spread of the score grows as σ shrinks, that of the trick falls"
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3))
 for name, values, theory, color in (("trick", by_trick, sigmas, "q"), ("score", by_score, theory_score, "fixed")):
-    left.hist(values[4, :20_000], bins=120, range=(-25, 30), density=True, color=plots.COLORS[color], alpha=0.6)
+    left.hist(values[4, :20_000], bins=120, range=(-25, 30), density=True, color=plots.COLORS[color], alpha=0.6, label=name)
     right.loglog(sigmas, theory, color=plots.COLORS[color], label=f"{name}, theory")
     right.plot(sigmas, values.std(1), "o", color=plots.COLORS[color], label=f"{name}, measured")
 left.axvline(mu, color=plots.COLORS["exact"], linestyle="--")
-left.set(xlabel="gradient from one draw", ylabel="density", title="σ = 0.32", ylim=(0, 0.4))
+left.set(xlabel="gradient from one draw", ylabel="density", title="σ = 0.32")
+left.legend(fontsize=8)
 right.set(xlabel="σ", ylabel="standard deviation")
 right.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# Left, one mean and two widths: the estimate by the trick is the narrow peak. Right, the points lie on the lines. An
+# Left, one mean (dashed) and two widths: the estimate by the trick is the narrow peak. Right, the points lie on the lines. An
 # encoder becomes sure of itself in training, so its $\sigma$ shrinks, and there the score would need thousands of
 # draws where the trick needs one. Every VAE takes one.
 #
 # ## The VAE
 #
 # Two things change in the autoencoder. The encoder gives $2\kappa$ numbers, $\mu$ and $\log \sigma^2$, and the loss
-# is the ELBO with its sign turned. Both terms have closed forms. With a decoder $p(x \mid z) = N(\hat x, \gamma I)$,
+# is the ELBO with its sign turned. The KL has a closed form. The other term is a mean over $z$. We put in one draw,
+# $z = \mu + \sigma \odot \varepsilon$, and for a given $z$ and a decoder $p(x \mid z) = N(\hat x, \gamma I)$ it is
 #
 # $$-\log p(x \mid z) = \tfrac12 \Big( \tfrac1\gamma \lVert x - \hat x \rVert^2 + d \log 2\pi\gamma \Big), \qquad
 #   \mathrm{KL} = \tfrac12 \sum_{j=1}^{\kappa} \big( \mu_j^2 + \sigma_j^2 - \log \sigma_j^2 - 1 \big).$$
 
 # %%
+trick = exercises.given("00.2", draw)  # yours if it is right
+
+
 class VAE(nn.Module):
     def __init__(self):
         super().__init__()
@@ -309,16 +343,15 @@ class VAE(nn.Module):
 
     def forward(self, x):
         mu, log_var = self.to_q(self.encoder(x)).chunk(2, 1)
-        sigma = (0.5 * log_var).exp()
-        z = torch.addcmul(mu, sigma, torch.randn(mu.shape, generator=self.noise))  # μ + σ ε
+        z = trick(mu, log_var, torch.randn(mu.shape, generator=self.noise))
         error = (x - self.decoder(z)).square().sum(1)
         nll = 0.5 * (error * (-self.log_gamma).exp() + d * (self.log_gamma + math.log(2 * math.pi)))
-        kl = 0.5 * (mu**2 + sigma.square() - log_var - 1).sum(1)
+        kl = 0.5 * (mu**2 + log_var.exp() - log_var - 1).sum(1)
         return (nll + kl).mean()
 
 
 # %% [markdown]
-# Train it with your loop. Many programs write the first term as half the squared error, which is $\gamma = 1$. We do so
+# Train it with your loop and your draws. Many programs write the first term as half the squared error, which is $\gamma = 1$. We do so
 # first, by leaving `log_gamma` at zero, out of the optimizer's hands.
 
 # %%
@@ -339,8 +372,8 @@ show_rows({"pictures": shown, "copies": copies, "inventions": invented, "those o
 plt.show()
 
 # %% [markdown]
-# The same random numbers, and now most of them are shirts, shoes and trousers. They are blurred, and so are the
-# copies: the model throws away what it could keep. Why?
+# The same random numbers, and now about half of them could pass for a garment; count them yourself. They are blurred,
+# and so are the copies: the model throws away what it could keep. Why?
 #
 # ## The knob that is missing
 #
@@ -353,19 +386,23 @@ with networks.seeded(0):
     vae = VAE()
 parameters = [{"params": all_but_gamma(vae)}, {"params": [vae.log_gamma], "lr": 0.01}]
 history = train(vae, parameters, batches, epochs=10)
-assert vae.log_gamma.exp() < 0.1 and history[-1] < plain_history[-1] - 100
-print("ok  γ falls from 1 to below 0.1, and the cost by more than 100 nats")
+gamma, cost, plain_cost = vae.log_gamma.exp().item(), history[-1], plain_history[-1]
+assert gamma < 0.1 and cost < plain_cost - 100
+print(f"ok  γ falls from 1 to below 0.1 (found {gamma:.3f})")
+print(f"ok  the cost falls by more than 100 nats (found {cost:.0f}, with γ = 1 {plain_cost:.0f})")
 
-# %% alt="With γ learned the copies are sharp; the inventions have edges, and some of them are no clothes"
+# %% alt="With γ learned the copies have more detail than with γ = 1; the inventions are darker, and fewer are clothes"
 with torch.no_grad():
     mu = vae.to_q(vae.encoder(shown.flatten(1)))[:, :kappa]
-    learned = {"copies, γ learned": vae.decoder(mu), "inventions, γ learned": vae.decoder(noise)}
-show_rows({"pictures": shown, "copies, γ = 1": copies, **learned})
+    learned = vae.decoder(mu)
+    invented_too = vae.decoder(noise)
+both = {"copies, γ = 1": copies, "copies, γ learned": learned}
+show_rows({"pictures": shown, **both, "inventions, γ = 1": invented, "inventions, γ learned": invented_too})
 plt.show()
 
 # %% [markdown]
-# The copies have gained detail. The inventions have edges now, yet several of them are no clothes. So the lower cost
-# did not buy better inventions. Why that is so, and how a second VAE mends it, is what this course is about.
+# The copies have gained a little detail. The inventions have not: most are darker, and fewer could pass for a garment. (A
+# cost may be negative: a density may exceed 1.) So the lower cost did not buy better inventions. Why that is so, and how a second VAE mends it, is what this course is about.
 #
 # **Question.** Why must a model that copies well not invent well? Write down your reason before you open ours.
 #
@@ -373,11 +410,7 @@ plt.show()
 # it needs to be right where N(0, I) puts them. A small γ makes the copy's error expensive, so the encoder spreads
 # latents to keep pictures apart, and pays with the KL; nothing then forces the latents of all pictures together to
 # fill N(0, I).</details>
-
-# %% tags=["widget", "nbval-ignore-output"]
-exercises.quiz("00.5")
-
-# %% [markdown]
+#
 # ## Two broken VAEs
 #
 # Nothing raises an error when a VAE is wrong. Here are two losses with one fault each. The encoder
@@ -444,26 +477,28 @@ exercises.check("00.4", cost_of_batch)
 with networks.seeded(0):
     same = models.vae(networks.mlp(d, kappa, hidden=(width,)), gamma="learned")
 training.fit(same, x, epochs=10, device="cpu", progress=False)
-assert torch.equal(same.decoder[1].weight, vae.decoder[1].weight)
-assert torch.equal(same.likelihood.log_gamma, vae.log_gamma)
-print(f"ok  {vae.decoder[1].weight.numel()} weights of the decoder are equal, to the last digit")
+mine, theirs = vae.decoder[1].weight, same.decoder[1].weight
+worst = (mine - theirs).abs().max()
+assert torch.allclose(mine, theirs, atol=1e-3)
+assert torch.allclose(vae.log_gamma, same.likelihood.log_gamma, atol=1e-3)
+print(f"ok  {mine.numel()} weights of the decoder agree, and so does γ (found {worst:.1g} between two at most)")
 
 # %% [markdown]
-# After hundreds of steps the weights agree to the last digit, and so does γ: it is the same model, and the package hides
+# After hundreds of steps the weights agree to rounding, and so does γ: it is the same model, and the package hides
 # nothing that you have not written.
 #
 # ## Takeaways
 #
 # - An autoencoder copies. Nothing in it says where latents lie, so it cannot invent.
 # - The ELBO bounds $\log p(x)$ from below, by Jensen. It touches where $q$ is the posterior.
-# - The reparameterisation trick moves the randomness out of the way of the gradient, and its spread is small.
+# - The reparameterisation trick moves the randomness out of the way of the gradient, and its estimate varies little.
 # - Half the squared error plus the KL is a VAE with $\gamma = 1$. $\gamma$ has a unit, and leaving it out chooses it.
 #
 # ## Where it breaks
 #
-# The bound is as good as $q$ is rich: an encoder with independent dimensions cannot touch where the posterior has
+# The more shapes $q$ can take, the tighter the bound: an encoder with independent dimensions cannot touch where the posterior has
 # correlated ones. One draw a picture is enough because a batch averages many; for a batch of one it is noisy. And a
-# Gaussian decoder treats pixels as independent given $z$: what it adds beyond $\hat x$ is grain, not cloth.
+# Gaussian decoder treats pixels as independent given $z$: what it adds beyond $\hat x$ is pixel noise, not texture.
 #
 # ## Next
 #
