@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from chromium import drag, free_port, launched, marks, pixels_of, png_of, readout, until
@@ -263,3 +264,58 @@ def _hold_against_the_decoder(page, images):
             lambda at=at: abs(readout(slider) - at) > 0.026 and settled(),
             "hovered: not the image there",
         )
+
+
+LINES = """
+from vaelab import grammar, lines, widgets
+from vaelab.training import Session
+words = grammar.draw_lines(grammar.expressions(), 300, 6, seed=0)
+plan = lines.LinePlan(epochs=2, latent_dim=4, network_options={"channels": (8,), "width": 16})
+fitted = lines.fit(words, plan=plan, session=Session(device="cpu", progress=False))
+view = widgets.LineInterpolator(fitted.model, "x", "sin( 3 )")
+view
+"""
+STATE = "(view.position.value, view.first.value, str(view.line), str(view.error))"
+WIDE = """() => { const view = document.querySelector('.jp-OutputArea-output .widget-vbox');
+  const edge = view.parentElement.getBoundingClientRect().right + 1;
+  return [...view.querySelectorAll('*')].filter(e => e.offsetWidth && !e.closest('pre')
+    && e.getBoundingClientRect().right > edge).map(e => e.className || e.tagName) }"""
+
+
+def test_the_view_of_lines_by_keyboard_on_a_narrow_screen(lab, tmp_path):
+    """A line is typed and read with Enter, the slider moved with its keys, and nothing stands out
+    beyond the cell of a telephone's width; a slip is said in the view's last line.
+    """
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LINES)])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, tmp_path / "work" / "lines.ipynb")
+    with launched() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 1600})
+        address = lab("lines").replace("/lab/tree/", "/doc/tree/")
+        page.goto(address, wait_until="domcontentloaded", timeout=90_000)
+        page.wait_for_function(IDLE, timeout=120_000)
+        page.evaluate(RUN_ALL)
+        box = page.locator(".widget-text input").first
+        box.wait_for(state="visible", timeout=300_000)
+
+        def asked():
+            return ast.literal_eval(page.evaluate(ASK, ["", STATE]))
+
+        assert page.evaluate(WIDE) == []
+        box.fill("x / 2")
+        box.press("Enter")
+        until(page, lambda: asked()[1] == "x / 2", "the typed line was not read")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("End")
+        until(page, lambda: asked()[0] == 1.0, "the slider is not two tabs away, or deaf to End")
+        page.keyboard.press("ArrowLeft")
+        until(page, lambda: asked()[0] == 0.99, "the slider is deaf to ArrowLeft")
+        code = page.locator(".jp-OutputArea-output code")
+        until(page, lambda: asked()[2] in (code.inner_text(), "None"), "the line is not shown")
+        box.fill("x + ) 3")
+        box.press("Enter")
+        alert = page.locator("[role=alert]")
+        alert.wait_for(state="visible", timeout=30_000)
+        assert "at character 5" in alert.inner_text() and page.evaluate(WIDE) == []
+        page.screenshot(path=str(tmp_path / "lines.png"))

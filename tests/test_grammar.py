@@ -116,6 +116,18 @@ def test_every_given_molecule_is_read_and_written():
     assert smiles().decode(smiles().encode(lines, 244)) == lines and len(lines) == 29_445
 
 
+def test_a_grammar_joined_by_nothing_is_read_by_characters():
+    g = Grammar("S -> A B \n A -> 'a' | 'ab' \n B -> 'c' | 'bc' | 'aa'")
+    assert g.parse("aaa") == [0, 1, 5] and g.write([0, 1, 5]) == "aaa"
+    with pytest.raises(ValueError, match="'abc' has two parses"):
+        g.parse("abc")
+    with pytest.raises(
+        ValueError, match="'ax' at character 2, after 'a': expected 'a', 'b', 'c', got"
+    ):
+        g.parse("ax")
+    assert [str(rule) for rule in g.characters().rules][-2:] == ["line -> 'c' line", "line -> ''"]
+
+
 def test_spaces_are_free_where_the_grammar_joins_by_spaces():
     assert expressions().parse(" x+1 ") == expressions().parse("x + 1")
     with pytest.raises(ValueError, match="'C C' at character 2"):
@@ -199,20 +211,49 @@ def test_bad_doors_are_clear():
         expressions().write([0])
     with pytest.raises(ValueError, match="rule 3 does not expand the empty stack"):
         expressions().write([3, 7, 3])
+    for bad in (200, -1, 12):
+        with pytest.raises(ValueError, match=f"rule {bad} does not expand S"):
+            expressions().write([bad])
+        with pytest.raises(ValueError, match=f"rule {bad} does not expand S"):
+            expressions().step((0,), bad)
+        assert expressions().decode(torch.tensor([[bad]])) == [None]
+    assert expressions().decode(torch.tensor([[math.nan]])) == [None]
+    with pytest.raises(ValueError, match="rule 4 does not expand S"):
+        expressions().tree([4])
+    with pytest.raises(ValueError, match=r"rule numbers \(n, length\), got shape \(2,\)"):
+        expressions().decode(torch.tensor([3, 7]))
+    for call, words in (
+        (lambda: expressions().encode("x"), "several lines, got one: 'x'; put it in brackets"),
+        (lambda: expressions().encode([None]), "a line of text, got None"),
+        (lambda: expressions().parse(3), r"a line of text, got 3 \(int\)"),
+        (lambda: Formula(None), "a line of text, got None"),
+        (lambda: Grammar(None), "the rules of a grammar as text, got NoneType"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            call()
 
 
 def test_files_of_lines(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("x + 1\n\n  x \r\n", encoding="utf-8")
     assert grammar.read_lines(path) == ["x + 1", "x"]
+    path.write_bytes(b"\xef\xbb\xbfx+1\r\n\r\nx + 1\r\n1")
+    assert grammar.read_lines(path, expressions()) == ["x + 1", "1"]
+    path.write_text("x\n\nx +\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"lines\.txt, line 3: 'x \+' at character 4"):
+        grammar.read_lines(path, expressions())
+    smi = tmp_path / "lines.smi"
+    smi.write_text("CCO\tethanol\n\nCC ZINC 2\n", encoding="utf-8")
+    assert grammar.read_lines(smi) == ["CCO", "CC"]
     path.write_text(" \n\n", encoding="utf-8")
     with pytest.raises(ValueError, match="holds no line"):
         grammar.read_lines(path)
     path.write_bytes(b"\xff\xfe\x00x")
     with pytest.raises(ValueError, match="expected text in UTF-8"):
         grammar.read_lines(path)
-    with pytest.raises(FileNotFoundError, match="check the path"):
-        grammar.read_lines(tmp_path / "none")
+    for place in (tmp_path / "none", tmp_path):
+        with pytest.raises(FileNotFoundError, match="check the path"):
+            grammar.read_lines(place)
 
 
 # ---- the stack machine
@@ -261,6 +302,8 @@ def test_draws_are_uniform_and_follow_from_the_seed():
 def test_too_few_lines_are_refused():
     with pytest.raises(ValueError, match="has 64 derivations of at most 4 rules"):
         draw_lines(expressions(), 65, 4)
+    with pytest.raises(ValueError, match="too many rules to count"):
+        grammar.derivations(expressions())((0,), 5000)
     with pytest.raises(ValueError, match="found 1 different lines"):
         draw_lines(Grammar("S -> 'a' | A \n A -> 'a'"), 2, 2)
 

@@ -56,6 +56,13 @@ def test_the_figures_are_those_that_counting_gives(fitted, words):
     assert all(0 <= share <= 1 for share in shares.values()) and shares["valid"] > 0.5
 
 
+def test_the_kl_of_a_vae_is_that_of_its_posterior_at_any_weight(words):
+    fit = lines.fit(words, plan=replace(FIT, model="grammar_vae", epochs=1), session=QUIET)
+    q = fit.model.codes(expressions().encode(fit.held_out, 9))
+    exact = q.kl_to_standard_normal().mean().item()
+    assert fit.figures["kl"] == pytest.approx(exact, rel=1e-6) and exact > 0
+
+
 def test_a_length_is_found_or_taken(words):
     assert lines.fitting.encoded(expressions(), words, None).shape == (900, 9)
     assert lines.fitting.encoded(expressions(), words, 12).shape == (900, 12)

@@ -21,6 +21,9 @@ def derivations(grammar: Grammar) -> Callable[[Stack, int], int]:
 
     The order of a stack does not change its number, so stacks are counted sorted.
 
+    Raises:
+        ValueError: when called, a length of several hundred rules.
+
     >>> count = derivations(Grammar("S -> 'a' S | 'b' S | 'c'"))
     >>> [count((0,), n) for n in range(5)]
     [0, 1, 2, 4, 8]
@@ -34,7 +37,13 @@ def derivations(grammar: Grammar) -> Callable[[Stack, int], int]:
         rest = stack[1:]
         return sum(count(tuple(sorted(right + rest)), n - 1) for _, right in rights[stack[0]])
 
-    return lambda stack, n: count(tuple(sorted(stack)), n)
+    def counted(stack: Stack, n: int) -> int:
+        try:
+            return count(tuple(sorted(stack)), n)
+        except RecursionError as error:
+            raise ValueError(f"length {n}: too many rules to count; give fewer") from error
+
+    return counted
 
 
 def _rights(grammar: Grammar) -> list[list[tuple[int, Stack]]]:
@@ -56,7 +65,7 @@ def draw_lines(grammar: Grammar, n: int, length: int, seed: int = 0) -> list[str
         seed: of the draws.
 
     Raises:
-        ValueError: there are, or were found, fewer than `n`.
+        ValueError: there are, or were found, fewer than `n`; a length that is too long to count.
 
     >>> from vaelab.grammar import expressions
     >>> draw_lines(expressions(), 3, length=6, seed=0)

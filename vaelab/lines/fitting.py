@@ -194,7 +194,8 @@ def measure(
 
     Returns:
         "reconstructed", the share of the held-out lines that come back whole from their mean codes;
-        "nll" and "kl" (where there is one), nats a held-out line at one draw; "samples", for
+        "nll" at one draw and "kl" (where there is one, without its weight), nats a held-out line;
+        "samples", for
         N(0, I), a Gaussian and a mixture of ten the shares "valid", "unique" (of the valid) and
         "new" (of the unique: not trained on); "midpoints", the valid share halfway between
         the codes of two held-out lines.
@@ -204,6 +205,7 @@ def measure(
     q = model.codes(x_test)
     back = own.decode(model.images(q.mean))
     nats = model.loss_terms(x_test.float() / 255, generator_of(seed))
+    kl = {"kl": q.kl_to_standard_normal().mean().item()} if "kl" in nats else {}
     halfway = (q.mean + q.mean.roll(1, 0)) / 2
     fitted = {
         "N(0, I)": densities.StandardNormal(),
@@ -217,7 +219,8 @@ def measure(
         samples[name] = _shares(own.decode(model.images(z)), grammar, set(trained))
     return {
         "reconstructed": sum(a == b for a, b in zip(back, held_out, strict=True)) / len(back),
-        **{name: nats[name].mean().item() for name in ("nll", "kl") if name in nats},
+        "nll": nats["nll"].mean().item(),
+        **kl,
         "samples": samples,
         "midpoints": _shares(own.decode(model.images(halfway)), grammar, set())["valid"],
     }

@@ -18,7 +18,7 @@ from vaelab.widgets._view import View
 from vaelab.widgets.controls import slider
 from vaelab.widgets.drawing import Picture, Plot
 
-_BOX = {"width": "100%", "max_width": "560px"}
+_BOX = {"width": "auto", "max_width": "560px"}  # As wide as the cell, less the margins.
 _LIMIT = 12.0  # Of the curves' axis.
 
 
@@ -53,11 +53,11 @@ class LineInterpolator(View):
         super().__init__()
         self.first = self._text("first", first)
         self.second = self._text("second", second)
-        self.position = slider("position t", 0.5, 0.0, 1.0, 0.01, width="100%")
+        self.position = slider("position t", 0.5, 0.0, 1.0, 0.01, width="auto")
         self.position.layout.max_width = "560px"
-        self.formula, self.tree = ipywidgets.HTML(), ipywidgets.HTML(layout=_BOX)
+        self.formula, self.tree = ipywidgets.HTML(layout=_BOX), ipywidgets.HTML(layout=_BOX)
         self.image = Picture()
-        self.image.layout.max_width = "100%"
+        self.image.layout.max_width = "calc(100% - 4px)"
         self.line: str | None = None
         self._plot = self._curves()
         self.children = (
