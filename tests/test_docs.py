@@ -3,11 +3,13 @@ the house, and the places where something new must be written down.
 """
 
 import ast
+import builtins
 import importlib
 import inspect
 import pkgutil
 import re
 import shlex
+import symtable
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ import torch
 
 import vaelab
 from vaelab import cli, densities, models, networks, posteriors, training
+from vaelab.course.notebooks.building import read, tags
 from vaelab.models import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -175,3 +178,53 @@ def test_what_a_file_may_name_is_exported(room):
 def test_every_command_has_its_line():
     listed = {command.__name__ for command in cli.COMMANDS.values()}
     assert listed == {module.__name__ for module in modules_of(cli) if hasattr(module, "run")}
+
+
+# ---- the path of ninety minutes -----------------------------------------------------------------
+
+SHORT_PATH = (ROOT / "docs/paths.md").read_text(encoding="utf-8").partition("\n## A day")[0]
+STOPS = re.findall(r"^\|.*\(\.\./notebooks/(\w+)\.ipynb\).*\|(.*)\|$", SHORT_PATH, re.MULTILINE)
+
+
+def cells_on_the_path(lesson, left_out):
+    """The code of a lesson without the sections that are left out, a cell at a time."""
+    section, seen = "", set()
+    for cell in read(ROOT / f"notebooks/src/{lesson}.py"):
+        if cell.cell_type == "markdown":
+            headings = re.findall(r"^## +(.*?)\s*$", cell.source, re.MULTILINE)
+            section = headings[-1] if headings else section
+            seen.update(headings)
+        elif section not in left_out and "solution" not in tags(cell):
+            yield re.sub(r"^%.*", "", cell.source, flags=re.MULTILINE)
+    assert set(left_out) <= seen, f"{lesson} has no section {set(left_out) - seen}"
+
+
+def tables(table):
+    yield table
+    for inner in table.get_children():
+        yield from tables(inner)
+
+
+def names_of(source):
+    """The names that a cell defines, and those that it, or a function in it, uses."""
+    module = symtable.symtable(source, "cell", "exec")
+    symbols = module.get_symbols()
+    defined = {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
+    used = {s.get_name() for s in symbols if s.is_referenced()}
+    for table in list(tables(module))[1:]:
+        used |= {s.get_name() for s in table.get_symbols() if s.is_global() and s.is_referenced()}
+    return defined, used
+
+
+@pytest.mark.parametrize(("lesson", "left_out"), STOPS, ids=lambda value: value.strip()[:2])
+def test_no_cell_of_the_path_of_ninety_minutes_needs_one_that_is_left_out(lesson, left_out):
+    known = set(dir(builtins))
+    for source in cells_on_the_path(lesson, re.findall(r"\*([^*]+)\*", left_out)):
+        defined, used = names_of(source)
+        known |= defined
+        assert used <= known, f"{lesson}: {used - known} in the cell\n{source[:200]}"
+
+
+def test_the_path_of_ninety_minutes_adds_up():
+    minutes = re.findall(r"^\| (\d+) \|", SHORT_PATH, re.MULTILINE)
+    assert len(STOPS) == 3 and sum(map(int, minutes)) == 90

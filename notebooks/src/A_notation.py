@@ -29,7 +29,7 @@
 # | $S_z$ | `scale_tril` | a root of its covariance, $\Sigma_z = S_z S_z^\top$ | 01 |
 # | $\Sigma_z$ | `covariance` | the covariance of $q(z \mid x)$, $\kappa \times \kappa$ | 01 |
 # | $\lambda_j$ | `eigenvalues` | from 04 on, an eigenvalue of $\Sigma_z$: near 0 the direction carries data, near 1 it carries nothing | 04 |
-# | $\Lambda$, in 01 $\lambda_j$ | `lam` | the eigenvalues of the *data's* covariance, their principal components | 01 |
+# | $\Lambda$, $\Lambda_j$ | `lam` | the eigenvalues of the *data's* covariance, their principal components | 01 |
 # | $q(z)$ | `codes` | the aggregated posterior: the density of the latents of all pictures | 06 |
 # | $u$ | `u` | a latent of the second stage: the second VAE's code of $z$ | 06 |
 # | $\ell$ | `loss` | the cost of a picture: $-\log p(x \mid z)$ plus the KL, in nats | 01 |
