@@ -81,7 +81,8 @@ LOOK = """() => ({
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("width", "scheme"), [(1366, "light"), (390, "dark")])
+@pytest.mark.parametrize("width", [1366, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("kind", ["pages", "slides"])
 @BROWSER
 @CHROMIUM
