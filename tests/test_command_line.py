@@ -372,7 +372,7 @@ def test_a_sample_may_come_from_a_density_fitted_on_the_spot(trained, tmp_path, 
     assert max(gaps) < 1e-5
     assert not np.allclose(drawn["gmm-3"], drawn["prior"])
     said = refused(capsys, "sample", folder, "--density", "gm-3")
-    assert "--density: expected one of 'prior', 'gaussian'" in said and "mean 'gmm_10'" in said
+    assert "--density: expected one of 'prior', 'gaussian'" in said and "mean 'gmm-10'" in said
 
 
 def test_samples_as_a_picture_and_as_an_array(trained, tmp_path, capsys):

@@ -262,7 +262,7 @@ def test_files_that_are_no_copies_are_named(tmp_path):
         and "no cell of it is one of the course's" in empty.problem
     )
     assert "broken.ipynb" in grading.table([broken]) and "empty.ipynb" in grading.mark_book([empty])
-    with pytest.raises(FileNotFoundError, match=r"gone\.ipynb: not there"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.ipynb: no such file"):
         grading.grade([tmp_path / "gone.ipynb"], COURSE)
     with pytest.raises(ValueError, match="seconds: expected"):
         grading.grade([], COURSE, seconds=-1)

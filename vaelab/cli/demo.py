@@ -62,7 +62,7 @@ def as_text(report: dict[str, Any]) -> str:
     ]
     lines = [f"{'':27}{'γ':>9}{'r̂':>6}{'error':>10}{'MMD²':>10}{'Fréchet':>10}"]
     for name, gamma, dims, error, mmd2, distance in rows:
-        printed = "" if mmd2 is None else f"{mmd2:.4f}"
+        printed = "–" if mmd2 is None else f"{mmd2:.4f}"
         lines.append(f"{name:27}{gamma:9.4f}{dims:5.0f}{error:10.4f}{printed:>10}{distance:10.1f}")
     return "\n".join([*lines, "", *_notes(report)])
 
@@ -75,14 +75,16 @@ def _notes(report: dict[str, Any]) -> list[str]:
     return [
         f"γ over training (first epoch, 10, 25, 50, 100 %): {path}; of the second stage: "
         f"{report['second_gamma']:.2f}.",
-        "r̂: latent directions with λ < ½.  error: mean squared, per pixel, test images.  MMD²: "
-        "latents to N(0, I),",
-        "of stage 1, and of stage 2 in the row of two stages.  Fréchet: distance of samples to "
-        "test images in the",
-        f"features of a {report['features']};",
-        f"training images stand at {frechet['floor']:.1f}. It is not an FID.",
-        "At γ = 1 a direction with λ < ½ needs images whose variance along it exceeds 2: "
-        f"{report['fixed']['linear_dims']} directions, by PCA.",
+        "γ: variance of the decoder's noise.  r̂: latent directions that carry the image, those "
+        "with an eigenvalue",
+        "λ < ½ of the encoder's covariance.  Of the rest lower is better.  error: mean squared, "
+        "per pixel, test images.",
+        "MMD²: latents to N(0, I), of stage 1, and of stage 2 in the row of two stages; a mixture "
+        "needs none to be N(0, I).",
+        f"Fréchet: distance of samples to test images in the features of a {report['features']};",
+        f"the floor, training images, is {frechet['floor']:.1f}. It is not an FID.",
+        "At γ = 1 weaker directions drown in the noise: λ < ½ needs images whose variance along "
+        f"one exceeds 2, as {report['fixed']['linear_dims']} do by PCA.",
         f"A Gaussian mixture fitted to the same latents {beats} the second stage: here ten",
         "components are plenty. The second stage is a VAE, so the theory speaks of it; notebook "
         "06 shows both.",

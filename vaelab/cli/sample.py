@@ -33,8 +33,9 @@ def add_arguments(p: Parser) -> None:
     add_seed(p, "the draws")
     p.option(
         "--density",
-        "prior, gaussian, gmm-10 (or another number), dirichlet-10, empirical or second-stage, "
-        "fitted to the training images (default: the one that was saved)",
+        "prior, gaussian, mixture (gmm-10, or another number), dirichlet-10 (a Bayesian one), "
+        "empirical (the training codes themselves), flow or second-stage, fitted to the training "
+        "images (default: the one that was saved)",
     )
     p.option(
         "--images", "data set or folder to fit it to (default: the training images)", metavar="DATA"

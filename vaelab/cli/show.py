@@ -28,7 +28,12 @@ COLORS = {"first": "q", "second": "second"}  # Of the stages, as everywhere in t
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
     add_run(p)
-    p.option("--out", "the picture (default FOLDER/history.png)", Path, "FILE")
+    p.option(
+        "--out",
+        "the picture (default FOLDER/history.png, or, of a model of the package, NAME-history.png)",
+        Path,
+        "FILE",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
-"""Print a table of a paper: what is measured here beside what was published.
+"""Measure and print a table of a paper: what is found here beside what was published.
 
 The cells that have not run yet (a data set, a model and a trial each) are trained and measured
-first. Stop it at any time: the same command goes on.
+first; with --show nothing is. Stop it at any time: the same command goes on.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
     from vaelab.experiments import Cell, Filled, Outcome, Place
 
 NAMES = (
-    "dai-wipf-1, dai-wipf-2, dai-wipf-3, ghosh-1, ghosh-2, learned-priors-1, learned-priors-2 or "
-    "learned-priors-3"
+    "dai-wipf-1 (samples), dai-wipf-2 (samples, the WAE's networks), dai-wipf-3 (codes), "
+    "ghosh-1 (reconstructions, samples, midpoints), ghosh-2 (precision and recall), "
+    "learned-priors-1 (samples), learned-priors-2 (completed pictures) or learned-priors-3 (β, γ)"
 )
 WAIT = 30  # Seconds for the first worker of a cluster.
 EPILOG = (
     "A Fréchet distance or an MMD² is better the lower it is; training images against test images "
     "are the floor. γ is the variance of the decoder's noise, fixed or learned with the weights. "
-    "A collapsed model (r̂ = 0: none of its κ directions has an eigenvalue λ of the encoder's "
-    "covariance below ½) has a small MMD² too, since its codes are noise from N(0, I). `vaelab "
-    "demo` prints other figures for digits: it measures one model, and does not round samples to "
-    "bytes."
+    "A collapsed model (r̂ near 0: few of its κ directions has an eigenvalue λ of the encoder's "
+    "covariance below ½) has a small MMD² too: codes drawn for an image are noise from N(0, I). "
+    "`vaelab demo` prints other numbers for the same models: fewer images, one seed, a classifier "
+    "of its own, samples not rounded to bytes."
 )
 
 
@@ -63,14 +64,16 @@ def _add_cells(p: Parser) -> None:
     )
     p.option(
         "--profile",
-        "quick (minutes), laptop (a small network, a night on one core), full (a GPU) or paper "
-        "(default quick)",
+        "quick (small subsets, four epochs), sketch (a small network, 5,000 images, minutes a "
+        "column), laptop (that network, all images; three trials of a column take hours), full (a "
+        "GPU, a quarter of the paper's epochs) or paper (default quick)",
         default="quick",
     )
     p.option("--trials", "how often, with seeds 0 to N − 1 (default: the profile's)", int, "N")
     p.option(
         "--protocol",
-        "clean, or dai-wipf: as the authors' code measures (default clean)",
+        "clean (test images, samples as a file would hold them), or dai-wipf: as the authors' code "
+        "measures (default clean)",
         default="clean",
     )
     p.option(

@@ -65,7 +65,8 @@ def add_arguments(p: Parser) -> None:
     )
     p.option(
         "--gamma",
-        "decoder variance: learned, optimal or a number > 0 (default: the model's, mostly learned)",
+        "decoder variance: learned, optimal (it follows the mean squared error) or a number > 0 "
+        "(default: the model's, mostly learned)",
         number_or_word,
         "G",
     )
@@ -90,7 +91,9 @@ def add_arguments(p: Parser) -> None:
     )
     p.option("--batch-size", "images a step (default 128 for mlp, 100 otherwise)", int, "N")
     p.option(
-        "--lr", "Adam's step size, for both stages (default 0.002 for mlp, 0.0001 otherwise)", float
+        "--lr",
+        "Adam's step size, for both stages (default 0.002 and 0.004 for mlp, 0.0001 otherwise)",
+        float,
     )
     p.option(
         "--validation",
@@ -101,7 +104,12 @@ def add_arguments(p: Parser) -> None:
     p.option(
         "--patience", "stop stage 1 so many epochs after the lowest loss held out", int, "EPOCHS"
     )
-    p.option("--bn-momentum", "of batch normalisation (default 0.001)", float, "M")
+    p.option(
+        "--bn-momentum",
+        "weight of a batch in the running means of batch normalisation (default 0.001)",
+        float,
+        "M",
+    )
     add_seed(p, "weights, batches, noise and samples")
     add_training(p)
     add_computing(p)

@@ -10,9 +10,10 @@ LETTERS = (
     "γ is the variance of the decoder's noise: the lower, the closer the reconstructions. λ are "
     "the eigenvalues of the encoder's covariance, one for each of the κ directions of the code: "
     "near 0 a direction carries the image, near 1 it carries nothing. r̂ counts the directions "
-    "with λ < ½: it should be the dimension of the data; 0 means that the model has collapsed. "
-    "Error, MMD² and Fréchet distance: lower is better. But a collapsed model has a small MMD² "
-    "too, since its codes are noise from N(0, I) whatever the image."
+    "with λ < ½: it should be the dimension of the surface that the data lie on, not the number "
+    "of pixels; near 0 the model has collapsed, and at κ that may be too small. Error, MMD² and "
+    "Fréchet distance: lower is better. But a collapsed model has a small MMD² too: codes drawn "
+    "for an image are noise from N(0, I) whatever the image."
 )
 
 # Arguments of the package that are called otherwise on the command line.

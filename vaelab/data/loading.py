@@ -127,7 +127,7 @@ def _load(
         return replace(images, name=f"{images.name}-folder") if is_taken else images
     text = str(name)
     if not (isinstance(name, Path) or text.startswith(".") or {"/", os.sep} & set(text)):
-        check_choice("data set (or path of a folder)", name, NAMES)
+        check_choice("data set, or a folder that is here", name, NAMES)
     raise FileNotFoundError(
         f"expected a data set ({', '.join(NAMES)}) or a folder of pictures, got {text!r}, which is "
         "no folder here; check its spelling"

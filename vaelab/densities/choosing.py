@@ -26,7 +26,7 @@ def named(name: str, prior: Prior) -> Density:
 
     Args:
         name: "prior", "gaussian", "mixture" (of ten), "gmm-K" or "dirichlet-K" with K components,
-            "empirical", "flow" or "second_stage"; - and _ are alike.
+            "empirical", "flow" or "second-stage"; - and _ are alike.
         prior: the model's own, for "prior".
 
     Raises:
@@ -40,5 +40,6 @@ def named(name: str, prior: Prior) -> Density:
     kind, _, size = spelled.partition("_")
     if kind in SIZED and size.isdecimal():
         return SIZED[kind](int(size))
-    check_choice("density", spelled, ["prior", *DENSITIES, "gmm_10", "dirichlet_10"])
+    known = [each.replace("_", "-") for each in ("prior", *DENSITIES, "gmm_10", "dirichlet_10")]
+    check_choice("density", spelled.replace("_", "-"), known)
     return ModelPrior(prior) if spelled == "prior" else DENSITIES[spelled]()

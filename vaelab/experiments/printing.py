@@ -19,14 +19,19 @@ Record = Mapping[str, Any]  # As from `read_cell`.
 
 LEGEND = (
     "γ: the decoder's variance; where it is learned it falls to the error per pixel that is left.",
-    "λ: eigenvalues of the encoder's covariance, near 0 where a latent direction carries the "
-    "image and near 1 where it is noise; r̂ counts the directions with λ < ½.",
-    "MMD²: distance of codes from N(0, I); lower is better, 0 is best. A collapsed model (r̂ "
-    "near 0) has a small one because its codes are noise, which are N(0, I) whatever the image.",
-    "Fréchet: distance of samples from test images in some features; lower is better, and the "
-    "floor is where as many training images stand.",
     "`vaelab demo` and a table differ: the demonstration compares samples as they are drawn, a "
-    "table by its protocol, each with its own number of images, epochs and seeds.",
+    "table by its protocol, each with its own classifier, number of images, epochs and seeds.",
+)
+MMD2 = (
+    "MMD²: distance of codes drawn by the encoder from N(0, I); lower is better, 0 is best. A "
+    "collapsed model, whose latent directions carry nothing, has a small one: its codes are noise, "
+    "which is N(0, I) whatever the image.",
+    "MMD² with a sum of seven inverse multiquadratic kernels, and the paper's kernel is not known: "
+    "compare which stage is lower, not by how much.",
+)
+FRECHET = (
+    "Fréchet: distance of samples from test images in some features; lower is better, and the "
+    "floor is where as many training images stand."
 )
 _FLOOR = "training images (floor)"
 
@@ -153,9 +158,8 @@ def _order_note(column: str, entries: Sequence[Entry]) -> list[str]:
     found = agreement(measured, printed, *spreads)
     return [
         f"{column}: rank correlation of the {len(pairs)} rows with the paper's {found.rho:+.2f}. "
-        f"Of all orders of these rows {found.chance:.1%} correlate as well; of single trials, "
-        f"drawn with the spreads that are known, nine tenths lie from {found.low:+.2f} to "
-        f"{found.high:+.2f}."
+        f"By chance {found.chance:.1%} of all orders correlate as well; drawn again from these "
+        f"means and spreads, it lies from {found.low:+.2f} to {found.high:+.2f} nine times in ten."
     ]
 
 
@@ -225,7 +229,7 @@ def notes_of(columns: Mapping[str, list[Record]], published: str, mmd: bool) -> 
         f"figures: mean ± standard deviation over trials (how many); paper: {published}.",
         *dict.fromkeys(map(_origin, shipped)),
         *(f"profile {size}, protocol {protocol}." for size, protocol in dict.fromkeys(sizes)),
-        *(_MMD if mmd else _frechet_notes([some for some in columns.values() if some])),
+        *(MMD2 if mmd else _frechet_notes([some for some in columns.values() if some])),
     ]
 
 
@@ -236,7 +240,8 @@ def _origin(record: Record) -> str:
     day = record.get("date") or (commit and commit_date(commit)) or "on an unknown day"
     return (
         f"shipped: came with vaelab and was not measured here, but on {machine['device_name']} "
-        f"(cores: {machine['cores']}), {day}; the command without --show measures it here."
+        f"(cores: {machine['cores']}), {day}; `vaelab table {record['cell']['table']} --profile "
+        f"{record['cell']['profile']}` measures it here."
     )
 
 
@@ -259,13 +264,7 @@ def _frechet_notes(columns: list[list[Record]]) -> list[str]:
         )
     if any(not record["cell"]["features"].startswith("Inception") for record in last):
         notes.append(
-            "Such a distance is no FID: within a column the order of the rows compares, not the "
-            "figures."
+            "Such a distance is no FID. Do not compare its figures with the paper's: compare the "
+            "order of the rows in a column."
         )
-    return list(dict.fromkeys(notes))
-
-
-_MMD = (
-    "MMD² with a sum of seven inverse multiquadratic kernels: only the ratio of the stages "
-    "compares.",
-)
+    return list(dict.fromkeys([*notes, FRECHET]))

@@ -266,13 +266,15 @@ GHOSH_1 = Table(
     },
     ex_post=True,
     notes=(
-        "N: N(0, I) for VAE, CV-VAE and WAE, a Gaussian fitted to the codes for the others; GMM: "
-        "ten components, by EM. The paper's figures are of a Bayesian mixture "
+        "Rec.: reconstructions of test images. N: samples of N(0, I) for VAE, CV-VAE and WAE, of "
+        "the second stage for 2sVAE, of a Gaussian fitted to the codes for the others. GMM: of a "
+        "mixture of ten fitted by EM; the paper's figures are of a Bayesian one "
         "(`densities.DirichletMixture`).",
-        "Midpoints lie on arcs between codes of test images. The authors' validation images, from "
-        "which theirs come, overlap with those they trained on (40,000 of 50,000), and chose the "
-        "step size and the checkpoint.",
-        "2sVAE: here the second stage of the row above it. The paper's is a VAE with fixed weights "
+        "Interp.: images half way on an arc between the codes of two test images. The authors' "
+        "validation images, from which theirs come, overlap with those they trained on (40,000 of "
+        "50,000), and chose the step size and the checkpoint.",
+        "2sVAE: here the VAE of the first rows with a second stage, so that its Rec. and Interp. "
+        "are that VAE's. The paper's is a VAE with fixed weights "
         "in both stages, which learns no γ: no two-stage VAE of Dai & Wipf (2019).",
         "The step size halves every 20 epochs here; the authors halve it when the validation loss "
         "stands still.",

@@ -74,9 +74,12 @@ def grade(
     paths = [Path(path) for path in files]
     lessons = sorted(Path(course).glob("*.ipynb"))
     missing = [str(path) for path in paths if not path.is_file()]
-    if missing or not lessons:
-        what = ", ".join(missing) or f"no notebook of the course in {course}"
-        raise FileNotFoundError(f"{what}: not there")
+    if missing:
+        raise FileNotFoundError(
+            f"{', '.join(missing)}: no such file; give the path of a student's notebook"
+        )
+    if not lessons:
+        raise FileNotFoundError(f"no notebook of the course in {course}")
     jail = find_jail()
     if jail is None and not trusted:
         raise JailError(
