@@ -243,6 +243,58 @@ def test_what_is_expected_of_a_manifold_is_told_before_training():
         assert toys.explain(manifolds.manifold(name, **options)).order == order, name
 
 
+def own(name, r, d, embed, density="gaussian"):
+    """A manifold that the package does not have; training asks for no chart back."""
+    chart = manifolds.Chart(name, r, d, embed, lambda x: x[:, :r])
+    return toys.standardised(manifolds.manifold(chart, density))
+
+
+def squeezed(u):
+    return u / (1 + u.square()).sqrt()
+
+
+def coiled(u):
+    angle = 7 * squeezed(u)
+    columns = (angle.cos(), angle.sin(), 0.6 * (2 * angle + 1).cos(), 0.2 * angle)
+    return torch.cat(columns, 1) @ torch.linalg.qr(torch.ones(10, 4, dtype=F64).tril())[0].T
+
+
+def staircase(u):
+    angle, radius = 5 * squeezed(u[:, :1]), 1 + 0.5 * squeezed(u[:, 1:])
+    return torch.cat([radius * angle.cos(), radius * angle.sin(), 0.12 * angle], 1)
+
+
+def strip(u):
+    angle, across = 2.6 * squeezed(u[:, :1]), 0.35 * squeezed(u[:, 1:])
+    radius = 1 + across * (angle / 2).cos()
+    return torch.cat([radius * angle.cos(), radius * angle.sin(), across * (angle / 2).sin()], 1)
+
+
+FAR = manifolds.Mixture([0.5, 0.5], [[-3.0], [3.0]], [[[0.3]], [[0.3]]])
+OWN = {
+    "coiled": ((1, 10, coiled), "geodesic", "unroll it"),
+    "strip": ((2, 3, strip), "variance", "graph"),
+    "staircase": ((2, 3, staircase), None, "do not unroll it"),
+    "cusp": ((1, 2, lambda u: torch.cat([u**2, u**3], 1)), None, "no slope somewhere"),
+    "pieces": ((1, 2, lambda u: torch.cat([u, 0.3 * u**2], 1), FAR), None, "fall into pieces"),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_of_a_manifold_of_the_readers_own_it_is_told_too(name):
+    arguments, order, words = OWN[name]
+    outlook = toys.explain(own(name, *arguments))
+    assert outlook.order == order and words in outlook.reason
+
+
+def test_what_is_promised_of_a_twisted_strip_is_kept():
+    truth = own("strip", *OWN["strip"][0])
+    (rung,) = toys.train(truth, 4, steps=600, n_seeds=2)
+    found = toys.measure(rung, truth, n=256)
+    assert all(a.modal == 2 and a.fraction >= 0.99 for a in found.active)
+    assert found.frobenius.max() < 0.03
+
+
 def test_a_curve_that_winds_keeps_one_dimension_from_a_start_that_knows_its_order():
     helix = toys.standardised(manifolds.manifold("helix"))
     (rung,) = toys.train(helix, 3, steps=500, n_seeds=1, order="geodesic", seed=7)

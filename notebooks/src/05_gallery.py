@@ -303,8 +303,9 @@ claims.check_below("N12", started["swiss_roll"].gap, half, "the roll less than h
 # %% [markdown]
 # So the theorem was right, and so were the networks: the same ones hold $r$ dimensions once they stand in the right
 # order. What failed was the way. `toys.explain` tells beforehand which way a manifold needs: does its shadow on the
-# first $r$ principal directions keep its orientation everywhere? Then $\gamma$ may fall from above. If the manifold
-# folds over its shadow, it needs the order along the data.
+# first $r$ principal directions keep its orientation everywhere, and fall on no other part of it? Then $\gamma$ may fall
+# from above. If the manifold folds or passes over its shadow, it needs the order along the data. It also tells where
+# neither is expected: a closed manifold, data in pieces far apart, a cusp, an order that does not unroll.
 #
 # ## What a full covariance could do
 #

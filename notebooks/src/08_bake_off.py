@@ -18,6 +18,9 @@
 # %%
 # %matplotlib inline
 
+import json
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import torch
 
@@ -233,7 +236,6 @@ fifth = "digits, one budget: two stages beat a learned gamma by a fifth or more,
 claims.check_below("D22", two_stage, 0.8 * vae, fifth)
 steps = "digits: and one trained for as many epochs as both stages, each seed"
 claims.check_below("D22", two_stage, 0.8 * longer, steps)
-# %%
 third = "digits, one budget: a learned gamma beats gamma = 1, each seed"
 claims.check_below("D22", vae, fixed / 3, third)
 for name in ("cross-entropy", "flow", "WAE-MMD", "WAE-GAN"):
@@ -243,6 +245,49 @@ for name in ("cross-entropy", "flow", "WAE-MMD", "WAE-GAN"):
 for name in ("VAE", "AE", "RAE", "RAE-GP", "RAE-SN"):
     better = f"{name}: a mixture of ten is at most half as far as N(0, I), each seed"
     claims.check_below("R4", scores[f"{name}, mixture"], scores[name] / 2, better)
+
+# %% [markdown]
+# **Which fixed $\gamma$?** On digits $\gamma = 1$ is above every variance, so beating it is easy. Hold $\gamma$ at each of
+# six values, on digits and, with the networks of notebook 06, on clothes. That is a training for each value and seed, so it is
+# stored: `data/results/sweeps.json`, made by `benchmarks/sweeps.py`, three seeds. **Prediction.** The best of them comes
+# near the learned one.
+
+# %%
+results = next(p / "data/results" for p in (Path.cwd(), *Path.cwd().parents) if (p / "data/results").is_dir())
+sweeps = json.loads((results / "sweeps.json").read_text("utf-8"))
+
+
+def of_grid(name, kind):
+    """Rows are the values of γ, falling, and last the learned one; columns are seeds."""
+    return torch.tensor([row[kind] for row in sweeps["gamma"][name].values()])
+
+# %% alt="Two panels, digits and clothes: the Fréchet distance against the fixed gamma falls, has a lowest point near a tenth, and rises again; the points of the learned gamma lie below that on digits, above it on clothes"
+fig, axes = plt.subplots(1, 2, figsize=(8, 2.9))
+for ax, name in zip(axes, ("digits", "fashion-small"), strict=True):
+    gamma, distance = of_grid(name, "gamma"), of_grid(name, "frechet")
+    ax.plot(gamma[:-1, 0], distance[:-1].mean(1), "o-", color=plots.COLORS["fixed"], label="fixed")
+    ax.plot(gamma[-1], distance[-1], "o", color=plots.COLORS["q"], label="learned")
+    ax.set(xscale="log", yscale="log", title=name, xlabel="γ", ylabel="Fréchet distance")
+axes[0].legend()
+plt.show()
+
+# %% [markdown]
+# It comes near on digits, where the learned $\gamma$ stays ahead of all six, and passes it on clothes: $\gamma = 0.1$ samples
+# better there than what training finds, which is far smaller. So "learned beats fixed" holds against $\gamma = 1$ and, by
+# samples, on digits; on clothes a value that somebody searched for wins before the second stage. Reconstructions agree with
+# the paper on both: no fixed value is much better than the learned one, and $\gamma = 1$ is far behind.
+
+# %%
+best, learned = {}, {}
+for name in ("digits", "fashion-small"):
+    distance, error = of_grid(name, "frechet"), of_grid(name, "error")
+    claims.check_below("D22", distance[-1], distance[0], f"{name}, stored: learned gamma beats gamma = 1, each seed")
+    claims.check_below("D26", error[-1], 0.8 * error[0], f"{name}, stored: and reconstructs better, by a fifth")
+    claims.check_below("D26", error[-1] / error[:-1].amin(0), 1.2, f"{name}, stored: the smallest error of a fixed gamma is within a fifth")
+    best[name], learned[name] = distance[:-1].amin(0), distance[-1]
+claims.check_below("D22", learned["digits"], 0.85 * best["digits"], "digits, stored: learned gamma beats the best of six fixed ones, each seed")
+beaten = bool((best["fashion-small"] < 0.97 * learned["fashion-small"]).all())
+claims.refute("D22", beaten, "clothes, stored: the best of six fixed gammas beats it, each seed", found=[best["fashion-small"], learned["fashion-small"]])
 
 # %% alt="Eight rows of small digits: test images; then samples of the VAE from N(0, I), from two stages and from a mixture, of the RAE from N(0, I) and from a mixture, glaring ones of the merged model, and those of WAE-MMD"
 shown = ("VAE", "VAE, 2 stages", "VAE, mixture", "RAE", "RAE, mixture", "joint", "WAE-MMD")
@@ -337,8 +382,7 @@ plt.show()
 # as they are. Training together does not help, then; that it does harm is not shown. And a judge can be fooled, also by a
 # model that nobody built to fool it. When one number says something surprising, look at the pictures, and ask a second
 # judge.
-
-# %% [markdown]
+#
 # ## Could a plain autoencoder be the first stage?
 #
 # **Claim D24.** Footnote 5: it could if $\kappa = r$. If $\kappa > r$ it cannot replace the first VAE.
@@ -424,8 +468,7 @@ plt.show()
 # hides much of the effect. That is why the toy learns $\gamma_2$ freely. On digits nobody knows $r$, and $\gamma_2$
 # followed the slower rule there. At $\kappa = 16$ the judges disagree: the autoencoder is behind in the features and
 # ahead by pixels.
-
-# %% [markdown]
+#
 # ## How many dimensions?
 #
 # **Claim D25.** The two-stage VAE is robust to $\kappa$, as long as $\kappa \ge r$. A WAE is not.
@@ -435,49 +478,51 @@ plt.show()
 # the decoder is asked about codes it has never seen.
 
 # %%
-kappas = (4, 16, 32)
-curves = {"VAE": [], "VAE, 2 stages": [], "WAE-MMD": []}
-for kappa in kappas:
-    if kappa == 16:  # trained already
-        for name, curve in curves.items():
-            curve.append(scores[name][0].item())
-        continue
-    vae, wae = trained("VAE", kappa), trained("WAE-MMD", kappa)
-    curves["VAE"].append(judge(vae, prior_of(vae)))
-    curves["VAE, 2 stages"].append(judge(vae, second_of(vae, digits.train)))
-    curves["WAE-MMD"].append(judge(wae, prior_of(wae)))
+kappas = {name: [int(k) for k in rows] for name, rows in sweeps["kappa"].items()}
 
-# %% alt="Fréchet distance against latent dimension for VAE, two-stage VAE and WAE-MMD"
-fig, ax = plt.subplots(figsize=(5, 2.9))
-for (name, curve), color in zip(curves.items(), ("q", "second", "fixed"), strict=True):
-    ax.plot(kappas, curve, "o-", color=plots.COLORS[color], label=name)
-ax.set(xscale="log", xticks=kappas, xticklabels=kappas, ylim=(0, None))
-ax.set(xlabel="latent dimensions κ", ylabel="Fréchet distance")
-ax.minorticks_off()
-ax.legend()
+
+def of_kappa(name):
+    """Distances by model, a row for each κ and a column for each seed; WAE-MMD at its best weight."""
+    rows = list(sweeps["kappa"][name].values())
+    best = [min(row["WAE-MMD"].values(), key=sum) for row in rows]
+    return {m: torch.tensor([row[m] for row in rows]) for m in ("VAE", "two stages")} | {"WAE-MMD": torch.tensor(best)}
+
+# %% alt="Two panels, distance against latent dimension. Toy: two stages stay flat, WAE-MMD rises from the same height to more than three times of it. Digits: two stages rise by half, and so does WAE-MMD above them; the VAE rises little"
+fig, axes = plt.subplots(1, 2, figsize=(8, 2.9))
+for ax, name in zip(axes, ("toy", "digits"), strict=True):
+    for (model, curve), color in zip(of_kappa(name).items(), ("q", "second", "fixed"), strict=True):
+        ax.plot(kappas[name], curve.mean(1), "o-", color=plots.COLORS[color], label=model)
+    ax.set(xscale="log", xticks=kappas[name], xticklabels=kappas[name], ylim=(0, None), title=name)
+    ax.set(xlabel="latent dimensions κ")
+    ax.minorticks_off()
+axes[0].set_ylabel("energy distance")
+axes[1].set_ylabel("Fréchet distance")
+axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# The two curves of the VAE are nearly flat, although $\kappa$ grows eightfold. The WAE's rises: with few dimensions it
-# beats the VAE that decodes $N(0, I)$, with many it is behind. Its weight was chosen at $\kappa = 16$; a new choice for
-# each $\kappa$ might bend the curve, and that such a choice is needed is part of what the claim says.
+# On the toy, where $r = 2$ is known, the claim stands as the authors put it: two stages stay where they are, and the WAE
+# is as good at $\kappa = r$ and falls far behind at $4r$. On digits it stands in part. At every $\kappa$ two stages are
+# nearest. But from 16 to 64 dimensions, of which the VAE uses thirteen, their distance grows by half, and that of a WAE
+# whose weight is chosen anew grows by no more. At 64 the best weight is the largest tried, so the WAE may yet gain.
 
 # %%
-plain, two, wae = (torch.tensor(curves[name]) for name in curves)
-beat = "digits, kappa = 4, 16 and 32, one seed: two stages beat the VAE and WAE-MMD"
-claims.check_below("D22", two, torch.minimum(plain, wae), beat)
-moves = "digits, kappa from 4 to 32: the two stages' distance moves by less than two fifths"
-claims.check_below("D25", two.max() / two.min(), 1.4, moves)
-nearly = "digits: so, nearly, does that of the VAE without a second stage"
-claims.check_below("D25", plain.max() / plain.min(), 1.6, nearly)
-claims.check_above("D25", wae[-1] / wae[0], 1.3, "digits: the WAE's grows by three tenths or more")
+toy, digits_too = of_kappa("toy"), of_kappa("digits")
+grows = {m: toy[m].mean(1).max() / toy[m].mean(1).min() for m in toy}
+claims.check_below("D25", grows["two stages"], 1.25, "toy, kappa from r to 4 r: the two stages' distance moves by less than a quarter")
+claims.check_above("D25", grows["WAE-MMD"], 3, "toy: the WAE's grows threefold, its weight chosen at each kappa")
+nearest = torch.minimum(digits_too["VAE"], digits_too["WAE-MMD"])
+claims.check_below("D22", digits_too["two stages"], 0.9 * nearest, "digits, kappa = 16, 32, 64: two stages beat the VAE and WAE-MMD, each seed")
+two, wae = (digits_too[m].mean(1)[-1] / digits_too[m].mean(1)[0] for m in ("two stages", "WAE-MMD"))
+claims.refute("D25", bool(two > 1.3 and wae < 1.1 * two), "digits, kappa from 16 to 64: two stages' distance grows by three tenths or more, the WAE's no faster")
 
 # %% [markdown]
 # ## Takeaways
 #
 # - On digits, in the classifier's features, two stages beat every entrant that the paper's table has, all with half their
-#   epochs: at $\kappa = 16$, on two seeds. At $\kappa = 4$ and $32$ only the VAE and WAE-MMD were trained, on one seed,
-#   and two stages beat both.
+#   epochs: at $\kappa = 16$, on two seeds. At $\kappa = 32$ and $64$ only the VAE and WAE-MMD were trained, on three
+#   seeds, and two stages beat both.
+# - A learned $\gamma$ has to be compared with the best fixed one, not with $\gamma = 1$.
 # - On digits, at this budget, training the stages together does not help in the features, and by pixels makes no
 #   difference. One way of sampling looks better than it is, and only to one judge.
 # - On a toy, a plain autoencoder can be a first stage where $\kappa = r$. Where $\kappa > r$ the second $\gamma$
