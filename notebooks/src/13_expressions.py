@@ -358,16 +358,25 @@ print(f"ok  caffeine and back: {len(rules)} steps, each by one of {S.n_rules} ru
 
 # %% [markdown]
 # The grammar knows brackets and bonds. It does not know that carbon has four bonds, nor which ring number closes which
-# ring, for that is no matter of a context-free grammar. A line that it derives may be no molecule. A first training, of
-# minutes, on the shortest molecules of a file is stored (`data/results/molecules.json`):
+# ring, for that is no matter of a context-free grammar. A line that it derives may be no molecule: a chemist's library
+# (rdkit) must say. The score of the two papers is a molecule's log P (it likes fat better than water), less a score for
+# what is hard to make, less what its largest ring has beyond six atoms. One training, of minutes, on the shorter molecules
+# of a file, and three searches in it are stored (`data/results/molecules.json`):
 
 # %%
-first_try = json.loads((results / "molecules.json").read_text("utf-8"))
-print(f"rebuilt {first_try['reconstructed']:.1%}; the grammar derives {first_try['samples']['mixture']['valid']:.1%} of a mixture's draws")
+trial = json.loads((results / "molecules.json").read_text("utf-8"))
+print(f"rebuilt {trial['reconstructed']:.1%}; of a mixture's draws the grammar derives {trial['samples']['mixture']['valid']:.1%}, and {trial['molecules']:.1%} are molecules")
+for found in trial["searches"]:
+    print(f"seed {found['seed']}: {found['molecules']:3} of {found['scored']} lines are molecules, best score {found['best']:.2f}  {found['best line']}")
+best, given = (np.array([found[key] for found in trial["searches"]]) for key in ("best", "best of the molecules trained on"))
+claims.check_above("R12", best.max() - given.max(), 1, "three stored searches: the best score less that of the best molecule given", digits=3)
+claims.refute("R12", bool((best < given).any()), "not each of the three: one ends below the best molecule given")
 
 # %% [markdown]
-# Most draws are finished lines, and not one held-out molecule comes back whole: once more a share of valid lines that
-# says nothing of the code. Molecules want a longer training than this.
+# Not one held-out molecule comes back whole, and most finished lines are no molecules. Yet two of the searches find scores
+# far above the data's. Look at the lines: they are chains of carbon. Each further carbon adds to log P, and nothing
+# in the score says that a molecule should be good for something. It is the third figure here that a useless model can win,
+# after the valid share and the one best score. Molecules want a longer training, and a better question.
 #
 # ## Takeaways
 #
