@@ -253,6 +253,7 @@ def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
     missing = refused(capsys, *search, "--target", "x", "--lines", tmp_path / "none.txt")
     assert "expected a text file" in missing
     assert "expected --lines FILE" in refused(capsys, "search", "molecules")
+    assert "none.txt: expected a text file" in refused(capsys, "train", tmp_path / "none.txt")
     far = refused(capsys, *search, "--target", "10**300*x", "--epochs", 0)
     assert "--epochs: expected a whole number ≥ 1" in far
     assert not (tmp_path / "no" / "run.json").exists()
@@ -405,6 +406,15 @@ def test_the_view_refuses_other_lines_and_models(fitted):
     assert view.error is None
     with pytest.raises(ValueError, match="expected"):
         widgets.LineInterpolator(fitted.model, "x", "y")
+    for text in ("exp( exp( x * x ) )", "1 / ( x * 1 )"):
+        view.first.value = text
+        assert view.error is None and view.first.value == text
+    view.first.value = "__import__( 'os' )"
+    assert "at character 1" in str(view.error)
+    own = grammar.Grammar("S -> 'a' S | 'a'")
+    other = models.grammar_rae(networks.sequence(4, 2, own.n_rules), own)
+    with pytest.raises(ValueError, match="expected a model of formulas in x: 'a' at character 1"):
+        widgets.LineInterpolator(other, "a", "aa")
     nets = networks.mlp((1, 2, 2), 2, (4,))
     with pytest.raises(TypeError, match="expected one of lines"):
         widgets.LineInterpolator(models.rae(nets), "x", "2")

@@ -18,7 +18,8 @@ N_LINES, LENGTH = 11_000, 14  # Of expressions that are drawn where no file is g
 
 def is_lines(name: str) -> bool:
     """Whether DATA of `vaelab train` names lines: "expressions", or a text file."""
-    return name == "expressions" or (Path(name).suffix in (".txt", ".smi") and Path(name).is_file())
+    path = Path(name)
+    return name == "expressions" or (path.suffix in (".txt", ".smi") and not path.is_dir())
 
 
 def grammar_of(name: str | None, lines: Path | None) -> Grammar:

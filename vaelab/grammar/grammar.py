@@ -290,8 +290,8 @@ class Grammar(Part):
                 raise ValueError(f"line {number}: {error}") from error
             if length is not None and len(rows[-1]) > length:
                 raise ValueError(
-                    f"line {number}: {line!r} takes {len(rows[-1])} rules, more than "
-                    f"length={length}; give a larger length, or leave it out"
+                    f"line {number}: {line!r} takes {len(rows[-1])} rules; expected at most "
+                    f"length={length}: shorten it, or give a larger length"
                 )
         width = length or max(map(len, rows))
         padded = [row + [self.padding] * (width - len(row)) for row in rows]

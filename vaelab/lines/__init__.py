@@ -11,7 +11,8 @@ Source: Ghosh et al. (2020), Section 6.2; Kusner, Paige & Hernández-Lobato (201
 """
 
 from vaelab.lines.fitting import Fitted, LinePlan, check_enough, fit, is_valid, measure, split
-from vaelab.lines.search import Found, SearchPlan, expected_improvement, normal_scores, search
+from vaelab.lines.search import Found, expected_improvement, normal_scores, search
+from vaelab.lines.state import SearchPlan
 
 __all__ = [
     "Fitted",

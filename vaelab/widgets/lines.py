@@ -39,8 +39,8 @@ class LineInterpolator(View):
 
     Raises:
         TypeError: a model that is not of lines.
-        ValueError: a line outside the grammar, or longer than the model's; while the view is used,
-            it stands in its last line, and the view goes on.
+        ValueError: a line outside the grammar, no formula in x, or longer than the model's; while
+            the view is used, it stands in its last line, and the view goes on.
     """
 
     def __init__(self, model: Autoencoder, first: str, second: str) -> None:
@@ -99,7 +99,10 @@ class LineInterpolator(View):
         return Plot(figure, self._lines)
 
     def _draw_ends(self) -> None:
-        values = [Formula(text)(POINTS) for text in (self.first.value, self.second.value)]
+        try:
+            values = [Formula(text)(POINTS) for text in (self.first.value, self.second.value)]
+        except ValueError as error:
+            raise ValueError(f"expected a model of formulas in x: {error}") from error
         for curve, y in zip(self._lines, values, strict=False):
             curve.set_ydata(y)
 
