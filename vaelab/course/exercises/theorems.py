@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -231,6 +232,53 @@ def soft_count(lam: Tensor) -> Answers:
     }
 
 
+def encoders(generator: Generator) -> Inputs:
+    """The first encoder, x, noise, and a training that shows on what it was called."""
+    weight = normal(generator, 3, 3)
+
+    def encode(x: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.tanh(x @ weight), 0.3 + x.square()
+
+    def train(z: Tensor) -> Tensor:
+        return torch.cos(z)
+
+    yield encode, normal(generator, 6, 3), normal(generator, 6, 3), train
+
+
+def trained_on_codes(encode: Callable, x: Tensor, eps: Tensor, train: Callable) -> Any:
+    """What `train` makes of draws from q(z | x)."""
+    mu, sigma = encode(x)
+    return train(mu + sigma * eps)
+
+
+def trained_second(
+    encode: Callable[[Tensor], tuple[Tensor, Tensor]],
+    x: Tensor,
+    eps: Tensor,
+    train: Callable[[Tensor], Tensor],
+) -> Answers:
+    """The second VAE: encode, which gives μ and σ; x; noise of their shape; and train, which
+    returns what it trained.
+    """
+    mu, sigma = encode(x)
+    z = mu + sigma * eps
+    return trained_on_codes(encode, x, eps, train), {
+        "it is trained on x: the data of the second VAE are the codes": train(x),
+        "it is trained on μ alone: without noise the codes fill no space, and γ₂ falls": train(mu),
+        "these are the codes: the VAE that is trained on them is asked for": z,
+        "σ is a standard deviation already: it needs no root": train(mu + sigma.sqrt() * eps),
+        "σ is a standard deviation, and is not squared": train(mu + sigma.square() * eps),
+        "the noise is not scaled by σ": train(mu + eps),
+        "it is trained on noise alone: the mean is missing": train(sigma * eps),
+        "σ is taken for log σ: it needs no exponential": train(mu + sigma.exp() * eps),
+        "σ is taken for log σ²: it needs no exponential": train(mu + (sigma / 2).exp() * eps),
+        "it is trained on N(0, I): the encoder is not used": train(eps),
+        "the noise is subtracted; on average it is the same, for this eps it is not": (
+            train(mu - sigma * eps)
+        ),
+    }
+
+
 def decoders(generator: Generator) -> Inputs:
     """A decoder, its γ, u and noise."""
     weight = normal(generator, 4, 4)
@@ -267,21 +315,6 @@ def second_stage(
         "the noise is subtracted; on average it is the same, for this eps it is not": (
             mean - sigma * eps
         ),
-    }
-
-
-def hard_count(lam: Tensor) -> Answers:
-    """The number of active dimensions of each row, λ_j < 1/2, (batch, κ) to (batch,)."""
-    active = (lam < 0.5).double()
-    right = active.sum(1)
-    return right, {
-        "these are the dimensions filled with noise: active is λ_j near 0": (lam > 0.5).sum(1),
-        "counted over the whole batch: one number a row is asked for": active.sum(),
-        "averaged over the batch: one number a row is asked for": right.mean(),
-        "this is the fraction; the count is asked for": active.mean(1),
-        "counted along the batch: the dimensions are the columns": active.sum(0),
-        "the threshold is put to √λ_j; λ_j is the variance": (lam.sqrt() < 0.5).sum(1),
-        "not counted: this says which dimensions are active": active,
     }
 
 
@@ -336,7 +369,7 @@ EXERCISES = (
     Exercise("04.1", posterior_covariance, jacobians),
     Exercise("04.2", dimension, two_costs),
     Exercise("05.1", soft_count, spectra),
-    Exercise("06.1", second_stage, decoders),
-    Exercise("06.2", hard_count, spectra),
+    Exercise("06.1", trained_second, encoders, ours=trained_on_codes),
+    Exercise("06.2", second_stage, decoders),
     Exercise("06.3", unbiased_mmd, kernels),
 )
