@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -21,7 +22,7 @@ import safetensors
 from PIL import Image
 
 import vaelab
-from vaelab import cli, experiments, plots, training
+from vaelab import cli, data, experiments, networks, plots, training
 from vaelab.cli import cost, history, main, memory, parser
 from vaelab.cli.train import settings_for
 
@@ -440,6 +441,33 @@ def test_every_command_explains_itself(name, capsys):
     assert all(option.help for option in options)
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "known"),
+    [
+        ("table", "profile", experiments.PROFILES),
+        ("figure", "profile", experiments.PROFILES),
+        ("table", "name", experiments.TABLES),
+        ("figure", "name", experiments.FIGURES),
+        ("table", "protocol", experiments.PROTOCOLS),
+        ("train", "data_set", data.NAMES),
+        ("train", "network", [maker for maker in networks.MAKERS if maker != "sequence"]),
+        ("train", "precision", training.PRECISIONS),
+        ("table", "precision", training.PRECISIONS),
+    ],
+)
+def test_help_names_all_that_is_taken(name, option, known):
+    options = next(a for a in parser()._actions if a.choices).choices[name]._actions
+    words = re.findall(r"[\w-]+", next(a.help for a in options if a.dest == option))
+    assert set(known) <= set(words)
+
+
+def test_what_is_no_address_of_a_cluster_is_refused_by_name(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("dask.distributed")
+    monkeypatch.chdir(tmp_path)
+    words = refused(capsys, "table", "dai-wipf-1", "--data-set", "digits", "--dask", "here")
+    assert "--dask: expected the address of a scheduler that runs, such as tcp" in words
+
+
 @pytest.mark.parametrize("name", ["demo", "train", "table"])
 def test_what_prints_letters_explains_them(name, capsys):
     with pytest.raises(SystemExit):
@@ -609,6 +637,8 @@ def test_what_does_not_fit_into_memory_is_refused_at_once(trained, tmp_path, cap
     assert not (folder / "samples.png").exists()
     said = refused(capsys, *train, "--latent-dim", 10**8)
     assert said.startswith("--latent-dim 100000000: needs 2,400,000,000 GB of memory, and ")
+    said = refused(capsys, "train", "digits", "--second-hidden", 10_000_000)
+    assert said.startswith("--second-hidden 10000000: needs 6,400,000 GB of memory, and ")
     said = refused(capsys, *train, "--side", 10**7)
     assert said.startswith("--side 10000000: needs 800,000 GB of memory, and ")
     said = refused(capsys, *train, "--side", 10**5)

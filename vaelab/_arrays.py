@@ -130,6 +130,35 @@ def as_tensor(x: Any, name: str = "images") -> Tensor:
     return _from_array(_array(x, name))
 
 
+def as_numbers(name: str, values: Any, dtype: torch.dtype | None = torch.float64) -> Tensor:
+    """The values as a floating-point tensor without gradients, of any shape.
+
+    Args:
+        name: what an error calls them.
+        values: numbers, an array or a tensor.
+        dtype: of the result; None keeps a floating one, and makes whole numbers torch's default.
+
+    Raises:
+        TypeError: complex numbers.
+        ValueError: no values, or NaN or infinite ones.
+    """
+    x = as_tensor(values, name).detach()
+    if x.is_complex():
+        raise TypeError(f"{name}: expected real numbers, got {x.dtype}")
+    if dtype is None:
+        dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+    x = x.to(dtype)
+    if not x.numel():
+        raise ValueError(f"{name}: expected at least one value, got shape {tuple(x.shape)}")
+    if not x.isfinite().all():
+        bad = int((~x.isfinite()).sum())
+        raise ValueError(
+            f"{name}: expected finite numbers, but it holds NaN or infinite values ({bad} of "
+            f"{x.numel()}); remove or repair them"
+        )
+    return x
+
+
 def _array(x: Any, name: str) -> np.ndarray:
     """What NumPy makes of it, if those are numbers."""
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):

@@ -57,6 +57,12 @@ def check_widths(name: str, value: Any) -> tuple[int, ...]:
     return widths
 
 
+def check_finite(name: str, value: float) -> None:
+    """Raise unless `value` is a finite number."""
+    if not (_is_number(value) and math.isfinite(value)):
+        raise ValueError(f"{name}: expected a finite number, got {shown(value)}")
+
+
 def check_positive(name: str, value: float) -> None:
     """Raise unless `value` is a finite number > 0."""
     if not (_is_number(value) and math.isfinite(value) and value > 0):

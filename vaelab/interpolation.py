@@ -9,11 +9,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab._inputs import check_positive_int, generator_of
 
 Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
+@door
 def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     """The straight line from a to b, (1 − t) a + t b.
 
@@ -29,6 +31,7 @@ def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return start + share * b
 
 
+@door
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     """The arc from a to b: its direction turns at a constant rate, its length changes at one.
 

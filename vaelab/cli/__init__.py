@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -72,7 +73,7 @@ def parser() -> Parser:
         text = command.__doc__ or name
         p = commands.add_parser(
             name,
-            help=text.partition(".")[0],
+            help=re.split(r"(?<! al)\.|:", text)[0],
             description=text,
             epilog=getattr(command, "EPILOG", None),
         )

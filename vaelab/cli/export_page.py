@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             f"--out: expected a file to write, got the folder {out}; try {out / 'page.html'}"
         )
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--out: expected a file that ends in .html, got {out}")
     saved = opened(args.folder)
     check_writable(out.parent)
     images = None if args.without_images else _images_of(saved, args)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vaelab._imports import importing
 from vaelab.cli.options import Parser, add_data, add_seed, add_training, given
+from vaelab.cli.words import PROFILES
 
 EPILOG = "Stop it at any time: the same command goes on with the models that are missing."
 
@@ -22,7 +23,7 @@ def add_arguments(p: Parser) -> None:
     p.option("--data-set", "such as mnist (default digits)", metavar="NAME", default="digits")
     p.option(
         "--profile",
-        "sketch (a small network on 5,000 images), quick, laptop, full or paper (default sketch)",
+        f"{PROFILES} (default sketch)",
         default="sketch",
     )
     add_seed(p, "weights, batches and draws")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from vaelab._imports import importing
 from vaelab.cli import cost
 from vaelab.cli.options import Parser, add_data, add_training, given
+from vaelab.cli.words import PROFILES
 from vaelab.cli.workers import end_with_parent
 
 if TYPE_CHECKING:
@@ -64,9 +65,7 @@ def _add_cells(p: Parser) -> None:
     )
     p.option(
         "--profile",
-        "quick (small subsets, four epochs), sketch (a small network, 5,000 images, minutes a "
-        "column), laptop (that network, all images; three trials of a column take hours), full (a "
-        "GPU, a quarter of the paper's epochs) or paper (default quick)",
+        f"{PROFILES} (default quick)",
         default="quick",
     )
     p.option("--trials", "how often, with seeds 0 to N − 1 (default: the profile's)", int, "N")
@@ -201,7 +200,14 @@ def _backend(address: str | None) -> Iterator[None]:
             f"--dask needs dask.distributed ({error}); pip install 'vaelab[cluster]'"
         ) from error
 
-    with Client(address, timeout=30) as client, parallel_config(backend="dask", n_jobs=-1):
+    try:
+        cluster = Client(address, timeout=30)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"--dask: expected the address of a scheduler that runs, such as tcp://host:8786, got "
+            f"{address!r} ({error})"
+        ) from error
+    with cluster as client, parallel_config(backend="dask", n_jobs=-1):
         try:
             client.wait_for_workers(1, WAIT)
         except TimeoutError as error:

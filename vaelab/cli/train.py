@@ -286,6 +286,8 @@ def _parameters(shape: tuple[int, ...], settings: Settings) -> int:
 
     kappa = settings.latent_dim
     check_memory(f"--latent-dim {kappa}", 10 * 3 * 8 * kappa**2)
+    wide = settings.second_hidden  # Two networks of three layers, with gradients and moments.
+    check_memory(f"--second-hidden {wide}", 4 * 4 * 4 * wide**2)
     try:
         with torch.device("meta"):
             model = experiments.build(shape, settings)

@@ -16,6 +16,12 @@ LETTERS = (
     "for an image are noise from N(0, I) whatever the image."
 )
 
+PROFILES = (
+    "quick (small subsets, four epochs), sketch (a small network, 5,000 images, minutes a column), "
+    "laptop (that network, all images; three trials of a column take hours), full (a GPU, a "
+    "quarter of the paper's epochs) or paper"
+)
+
 # Arguments of the package that are called otherwise on the command line.
 _ALIASES = {"root": "data", "data set": "data_set"}
 

@@ -7,7 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from vaelab._door import door
 
+
+@door
 def row_jacobian(f: Callable[[Tensor], Tensor], x: Tensor, keep_graph: bool = False) -> Tensor:
     """∂f_i / ∂x_j of every row, for f from (n, r) to (n, d) acting row by row; shape (n, d, r).
 
@@ -35,6 +38,7 @@ def _gradient(column: Tensor, x: Tensor, keep_graph: bool) -> Tensor:
     return g
 
 
+@door
 def row_hessian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """∂²f_i / ∂x_j ∂x_k of every row; shape (n, d, r, r).
 

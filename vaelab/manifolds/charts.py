@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab._inputs import check_positive, check_positive_int
 from vaelab.manifolds.lattice import beside, generator_from, normal_noise
 
@@ -83,6 +84,7 @@ def _stretch(s: Tensor, scale: float = 1.0) -> Tensor:
     return scale * s / left.clamp_min(1e-300).sqrt()
 
 
+@door
 def flat(r: int) -> Chart:
     """ℝ^r itself: r = d, the setting of Theorem 1."""
     return Chart(
@@ -95,6 +97,7 @@ def flat(r: int) -> Chart:
     )
 
 
+@door
 def sine_curve(frequency: float = 2.0, height: float = 1.0) -> Chart:
     """The graph x = (u, height sin(frequency u)): r = 1, d = 2."""
     return Chart(
@@ -106,6 +109,7 @@ def sine_curve(frequency: float = 2.0, height: float = 1.0) -> Chart:
     )
 
 
+@door
 def arc(radius: float = 1.0, opening: float = 1.5 * math.pi) -> Chart:
     """An open arc of a circle, `opening` radians long: angle = ½ opening · u / √(1 + u²).
 
@@ -130,6 +134,7 @@ def arc(radius: float = 1.0, opening: float = 1.5 * math.pi) -> Chart:
     return Chart("open arc", 1, 2, embed, coordinates)
 
 
+@door
 def helix(pitch: float = 0.4, turns: float = 1.5) -> Chart:
     """x = (cos ωu, sin ωu, pitch · u), ω = turns: r = 1, d = 3."""
     check_positive("pitch", pitch)
@@ -142,6 +147,7 @@ def helix(pitch: float = 0.4, turns: float = 1.5) -> Chart:
     )
 
 
+@door
 def graph_surface(bend: float = 0.5) -> Chart:
     """A saddle with ripples, x = (u₁, u₂, bend (u₁² − u₂²)/2 + bend sin 2u₁ cos u₂).
 
@@ -157,6 +163,7 @@ def graph_surface(bend: float = 0.5) -> Chart:
     return Chart("graph surface", 2, 3, embed, lambda x: x[:, :2])
 
 
+@door
 def swiss_roll(tightness: float = 0.12, inner: float = 0.3) -> Chart:
     """A rolled-up sheet: angle θ = 1.5π + 3u₁/√(1 + (u₁/4)²), radius inner + tightness θ, height
     u₂; r = 2, d = 3.
@@ -182,6 +189,7 @@ def swiss_roll(tightness: float = 0.12, inner: float = 0.3) -> Chart:
     return Chart("Swiss roll", 2, 3, embed, coordinates)
 
 
+@door
 def smooth_graph(
     r: int,
     d: int,
@@ -279,6 +287,7 @@ def _closed(
     )
 
 
+@door
 def circle(radius: float = 1.0) -> Chart:
     """radius · (cos u, sin u): r = 1, d = 2, no global chart."""
     check_positive("radius", radius)
@@ -292,6 +301,7 @@ def circle(radius: float = 1.0) -> Chart:
     )
 
 
+@door
 def sphere(radius: float = 1.0) -> Chart:
     """radius · (√(1−h²) cos a, √(1−h²) sin a, h), u = (a, h), −1 < h < 1: r = 2, d = 3.
 
@@ -313,6 +323,7 @@ def sphere(radius: float = 1.0) -> Chart:
     )
 
 
+@door
 def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
     """A doughnut in ℝ³, u = (a, b) two angles: r = 2, d = 3."""
     check_positive("minor", minor)
@@ -335,6 +346,7 @@ def _radius(x: Tensor, y: Tensor) -> Tensor:
     return beside(x, y).norm(dim=1, keepdim=True)
 
 
+@door
 def clifford_torus() -> Chart:
     """The flat torus (cos a, sin a, cos b, sin b): r = 2, d = 4."""
     return _closed(
@@ -347,6 +359,7 @@ def clifford_torus() -> Chart:
     )
 
 
+@door
 def moebius_band(half_width: float = 0.4) -> Chart:
     """((1 + w cos ½a) cos a, (1 + w cos ½a) sin a, w sin ½a), |w| < half_width < 1: r = 2, d = 3.
 

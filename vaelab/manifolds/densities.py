@@ -14,6 +14,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from vaelab._door import check_fields
 from vaelab._inputs import check_positive
 from vaelab.manifolds.lattice import Nodes, beside, float64
 from vaelab.manifolds.mixture import Conditionals, Density, log_ndtr
@@ -71,6 +72,7 @@ class StudentT(Density):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_positive("df", self.df)
         check_positive("scale", self.scale)
 
@@ -109,6 +111,7 @@ class Product(Density):
     parts: Sequence[Density]
 
     def __post_init__(self) -> None:
+        check_fields(self)
         wrong = [part.dim for part in self.parts if part.dim != 1]
         if wrong or not self.parts:
             dims = wrong or "none"
@@ -163,6 +166,9 @@ class Transformed(Density):
     log_slopes: Callable[[Tensor], Tensor]
     low: float | Tensor = -math.inf
     high: float | Tensor = math.inf
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def dim(self) -> int:

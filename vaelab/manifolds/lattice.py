@@ -9,15 +9,23 @@ import torch
 from torch import Tensor
 
 from vaelab._arrays import as_tensor
-from vaelab._inputs import check_positive_int
+from vaelab._door import door
+from vaelab._inputs import check_positive_int, shown
 
 Nodes = tuple[Tensor, Tensor]  # Points, shape (n, k), and their weights, shape (n,).
 LOG_2_PI = math.log(2 * math.pi)
 
 
-def float64(values: Any) -> Tensor:
-    """Numbers, an array or a tensor as a float64 tensor."""
-    return as_tensor(values, "values").to(torch.float64)
+def float64(values: Any, name: str = "values") -> Tensor:
+    """Numbers, an array or a tensor as a float64 tensor; infinite ones may be among them.
+
+    Raises:
+        TypeError, ValueError: what is no real number, none at all.
+    """
+    x = as_tensor(values, name)
+    if x.is_complex() or not x.numel() or bool(x.isnan().any()):
+        raise ValueError(f"{name}: expected real numbers without NaN, got {shown(values)}")
+    return x.to(torch.float64)
 
 
 def beside(*columns: Tensor) -> Tensor:
@@ -30,6 +38,7 @@ def log_phi(z: Tensor) -> Tensor:
     return -0.5 * (z.square() + LOG_2_PI)
 
 
+@door
 def generator_from(
     seed: int | None = None, generator: torch.Generator | None = None
 ) -> torch.Generator:
@@ -40,7 +49,7 @@ def generator_from(
     """
     if generator is not None and seed is not None:
         raise ValueError("randomness: expected seed= or generator=, got both; pass one of them")
-    return generator if generator is not None else torch.Generator().manual_seed(seed or 0)
+    return torch.Generator().manual_seed(seed or 0) if generator is None else generator
 
 
 def normal_noise(generator: torch.Generator, *shape: int) -> Tensor:
@@ -48,6 +57,7 @@ def normal_noise(generator: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=generator)
 
 
+@door
 def unit_lattice(n: int, dim: int) -> Tensor:
     """n evenly spread points of the unit cube (0, 1)^dim, shape (n, dim).
 
@@ -68,6 +78,7 @@ def unit_lattice(n: int, dim: int) -> Tensor:
     return torch.frac(0.5 + i * rho**-j)
 
 
+@door
 def normal_lattice(n: int, dim: int, smooth: bool = False) -> Nodes:
     """About n points z, shape (m, dim), with weights, shape (m,): Σ w g(z) ≈ E g(z) for z ~ N(0,
     I).

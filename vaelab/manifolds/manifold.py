@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaelab._door import check_fields, door
 from vaelab._inputs import check_choice
 from vaelab.manifolds.calculus import row_jacobian
 from vaelab.manifolds.charts import CHARTS, Chart
@@ -36,6 +37,9 @@ class Manifold:
     chart: Chart
     density: Density
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     @property
     def r(self) -> int:
         """Dimension of the manifold."""
@@ -54,6 +58,7 @@ class Manifold:
         """φ: points on the manifold, shape (n, d), to coordinates, shape (n, r)."""
         return self.chart.coordinates(x)
 
+    @door
     def sample(
         self, n: int, seed: int | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
@@ -73,6 +78,7 @@ class Manifold:
             return torch.linalg.slogdet(J).logabsdet
         return torch.linalg.svdvals(J).log().sum(-1)
 
+    @door
     def log_density(self, x: Tensor) -> Tensor:
         """log p̃_gt(x), the density of μ_gt with respect to r-dimensional volume at points x of the
         manifold; (n,).
@@ -87,11 +93,13 @@ class Manifold:
         log_p = self.density.log_prob(u) - self.log_volume(u)
         return log_p.reshape(len(preimages), -1).logsumexp(0)
 
+    @door
     def expectation(self, g: Callable[[Tensor], Tensor], n_nodes: int = 2**16) -> Tensor:
         """∫ g dμ_gt by quadrature, for g from points (n, d) to values (n,)."""
         u, w = self.density.nodes(n_nodes)
         return (w * g(self.embed(u))).sum()
 
+    @door
     def entropy(self, n_nodes: int = 2**14) -> float:
         """H(μ_gt) = −∫ log p̃_gt dμ_gt in nats, for r-dimensional volume, by quadrature."""
         u, w = self.density.nodes_inside(n_nodes)
@@ -101,6 +109,7 @@ class Manifold:
             surprise = -self.log_density(self.embed(u))
         return float((w * surprise).sum())
 
+    @door
     def mass(self, region: Region, n_nodes: int = 2**18) -> float:
         """μ_gt(A), for r = 1 to about 12 digits, from where the curve crosses the border of A.
 
@@ -115,10 +124,12 @@ class Manifold:
 
         return float(self.expectation(inside, n_nodes))
 
+    @door
     def with_density(self, density: str | Density) -> Manifold:
         """The same χ with another measure on it."""
         return Manifold(self.chart, named_density(density, self.r))
 
+    @door
     def rotated(self, seed: int = 0, rotation: Tensor | None = None) -> Manifold:
         """Turned by a rotation of ℝ^d, random unless given, so that no axis agrees with the
         manifold by luck.
@@ -178,6 +189,7 @@ def _mass_on_curve(curve: Manifold, region: Region, n_scan: int = 20_000) -> flo
     return float((masses * state).sum())
 
 
+@door
 def manifold(
     chart: Chart | str, density: str | Density | None = None, **options: float
 ) -> Manifold:

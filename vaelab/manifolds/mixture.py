@@ -146,9 +146,9 @@ class Mixture(Density):
     """
 
     def __init__(self, weights: Any, means: Any, scale_trils: Any) -> None:
-        weights = float64(weights)
-        self.means = float64(means)
-        self.scale_trils = float64(scale_trils)
+        weights = float64(weights, "weights")
+        self.means = float64(means, "means")
+        self.scale_trils = float64(scale_trils, "scale_trils")
         _check_mixture(weights, self.means, self.scale_trils)
         self.weights = weights / weights.sum()
         self._whiten = torch.linalg.inv(self.scale_trils).tril()
@@ -161,7 +161,7 @@ class Mixture(Density):
         covariances: Any,
     ) -> Mixture:
         """The same from covariances, shape (k, r, r)."""
-        factor, failed = torch.linalg.cholesky_ex(float64(covariances))
+        factor, failed = torch.linalg.cholesky_ex(float64(covariances, "covariances"))
         if failed.any():
             number = int(failed.bool().int().argmax())
             raise ValueError(

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab._inputs import check_choice, check_positive, check_positive_int
 from vaelab.manifolds.densities import Product, StudentT, Transformed
 from vaelab.manifolds.lattice import (
@@ -37,6 +38,7 @@ def _bumps(centres: Tensor, width: float) -> Mixture:
     return Mixture(torch.ones(k), centres, factors)
 
 
+@door
 def gaussian(dim: int = 1, mean: Tensor | None = None, covariance: Tensor | None = None) -> Mixture:
     """N(mean, covariance) on ℝ^dim; the standard one by default."""
     check_positive_int("dim", dim)
@@ -45,6 +47,7 @@ def gaussian(dim: int = 1, mean: Tensor | None = None, covariance: Tensor | None
     return Mixture.from_covariances([1.0], mean[None], covariance[None])
 
 
+@door
 def skewed(dim: int = 1) -> Mixture:
     """Three unequal components, one long tail; dim 1 or 2 (correlated)."""
     if dim not in (1, 2):
@@ -58,11 +61,13 @@ def skewed(dim: int = 1) -> Mixture:
     )
 
 
+@door
 def bimodal() -> Mixture:
     """Two modes on ℝ with a shallow valley."""
     return _line([0.6, 0.4], [-1.0, 1.2], [0.4, 0.45])
 
 
+@door
 def valley() -> Mixture:
     """Two modes on ℝ so far apart that almost nothing lies between them: the hard case for small
     t.
@@ -70,11 +75,13 @@ def valley() -> Mixture:
     return _line([0.5, 0.5], [-2.4, 2.4], [0.56, 0.56])
 
 
+@door
 def narrow() -> Mixture:
     """Three narrow modes on ℝ."""
     return _line([0.3, 0.4, 0.3], [-2.0, 0.0, 2.0], [0.42, 0.42, 0.42])
 
 
+@door
 def two_moons(n_components: int = 10, width: float = 0.25) -> Mixture:
     """Two interleaved half circles in ℝ², smoothed: `n_components` round bumps along them."""
     check_positive_int("n_components", n_components)
@@ -87,6 +94,7 @@ def two_moons(n_components: int = 10, width: float = 0.25) -> Mixture:
     return _bumps(1.2 * centres, 1.2 * width)
 
 
+@door
 def modes(
     dim: int,
     n_modes: int = 4,
@@ -104,6 +112,7 @@ def modes(
     return _bumps(spread * centres, width)
 
 
+@door
 def banana(bend: float = 0.7, width: float = 0.5) -> Transformed:
     """A Gaussian bent along a parabola: u = (v₁, width v₂ + bend (v₁² − 1)), v ~ N(0, I₂)."""
 
@@ -121,17 +130,20 @@ def banana(bend: float = 0.7, width: float = 0.5) -> Transformed:
     )
 
 
+@door
 def student_t(df: float = 3.0, dim: int = 1) -> Density:
     """Student's t with ν = df, in `dim` independent coordinates."""
     check_positive_int("dim", dim)
     return StudentT(df) if dim == 1 else Product([StudentT(df)] * dim)
 
 
+@door
 def cauchy(dim: int = 1) -> Density:
     """Student's t with ν = 1: no mean, and yet Theorem 1 holds at the rate γ."""
     return student_t(1.0, dim)
 
 
+@door
 def half_line(base: Density | None = None) -> Transformed:
     """A density on (0, ∞): exp of a draw from `base` (default: `skewed()`), zero on (−∞, 0]."""
     return Transformed(
@@ -143,6 +155,7 @@ def half_line(base: Density | None = None) -> Transformed:
     )
 
 
+@door
 def open_square(base: Density | None = None) -> Transformed:
     """A density on (0, 1)^r: Φ of a draw from `base` in each coordinate (default: a correlated
     Gaussian on ℝ²).
@@ -158,6 +171,7 @@ def open_square(base: Density | None = None) -> Transformed:
     return Transformed(base, forward, torch.special.ndtri, log_phi, low=0.0, high=1.0)
 
 
+@door
 def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
     """The uniform density on the open box with these corners.
 
@@ -221,6 +235,7 @@ _ANY = {
 }
 
 
+@door
 def density(name: str | Density, dim: int) -> Density:
     """The density called `name` on ℝ^dim; a `Density` is checked and passed through.
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive
+from vaelab._inputs import check_finite, check_positive
 from vaelab.manifolds.lattice import Nodes, float64
 
 ndtr = torch.special.ndtr
@@ -47,7 +47,8 @@ class HalfSpace(Region):
     """
 
     def __init__(self, normal: Any, offset: float) -> None:
-        self.normal = float64(normal)
+        self.normal = float64(normal, "normal")
+        check_finite("offset", offset)
         self.offset = offset
         if not self.normal.norm() > 0:
             raise ValueError(
@@ -71,8 +72,8 @@ class Box(Region):
     """
 
     def __init__(self, low: Any, high: Any) -> None:
-        self.low = float64(low)
-        self.high = float64(high)
+        self.low = float64(low, "low")
+        self.high = float64(high, "high")
         if self.low.shape != self.high.shape or not (self.low < self.high).all():
             raise ValueError(
                 f"box: expected low < high everywhere, got {self.low.tolist()} and "
@@ -108,7 +109,7 @@ class Ball(Region):
 
     def __init__(self, centre: Any, radius: float) -> None:
         check_positive("radius", radius)
-        self.centre = float64(centre)
+        self.centre = float64(centre, "centre")
         self.radius = radius
 
     def level(self, x: Tensor) -> Tensor:

@@ -4,39 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from vaelab._arrays import as_tensor
-
-
-def as_numbers(name: str, values: Any, dtype: torch.dtype | None = torch.float64) -> Tensor:
-    """The values as a floating-point tensor without gradients, of any shape.
-
-    Args:
-        name: what an error calls them.
-        values: numbers, an array or a tensor.
-        dtype: of the result; None keeps a floating one, and makes whole numbers torch's default.
-
-    Raises:
-        TypeError: complex numbers.
-        ValueError: no values, or NaN or infinite ones.
-    """
-    x = as_tensor(values, name).detach()
-    if x.is_complex():
-        raise TypeError(f"{name}: expected real numbers, got {x.dtype}")
-    if dtype is None:
-        dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
-    x = x.to(dtype)
-    if not x.numel():
-        raise ValueError(f"{name}: expected at least one value, got shape {tuple(x.shape)}")
-    if not x.isfinite().all():
-        bad = int((~x.isfinite()).sum())
-        raise ValueError(
-            f"{name}: expected finite numbers, but it holds NaN or infinite values ({bad} of "
-            f"{x.numel()}); remove or repair them"
-        )
-    return x
+from vaelab._arrays import as_numbers, as_tensor
 
 
 def as_rows(*samples: Any) -> list[Tensor]:

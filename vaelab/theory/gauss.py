@@ -7,12 +7,14 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from vaelab._door import door
 from vaelab._inputs import check_positive_int
 from vaelab.manifolds.lattice import Nodes, grid
 
 DEFAULT_NODES = {1: 100, 2: 20, 3: 10, 4: 8}
 
 
+@door
 @lru_cache(maxsize=32)
 def hermite(dim: int, n_nodes: int | None = None) -> Nodes:
     """Nodes w, shape (n_nodes^dim, dim), and weights p, shape (n_nodes^dim,), for w ~ N(0, I):

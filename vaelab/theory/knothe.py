@@ -18,6 +18,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab.manifolds import Density, row_hessian, row_jacobian
 from vaelab.manifolds.lattice import log_phi
 
@@ -38,6 +39,7 @@ class _NormalScore(torch.autograd.Function):
         return grads[0] * (y - log_phi(z)).exp()
 
 
+@door
 def normal_score(log_cdf: Tensor, log_sf: Tensor) -> Tensor:
     """Φ⁻¹(F) from log F and log (1 − F), any shape: the smaller of the two tails is inverted.
 
@@ -50,6 +52,7 @@ def normal_score(log_cdf: Tensor, log_sf: Tensor) -> Tensor:
     return torch.where(upper, -score, score)
 
 
+@door
 def rosenblatt(density: Density, u: Tensor) -> Tensor:
     """F(u) ∈ (0, 1)^r: points drawn from the density become uniform noise. Shape (n, r) to (n, r).
 
@@ -62,6 +65,7 @@ def rosenblatt(density: Density, u: Tensor) -> Tensor:
     return density.conditionals(u)[1].exp()
 
 
+@door
 def to_noise(density: Density, u: Tensor) -> Tensor:
     """h(u) = G⁻¹∘F(u): points drawn from the density become N(0, I). Shape (n, r) to (n, r).
 
@@ -80,6 +84,7 @@ def to_noise(density: Density, u: Tensor) -> Tensor:
     return normal_score(log_cdf, log_sf)
 
 
+@door
 def from_noise(density: Density, z: Tensor) -> Tensor:
     """f(z) = F⁻¹∘G(z): N(0, I) becomes the density. Shape (n, r) to (n, r); to the last digit, not
     differentiable.
@@ -93,6 +98,7 @@ def from_noise(density: Density, z: Tensor) -> Tensor:
     return density.from_noise(z)
 
 
+@door
 def to_noise_jacobian(density: Density, u: Tensor) -> Tensor:
     """∂h/∂u, lower triangular with positive diagonal, shape (n, r, r).
 
@@ -101,6 +107,7 @@ def to_noise_jacobian(density: Density, u: Tensor) -> Tensor:
     return row_jacobian(lambda v: to_noise(density, v), u)
 
 
+@door
 def to_noise_hessian(density: Density, u: Tensor) -> Tensor:
     """∂²h_i/∂u_j ∂u_k, shape (n, r, r, r)."""
     return row_hessian(lambda v: to_noise(density, v), u)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab._inputs import check_positive, check_positive_int
 from vaelab.manifolds.lattice import float64
 
@@ -60,6 +61,7 @@ class LinearOptimum:
         return int((1 / lam - 1 > rounding).sum())
 
 
+@door
 def linear_optimum(covariance: Tensor, latent_dim: int, gamma: float) -> LinearOptimum:
     """The optimal affine encoder and decoder for Gaussian data N(0, C) (or any data: only C
     matters) at a fixed γ.
@@ -101,6 +103,7 @@ def noise_cost(d: int, gamma: float) -> float:
     return d * math.log(2 * math.pi * gamma)
 
 
+@door
 def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues of C, largest first, shape (d,), rounding below zero removed, and eigenvectors,
     (d, d), as columns.
@@ -108,7 +111,7 @@ def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: C not square, symmetric and positive semi-definite.
     """
-    C = float64(covariance)
+    C = float64(covariance, "covariance")
     square = C.ndim == 2 and C.shape[0] == C.shape[1]
     if not square or not torch.allclose(C, C.T, rtol=1e-9, atol=1e-12):
         raise ValueError(
@@ -125,6 +128,7 @@ def spectrum(covariance: Tensor) -> tuple[Tensor, Tensor]:
     return kept.flip(0), vectors.flip(1)
 
 
+@door
 def optimal_gamma(covariance: Tensor, latent_dim: int) -> float:
     """The best γ of the linear VAE: the mean of the eigenvalues that κ dimensions leave out.
 
@@ -143,6 +147,7 @@ def optimal_gamma(covariance: Tensor, latent_dim: int) -> float:
     return float(left_out.mean())
 
 
+@door
 def linear_cost(
     covariance: Tensor,
     weights: Tensor,

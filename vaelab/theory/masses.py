@@ -12,12 +12,14 @@ import math
 import numpy as np
 import torch
 
+from vaelab._door import door
 from vaelab._inputs import check_positive
 from vaelab.manifolds import Density, Manifold, Mixture, Region, gaussian, row_hessian
 from vaelab.theory.gauss import hermite
 from vaelab.theory.optimum import OptimalVAE, check_t, log_p_theta_lattice
 
 
+@door
 def mass_of_set(
     vae: OptimalVAE,
     region: Region,
@@ -52,6 +54,7 @@ def mass_of_set(
     return float(mass)
 
 
+@door
 def mass_under_graph(
     curve: Manifold,
     t: float,
@@ -87,6 +90,7 @@ def mass_under_graph(
     return float(w @ torch.special.ndtr(room / sigma) @ p)
 
 
+@door
 def kl_between_measures(p: Density, q: Density, n_nodes: int = 2**14) -> float:
     """KL[p ‖ q] in nats between two densities of the coordinates, by quadrature.
 
@@ -104,6 +108,7 @@ def kl_between_measures(p: Density, q: Density, n_nodes: int = 2**14) -> float:
     return float((w * log_ratio).sum())
 
 
+@door
 def wrong_measure(truth: Manifold) -> Manifold:
     """The same manifold with a Gaussian of the same mean and covariance in place of the density: an
     affine map instead of Knothe's.
@@ -121,6 +126,7 @@ def wrong_measure(truth: Manifold) -> Manifold:
     return Manifold(truth.chart, gaussian(truth.r, mean, covariance))
 
 
+@door
 def mass_of_tube(
     vae: OptimalVAE,
     t: float,

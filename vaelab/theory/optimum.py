@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaelab._door import check_fields, door
 from vaelab._inputs import check_positive, check_positive_int
 from vaelab.manifolds import Manifold, Mixture, generator_from, row_hessian
 from vaelab.manifolds.lattice import normal_noise
@@ -49,6 +50,9 @@ class OptimalVAE:
     truth: Manifold
     basis: Tensor
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     @property
     def latent_dim(self) -> int:
         """κ."""
@@ -64,11 +68,13 @@ class OptimalVAE:
         """Dimension of x."""
         return self.truth.d
 
+    @door
     def decode(self, z: Tensor) -> Tensor:
         """f(z), shape (n, κ) to (n, d); the same for every t."""
         noise = z @ self.basis[:, : self.r]
         return self.truth.embed(from_noise(self.truth.density, noise))
 
+    @door
     def encode(self, x: Tensor) -> Tensor:
         """μ_z(x) for x on the manifold, shape (n, d) to (n, κ); the same for every t (Eq. 23,
         31–32, 52).
@@ -76,6 +82,7 @@ class OptimalVAE:
         noise = to_noise(self.truth.density, self._coordinates(x))
         return noise @ self.basis[:, : self.r].T
 
+    @door
     def jacobian(self, x: Tensor) -> Tensor:
         """J = ∂f/∂(Uᵀz) at the code of x, shape (n, d, r).
 
@@ -88,6 +95,7 @@ class OptimalVAE:
         _check_full_rank(J)
         return J
 
+    @door
     def hessian(self, x: Tensor) -> Tensor:
         """∂²f/∂(Uᵀz)² at the code of x, shape (n, d, r, r): ψ''[Ka, Kb] − ψ' K h''[Ka, Kb], K =
         (h')⁻¹.
@@ -100,6 +108,7 @@ class OptimalVAE:
         bend = row_hessian(truth.embed, u) - straightened
         return torch.einsum("ndkl,nki,nlj->ndij", bend, K, K)
 
+    @door
     def scale(self, x: Tensor, t: float) -> Tensor:
         """S_z(x), shape (n, κ, κ), with Σ_z = S_z S_zᵀ (Eq. 24, 33, 53)."""
         gamma = 1 / check_t(t)
@@ -108,11 +117,13 @@ class OptimalVAE:
         narrow = U @ (math.sqrt(gamma) * inverse_root(self.jacobian(x)))
         return torch.cat([narrow, N.expand(len(x), *N.shape)], 2)
 
+    @door
     def covariance(self, x: Tensor, t: float) -> Tensor:
         """Σ_z(x) = S_z S_zᵀ, shape (n, κ, κ): r eigenvalues of order γ, κ − r of exactly 1."""
         S = self.scale(x, t)
         return S @ S.mT
 
+    @door
     def sample(
         self,
         n: int,
@@ -131,6 +142,7 @@ class OptimalVAE:
         return self.truth.coordinates(x)
 
 
+@door
 def optimal_vae(
     truth: Manifold, latent_dim: int | None = None, seed: int | None = None
 ) -> OptimalVAE:
@@ -176,6 +188,7 @@ def check_t(t: float) -> float:
     return float(t)
 
 
+@door
 def inverse_root(J: Tensor) -> Tensor:
     """(JᵀJ)^(−1/2), the symmetric root, from the singular values of J; shape (n, d, r) to (n, r,
     r).
@@ -213,12 +226,14 @@ def _nodes_of_q(
     return w, weights, z, torch.linalg.slogdet(S).logabsdet
 
 
+@door
 def squared_error(vae: OptimalVAE, x: Tensor, z: Tensor) -> Tensor:
     """‖x − f(z)‖² for codes z, shape (n, m, κ), of each x, shape (n, d); shape (n, m)."""
     x_hat = vae.decode(z.flatten(0, 1)).reshape(*z.shape[:2], -1)
     return (x[:, None] - x_hat).square().sum(-1)
 
 
+@door
 def loss(
     vae: OptimalVAE,
     x: Tensor,
@@ -238,6 +253,7 @@ def loss(
     return -((log_ratio + log_det[:, None]) * weights).sum(1)
 
 
+@door
 def log_p_theta(
     vae: OptimalVAE,
     x: Tensor,
@@ -254,6 +270,7 @@ def log_p_theta(
     return log_p_theta_decoder(vae, x, t, n_nodes)
 
 
+@door
 def log_p_theta_decoder(
     vae: OptimalVAE,
     x: Tensor,
@@ -280,6 +297,7 @@ def log_p_theta_decoder(
     return (log_ratio + weights.log()).logsumexp(1)
 
 
+@door
 def log_p_theta_lattice(
     vae: OptimalVAE,
     x: Tensor,
@@ -302,6 +320,7 @@ def log_p_theta_lattice(
     return torch.stack(rows) - constant
 
 
+@door
 def kl_q_to_posterior(
     vae: OptimalVAE,
     x: Tensor,
@@ -333,6 +352,7 @@ def kl_q_to_posterior(
     return log_p_theta(vae, x, t, n_nodes) + loss(vae, x, t, n_nodes)
 
 
+@door
 def cost_terms(
     vae: OptimalVAE,
     x: Tensor,
@@ -351,6 +371,7 @@ def cost_terms(
     return t * error + vae.d * math.log(2 * math.pi / t), divergence
 
 
+@door
 def reconstruction_error(
     vae: OptimalVAE,
     x: Tensor,

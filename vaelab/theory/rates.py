@@ -16,11 +16,13 @@ import math
 import torch
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab.manifolds import Density, Manifold, Mixture, row_hessian, row_jacobian
 from vaelab.manifolds.lattice import float64
 from vaelab.theory.optimum import OptimalVAE, check_t, inverse_root
 
 
+@door
 def kl_rate_exact(vae: OptimalVAE, x: Tensor) -> Tensor:
     """lim KL[q ‖ p_θ(z given x)] / γ = ½ Var δ₁ for each x on the manifold, in nats; shape (n,).
 
@@ -47,6 +49,7 @@ def kl_rate_exact(vae: OptimalVAE, x: Tensor) -> Tensor:
     return 0.5 * (linear + cross + 0.25 * cubic)
 
 
+@door
 def laplacian(density: Density, x: Tensor) -> Tensor:
     """Δp = p (Δ log p + ‖∇ log p‖²), shape (n,)."""
 
@@ -59,6 +62,7 @@ def laplacian(density: Density, x: Tensor) -> Tensor:
     return p * (bend.sum(1) + slope.square().sum(1))
 
 
+@door
 def l1_distance(density: Mixture, t: float, n_nodes: int = 2**15) -> float:
     """∫ |p_θt − p_gt| dx for r = d, the distance Theorem 1 (i) sends to 0.
 
@@ -76,6 +80,7 @@ def l1_distance(density: Mixture, t: float, n_nodes: int = 2**15) -> float:
     return total
 
 
+@door
 def l1_rate_exact(density: Density, n_nodes: int = 2**15) -> float:
     """lim ∫ |p_θt − p_gt| dx / γ = ½ ∫ |Δp_gt| dx, since p_θt = p_gt + ½ γ Δp_gt + O(γ²) (heat
     equation).
@@ -85,6 +90,7 @@ def l1_rate_exact(density: Density, n_nodes: int = 2**15) -> float:
     return 0.5 * float((w * ratio.abs()).sum())
 
 
+@door
 def sup_distance(density: Mixture, x: Tensor, t: float) -> float:
     """max |p_θt(x) − p_gt(x)| over the given points, shape (n, r)."""
     blurred = density.convolve(1 / check_t(t))
@@ -92,11 +98,13 @@ def sup_distance(density: Mixture, x: Tensor, t: float) -> float:
     return float(difference.abs().max())
 
 
+@door
 def sup_rate_exact(density: Density, x: Tensor) -> float:
     """lim max |p_θt − p_gt| / γ = ½ max |Δp_gt| over the given points, shape (n, r)."""
     return 0.5 * float(laplacian(density, x).abs().max())
 
 
+@door
 def nll_limit(truth: Manifold, x: Tensor, t: float) -> Tensor:
     """−log p_θt(x) up to O(γ): ½ (d − r) log(2πγ) − log p̃_gt(x), for x on the manifold, in nats;
     shape (n,).
@@ -104,6 +112,7 @@ def nll_limit(truth: Manifold, x: Tensor, t: float) -> Tensor:
     return 0.5 * (truth.d - truth.r) * math.log(2 * math.pi / check_t(t)) - truth.log_density(x)
 
 
+@door
 def certified_optimum(truth: Manifold, gamma: float) -> float:
     """½ (d − r) log(2πγ) + H(μ_gt): the cost of the best VAE at this γ up to O(γ), nats an example.
 
@@ -123,6 +132,7 @@ def certified_optimum(truth: Manifold, gamma: float) -> float:
     return 0.5 * (truth.d - truth.r) * math.log(2 * math.pi * gamma) + truth.entropy()
 
 
+@door
 def slope_in_log_gamma(
     gammas: list[float] | Tensor, values: list[float] | Tensor
 ) -> tuple[float, float]:
@@ -132,8 +142,8 @@ def slope_in_log_gamma(
     >>> round(slope_in_log_gamma(gammas, 2 * gammas.log())[0], 6)
     2.0
     """
-    log_gamma = float64(gammas).log()
-    y = float64(values)
+    log_gamma = float64(gammas, "gammas").log()
+    y = float64(values, "values")
     if len(y) < 2 or len(y) != len(log_gamma) or not torch.isfinite(log_gamma).all():
         raise ValueError(
             f"slope: expected 2 or more values, one for each γ > 0, got {len(y)} for "

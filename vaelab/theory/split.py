@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive
+from vaelab._door import door
+from vaelab._inputs import check_positive, shown
 
 
+@door
 def decoder_jacobian(decoder: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     """J = ∂x̂/∂z of any decoder, images flattened, shape (n, κ) to (n, d, κ), by torch.func.jacrev.
 
@@ -34,6 +36,7 @@ def decoder_jacobian(decoder: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     return torch.func.vmap(torch.func.jacrev(decode))(z)
 
 
+@door
 def optimal_covariance(J: Tensor, gamma: float) -> Tensor:
     """Σ_z = [I + JᵀJ/γ]⁻¹ (Eq. 83), from the singular values s of J: λ = γ / (γ + s²). Shape (n, d,
     κ) to (n, κ, κ).
@@ -56,6 +59,7 @@ def optimal_covariance(J: Tensor, gamma: float) -> Tensor:
     return Vt.mT @ (shares[..., None] * Vt)
 
 
+@door
 def optimal_eigenvalues(J: Tensor, gamma: float) -> Tensor:
     """λ_j = γ / (γ + s_j²) ascending, shape (n, κ): the eigenvalues of `optimal_covariance`."""
     check_positive("gamma", gamma)
@@ -68,6 +72,7 @@ def _noise_shares(s: Tensor, gamma: float, latent_dim: int) -> Tensor:
     return gamma / (gamma + s.square())
 
 
+@door
 def relative_frobenius(sigma: Tensor, expected: Tensor) -> Tensor:
     """‖Σ − Σ'‖ / ‖Σ'‖ in the Frobenius norm, shape (n, κ, κ) twice to (n,).
 
@@ -76,6 +81,7 @@ def relative_frobenius(sigma: Tensor, expected: Tensor) -> Tensor:
     return (sigma - expected).norm(dim=(1, 2)) / expected.norm(dim=(1, 2))
 
 
+@door
 def kl_between_covariances(sigma: Tensor, expected: Tensor) -> Tensor:
     """KL[N(0, Σ) ‖ N(0, Σ')] in nats, shape (n, κ, κ) twice to (n,): ½ (tr Σ'⁻¹Σ − κ − log det
     Σ'⁻¹Σ).
@@ -92,6 +98,7 @@ def kl_between_covariances(sigma: Tensor, expected: Tensor) -> Tensor:
     return 0.5 * (trace - sigma.shape[-1] - log_det)
 
 
+@door
 def diagonal_penalty(sigma: Tensor) -> Tensor:
     """What a diagonal encoder costs against the full Σ_z, in nats, shape (n, κ, κ) to (n,).
 
@@ -135,6 +142,7 @@ class ActiveDimensions:
         return f"r_hat = {self.modal} at {100 * self.fraction:.1f} % of the points"
 
 
+@door
 def active_dimensions(eigenvalues: Tensor, threshold: float = 0.5) -> ActiveDimensions:
     """r̂ = #{j : λ_j < threshold} over a set of points.
 
@@ -174,12 +182,15 @@ def active_dimensions(eigenvalues: Tensor, threshold: float = 0.5) -> ActiveDime
     )
 
 
-def wilson_interval(hits: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+@door
+def wilson_interval(hits: float, n: int, z: float = 1.959964) -> tuple[float, float]:
     """The Wilson score interval of a proportion, by default of 95 %.
 
     >>> tuple(round(end, 3) for end in wilson_interval(10, 10))
     (0.722, 1.0)
     """
+    if not 0 <= hits <= n:
+        raise ValueError(f"hits: expected a number from 0 to n = {n}, got {shown(hits)}")
     p = hits / n
     square = z * z
     centre = (p + 0.5 * square / n) / (1 + square / n)

@@ -25,17 +25,20 @@ import math
 import torch
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab._inputs import check_positive
 from vaelab.manifolds.lattice import log_phi
 from vaelab.manifolds.mixture import Conditionals, Density
 from vaelab.theory.optimum import check_t
 
 
+@door
 def log_double_exponential(z: Tensor) -> Tensor:
     """log |f(z)| of f(z) = z exp(exp(z²) − 1), any shape; −∞ at 0."""
     return z.abs().log() + torch.expm1(z.square())
 
 
+@door
 def log_integrand(w: Tensor, t: float, z: float = 0.0) -> Tensor:
     """log [φ(w) · ½ t f(z + S w)²] for x = f(z), S = √γ / f'(z): the tail of E_q[−log p(x given
     z)]; any shape.
@@ -56,6 +59,7 @@ def _scale(t: float, z: float) -> float:
     return math.exp(-0.5 * math.log(check_t(t)) - log_slope)
 
 
+@door
 def divergence_starts(t: float, z: float = 0.0) -> float:
     """The latent position z + S w past which the integrand exceeds 1 and grows without bound: the
     integral is ∞.
@@ -70,6 +74,7 @@ def divergence_starts(t: float, z: float = 0.0) -> float:
     return float(at[last_low + 1])
 
 
+@door
 def truncated_error(t: float, cutoff: float, n_nodes: int = 20_001) -> float:
     """log of E_q[½ t f(z)²; |z| ≤ cutoff] for x = f(0) = 0, by the trapezoidal rule.
 
@@ -132,6 +137,7 @@ class LogTail(Density):
         return z.sign() * math.e * torch.expm1(v - 1)
 
 
+@door
 def truncated_entropy(cutoff: float) -> float:
     """−∫ p log p du of `LogTail` over |u| < e^T, in nats: about log T + 2.7, so H = ∞.
 
@@ -148,6 +154,7 @@ def truncated_entropy(cutoff: float) -> float:
     return (1 - 1 / V) * math.log(2) + log_V + 2 * (1 - (1 + log_V) / V)
 
 
+@door
 def cost_floor(cutoff: float, gamma: float) -> float:
     """What every VAE with this γ costs at least on |u| < e^T, in nats, for `LogTail` on a line in
     ℝ²; it grows without bound in T.

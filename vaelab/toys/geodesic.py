@@ -19,6 +19,7 @@ from sklearn.neighbors import kneighbors_graph
 from torch import Tensor, nn
 
 from vaelab import posteriors
+from vaelab._door import door
 from vaelab._inputs import check_positive_int, check_seed
 from vaelab._processes import Generator, draw
 from vaelab.likelihoods import Likelihood
@@ -57,6 +58,7 @@ class GeodesicCoordinates:
     n_joined: int
 
 
+@door
 def geodesic_coordinates(
     x: Tensor,
     dim: int,
@@ -218,6 +220,7 @@ def anchored(
     return groups
 
 
+@door
 @torch.no_grad()
 def widen(narrow: Autoencoder, wide: Autoencoder) -> Autoencoder:
     """Put a model's weights into one with more latent dimensions, the added ones at the prior: q is

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vaelab import models, networks, theory
+from vaelab._door import door
 from vaelab._inputs import check_choice, check_positive_int
 from vaelab.manifolds import Manifold
 from vaelab.models import Autoencoder
@@ -27,6 +28,7 @@ GEODESIC_START = 0.03
 N_DATA = 2**17
 
 
+@door
 def members(
     truth: Manifold,
     latent_dim: int,
@@ -94,6 +96,7 @@ def _falling(start: float, gammas: Sequence[float]) -> list[tuple[float, float]]
     return ladder
 
 
+@door
 def train(
     truth: Manifold,
     latent_dim: int,
@@ -159,6 +162,8 @@ def train(
     lr = (3e-3 if geodesic else 2e-2) if lr is None else lr
     hidden = ((64,) * (3 if geodesic else 2)) if hidden is None else hidden
     each = [steps] * len(gammas) if isinstance(steps, int) else list(steps)
+    if len(each) != len(gammas):
+        raise ValueError(f"steps: expected one number for each γ, got {each} for {tuple(gammas)}")
     ladder = list(zip(_falling(start, gammas), each, strict=True))
     rung = _Rung(truth.sample(N_DATA, seed=seed), over, lr, batch_size, seed)
     make = partial(members, truth, hidden=hidden, full=full, gamma=start, seed=seed, dtype=dtype)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vaelab import theory
+from vaelab._door import door
 from vaelab._inputs import generator_of
 from vaelab.manifolds import Manifold
 from vaelab.models import Autoencoder
@@ -60,6 +61,7 @@ class Measured:
         return [theory.active_dimensions(rows) for rows in self.eigenvalues]
 
 
+@door
 @torch.no_grad()
 def measure(
     members: Sequence[Autoencoder], truth: Manifold, n: int = 1024, draws: int = 8, seed: int = 0

@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab.manifolds import Manifold
 from vaelab.toys.geodesic import geodesic_coordinates
 
@@ -27,6 +28,7 @@ GAP = 0.5
 SLOPELESS = 1e-3
 
 
+@door
 def standardised(truth: Manifold, n_nodes: int = 2**14) -> Manifold:
     """The same manifold moved to mean 0 and scaled to a variance of 1 on average over the d
     coordinates.
@@ -51,6 +53,7 @@ def standardised(truth: Manifold, n_nodes: int = 2**14) -> Manifold:
     return Manifold(chart, truth.density)
 
 
+@door
 def covariance(truth: Manifold, n_nodes: int = 2**14) -> Tensor:
     """Covariance of x ~ μ_gt by quadrature, shape (d, d); its eigenvalues say where γ has to
     start.
@@ -82,6 +85,7 @@ class Outlook:
     apart: float = math.nan
 
 
+@door
 def explain(truth: Manifold, n: int = 4000, seed: int = 0) -> Outlook:
     """Whether training is expected to find r̂ = r, in which order, and why.
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab import metrics
+from vaelab._door import door
 from vaelab._inputs import check_images, check_positive_int, check_seed, generator_of
 from vaelab.densities import draw
 from vaelab.plots import COLORS, spectra
@@ -303,6 +304,7 @@ class PosteriorComparison(View):
         TypeError, ValueError: parts that do not fit together; see `spaces.subject`.
     """
 
+    @door
     def __init__(
         self,
         entries: Mapping[str, tuple[Any, Any]],

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int
+from vaelab._door import door
+from vaelab._inputs import check_positive
 from vaelab.plots import figure_png
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import log_slider
@@ -36,6 +37,7 @@ class _Explorer(View):
         self._render(self.image, *(each.value for each in self.sliders))
 
 
+@door
 def latent_explorer(
     decode: Callable[[Tensor], Tensor],
     latent_dim: int,
@@ -56,9 +58,9 @@ def latent_explorer(
         The sliders and the image, one above the other.
 
     Raises:
-        TypeError, ValueError: `latent_dim` is not a whole number ≥ 1.
+        TypeError, ValueError: `latent_dim` is not a whole number ≥ 1, or `limit` no number > 0.
     """
-    check_positive_int("latent_dim", latent_dim)
+    check_positive("limit", limit)
     sliders = [
         ipywidgets.FloatSlider(
             min=-limit,
@@ -76,6 +78,7 @@ def latent_explorer(
     return _Explorer(sliders, render)
 
 
+@door
 def gamma_explorer(
     draw: Callable[[float], Tensor],
     low: float = 1e-3,
@@ -104,6 +107,7 @@ def gamma_explorer(
     return _Explorer([log_slider("γ", high, low, high, step=0.02)], render)
 
 
+@door
 def figure_explorer(
     draw: Callable[[Axes, float], None],
     low: float,

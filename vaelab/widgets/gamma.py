@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaelab import training
+from vaelab._door import door
 from vaelab._inputs import check_positive, check_positive_int, check_seed, generator_of
 from vaelab.models import Autoencoder, evaluating
 from vaelab.plots import COLORS, pixels_to_png
@@ -24,6 +25,7 @@ from vaelab.widgets.drawing import PAD, Picture, Plot, pixel_scale, strip_pixels
 from vaelab.widgets.spaces import PRIOR, Space, subject
 
 
+@door
 def gamma_path(
     model: Autoencoder,
     images: Tensor,
@@ -123,6 +125,7 @@ class GammaPath(View):
             [0, 1], NaN codes.
     """
 
+    @door
     def __init__(
         self,
         run: training.Run | Sequence[tuple[float, Autoencoder]],

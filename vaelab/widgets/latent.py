@@ -13,6 +13,7 @@ import torch
 from ipywidgets import Button, IntSlider, Label, VBox
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab._inputs import check_positive, check_positive_int, check_seed
 from vaelab.densities import SecondStage
 from vaelab.interpolation import lerp, slerp
@@ -75,6 +76,7 @@ class LatentTraversal(View):
         TypeError, ValueError: parts that do not fit together; see `spaces.subject`.
     """
 
+    @door
     def __init__(
         self,
         model: Any,
@@ -274,6 +276,7 @@ class Interpolator(View):
         TypeError, ValueError: parts that do not fit together; see `spaces.subject`.
     """
 
+    @door
     def __init__(
         self,
         model: Any,

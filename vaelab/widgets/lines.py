@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from vaelab._door import door
 from vaelab.grammar import Formula, Grammar
 from vaelab.grammar.formulas import POINTS
 from vaelab.interpolation import lerp
@@ -43,6 +44,7 @@ class LineInterpolator(View):
             the view is used, it stands in its last line, and the view goes on.
     """
 
+    @door
     def __init__(self, model: Autoencoder, first: str, second: str) -> None:
         grammar = getattr(getattr(model, "likelihood", None), "grammar", None)
         if not isinstance(grammar, Grammar):

@@ -8,6 +8,7 @@ import torch
 from ipywidgets import IntSlider
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab.models import Autoencoder
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import beside, row_names
@@ -36,6 +37,7 @@ class ModelComparison(View):
     (2, None)
     """
 
+    @door
     def __init__(self, models: Mapping[str, Autoencoder], images: Tensor, scale: int = 2) -> None:
         shapes = {model.image_shape for model in models.values()}
         if len(models) < 2 or shapes != {tuple(images.shape[1:])}:

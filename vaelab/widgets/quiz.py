@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import ipywidgets
 
+from vaelab._door import door
 from vaelab.widgets._view import View
 
 
@@ -28,6 +29,7 @@ class Quiz(View):
     '<b>Not this.</b> That is one more.'
     """
 
+    @door
     def __init__(self, question: str, choices: Mapping[str, str]) -> None:
         if len(choices) < 2:
             raise ValueError(f"choices: expected two or more, got {len(choices)}")

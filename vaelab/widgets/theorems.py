@@ -14,6 +14,7 @@ from matplotlib.patches import Circle, Rectangle
 from torch import Tensor
 
 from vaelab import manifolds, theory
+from vaelab._door import door
 from vaelab._inputs import check_choice, check_positive, check_positive_int
 from vaelab.plots import COLORS
 from vaelab.widgets._view import View
@@ -231,6 +232,7 @@ class TheoremOneView(_TheoremView):
     t_max = 1e5
     densities = LINE
 
+    @door
     def __init__(self, density: str = "bimodal", t: float = 10.0, latent_dim: int = 2) -> None:
         super().__init__(density, t, latent_dim)
         self.region = range_slider("set A", (-1, 1), 5)
@@ -330,6 +332,7 @@ class TheoremTwoView(_TheoremView):
         ValueError: an unknown density or chart, t or latent_dim out of range.
     """
 
+    @door
     def __init__(
         self,
         density: str = "bimodal",
