@@ -212,3 +212,16 @@ def test_a_run_starts_from_trained_weights(trained, pictures, tmp_path, capsys):
     wide = [*SHORT[:2], "--latent-dim", "4", *SHORT[4:]]
     assert call("train", pictures, *wide, *more, "--out", tmp_path / "wide") == 2
     assert "expected weights of the model that is to be trained" in capsys.readouterr().err
+
+
+def test_what_is_read_is_told_before_codes_are_written(tmp_path, capsys):
+    for name in ("encode", "reconstruct"):
+        out = tmp_path / "made.npy"
+        assert call(name, "digits-laptop", "shapes", "--out", out) == 2  # In colour.
+        capsys.readouterr()
+        assert call(name, "digits-laptop", "fashion-small", "--out", out) == 0
+        said = capsys.readouterr().out
+        assert "Cropped and resized from 28×28 pixels to 8×8." in said
+        assert "note: fashion-small is not what the model was trained on" in said
+        assert call(name, "digits-laptop", "--out", out) == 0
+        assert "note" not in capsys.readouterr().out

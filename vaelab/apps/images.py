@@ -64,6 +64,16 @@ def was_trained_on(saved: Saved, images: Images) -> bool:
     return recorded is None or recorded == images.fingerprint()
 
 
+def notes_on(saved: Saved, images: Images) -> list[str]:
+    """What is to be said of images before a model sees them: how they were read, and whether it
+    was trained on others.
+    """
+    if was_trained_on(saved, images):
+        return list(images.notes)
+    note = f"note: {images.name} is not what the model was trained on; all is read off it the same"
+    return [*images.notes, note]
+
+
 def _description(record: dict) -> str:
     source = record.get("source")
     return repr(record["name"]) + (f" ({source})" if source else "")

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
         from vaelab._files import write_array, write_atomic
         from vaelab._inputs import check_choice
-        from vaelab.apps.images import images_for
+        from vaelab.apps.images import images_for, notes_on
         from vaelab.apps.opening import opened
 
     check_choice("--part", args.part, PARTS)
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--out: expected a file that ends in .csv or .npy, got {out}")
     saved = opened(args.folder)
     images = images_for(saved, args.data, args.images, **reading(args, args.images))
+    print("".join(f"{note}\n" for note in notes_on(saved, images)), end="")
     parts = PARTS[:2] if args.part == "all" else (args.part,)
     codes = {part: _codes(saved.model, images, part) for part in parts}
     if out.suffix.lower() == ".npy":

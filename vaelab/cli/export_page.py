@@ -69,17 +69,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _images_of(saved: Saved, args: argparse.Namespace) -> Images:
     """The images that a saved model was trained on, or those that the command line names."""
-    from vaelab.apps.images import images_for, was_trained_on
+    from vaelab.apps.images import images_for, notes_on
 
     try:
         images = images_for(saved, args.data, args.images, **reading(args, args.images))
     except (FileNotFoundError, ValueError) as error:
         problem = f"{error}, or --without-images for a page without λ and codes"
         raise type(error)(problem) from error
-    print("".join(f"{note}\n" for note in images.notes), end="")
-    if not was_trained_on(saved, images):
-        print(
-            f"note: {images.name} is not what the model was trained on; λ and codes are read off "
-            "it all the same"
-        )
+    print("".join(f"{note}\n" for note in notes_on(saved, images)), end="")
     return images

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         from vaelab import metrics, plots
         from vaelab._files import write_array, write_atomic
         from vaelab._inputs import check_positive_int
-        from vaelab.apps.images import images_for
+        from vaelab.apps.images import images_for, notes_on
         from vaelab.apps.opening import opened
         from vaelab.data import unit
 
@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--out: expected a file that ends in .png or .npy, got {out}")
     saved = opened(args.folder)
     images = images_for(saved, args.data, args.images, **reading(args, args.images))
+    print("".join(f"{note}\n" for note in notes_on(saved, images)), end="")
     x = unit(images.test_pixels[: args.n] if kind == ".png" else images.test_pixels)
     x_hat = saved.model.reconstruct(x)
     error = metrics.mean_squared_error(x, x_hat)

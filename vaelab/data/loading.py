@@ -96,6 +96,10 @@ def load_images(
     images = _load(name, root, download, reading, crop)
     if side is not None:
         train, test = (resize(x, side) for x in (images.train_pixels, images.test_pixels))
+        if test.shape != images.test_pixels.shape:
+            width, height = images.shape[:0:-1]
+            note = f"Cropped and resized from {width}×{height} pixels to {side}×{side}."
+            images = replace(images, notes=(*images.notes, note))
         images = replace(images, train_pixels=train, test_pixels=test)
     check_contrast(images)
     return images
