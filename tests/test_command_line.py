@@ -789,16 +789,27 @@ def start_and_wait(folder, until):
 
 
 FORKS = """
-import json, os, sys
+import json, os, sys, threading, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
 import torch._dynamo, tqdm.auto
 from vaelab import checkpoints, data, experiments, training
 from vaelab.cli import main
+from test_command_line import progress
 data.load_images("digits")
+
+def end_itself(folder, beyond, pause, number):
+    while progress(Path(folder)) <= beyond:
+        time.sleep(0.002)
+    time.sleep(pause)
+    os.kill(os.getpid(), number)
+
 for line in sys.stdin:
+    arguments, when = json.loads(line)
     child = os.fork()
     if child == 0:
-        os._exit(main(json.loads(line)))
-    print("\\ntold", child, flush=True)
+        threading.Thread(target=end_itself, args=when, daemon=True).start()
+        os._exit(main(arguments))
     print("\\ntold", os.waitpid(child, 0)[1], flush=True)
 """
 
@@ -807,33 +818,26 @@ for line in sys.stdin:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_killed_ten_times_ends_in_the_same_bytes(number, trained, tmp_path):
     """Ten processes are killed, five in each stage; they are forks of one that has done its
-    imports, which are slow. SIGTERM in the midst of a stage ends it as Ctrl-C does.
+    imports, which are slow, and a thread of each sends the signal: another process might look away
+    until the run is over. SIGTERM in the midst of a stage ends it as Ctrl-C does.
     """
     statuses = []
     rng, folder = random.Random(0), tmp_path / "run"
     points = sorted(
         [rng.uniform(0, 0.8) for _ in range(5)] + [1 + rng.uniform(0, 0.6) for _ in range(5)]
     )
-    start = [sys.executable, "-c", FORKS]
+    start = [sys.executable, "-c", FORKS, str(Path(__file__).parent)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    arguments = command(folder, "--checkpoint-every", "0")[3:]
     with subprocess.Popen(start, **pipes, text=True, env=ENVIRONMENT) as parent:
-
-        def told():
-            return int(next(line for line in parent.stdout if line.startswith("told ")).split()[1])
-
         for point in points:
             before = progress(folder)
-            parent.stdin.write(json.dumps(command(folder, "--checkpoint-every", "0")[3:]) + "\n")
+            beyond = max(before, point) if before < 2 else -1  # At 2 it measures what it trained.
+            when = [str(folder), beyond, rng.uniform(0, 0.03), int(number)]
+            parent.stdin.write(json.dumps([arguments, when]) + "\n")
             parent.stdin.flush()
-            child = told()
-            while before < 2 and progress(folder) <= max(
-                before, point
-            ):  # at 2 it measures what it has trained
-                time.sleep(0.002)
-                assert parent.poll() is None and not (folder / "run.json").exists()
-            time.sleep(rng.uniform(0, 0.03))
-            os.kill(child, number)
-            statuses.append(told())
+            told = next(line for line in parent.stdout if line.startswith("told "))
+            statuses.append(int(told.split()[1]))
             assert not (folder / "run.json").exists()
         parent.stdin.close()
     assert set(statuses) <= {number, 130 << 8}
