@@ -30,7 +30,7 @@ WINGS = ("apps", "course")
 FLOORS = (
     {"_arrays"},
     {"_imports", "_inputs", "_files", "_processes", "_formats"},
-    {"parts"},
+    {"parts", "_door"},
     {"manifolds", "data", "grammar", "networks", "metrics", "interpolation"},
     {"flows", "features"},
     {"posteriors", "likelihoods", "theory"},
