@@ -88,23 +88,29 @@ z, z_test = densities.draw(q, seed=0), densities.draw(q_test, seed=1)
 # **Claim D19.** At the optimum of the first VAE the distribution of all its codes, $q(z)$, still differs from
 # $p(z) = N(0, I)$. (In 00 $q(z \mid x)$ was the density for one picture; $q(z)$ is the mean of these over the data.)
 #
-# **Assumption.** $r < d$. Write $\mu_\text{gt}$ for the true distribution of the data, and read
-# $\int f(x)\, \mu_\text{gt}(dx)$ as the mean of $f$ over the data. Then
+# **Assumption.** $r < d$. Training drives $q(z \mid x)$ to the posterior $p_\theta(z \mid x)$. Even then $q(z)$ differs from
+# $p(z)$, unless the model's $p_\theta(x)$ is the right *distribution* on the sheet.
+#
+# <details><summary>In formulas (Eq. 10)</summary>
+#
+# Write $\mu_\text{gt}$ for the true distribution of the data, and read $\int f(x)\, \mu_\text{gt}(dx)$ as the mean of $f$
+# over the data. Then
 #
 # $$q(z) = \int q(z \mid x)\, \mu_\text{gt}(dx), \qquad p(z) = \int p_\theta(z \mid x)\, p_\theta(x)\, dx .$$
 #
-# Training drives $q(z \mid x)$ to $p_\theta(z \mid x)$. What is left of the difference (Eq. 10) is
+# With $q(z \mid x) = p_\theta(z \mid x)$ what is left of the difference is
 #
-# $$q(z) - p(z) = \int p_\theta(z \mid x)\, \big[ \mu_\text{gt}(dx) - p_\theta(x)\, dx \big],$$
+# $$q(z) - p(z) = \int p_\theta(z \mid x)\, \big[ \mu_\text{gt}(dx) - p_\theta(x)\, dx \big] .$$
 #
-# and it vanishes only if $p_\theta$ is the right *distribution*. What does training pay for that? On $r$-dimensional data
-# the cost falls by $(d - r)/2 \cdot \log 10$ nats each time $\gamma$ is divided by ten: here $4 \cdot 2.3 = 9.2$, again
+# </details>
+#
+# What does training pay for the distribution? On $r$-dimensional data the cost falls by $(d - r)/2 \cdot \log 10$ nats each time $\gamma$ is divided by ten: here $4 \cdot 2.3 = 9.2$, again
 # and again. Getting the distribution right saves $\text{KL}[q(z) \,\Vert\, p(z)]$ once, however small $\gamma$ is.
 # Training goes where the saving is.
 #
-# **Prediction.** A two-sample test tells codes from normal draws. A *kernel* $k(a, b)$ is near 1 for close points and
-# small for distant ones. MMD² (squared maximum mean discrepancy) is the mean $k$ within both samples minus twice the mean
-# between them: near 0 if the two are alike. In the code $K$ holds all $k(a, b)$, and signs $s_i = \pm 1$ say which sample
+# **Prediction.** A test tells codes from normal draws. A *kernel* $k(a, b)$ is near 1 for close points and small for
+# distant ones. MMD² (squared maximum mean discrepancy) is the mean $k$ within the one sample, plus that within the other,
+# minus twice that between them: near 0 if they are alike. In the code $K$ holds all $k(a, b)$, and signs $s_i = \pm 1$ say which sample
 # a row is from; then MMD² is $s^\top K s / n^2$. If the samples are alike, shuffling the signs changes nothing. The
 # *p-value* is the share that reaches what was found among the 999 shuffles and the real signs, so at least 1/1000.
 
@@ -147,22 +153,22 @@ plt.show()
 #
 # The first stage failed because its data fill only $r < d$ dimensions, so $\gamma$ could fall for ever. The codes fill all
 # $\kappa$ dimensions, because the encoder adds noise. So here $\gamma_2$ cannot fall for ever, and only matching the
-# distribution lowers the cost (Theorem 1, notebook 02). In formulas, let
-# $p_2(z) = \int N(z; \hat z(u), \gamma_2 I)\, N(u; 0, I)\, du$ be the density of the second stage, and
+# distribution lowers the cost (Theorem 1, notebook 02). Once it is matched, the codes of the codes are normal:
+# $q(u) = N(0, I)$.
+#
+# <details><summary>In formulas</summary>
+#
+# Let $p_2(z) = \int N(z; \hat z(u), \gamma_2 I)\, N(u; 0, I)\, du$ be the density of the second stage, and
 # $H[q] = -\mathbb E_q \log q$ the entropy. Then
 #
 # $$\text{cost} \;\ge\; \mathbb E_{q(z)}[-\log p_2(z)] = H[q(z)] + \text{KL}[q(z) \,\Vert\, p_2(z)] \;\ge\; H[q(z)],$$
 #
-# which is finite. And once $p_2 = q$, the codes of the codes are normal: $q(u) = N(0, I)$.
-#
-# <details><summary>The step from p₂ = q to q(u) = N(0, I)</summary>
-#
-# Let the second encoder be at its optimum too, $q(u \mid z) = p_2(u \mid z)$. Then
+# which is finite. And once $p_2 = q$, let the second encoder be at its optimum too, $q(u \mid z) = p_2(u \mid z)$. Then
 #
 # $$q(u) = \int q(u \mid z)\, q(z)\, dz = \int p_2(u \mid z)\, p_2(z)\, dz = \int p_2(z \mid u)\, p(u)\, dz = p(u),$$
 #
-# where the second step uses both assumptions, the third is Bayes' rule, and the last holds since $p_2(z \mid u)$ is a
-# density in $z$. The first VAE cannot take the second step: no density $p_\theta(x)$ equals its $\mu_\text{gt}$.
+# where the third step is Bayes' rule. The first VAE cannot take the second: no density $p_\theta(x)$ equals its
+# $\mu_\text{gt}$.
 # </details>
 #
 # **Exercise 06.1** (3 minutes). Train it. You get the first `encode`, which gives $\mu$ and $\sigma$ of a batch `x`;
@@ -401,13 +407,14 @@ exercises.check("06.3", mmd2_unbiased)
 # fit a Gaussian to each cloud, and measure how far apart the two are. Only ratios mean something.
 #
 # "Fixed" needs a value. $\gamma = 1$ is customary, for pixels in $[0, 1]$. A sensible value is the mean variance of a
-# pixel. Notebook 01 called a direction active when its variance $\Lambda_j > \gamma$, so when the encoder's
-# $\lambda_j = \gamma / \Lambda_j < 1$. From here on we count $\lambda_j < \frac12$, which is $\Lambda_j > 2 \gamma$: few at
-# $\gamma = 1$.
+# pixel.
+#
+# <details><summary>How many directions are active at γ = 1?</summary>Notebook 01 called a direction active when its variance
+# Λ > γ, so when the encoder's λ = γ/Λ &lt; 1. From here on we count λ &lt; ½, which is Λ > 2γ: few at γ = 1.</details>
 #
 # And we add a rival from Ghosh et al., claim **N9**: a mixture of ten Gaussians, fitted to the codes, beats the second
 # stage. How near can *any* density of the codes come? About as near as reconstructions of the test images: they pass the
-# same decoder, from codes of real images. Full trains three seeds, quick one.
+# same decoder, from codes of real images.
 
 # %%
 clothes = data.load_images("fashion-small")
