@@ -188,7 +188,7 @@ def test_reconstructions_are_the_models(trained, pictures, tmp_path, capsys):
         (("encode", "--part", "half"), "--part: expected one of 'train', 'test', 'all'"),
         (("encode", "--out", "codes.txt"), "--out: expected a file that ends in .csv or .npy"),
         (("reconstruct", "--out", "x.gif"), "--out: expected a file that ends in .png or .npy"),
-        (("encode",), "name a data set or the folder of pictures"),
+        (("encode",), "name a data set or the folder of pictures with IMAGES"),
     ],
 )
 def test_what_cannot_be_encoded_is_refused(trained, arguments, words, capsys):

@@ -7,7 +7,7 @@ from pathlib import Path
 from vaelab.checkpoints import Saved
 from vaelab.data import NAMES, Images, load_images
 
-_WAYS = "name a data set or the folder of pictures with --images"
+_WAYS = "name a data set or the folder of pictures with images="
 
 
 def images_for(
@@ -49,7 +49,7 @@ def images_for(
     if images.shape != shape:
         raise ValueError(
             f"expected images of shape {shape}, as the model has, got {images.shape} from "
-            f"{images.name}; name others with --images"
+            f"{images.name}; name others with images="
         )
     if name is None and not was_trained_on(saved, images):
         raise ValueError(

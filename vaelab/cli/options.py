@@ -29,14 +29,18 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(name, help=help, type=kind, metavar=metavar, default=default)
 
     def options(self) -> dict[str, str]:
-        """The options by the arguments they become, such as "latent_dim": "--latent-dim"."""
-        return {a.dest: a.option_strings[-1] for a in self._actions if a.option_strings}
+        """The options, and arguments that may be left out, by what they become, such as
+        "latent_dim": "--latent-dim".
+        """
+        left_out = {a.dest: str(a.metavar) for a in self._actions if a.nargs == "?"}
+        return left_out | {a.dest: a.option_strings[-1] for a in self._actions if a.option_strings}
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Raise for words that no option or argument takes."""
         word = next((word for word in unknown if word.startswith("-")), unknown[0])
         name = word.partition("=")[0]
-        self.error(f"unexpected {name!r}{suggestion(name, self.options().values())}")
+        known = [option for option in self.options().values() if option.startswith("-")]
+        self.error(f"unexpected {name!r}{suggestion(name, known)}")
 
     def error(self, message: str) -> NoReturn:
         """Raise in place of printing the usage and leaving."""

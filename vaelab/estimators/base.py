@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
@@ -35,6 +36,7 @@ from vaelab._inputs import (
 )
 from vaelab.densities import Density
 from vaelab.estimators.fitted import put_together, taken_apart
+from vaelab.estimators.streams import Moments, mapped, moments, stream_of
 from vaelab.models import Autoencoder
 from vaelab.networks import Networks
 from vaelab.posteriors import Distribution, PointHead
@@ -110,7 +112,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows `X`: (n, d) or (n, channels, height, width), n ≥ 2 and finite. Bytes and
-        other whole numbers are trained on as float32.
+        other whole numbers are trained on as float32. An `np.memmap`, a map-style
+        `Dataset` or a `DataLoader` is read batch by batch, after one pass for scale and range.
 
         Returns:
             The estimator itself. A fit that fails leaves it as it was.
@@ -233,6 +236,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         check_positive_int("n_draws", n_draws)
         random_state = check_seed(random_state)
         x = self._scaled(self._rows(X))
+        if isinstance(x, Rows):
+            x = x[:]
         log_p = densities.log_prob_mc(self.model_, x, self.density_, n_draws, random_state)
         log_scale = torch.as_tensor(self.scale_, dtype=torch.float64).log()
         return self._like(X, log_p - float(log_scale.expand(x.shape[1:]).sum()))
@@ -284,10 +289,13 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         self.density_ = density
         return self
 
-    def _rows(self, X: Any, reset: bool = False) -> Tensor:
-        """Check rows as scikit-learn does; give them back as a tensor in the shape they were fitted
-        in.
+    def _rows(self, X: Any, reset: bool = False) -> Tensor | Rows:
+        """Check rows as scikit-learn does; give them back in the shape they were fitted in, as a
+        tensor, or as rows that are read as they are asked for.
         """
+        stream = stream_of(X)
+        if stream is not None:
+            return self._streamed(stream, reset)
         array = _whole_numbers_as_float32(X)
         shape = None
         if isinstance(array, np.ndarray) and np.ndim(array) == 4:
@@ -313,11 +321,34 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             self._fitted_on_tensor = isinstance(X, Tensor)
         return torch.from_numpy(np.array(array)).reshape(-1, *self.image_shape_)
 
-    def _fit_scale(self, rows: Tensor, nets: Networks) -> None:
+    def _streamed(self, rows: Rows, reset: bool) -> Rows:
+        shape = tuple(rows.shape[1:])
+        if reset:
+            self.image_shape_ = shape
+            self.n_features_in_ = math.prod(shape)
+            self._fitted_on_tensor = False
+        if shape != tuple(self.image_shape_) or len(rows) < 1 + reset:
+            raise ValueError(
+                f"X: expected {1 + reset} or more rows of shape {tuple(self.image_shape_)}, got "
+                f"{tuple(rows.shape)}"
+            )
+        return rows
+
+    def _fit_scale(self, rows: Tensor | Rows, nets: Networks) -> None:
+        found = None
         if nets.unit:
-            check_images(rows, unit=True)
+            if isinstance(rows, Tensor):  # Others are checked as they are read.
+                check_images(rows, unit=True)
             self.mean_ = torch.zeros(())
             self.scale_ = 1.0
+        elif isinstance(rows, Rows):
+            found = moments(rows)
+            self.mean_ = found.mean.to(rows.dtype)
+            spread = found.columns.to(rows.dtype)
+            in_columns = self.scaling == "columns"
+            self.scale_ = (
+                torch.where(spread > 0, spread, 1.0) if in_columns else found.overall or 1.0
+            )
         else:
             self.mean_ = rows.mean(0)
             if self.scaling == "columns":
@@ -325,9 +356,16 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
                 self.scale_ = torch.where(spread > 0, spread, 1.0)
             else:
                 self.scale_ = float((rows - self.mean_).std()) or 1.0
-        self._fit_range(rows)
+        self._fit_range(rows, found)
 
-    def _fit_range(self, rows: Tensor) -> None:
+    def _fit_range(self, rows: Tensor | Rows, known: Moments | None = None) -> None:
+        if isinstance(rows, Rows):
+            found = moments(rows) if known is None else known
+            ends = (
+                (found.low, found.high) if rows.ndim == 2 else (found.low.min(), found.high.max())
+            )
+            self.range_ = torch.stack(ends).to(rows.dtype)
+            return
         flat = rows if rows.ndim == 2 else rows.flatten()
         self.range_ = torch.stack(flat.aminmax(dim=0))
 
@@ -335,7 +373,9 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     def _dtype(self) -> torch.dtype:
         return next(self.model_.parameters()).dtype
 
-    def _scaled(self, rows: Tensor) -> Tensor:
+    def _scaled(self, rows: Tensor | Rows) -> Any:
+        if isinstance(rows, Rows):
+            return mapped(rows, self._dtype, self._scaled)
         return ((rows.to(self._dtype) - self.mean_) / self.scale_).to(self._dtype)
 
     def _unscaled(self, x: Tensor) -> Tensor:
