@@ -56,6 +56,21 @@ def test_the_figures_are_those_that_counting_gives(fitted, words):
     assert all(0 <= share <= 1 for share in shares.values()) and shares["valid"] > 0.5
 
 
+def test_a_stopped_training_goes_on_to_the_same_model(fitted, words, tmp_path):
+    def stop(run, epoch, values):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    kept = replace(QUIET, checkpoint=tmp_path / "state", checkpoint_every=0.0)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        lines.fit(words, plan=FIT, session=replace(kept, callback=stop))
+    assert "the same call goes on from there" in stopped.value.__notes__[0]
+    with pytest.raises(ValueError, match="belongs to another run"):
+        lines.fit(words, plan=replace(FIT, lr=2e-2), session=kept)
+    again = lines.fit(words, plan=FIT, session=kept)
+    assert again.figures == fitted.figures and again.held_out == fitted.held_out
+
+
 def test_the_kl_of_a_vae_is_that_of_its_posterior_at_any_weight(words):
     fit = lines.fit(words, plan=replace(FIT, model="grammar_vae", epochs=1), session=QUIET)
     q = fit.model.codes(expressions().encode(fit.held_out, 9))

@@ -202,7 +202,7 @@ def measure(
     """
     own = cast(Any, model.likelihood).grammar
     x, x_test = (own.encode(part, model.image_shape[0]) for part in (trained, held_out))
-    q = model.codes(x_test)
+    q = cast(Any, model.codes(x_test))
     back = own.decode(model.images(q.mean))
     nats = model.loss_terms(x_test.float() / 255, generator_of(seed))
     kl = {"kl": q.kl_to_standard_normal().mean().item()} if "kl" in nats else {}
