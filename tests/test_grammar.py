@@ -345,6 +345,9 @@ def test_the_distance_to_a_target():
     assert score("x") == pytest.approx(math.log(1 + error))
     assert math.isnan(score("(x - x) / (x - x)")) and math.isinf(score("1 / (x - x)"))
     assert math.isinf(score("exp( exp( x ) )")) and score("exp( x * x )") > 100
+    with pytest.raises(ValueError) as error:
+        distance_to("9" * 5000 + "y")
+    assert "at character 5001, after '999" in str(error.value) and len(str(error.value)) < 400
     for bad in ("log(x)", "sqrt(x)", "1/(x-x)", "exp(exp(x))", "9" * 400):
         with pytest.raises(ValueError, match="expected a finite value at each of 1000 points"):
             distance_to(bad)

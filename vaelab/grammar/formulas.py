@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vaelab.grammar.grammar import Grammar
+from vaelab.grammar.grammar import Grammar, cited
 from vaelab.grammar.reading import Rule
 
 _FORMULAS = """
@@ -63,7 +63,7 @@ class Formula:
         self._rules = _grammar().parse(text)
         torn = re.search(r"[\d.]\s+[\d.]", text)
         if torn:
-            raise ValueError(f"{text!r}: expected an operator within {torn.group()!r}")
+            raise ValueError(f"{cited(text)}: expected an operator within {torn.group()!r}")
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Its values at x, shape of x; NaN and infinities where it has none."""
@@ -115,7 +115,7 @@ def distance_to(target: str, points: np.ndarray = POINTS) -> Callable[[str], flo
     wanted = Formula(target)(points)
     if not np.isfinite(wanted).all():
         raise ValueError(
-            f"{target!r}: expected a finite value at each of {len(points)} points from "
+            f"{cited(target)}: expected a finite value at each of {len(points)} points from "
             f"{points.min():g} to {points.max():g}, got "
             f"{wanted[~np.isfinite(wanted)][0]} at x = {points[~np.isfinite(wanted)][0]:.3g}"
         )

@@ -204,7 +204,9 @@ class Grammar(Part):
             raise ValueError(self._where(line, error)) from None
         if len(parses) > 1:
             one, other = (self.tree(rules) for rules in parses)
-            raise ValueError(f"{line!r} has two parses:\n{one}\nand\n{other}\nMend the grammar")
+            raise ValueError(
+                f"{cited(line)} has two parses:\n{one}\nand\n{other}\nMend the grammar"
+            )
         return list(parses[0])
 
     def _where(self, line: str, error: Unexpected) -> str:
@@ -215,9 +217,9 @@ class Grammar(Part):
         got, at = end, len(line)
         if error.place < len(words):
             got, at = repr(words[error.place].group()), words[error.place].start()
-        after = f", after {line[:at]!r}" if at else ""
+        after = f", after {line[:at][-40:]!r}" if at else ""
         expected = ", ".join(names[number] for number in error.expected)
-        return f"{line!r} at character {at + 1}{after}: expected {expected}, got {got}"
+        return f"{cited(line)} at character {at + 1}{after}: expected {expected}, got {got}"
 
     def write(self, rules: Iterable[int]) -> str:
         """The line of a derivation; padding is left out.
@@ -279,7 +281,7 @@ class Grammar(Part):
         if length is not None:
             check_positive_int("length", length)
         if isinstance(lines, str):
-            raise TypeError(f"expected several lines, got one: {lines!r}; put it in brackets")
+            raise TypeError(f"expected several lines, got one: {cited(lines)}; put it in brackets")
         if not len(lines):
             raise ValueError("expected at least one line, got none")
         rows: list[list[int]] = []
@@ -290,7 +292,7 @@ class Grammar(Part):
                 raise ValueError(f"line {number}: {error}") from error
             if length is not None and len(rows[-1]) > length:
                 raise ValueError(
-                    f"line {number}: {line!r} takes {len(rows[-1])} rules; expected at most "
+                    f"line {number}: {cited(line)} takes {len(rows[-1])} rules; expected at most "
                     f"length={length}: shorten it, or give a larger length"
                 )
         width = length or max(map(len, rows))
@@ -323,6 +325,11 @@ class Grammar(Part):
         quote = {name: '"' if "'" in name else "'" for name in self.tokens}
         rules = [f"line -> {q}{name}{q} line" for name, q in quote.items()]
         return Grammar("\n".join([*rules, "line -> ''"]), self.joint)
+
+
+def cited(text: str) -> str:
+    """A line as an error names it: cut where it is long."""
+    return repr(text if len(text) <= 80 else f"{text[:79]}…")
 
 
 def rule_numbers(x: Tensor) -> Tensor:
