@@ -2,14 +2,15 @@
 
 A tensor may come as an array or a list; it holds finite real numbers, and whole ones become
 float64. An int is a whole number ≥ 1, `seed` a seed; a float is finite, and > 0 where it is called
-`gamma` or `t`. Of a class an instance is expected. What has another annotation is left to the
-function; where shapes do not fit together, the error names them.
+`gamma` or `t`; a `cut` at ∞ cuts nothing. Of a class an instance is expected. What has another
+annotation is left to the function; where shapes do not fit together, the error names them.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _POSITIVE = ("gamma", "t")
+_UNBOUNDED = ("cut",)
 # What arithmetic says of shapes and sizes that do not fit together.
 _DEEP = (RuntimeError, IndexError, AttributeError, ArithmeticError, MemoryError, TypeError)
 
@@ -126,7 +128,10 @@ def taken(name: str, value: Any, kind: Any) -> Any:
     if kind is int:
         return check_positive_int(name, value)
     if kind is float:
-        check_positive(name, value) if name in _POSITIVE else check_finite(name, value)
+        if name in _POSITIVE:
+            check_positive(name, value)
+        elif not (name in _UNBOUNDED and isinstance(value, float) and value == math.inf):
+            check_finite(name, value)
         return value
     if kind is bool:
         check_flag(name, value)
