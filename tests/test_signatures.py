@@ -135,3 +135,10 @@ def test_any_argument_is_taken_or_refused_in_words(name):
                 assert "\n" not in said
             else:
                 assert is_number(result), (argument, value, result)
+
+
+def test_bytes_are_pixels_to_a_view():
+    pixels = (255 * PICTURES).round().byte()
+    first, second = (widgets.ModelComparison(SEVERAL, x, 1) for x in (pixels, pixels / 255.0))
+    assert first.image.value == second.image.value
+    assert first.error is None

@@ -1,9 +1,10 @@
 """The door that is made of a signature: what comes in must be what the annotations say.
 
 A tensor may come as an array or a list; it holds finite real numbers, and whole ones become
-float64. An int is a whole number ≥ 1, `seed` a seed; a float is finite, and > 0 where it is called
-`gamma` or `t`; a `cut` at ∞ cuts nothing. Of a class an instance is expected. What has another
-annotation is left to the function; where shapes do not fit together, the error names them.
+float64, but for `images`, whose bytes stay bytes. An int is a whole number ≥ 1, `seed` a seed; a
+float is finite, and > 0 where it is called `gamma` or `t`; a `cut` at ∞ cuts nothing. Of a class an
+instance is expected. What has another annotation is left to the function; where shapes do not fit
+together, the error names them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from vaelab._inputs import (
     check_callable,
     check_finite,
     check_flag,
+    check_images,
     check_positive,
     check_positive_int,
     shown,
@@ -117,6 +119,8 @@ def taken(name: str, value: Any, kind: Any) -> Any:
         if not {int, float, Tensor}.intersection(kinds) and not isinstance(value, tuple(kinds)):
             raise TypeError(f"{name}: expected a {_named(kinds)}, got {shown(value)}")
         return value
+    if kind is Tensor and name == "images":
+        return check_images(value, pixels=True)
     if kind is Tensor:
         x = as_tensor(value, name)
         if name == "t" and not x.numel():  # Places along a way: there may be none.

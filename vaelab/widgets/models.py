@@ -9,6 +9,7 @@ from ipywidgets import IntSlider
 from torch import Tensor
 
 from vaelab._door import door
+from vaelab._inputs import floats
 from vaelab.models import Autoencoder
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import beside, row_names
@@ -47,7 +48,7 @@ class ModelComparison(View):
             )
         super().__init__()
         self.models = dict(models)
-        self.images = images
+        self.images = floats(images, torch.empty(0))
         self.index = IntSlider(max=len(images) - 1, description="picture")
         self.seed = IntSlider(max=99, description="draw")
         self.image = Picture()
