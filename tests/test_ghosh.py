@@ -143,20 +143,6 @@ def test_two_draws_decode_no_further_apart_than_the_steepest_slope_allows(traine
     claims.check_below("R10", apart, bound, "Eq. 13 with an inequality and the operator norm")
 
 
-def test_the_slips_of_appendix_b():
-    turn = torch.tensor([0.0, 2 * math.pi], dtype=torch.float64)
-    ends = torch.stack([turn.cos(), turn.sin()], 1)
-    apart = (ends[0] - ends[1]).norm()
-    claims.check("E15", bool(apart < 1e-12), "slope 1 for 2π, and back: no slope gives 0 with =")
-    for n in (2, 8, 16):
-        unit = (n / 2) * math.log(math.pi) - math.lgamma(n / 2 + 1)
-        entropies = [unit + n * math.log(rho) for rho in (1.5, 3.0)]
-        ratio = math.exp((entropies[1] - entropies[0]) / n)
-        claims.check_close("E16", ratio, 2.0, rtol=1e-12, says="the radius goes as exp(H/n)")
-    tails = [math.erfc(r / 2) for r in (1.0, 5.0, 10.0)]
-    claims.check("E17", min(tails) > 0, "two Gaussian draws exceed any distance at times")
-
-
 def test_the_printed_table_against_the_text():
     printed = {key: value for key, (value, _) in experiments.published("ghosh-1").items()}
     worse = printed["cv-vae gmm", "celeba"] > printed["cv-vae n", "celeba"]

@@ -3,7 +3,7 @@
 #
 # | | |
 # | --- | --- |
-# | You will be able to | build a VAE that completes pictures, tell what a learned prior does for it from what the weight of the KL does, and read a table of diversity |
+# | You will be able to | build a VAE that completes pictures, distinguish what a learned prior does for it from what the weight of the KL does, and read a table of diversity |
 # | You need | notebook 10 (learned priors) |
 # | Time | 30 minutes to read; quick: a minute or two to run, full: some minutes on a GPU |
 # | Source | "Empirical observations pertaining to learned priors for deep latent variable models", Sections 2.1, 4.1 and 6, Table 2; Esser, Sutter & Ommer (2018) |
@@ -49,7 +49,9 @@ colors = plots.COLORS
 fashion = data.load_images(notebooks.choose(quick="fashion-small", full="fashion"))
 half, asked = 28 * 28 // 2, [82, 227, 815]  # a picture's upper rows come first
 x, known = fashion.test[asked], fashion.train[:5000]
-near = torch.cdist(x.flatten(1)[:, :half], known.flatten(1)[:, :half]).topk(6, largest=False).indices
+near = (
+    torch.cdist(x.flatten(1)[:, :half], known.flatten(1)[:, :half]).topk(6, largest=False).indices
+)
 upper = x * (torch.arange(28) < 14)[:, None]
 rows = torch.cat([x[:, None], upper[:, None], known[near]], 1)
 fig, ax = plt.subplots(figsize=(7, 2.8))
@@ -58,7 +60,7 @@ ax.axis("off")
 plt.show()
 
 # %% [markdown]
-# First the picture, then what is given of it, then what the data have for nearly the same half: bags, sandals and sneakers
+# First the picture, then what is given of it, then what the data contain for nearly the same half: bags, sandals and sneakers
 # below the same few lines, a coat that is short or long, open or closed. The mean of these answers is a blur.
 #
 # ## A model of the other half
@@ -67,8 +69,9 @@ plt.show()
 # conditional VAE, with the cost
 # $$-\log p(x \mid z, y) + \beta \, \text{KL}\big[q(z \mid x) \,\Vert\, p(z \mid y)\big].$$
 # The prior has to know $y$: codes of coats differ from codes of shoes. The Variational U-net's prior is
-# $N(m(y), I)$ with a learned $m$; the paper's is a flow whose couplings see $y$. In the package a flow without couplings
-# and without a scale *is* $N(m(y), I)$, so that one line makes both.
+# $N(m(y), I)$ with a learned $m$; the paper's is a flow whose couplings see $y$. In the package a flow from noise to
+# codes ends in a shift that depends on $y$. Without couplings the shift is all that is left, and noise shifted by $m(y)$ has the density $N(m(y), I)$; so one
+# line of code builds either.
 #
 # **Exercise 10b.1** (3 minutes). The function is to be KL[N(mu, exp(log_var)) ‖ N(m, I)], all of shape (n, κ), to (n,).
 # There is a fault in it. For `m = 0` it is right. Mend it.
@@ -142,25 +145,38 @@ def silent_gamma(given, wanted):
 exercises.check("10b.3", silent_gamma)
 
 # %% [markdown]
-# We measure on the digits, 8 × 8, since two dozen models would take too long on the larger pictures, to which we come back. For the digits the number lies between the two values of γ that are called *too large*
-# and *sensible* below. **Prediction.** With γ too large, β = 1 and a Gaussian prior the code says nothing.
+# We measure on the digits, 8 × 8, since two dozen models would take too long on the larger pictures, to which we come back. For
+# the digits the number lies between the two values of γ that are called *too large* and *sensible* below. **Prediction.** With γ too large, β = 1 and a Gaussian prior the code says nothing.
 
 # %%
 digits = data.load_images("digits")
 seeds, judge = (0, 1, 2), features.features_for(digits)
 wide = notebooks.choose(quick=(128, 128), full=(256, 256))
-plan = training.Plan(notebooks.choose(quick=32, full=80), lr=4e-3, schedule=training.Cosine(), beta_schedule=training.Ramp(0.25))
+plan = training.Plan(
+    notebooks.choose(quick=32, full=80),
+    lr=4e-3,
+    schedule=training.Cosine(),
+    beta_schedule=training.Ramp(0.25),
+)
 large, sensible = 0.5, 0.05
 flat = digits.train.flatten(1).double()
 threshold = exercises.given("10b.3", silent_gamma)(flat[:, :32], flat[:, 32:]).item()
-print(f"a linear model falls silent at γ = {threshold:.2f}; too large: {large}, sensible: {sensible}")
+print(
+    f"a linear model falls silent at γ = {threshold:.2f}; too large: {large}, sensible: {sensible}"
+)
 
 
 def completing(shape, kappa, flow, gamma, beta, wide=wide):
     n = math.prod(shape) // 2  # numbers given
     nets = networks.with_context(networks.mlp(shape, kappa + n, wide, output="sigmoid"), n)
     prior = priors.FlowPrior(kappa, 6 if flow else 0, n_context=n, scaled=flow)
-    return models.Conditional(nets, likelihood=likelihoods.Gaussian(gamma), prior=prior, latent_term=terms.KL(beta), part=range(n))
+    return models.Conditional(
+        nets,
+        likelihood=likelihoods.Gaussian(gamma),
+        prior=prior,
+        latent_term=terms.KL(beta),
+        part=range(n),
+    )
 
 
 def completers(images, plan, seeds, *choices):
@@ -196,88 +212,180 @@ def scored(model, images, judge, real):
     completed = model.draw(model.context(some), 10)
     seen = judge(completed.flatten(0, 1))
     errors = (completed - some[:, None]).square().flatten(2).mean(2)
-    return metrics.diversity(seen.unflatten(0, (-1, 10))).mean(), metrics.frechet_distance(seen, real), errors.amin(1).mean()
+    return (
+        metrics.diversity(seen.unflatten(0, (-1, 10))).mean(),
+        metrics.frechet_distance(seen, real),
+        errors.amin(1).mean(),
+    )
 
 
 real = judge(digits.test)
-scores = {key: torch.tensor([scored(model, digits, judge, real) for model in several]).T for key, several in fits.items()}
+scores = {
+    key: torch.tensor([scored(model, digits, judge, real) for model in several]).T
+    for key, several in fits.items()
+}
 
 # %% tags=["nbval-ignore-output"]
 for (flow, gamma, beta), (diverse, distance, best) in scores.items():
     name = f"{'flow' if flow else 'Gaussian'}, γ = {gamma}, β = {beta:g}"
-    print(f"{name:30} diversity {diverse.mean():.3f}  Fréchet {distance.mean():5.1f}  best of ten {best.mean():.4f}")
+    print(
+        f"{name:30} diversity {diverse.mean():.3f}  Fréchet {distance.mean():5.1f}  best of ten "
+        f"{best.mean():.4f}"
+    )
 
 # %% [markdown]
-# Each line is the mean of three seeds. The bounds below hold on every seed, unless they speak of means.
+# Each line is the mean of three seeds. The two Gaussian lines with the same βγ are one model and print the same figures: their
+# objectives differ by a factor, to which Adam is blind. The bounds below hold on every seed, unless they speak of means.
 
 # %%
 with torch.no_grad():
     given = training.Given(digits.test, fits[grid[0]][0].context(digits.test))
-    spoken = {key: torch.tensor([m.loss_terms(given)["kl"].mean() for m in fits[key]]) for key in grid[:4]}
+    spoken = {
+        key: torch.tensor([m.loss_terms(given)["kl"].mean() for m in fits[key]]) for key in grid[:4]
+    }
 both = (False, large, 1.0), (True, large, 0.0)
 (poor, far, worst), (rich, close, best) = scores[both[0]], scores[both[1]]
-claims.check("L9", bool((rich > 3 * poor).all() and (close < far).all() and (best < worst).all()), "γ too large: the flow at β = 0 has over 3 times the diversity of the Gaussian at β = 1, and is nearer to the data, on every seed", found=[rich / poor, close, far])
+claims.check(
+    "L9",
+    bool((rich > 3 * poor).all() and (close < far).all() and (best < worst).all()),
+    "γ too large: the flow at β = 0 has over 3 times the diversity of the Gaussian at β = 1, and "
+    "is nearer to the data, on every seed",
+    found=[rich / poor, close, far],
+)
 plain, learned = scores[False, sensible, 1.0], scores[both[1]]
-claims.refute("L9", bool(learned[0].mean() < 1.05 * plain[0].mean()), "γ sensible: it is no more diverse, within 5 %", found=[learned[0].mean(), plain[0].mean()])
-claims.check_below("L9", learned[1].mean(), 0.75 * plain[1].mean(), "but there the Fréchet distance is below 3/4 of the Gaussian's")
-claims.check("L9", bool((scores[False, large, 0.1][0] > 3 * poor).all()), "and a smaller β alone, without a flow, has over 3 times the diversity, too", found=scores[False, large, 0.1][0] / poor)
-claims.check_above("L9", scores[False, large, 0.0][1], 2 * close, "at β = 0 without a flow the distance is twice the flow's: quality is what the flow gives")
+claims.refute(
+    "L9",
+    bool(learned[0].mean() < plain[0].mean()),
+    "γ sensible: the flow is less diverse than the Gaussian, in the mean",
+    found=[learned[0].mean(), plain[0].mean()],
+)
+claims.check_below(
+    "L9",
+    learned[1].mean(),
+    0.75 * plain[1].mean(),
+    "but there the Fréchet distance is below 3/4 of the Gaussian's",
+)
+claims.check(
+    "L9",
+    bool((scores[False, large, 0.1][0] > 3 * poor).all()),
+    "and a smaller β alone, without a flow, has over 3 times the diversity, too",
+    found=scores[False, large, 0.1][0] / poor,
+)
+claims.check_above(
+    "L9",
+    scores[False, large, 0.0][1],
+    2 * close,
+    "at β = 0 without a flow the distance is over twice the flow's",
+)
 assert (spoken[both[0]] < 0.2).all() and (spoken[False, sensible, 1.0] > 2).all()
-print("ok  the Gaussian's code says less than 0.2 nats where γ is too large, and more than 2 where it is not")
+print(
+    "ok  the Gaussian's code says less than 0.2 nats where γ is too large, and more than 2 where "
+    "it is not"
+)
 
-# %% alt="Two panels, diversity against Fréchet distance, four corners each. With gamma too large the Gaussian at beta one lies at no diversity, and beta zero moves both to the right; with sensible gamma all lie at the right, and only the flow lowers the distance"
+# %% alt="Two panels, diversity against Fréchet distance, four corners each. With gamma too large the Gaussian at beta one lies at no diversity, and beta zero moves both to the right, a dashed arrow from the Gaussian at beta one to the flow at beta zero being the paper's comparison; with sensible gamma all lie at the right, and only the flow lowers the distance"
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharex=True, sharey=True)
 for ax, gamma in zip(axes, (large, sensible), strict=True):
-    corners = {(flow, beta): scores[flow, gamma if beta else large, beta] for flow in (False, True) for beta in (1.0, 0.0)}
+    corners = {
+        (flow, beta): scores[flow, gamma if beta else large, beta]
+        for flow in (False, True)
+        for beta in (1.0, 0.0)
+    }
     for flow, color in ((False, "prior"), (True, "q")):
         one, zero = corners[flow, 1.0], corners[flow, 0.0]
-        ax.plot(one[0], one[1], "o", color=colors[color], label=f"{'flow' if flow else 'Gaussian'}, β = 1")
-        ax.plot(zero[0], zero[1], "s", color=colors[color], label=f"{'flow' if flow else 'Gaussian'}, β = 0", fillstyle="none")
+        ax.plot(
+            one[0],
+            one[1],
+            "o",
+            color=colors[color],
+            label=f"{'flow' if flow else 'Gaussian'}, β = 1",
+        )
+        ax.plot(
+            zero[0],
+            zero[1],
+            "s",
+            color=colors[color],
+            label=f"{'flow' if flow else 'Gaussian'}, β = 0",
+            fillstyle="none",
+        )
         start, end = one.mean(1), zero.mean(1)
-        ax.annotate("", (end[0], end[1]), (start[0], start[1]), arrowprops={"arrowstyle": "->", "color": colors[color]})
-    ax.set(title=f"γ = {gamma}, {'too large' if gamma == large else 'sensible'}", xlabel="diversity", yscale="log")
+        arrow = {"arrowstyle": "->", "color": colors[color]}
+        ax.annotate("", (end[0], end[1]), (start[0], start[1]), arrowprops=arrow)
+    ax.set(
+        title=f"γ = {gamma}, {'too large' if gamma == large else 'sensible'}",
+        xlabel="diversity",
+        yscale="log",
+    )
     ax.set_yticks([3, 5, 10, 20], labels=["3", "5", "10", "20"])
     ax.minorticks_off()
+start, end = scores[both[0]].mean(1), scores[both[1]].mean(1)
+arrow = {"arrowstyle": "->", "color": colors["data"], "linestyle": "--"}
+axes[0].annotate("", (end[0], end[1]), (start[0], start[1]), arrowprops=arrow)
+axes[0].text(0.16, 5.2, "the paper's\ncomparison", fontsize=8, ha="right", va="top")
 axes[0].set_ylabel("Fréchet distance, low is good")
 axes[1].legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# A mark is a seed, an arrow goes from β = 1 to β = 0. On the left is the paper's comparison, from the blue dots to the
-# orange squares: far to the right and down. But the blue dots are models whose code is silent. On the right, where γ is sensible, the
-# Gaussian is as diverse as the flow; its surplus is noise, since its completions are farther from the data. In both
+# A mark is a seed, a colored arrow goes from β = 1 to β = 0 of one prior. On the left the dashed arrow is the paper's
+# comparison, from the blue dots to the orange squares: far to the right and down. But the blue dots are models whose code is
+# silent. On the right, where γ is sensible, the Gaussian is more diverse than the flow, and farther from the data. In both
 # panels the Gaussian at β = 0 is the worst: its codes shrink to points which $N(m(y), I)$ does not hit.
 #
-# So two things are at work. **Diversity comes from βγ, quality from the flow.** The claim holds if the model with a KL is
-# over-regularised, and a paper that does not say its γ cannot tell which of the two it saw. Diversity alone rewards noise:
-# read it beside a distance.
+# So two things are at work. **βγ decides whether the code speaks at all, and moves both figures; once it speaks, the flow takes
+# a quarter or more off the distance.** The claim holds if the model with a KL is over-regularised, and a paper that does not
+# say its γ cannot tell which of the two it saw. Diversity alone is no merit: read it beside a distance.
 #
 # ## The same in pictures
 #
-# Back to the clothes. The same threshold lies higher here, and so does a γ that is too large. One seed of three models
-# must do; the order and the sign of what we found is checked, not its size.
+# Back to the clothes. The same threshold lies higher here (it is printed below), and a γ that is too large must too. One seed
+# of three models must do; the order and the sign of what we found is checked, not its size.
 
 # %%
-slow = training.Plan(notebooks.choose(quick=10, full=40), lr=2e-3, schedule=training.Cosine(), beta_schedule=training.Ramp(0.25))
-choices = {"Gaussian, β = 1, γ = 3": (False, 3.0, 1.0), "Gaussian, β = 1, γ = 0.3": (False, 0.3, 1.0), "flow, β = 0": (True, 3.0, 0.0)}
+slow = training.Plan(
+    notebooks.choose(quick=10, full=40),
+    lr=2e-3,
+    schedule=training.Cosine(),
+    beta_schedule=training.Ramp(0.25),
+)
+choices = {
+    "Gaussian, β = 1, γ = 3": (False, 3.0, 1.0),
+    "Gaussian, β = 1, γ = 0.3": (False, 0.3, 1.0),
+    "flow, β = 0": (True, 3.0, 0.0),
+}
 dressed = {name: completers(fashion, slow, (0,), 8, *choice)[0] for name, choice in choices.items()}
 eye = features.features_for(fashion)
+halves = known.flatten(1).double().split(half, 1)
+print(
+    f"clothes: a linear model falls silent at γ = "
+    f"{exercises.given('10b.3', silent_gamma)(*halves):.1f}"
+)
 found = {name: scored(model, fashion, eye, eye(fashion.test)) for name, model in dressed.items()}
 silent, middle, flowing = found.values()
-claims.check("L9", bool(flowing[0] > 3 * silent[0]) and flowing[1] < silent[1], "Fashion-MNIST, γ too large: the same order, over 3 times the diversity at a smaller distance", found=[flowing, silent])
-claims.check_below("L9", flowing[1], middle[1], "Fashion-MNIST, γ ten times smaller: the flow's distance is the smaller one")
+claims.check(
+    "L9",
+    bool(flowing[0] > 3 * silent[0]) and flowing[1] < silent[1],
+    "Fashion-MNIST, γ too large: the same order, over 3 times the diversity at a smaller distance",
+    found=[flowing, silent],
+)
+claims.check_below(
+    "L9",
+    flowing[1],
+    middle[1],
+    "Fashion-MNIST, γ ten times smaller: the flow's distance is the smaller one",
+)
 
 # %% alt="Three blocks of completed pictures, one for each upper half; in each the first row is all alike, the second varies a little and blurs, the third shows different garments"
-fig, axes = plt.subplots(1, 3, figsize=(10, 2.3))
+fig, axes = plt.subplots(1, 3, figsize=(11, 2.5))
 for ax, one in zip(axes, x, strict=True):
-    rows = [model.draw(model.context(one[None]), 5, seed=3)[0] for model in dressed.values()]
-    ax.imshow(plots.image_grid(torch.cat([torch.cat([one[None], row]) for row in rows]), columns=6), cmap="gray")
+    rows = [model.draw(model.context(one[None]), 4, seed=3)[0] for model in dressed.values()]
+    ax.imshow(plots.image_grid(torch.cat([torch.cat([one[None], row]) for row in rows]), columns=5))
     ax.set(xticks=[], yticks=[])
 axes[0].set(yticks=[14, 43, 72], yticklabels=["Gaussian\nγ = 3", "Gaussian\nγ = 0.3", "flow\nβ = 0"])
 plt.show()
 
 # %% [markdown]
-# The first column is the true picture, the other five are drawn. In the first two rows completions differ in brightness, if
+# The first column of a block is the true picture, the other four are drawn. In the first two rows completions differ in brightness, if
 # at all; their outline is the same blur. In the third they differ in outline: bags are high or flat, a coat ends at the
 # waist or below it. None of them is sharp, after so short a training.
 
@@ -317,9 +425,15 @@ def kept(gamma, ramp, free):
     for seed in seeds:
         with networks.seeded(seed):
             nets = networks.mlp(digits.shape, 16, wide, output="sigmoid")
-            several.append(models.Autoencoder(nets, likelihood=likelihoods.Gaussian(gamma), latent_term=terms.KL(1.0, free)))
+            several.append(
+                models.Autoencoder(
+                    nets, likelihood=likelihoods.Gaussian(gamma), latent_term=terms.KL(1.0, free)
+                )
+            )
     plan = training.Plan(longer, lr=4e-3, schedule=training.Cosine(), beta_schedule=ramp)
-    training.fit_together(several, digits.train, plan, training.Session(progress=False), seeds=seeds)
+    training.fit_together(
+        several, digits.train, plan, training.Session(progress=False), seeds=seeds
+    )
     return several
 
 
@@ -328,32 +442,50 @@ def use_of(model):
     kls = q.kls_to_standard_normal()
     samples = judge(model.images(model.prior.sample(2000, 16)))
     error = metrics.mean_squared_error(model.reconstruct(digits.test), digits.test)
-    return metrics.active_dims(q.eigenvalues()), kls.sum(1).mean(), error, metrics.frechet_distance(samples, real)
+    return (
+        metrics.active_dims(q.eigenvalues()),
+        kls.sum(1).mean(),
+        error,
+        metrics.frechet_distance(samples, real),
+    )
 
 
-pairs = [(gamma, how) for gamma in (0.1, "learned") for how in ways if gamma == "learned" or how != "free bits"]
-used = {(gamma, how): torch.tensor([use_of(m) for m in kept(gamma, *ways[how])]).T for gamma, how in pairs}
+pairs = [
+    (gamma, how)
+    for gamma in (0.1, "learned")
+    for how in ways
+    if gamma == "learned" or how != "free bits"
+]
+used = {
+    (gamma, how): torch.tensor([use_of(m) for m in kept(gamma, *ways[how])]).T
+    for gamma, how in pairs
+}
 
 # %%
 for gamma in (0.1, "learned"):
     before, after = used[gamma, "plain"], used[gamma, "annealed"]
-    claims.check_above("L10", after[0].mean(), before[0].mean() + 0.5, f"γ {gamma}: annealing keeps over 0.5 dimensions more in use, mean of three seeds")
+    more = 0.5 if gamma == 0.1 else 1.5
+    says = f"γ {gamma}: annealing keeps over {more} dimensions more in use, mean of three seeds"
+    claims.check_above("L10", after[0].mean(), before[0].mean() + more, says)
     claims.check("L10", bool((after[1] > before[1].max()).all() and (after[2] < before[2].min()).all()), f"γ {gamma}: more nats and a smaller error on every seed", found=[after[1], before[1], after[2], before[2]])
 assert used["learned", "annealed"][3].mean() > used["learned", "plain"][3].mean() + 2
 print("ok  γ learned: samples of N(0, I) are worse by a Fréchet distance of over 2 where the code is kept in use")
 
-# %% alt="Two panels of dots for plain, annealed and free bits at a learned gamma: dimensions in use rise, and so does the Fréchet distance of samples"
-fig, axes = plt.subplots(1, 2, figsize=(8, 2.2), sharey=True)
-for ax, place, title in zip(axes, (0, 3), ("dimensions in use, of 16", "Fréchet distance of samples from N(0, I)"), strict=True):
+# %% alt="Three panels of dots for plain, annealed and free bits at a learned gamma: dimensions in use rise, so do the nats of the KL, and so does the Fréchet distance of samples"
+fig, axes = plt.subplots(1, 3, figsize=(9, 2.2), sharey=True)
+titles = ("dimensions in use, of 16", "KL, nats", "Fréchet, samples of N(0, I)")
+for ax, place, title in zip(axes, (0, 1, 3), titles, strict=True):
     for row, how in enumerate(ways):
         values = used["learned", how][place]
         ax.plot(values, row + 0.12 * torch.arange(-1, 2), "o", color=colors["q"])
     ax.set(title=title, yticks=range(3), yticklabels=list(ways))
+axes[0].xaxis.set_major_locator(plt.MaxNLocator(integer=True))
 axes[0].invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# A dot is a seed, γ is learned. The claim holds, by one or two dimensions; no model had collapsed without it. On the right
+# A dot is a seed, γ is learned. The claim holds, by two or three dimensions here and by one or two at γ = 0.1; no model had
+# collapsed without it. Free bits lie between in what the code says. On the right
 # is the price: the more the codes say, the less they look like $N(0, I)$, and the worse are its samples. To keep the code
 # in use and to sample from $N(0, I)$ are two aims that pull apart. A learned prior gives up the second.
 #
@@ -367,7 +499,7 @@ plt.show()
 # ## Takeaways
 #
 # - In a conditional VAE the prior must see what is given; a flow without couplings is the Gaussian one.
-# - Diversity comes from a small βγ. Quality comes from a prior that fits the codes.
+# - βγ decides whether the code speaks at all. Once it does, a prior that fits the codes brings samples nearer to the data.
 # - A gain in diversity over a model whose code is silent says nothing about the prior.
 # - Annealing and free bits keep a code in use, and move it away from $N(0, I)$.
 #

@@ -107,7 +107,7 @@ plots.use_style()
 # What the papers claim stands in a ledger, each claim with an identifier. D is Dai & Wipf, R is Ghosh et al., L is the
 # paper on learned priors, E is an erratum, and N is what later work found. A cell that settles a claim computes its
 # quantity, compares it with what the paper says, and prints `ok` with the identifier. If the comparison fails, the cell
-# raises an error. Where the evidence is against a claim it prints `no`. Here is one row, and this notebook will settle
+# raises an error. Where the evidence is against a claim it prints `refuted`. Here is one row, and this notebook will settle
 # it.
 
 # %%

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,22 +36,61 @@ def constant_kl(sigma: Tensor, k: Tensor) -> Answers:
 
 
 def slopes(generator: Generator) -> Inputs:
-    """A Jacobian (d, κ) and a probe (d,)."""
-    for d, k in ((6, 3), (9, 4)):
-        yield normal(generator, d, k), normal(generator, d)
+    """A decoder, codes (n, κ) that have a gradient, and a probe a code, (n, d)."""
+    for n, k, d in ((3, 2, 4), (5, 3, 6)):
+        weight = normal(generator, k, d).requires_grad_()
+        decode = Decoder(weight)
+        yield decode, normal(generator, n, k).requires_grad_(), normal(generator, n, d)
 
 
-def probe(jacobian: Tensor, v: Tensor) -> Answers:
-    """One probe of ‖J‖², ‖Jᵀv‖², from J (d, κ) and v (d,): a number."""
-    pulled = jacobian.T @ v
-    right = pulled.square().sum()
+@dataclass(frozen=True)
+class Decoder:
+    """z ↦ tanh(z W)."""
+
+    weight: Tensor
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return torch.tanh(z @ self.weight)
+
+
+def pulled_back(decode: Callable[[Tensor], Tensor], z: Tensor, v: Tensor) -> Tensor:
+    """Jᵀv at every code, (n, κ), with a gradient."""
+    return torch.autograd.grad((decode(z) * v).sum(), z, create_graph=True)[0]
+
+
+def probed(decode: Callable[[Tensor], Tensor], z: Tensor, v: Tensor) -> Tensor:
+    """The answer of 09.2 alone, for any decoder."""
+    return pulled_back(decode, z, v).square().sum(1)
+
+
+def probe(decode: Decoder, z: Tensor, v: Tensor) -> Answers:
+    """One probe ‖Jᵀv‖² of ‖J‖² a code, for J the Jacobian of `decode` at z (n, κ) and v (n, d): to
+    (n,), with a gradient in the decoder's weights.
+    """
+    pulled, right = pulled_back(decode, z, v), probed(decode, z, v)
+    slope = (1 - decode(z).square())[:, None] * decode.weight
     return right, {
         "this is the length ‖Jᵀv‖: square it": right.sqrt(),
-        "this is a mean over the directions: they are summed": pulled.square().mean(),
-        "divided by ‖v‖², the estimate is d times too small in the mean": right / v.square().sum(),
-        "this is ‖J‖² itself, which no probe needs": jacobian.square().sum(),
-        "the sum comes before the square": pulled.sum().square(),
+        "this is a mean over the directions: they are summed": pulled.square().mean(1),
+        "divided by ‖v‖², the estimate is d times too small in the mean": (
+            right / v.square().sum(1)
+        ),
+        "this is ‖J‖² itself, which no probe needs": slope.square().sum((1, 2)),
+        "the sum comes before the square": pulled.sum(1).square(),
+        "summed over all codes: each has its own slope": right.sum(),
+        "the weights hear nothing of it: create_graph=True keeps the way back": right.detach(),
     }
+
+
+def value_and_slope(function: Callable[..., Any], decode: Decoder, z: Tensor, v: Tensor) -> Any:
+    """The value and the gradient in the decoder's weights of what a function gives."""
+    result = function(decode, z, v)
+    if not isinstance(result, Tensor):
+        return result
+    slope = torch.zeros_like(decode.weight)
+    if result.requires_grad:
+        (slope,) = torch.autograd.grad(result.sum(), decode.weight)
+    return torch.cat([result.detach().flatten(), slope.flatten()])
 
 
 def log_densities(generator: Generator) -> Inputs:
@@ -72,40 +114,40 @@ def gap_in_nats(train: Tensor, held_out: Tensor) -> Answers:
 
 
 def curves(generator: Generator) -> Inputs:
-    """Precision and recall (m,), and β."""
-    for m, beta in zip((7, 11), numbers(8, 0.125), strict=True):
+    """Precision and recall (m,), and b."""
+    for m, b in zip((7, 11), numbers(8, 0.125), strict=True):
         share = torch.linspace(0.05, 0.95, m, dtype=torch.float64)
-        yield 0.9 * share, 0.8 * (1 - share**2), beta
+        yield 0.9 * share, 0.8 * (1 - share**2), b
 
 
-def best_f(precision: Tensor, recall: Tensor, beta: Tensor) -> Answers:
-    """The largest F_β, (1 + β²) P R / (β² P + R), of a curve of precision and recall, (m,) each:
+def best_f(precision: Tensor, recall: Tensor, b: Tensor) -> Answers:
+    """The largest F_b, (1 + b²) P R / (b² P + R), of a curve of precision and recall, (m,) each:
     a number.
     """
 
     def f(p: Tensor, r: Tensor, squared: Tensor) -> Tensor:
         return (1 + squared) * p * r / (squared * p + r)
 
-    right = f(precision, recall, beta**2).max()
+    right = f(precision, recall, b**2).max()
     return right, {
-        "β stands where β² belongs": f(precision, recall, beta).max(),
-        "precision and recall are exchanged": f(recall, precision, beta**2).max(),
-        "one F for each point: take the largest": f(precision, recall, beta**2),
-        "the mean over the curve: the largest is asked for": f(precision, recall, beta**2).mean(),
+        "b stands where b² belongs": f(precision, recall, b).max(),
+        "precision and recall are exchanged": f(recall, precision, b**2).max(),
+        "one F for each point: take the largest": f(precision, recall, b**2),
+        "the mean over the curve: the largest is asked for": f(precision, recall, b**2).mean(),
         "this is F of the largest precision and the largest recall, which no point has": f(
-            precision.max(), recall.max(), beta**2
+            precision.max(), recall.max(), b**2
         ),
-        "the factor 1 + β² is missing": right / (1 + beta**2),
-        "the factor is 1 + β², not (1 + β)²": right * (1 + beta) ** 2 / (1 + beta**2),
+        "the factor 1 + b² is missing": right / (1 + b**2),
+        "the factor is 1 + b², not (1 + b)²": right * (1 + b) ** 2 / (1 + b**2),
         "argmax says where it lies: the value there is asked for": (
-            f(precision, recall, beta**2).argmax().to(right.dtype)
+            f(precision, recall, b**2).argmax().to(right.dtype)
         ),
     }
 
 
 EXERCISES = (
     Exercise("09.1", constant_kl, spreads),
-    Exercise("09.2", probe, slopes),
+    Exercise("09.2", probe, slopes, ours=probed, probe=value_and_slope),
     Exercise("09.3", gap_in_nats, log_densities),
     Exercise("09.4", best_f, curves),
 )
