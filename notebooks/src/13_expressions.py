@@ -150,12 +150,13 @@ ax.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# The dashed line is what a line costs if all are equally likely, which is how they were drawn. The collapsed model comes
-# near to it *without a code*: a mask, and the frequency of each rule at each step, are enough. So the code has nothing to
-# save, and any KL is a loss. Such a model decodes every code to the same few lines. All of them are valid: the share of
-# valid lines is a figure that a constant can win. Read it beside the share that differ and the share rebuilt, or not at
-# all. (The Grammar VAE's own code averages the KL over the dimensions of $z$, a $\beta$ of $1/\kappa$, and draws with a
-# standard deviation of a hundredth: nearly the RAE.)
+# The dashed line is what a line costs if all are equally likely, which is how they were drawn. The collapsed model
+# comes near to it *without a code*: a mask, and the frequency of each rule at each step, are enough. A small gap is
+# left; a code can save at most that gap, and must pay its KL for it. Such a model decodes every code to the same few
+# lines. All of them are valid: the share of valid lines is a figure that a constant can win. Read it beside the share
+# that differ and the share rebuilt, or not at all. The RAE pays no KL, so its bar is no likelihood of a line and does
+# not compare with the dashed one. (The Grammar VAE's own code averages the KL over the dimensions of $z$, a $\beta$ of
+# $1/\kappa$, and draws with a standard deviation of a hundredth: nearly the RAE.)
 #
 # ## A density afterwards
 #
@@ -188,7 +189,7 @@ plt.show()
 #
 # ## Between two lines
 #
-# Halfway between two codes lies a code. Is it a formula, and one between the two? First without a hand: the way from one
+# Halfway between two codes lies a code. Is it a formula, and one between the two? First automatically: the way from one
 # to the other in eleven steps. Then type two expressions, press Enter, and move.
 
 # %% tags=["nbval-ignore-output"]
@@ -208,7 +209,8 @@ widgets.LineInterpolator(rae.model, "x * x / 3 + 1", "sin( x ) / 2 + x")
 #
 # We want an expression near a target that the grammar cannot write well. The score is $\log(1 + \text{mean squared
 # error})$ over a thousand points of $[-10, 10]$, by ordinary precedence. A Gaussian process predicts the score at any
-# code, with its doubt. Where to look next? Where the *expected improvement* on the best score so far, $y^*$, is largest:
+# code, with its uncertainty. Where to look next? Where the *expected improvement* on the best score so far, $y^*$, is
+# largest:
 #
 # $$\mathrm{EI}(z) = E \max(y^* - y, 0) = (y^* - \mu)\, \Phi(u) + \sigma\, \varphi(u), \qquad u = \frac{y^* - \mu}{\sigma}.$$
 #
@@ -257,8 +259,9 @@ for value, line in found.best[:3]:
     print(f"{value:.3f}  {line}")
 
 # %% [markdown]
-# **At the paper's size.** The same search, in the five stored trainings: the lines found are good, but are they better
-# than the best of ten thousand that were given?
+# The first of these lines is where the search above ended; hold it against the dashed line. **At the paper's size.** The same
+# search in five trainings whose results are stored, and shown here: the lines found are good, but are they better than the
+# best of ten thousand that were given?
 
 # %%
 bests, given = ([run[name] for run in runs] for name in ("best score", "best score of the lines trained on"))
@@ -320,9 +323,9 @@ ratio = recomputed[models_of == "GRAE"].min() / recomputed[models_of == "GVAE"].
 claims.check_above("E19", ratio, 10, "the GRAE's best score against the GVAE's best", digits=3)
 
 # %% [markdown]
-# The three scores of the GRAE are right as a set and stand beside the wrong lines. The best line in the figure is the
-# Grammar VAE's second one, printed as worse than all of the GRAE's: by its own lines the figure says the opposite of its
-# caption. One figure of one search each decides nothing, in either direction.
+# The three scores of the GRAE (the GrammarRAE, in the figure) are right as a set and stand beside the wrong lines. The
+# best line in the figure is the Grammar VAE's second one, printed as worse than all of the GRAE's: by its own lines the
+# figure says the opposite of its caption. One figure of one search each decides nothing, in either direction.
 #
 # **Exercise 13.3** (5 minutes). A grammar of your own. Write one whose words are some number $n \ge 0$ of `a` and then
 # *as many* `b`, make it with `grammar.Grammar(text)`, and say for each word of a list whether your grammar derives it.
@@ -358,10 +361,10 @@ print(f"ok  caffeine and back: {len(rules)} steps, each by one of {S.n_rules} ru
 
 # %% [markdown]
 # The grammar knows brackets and bonds. It does not know that carbon has four bonds, nor which ring number closes which
-# ring, for that is no matter of a context-free grammar. A line that it derives may be no molecule: a chemist's library
+# ring: a context-free grammar cannot express that. A line that it derives may be no molecule: a chemist's library
 # (rdkit) must say. The score of the two papers is a molecule's log P (it likes fat better than water), less a score for
-# what is hard to make, less what its largest ring has beyond six atoms. One training, of minutes, on the shorter molecules
-# of a file, and three searches in it are stored (`data/results/molecules.json`):
+# what is hard to make, less what its largest ring has beyond six atoms. One training, of minutes, on the shorter
+# molecules of a file, and three searches in it are stored (`data/results/molecules.json`):
 
 # %%
 trial = json.loads((results / "molecules.json").read_text("utf-8"))
@@ -387,10 +390,10 @@ claims.refute("R12", bool((best < given).any()), "not each of the three: one end
 #
 # ## Where it breaks
 #
-# The lines here are short and drawn evenly, unlike anything people write. One training of each model is a lead, no
-# finding. A Gaussian process in many dimensions knows little far from its points, and the search mostly looks near what
-# is good already. And a grammar says how a line is built, never what it means: $x / x$ and 1 have different trees and
-# codes far apart.
+# The lines here are short and drawn evenly, unlike anything people write. A few trainings of each model are a hint, not
+# a result. A Gaussian process in many dimensions knows little far from its points, and the search mostly looks near
+# what is good already. And a grammar says how a line is built, never what it means: $x / x$ and 1 have different trees
+# and codes far apart.
 #
 # ## Next
 #
