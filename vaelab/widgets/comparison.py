@@ -307,7 +307,7 @@ class PosteriorComparison(View):
     @door
     def __init__(
         self,
-        entries: Mapping[str, tuple[Any, Any]],
+        entries: Mapping[str, Any],
         images: Any,
         labels: Any = None,
         *,
