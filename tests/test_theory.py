@@ -1160,7 +1160,7 @@ def vertical_line_chart():
         (lambda: theory.optimal_covariance(torch.ones(1, 2, 2), 0.0), "gamma"),
         (
             lambda: theory.optimal_covariance(torch.full((1, 2, 2), math.nan), 1.0),
-            "finite Jacobian",
+            "J: expected finite numbers",
         ),
         (lambda: theory.active_dimensions(torch.ones(2, 2), threshold=1.5), "threshold"),
         (lambda: theory.active_dimensions(torch.zeros(2, 2)), "positive"),
