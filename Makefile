@@ -37,7 +37,7 @@ test: $(STAMP)
 
 test-notebooks: $(STAMP)
 	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_notebooks.py
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m long --ignore=tests/test_notebooks.py --ignore=tests/test_targets.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m long --ignore=tests/test_notebooks.py --ignore=tests/test_targets.py
 
 test-targets: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -rP tests/test_targets.py

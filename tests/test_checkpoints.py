@@ -466,7 +466,7 @@ FORGERIES = {
     ),
     "a model as networks": (
         lambda record: record.update(model=model_of(model_of(record["model"]["with"]["networks"]))),
-        "networks: expected a Networks, got Autoencoder",
+        r"networks: expected an encoder and a decoder, .* got Autoencoder",
     ),
     "the loop": (put(*MODEL, "prior", TRAINING), r"has no training\.fit"),
     "the loop as an argument": (

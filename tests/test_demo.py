@@ -12,6 +12,8 @@ from PIL import Image
 from vaelab import experiments
 from vaelab.cli import parser
 
+pytestmark = pytest.mark.xdist_group("demo")  # What is built once serves all.
+
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):

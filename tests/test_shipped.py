@@ -20,6 +20,8 @@ from vaelab.checkpoints import SHIPPED
 from vaelab.cli.train import settings_for
 from vaelab.experiments.settings import settings_from
 
+pytestmark = pytest.mark.xdist_group("wheel")  # What is built once serves all.
+
 ROOT = Path(__file__).parents[1]
 README = (SHIPPED / "README.md").read_text()
 COMMANDS = dict(re.findall(r"\| `([\w-]+)` \| `vaelab (train .*)` \|", README))

@@ -12,6 +12,8 @@ from urllib.parse import urldefrag
 import pytest
 from chromium import launched, marks
 
+pytestmark = pytest.mark.xdist_group("site")  # What is built once serves all.
+
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted(path.stem for path in ROOT.glob("notebooks/*.ipynb"))
 GUIDE = (ROOT / "docs" / "guide.md").read_text("utf-8")

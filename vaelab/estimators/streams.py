@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ def stream_of(X: Any) -> Rows | None:
 def mapped(rows: Rows, dtype: torch.dtype, f: Callable[[Tensor], Tensor]) -> Rows:
     """The same rows, each put through `f` when it is read; finite ones, or an error."""
     changed = Rows(rows.shape, dtype, lambda numbers: f(rows[numbers]))
-    return check_rows(changed)
+    return cast(Rows, check_rows(changed))
 
 
 @dataclass(frozen=True)

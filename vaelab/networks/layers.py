@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import check_choice, check_part, check_positive_int, check_seed, shown
+from vaelab._inputs import check_choice, check_part, check_positive_int, check_seed
 from vaelab.parts import Module
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
@@ -39,7 +39,7 @@ def check_networks(value: Any) -> None:
     if not isinstance(value, Networks):
         raise TypeError(
             "networks: expected an encoder and a decoder, such as networks.mlp(64, latent_dim=2), "
-            f"got {shown(value)}"
+            f"got {type(value).__name__}"
         )
 
 

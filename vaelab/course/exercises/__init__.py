@@ -87,7 +87,7 @@ def check(exercise_id: str, answer: Callable[..., Any]) -> None:
     exercise = find(exercise_id)
     results = results_of(exercise, answer)
     words = results if isinstance(results, str) else judge(exercise, results)
-    if words == "ok":
+    if words == "ok" and not isinstance(results, str):
         print(f"ok    {exercise_id} ({_figures(results, _right(exercise))})")
     elif words == "todo":
         print(f"todo  {exercise_id}")
