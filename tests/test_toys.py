@@ -339,7 +339,7 @@ def test_the_same_seed_gives_the_same_weights():
         (lambda: toys.train(plane(), 2, (1e-2, 1e-1)), ValueError, "fall from the start"),
         (lambda: toys.train(plane(), 2, (0.0,)), ValueError, "> 0 that fall"),
         (lambda: toys.train(plane(), 2, ()), ValueError, "fall from the start"),
-        (lambda: toys.train(plane(), 2, (1e-2,), (5, 5)), ValueError, "argument"),
+        (lambda: toys.train(plane(), 2, (1e-2,), (5, 5)), ValueError, "one number for each γ"),
         (lambda: toys.train(plane(), 2, n_seeds=0), ValueError, "n_seeds"),
         (lambda: toys.train(plane(), 2, order="length"), ValueError, "order: expected"),
         (lambda: toys.train(plane(4, 5), 5, order="geodesic"), ValueError, "at most 3, got .4"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
@@ -392,7 +393,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
 
 def _in_one_line(error: Exception) -> Exception:
     """What scikit-learn says of rows, and its checks look for, without the rows."""
-    said = " ".join(str(error).partition(" array=")[0].partition("\narray=")[0].split())
+    said = " ".join(re.sub(r"\sarray=.*?(?=Reshape|$)", " ", str(error), flags=re.DOTALL).split())
     return type(error)(
         f"X: expected finite rows (n, d) or images (n, channels, height, width), got others: {said}"
     )
