@@ -135,7 +135,9 @@ def saved_with(images, folder, name=None):
 def test_a_folder_with_the_name_of_a_data_set_is_not_taken_for_it(tmp_path):
     cats = pictures(tmp_path / "digits", 8, 8)
     saved = saved_with(cats, tmp_path / "model", "digits")  # As earlier versions called it.
-    with pytest.raises(ValueError, match=r"trained on other images of this name, 'digits'.*--imag"):
+    with pytest.raises(
+        ValueError, match=r"trained on other images of this name, 'digits'.*images="
+    ):
         dashboards.open_model(saved)
     opened = dashboards.open_model(saved, str(tmp_path / "digits"))
     assert {tuple(x.flatten().tolist()) for x in opened.x} == {

@@ -1187,7 +1187,7 @@ def check_listing(root, listing):
         if path.is_file() and not {".hidden", "__MACOSX", ".4.png"} & set(path.parts)
     ]
     n = len(visible) - len(train) - len(test)
-    assert listing.notes[1].startswith(f"{n} file" if n else "No files")
+    assert listing.notes[1].startswith(f"{n} file" if n else "No other files")
 
 
 # ---- one picture ---------------------------------------------------------------------------------

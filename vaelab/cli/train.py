@@ -92,7 +92,8 @@ def add_arguments(p: Parser) -> None:
     p.option("--batch-size", "images a step (default 128 for mlp, 100 otherwise)", int, "N")
     p.option(
         "--lr",
-        "Adam's step size, for both stages (default 0.002 and 0.004 for mlp, 0.0001 otherwise)",
+        "Adam's step size (default 0.002 for mlp, 0.0001 otherwise), and that of stage 2 (default "
+        "0.004 for mlp, 0.0001 otherwise)",
         float,
     )
     p.option(
