@@ -315,7 +315,7 @@ def test_the_estimate_is_of_the_size_of_the_time(one_thread):
     assert 0.2 < estimate / sum(run.seconds for run in runs.values()) < 5
 
 
-def test_the_cost_of_a_table_counts_each_training_once(tmp_path, monkeypatch):
+def test_the_cost_of_a_table_counts_each_training_once(monkeypatch):
     """Two rows share a first stage, one searches a quarter of the epochs for each of four weights,
     and every trial costs the same.
     """
@@ -329,7 +329,8 @@ def test_the_cost_of_a_table_counts_each_training_once(tmp_path, monkeypatch):
     table = experiments.TABLES["dai-wipf-1"]
     laptop = experiments.PROFILES["laptop"]
     cells = experiments.cells_of(table, laptop, ("digits",), ("learned", "two-stage", "wae-mmd"), 2)
-    found = cost.cost_of_cells(cells, experiments.Place(tmp_path, tmp_path))
+    images = vaelab.load_images("digits")
+    found = cost.cost_of_cells(cells, images, training.Session(device="cpu"))
     one, _, wae = (cell.settings for cell in cells[:3])
     candidates = math.prod(len(values) for values in wae.search.values())
     searching = candidates * wae.epochs / 4

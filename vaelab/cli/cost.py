@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vaelab.data import Images
-    from vaelab.experiments import Cell, Place, Settings
+    from vaelab.experiments import Cell, Settings
     from vaelab.training import Session
 
 HOUR = 3600.0
 SHORT = 1800.0  # What a shorter command should take.
-TIMED = 3  # Steps that are timed, after one to warm up.
+TIMED = 3  # Steps that are timed, after one to warm up; more where they take less than
+LEAST = 0.3  # seconds.
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,14 @@ def cost_of(images: Images, settings: Settings, session: Session) -> Cost | None
     batch = images.train_pixels[: settings.batch_size]
     reading = time.perf_counter() - began  # Nothing, but where pictures stay on the disk.
     steps = len(images.train_pixels) // len(batch)
-    plan = Plan(1, settings.batch_size, settings.lr, seed=settings.seed)
+    plan = Plan(1, len(batch), settings.lr, seed=settings.seed)
     quiet = replace(session, progress=False, checkpoint=None, compile=False)
     model = experiments.build(images.shape, settings)
     try:
-        first = _seconds_a_step(lambda n: fit_plan(model, batch, replace(plan, epochs=n), quiet))
+        first = _seconds_a_step(lambda n: fit_plan(model, _repeated(batch, n), plan, quiet))
         codes = model.codes(batch)
         vae = experiments.second_stage(settings).new_vae(settings.latent_dim, settings.seed)
-        second = _seconds_a_step(lambda n: fit_plan(vae, codes, replace(plan, epochs=n), quiet))
+        second = _seconds_a_step(lambda n: fit_plan(vae, _repeated(codes, n), plan, quiet))
     except TrainingDiverged:
         return None
     except KeyboardInterrupt:  # Without the notes of a run that nobody asked for.
@@ -60,28 +61,20 @@ def cost_of(images: Images, settings: Settings, session: Session) -> Cost | None
     return Cost((first + reading) * steps, second * steps)
 
 
-def cost_of_cells(cells: Sequence[Cell], place: Place) -> float:
-    """Seconds of training that cells of a table take one after the other, as a few steps of each
-    kind took: those whose data can be loaded, and whose steps do not diverge.
+def cost_of_cells(cells: Sequence[Cell], images: Images, session: Session) -> float:
+    """Seconds of training that cells of a table take one after the other on their data set, as a
+    few steps of each kind took: those whose steps do not diverge.
     """
-    from vaelab.experiments.cells import load_shared
-
     total = 0.0
-    for data_set in dict.fromkeys(cell.data_set for cell in cells):
-        some = [cell for cell in cells if cell.data_set == data_set]
-        try:
-            images, _ = load_shared(some[0], place)
-        except Exception:  # The table says why, and goes on with the others.
-            continue
-        kinds: dict[Settings, Cost | None] = {}
-        seconds = {cell.settings for cell in some if cell.row.second}
-        for settings in dict.fromkeys(cell.settings for cell in some):
-            kind = replace(settings, seed=0)
-            if kind not in kinds:
-                kinds[kind] = cost_of(images, kind, place.session)
-            one = kinds[kind] or Cost(0.0, 0.0)
-            total += one.first * (settings.epochs + _searching(settings, len(images.train_pixels)))
-            total += one.second * settings.second_epochs * (settings in seconds)
+    kinds: dict[Settings, Cost | None] = {}
+    seconds = {cell.settings for cell in cells if cell.row.second}
+    for settings in dict.fromkeys(cell.settings for cell in cells):
+        kind = replace(settings, seed=0)
+        if kind not in kinds:
+            kinds[kind] = cost_of(images, kind, session)
+        one = kinds[kind] or Cost(0.0, 0.0)
+        total += one.first * (settings.epochs + _searching(settings, len(images.train_pixels)))
+        total += one.second * settings.second_epochs * (settings in seconds)
     return total
 
 
@@ -96,9 +89,19 @@ def _searching(settings: Settings, n_train: int) -> float:
 def _seconds_a_step(train: Callable[[int], Any]) -> float:
     """Of a training of n steps: what the steps take beyond what a run takes once."""
     train(1)
-    once = train(1).seconds
-    several = train(1 + TIMED).seconds
-    return max(several - once, several / (1 + TIMED) / 10) / TIMED
+    once = min(train(1).seconds for _ in range(2))
+    steps, several = TIMED, train(1 + TIMED).seconds
+    while several < LEAST:
+        steps *= 4
+        several = train(1 + steps).seconds
+    return max(several - once, several / (1 + steps) / 10) / steps
+
+
+def _repeated(batch: Any, n: int) -> Any:
+    """A batch n times, as the rows of one epoch."""
+    import torch
+
+    return batch[torch.arange(n * len(batch)) % len(batch)]
 
 
 def trained_epochs(state: Path) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from vaelab.cli.words import PROFILES
 from vaelab.cli.workers import end_with_parent
 
 if TYPE_CHECKING:
-    from vaelab.experiments import Cell, Filled, Outcome, Place
+    from vaelab.experiments import Cell, Filled, Outcome
 
 NAMES = (
     "dai-wipf-1 (samples), dai-wipf-2 (samples, the WAE's networks), dai-wipf-3 (codes), "
@@ -163,23 +164,11 @@ def _outcomes(args: argparse.Namespace, cells: Sequence[Cell]) -> list[Outcome]:
     if args.show:
         return experiments.read_table(cells, place)
     jobs = 1 if args.jobs is None and not args.dask else args.jobs
-    if alone and place.together == 1:
-        _tell_cost(cells, place)
+    told = alone and place.together == 1
+    costs = functools.partial(cost.cost_of_cells, session=session) if told else None
+    say = functools.partial(print, flush=True)
     with _backend(args.dask):
-        return experiments.run_table(cells, place, jobs, lambda line: print(line, flush=True))
-
-
-def _tell_cost(cells: Sequence[Cell], place: Place) -> None:
-    """Print how long the training of the cells that are missing will take."""
-    from vaelab import experiments
-    from vaelab.training.progress import duration
-
-    stored = experiments.read_table(cells, place, shipped=False)
-    missing = [outcome.cell for outcome in stored if outcome.record is None and not outcome.failed]
-    seconds = cost.cost_of_cells(missing, place)
-    if seconds:
-        length = "less than a minute" if seconds < 60 else f"about {duration(seconds)}"
-        print(f"training will take {length}, by a few steps of each model; measuring adds to it")
+        return experiments.run_table(cells, place, jobs, say, costs)
 
 
 @contextlib.contextmanager

@@ -4,10 +4,11 @@ checkpoints.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -101,17 +102,25 @@ def run_cells(cells: Sequence[Cell], place: Place, trials: tuple[int, ...]) -> l
         place: where.
         trials: what to train together in one pass; those of the cells are among them.
     """
-    threads = torch.get_num_threads()
     try:
-        if pick_device(place.session.device).type == "cpu":
-            # Cells run side by side, and one thread gives the same floats everywhere.
-            torch.set_num_threads(1)
-        return _run(cells, place, trials)
+        with one_thread(place):
+            return _run(cells, place, trials)
     except Exception as error:
         return [Outcome(cell, failed=advice(error)) for cell in cells]
     finally:
-        torch.set_num_threads(threads)
         clear(cells[0], place)
+
+
+@contextlib.contextmanager
+def one_thread(place: Place) -> Iterator[None]:
+    """One thread on a CPU: cells run side by side, and it gives the same floats everywhere."""
+    threads = torch.get_num_threads()
+    try:
+        if pick_device(place.session.device).type == "cpu":
+            torch.set_num_threads(1)
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _run(cells: Sequence[Cell], place: Place, trials: tuple[int, ...]) -> list[Outcome]:

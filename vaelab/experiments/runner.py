@@ -24,13 +24,16 @@ from joblib.parallel import get_active_backend
 
 from vaelab._files import check_writable
 from vaelab._inputs import check_positive_int, pick_device
-from vaelab.experiments.cells import advice, load_shared, run_cells
+from vaelab.data import Images
+from vaelab.experiments.cells import advice, load_shared, one_thread, run_cells
 from vaelab.experiments.code import CODE, check_code
 from vaelab.experiments.grid import Cell, Outcome
 from vaelab.experiments.places import Place, first_stage_name, folders_of
 from vaelab.experiments.records import check_returned, read_table
+from vaelab.training.progress import duration
 
 Group = tuple[list[Cell], Place, tuple[int, ...]]  # The arguments of `run_cells`.
+CostOf = Callable[[list[Cell], Images], float]
 
 
 def run_table(
@@ -38,6 +41,7 @@ def run_table(
     place: Place,
     jobs: int | None = None,
     say: Callable[[str], None] = print,
+    cost: CostOf | None = None,
 ) -> list[Outcome]:
     """Run the cells that have not run yet; what goes wrong with one does not stop the others.
 
@@ -48,6 +52,8 @@ def run_table(
         place: where they run and where their files lie.
         jobs: how many run side by side; None leaves it to joblib's backend.
         say: called with what happens.
+        cost: seconds of training of cells of one data set; where it is given, their sum is said
+            beforehand.
 
     Returns:
         One outcome a cell, in the order of `cells`.
@@ -67,7 +73,7 @@ def run_table(
     outcomes = {outcome.cell: outcome for outcome in read_table(cells, place, shipped=False)}
     todo = [cell for cell in cells if _is_open(outcomes[cell])]
     say(f"{len(cells)} cells: {len(cells) - len(todo)} have run, {len(todo)} to go")
-    outcomes |= _without_data(todo, place, say)
+    outcomes |= _without_data(todo, place, say, cost)
     todo = [cell for cell in todo if _is_open(outcomes[cell])]
     try:
         _run_groups(_groups(todo, place), jobs, outcomes, say)
@@ -139,20 +145,27 @@ def _believed(outcome: Outcome, place: Place) -> Outcome:
 
 
 def _without_data(
-    cells: list[Cell], place: Place, say: Callable[[str], None]
+    cells: list[Cell], place: Place, say: Callable[[str], None], cost: CostOf | None
 ) -> dict[Cell, Outcome]:
     """The outcomes of the cells whose data set cannot be loaded; it is downloaded in this process,
-    once, before any worker needs it.
+    once, before any worker needs it. Says what the training of the others costs.
     """
     failed = {}
+    seconds = 0.0
     for data_set in dict.fromkeys(cell.data_set for cell in cells):
         some = [cell for cell in cells if cell.data_set == data_set]
         try:
-            load_shared(some[0], place)
+            images, _ = load_shared(some[0], place)
         except Exception as error:
             reason = advice(error)
             say(f"{data_set}: {len(some)} of the cells cannot run: {reason.splitlines()[0]}")
             failed |= {cell: Outcome(cell, failed=reason) for cell in some}
+            continue
+        with one_thread(place):
+            seconds += cost(some, images) if cost else 0.0
+    if seconds:
+        length = "less than a minute" if seconds < 60 else f"about {duration(seconds)}"
+        say(f"training will take {length}, by a few steps of each model; measuring adds to it")
     return failed
 
 
