@@ -136,26 +136,29 @@ def main():
         f"batches of {BATCH}"
     )
     base = count / time_bare(x, device, args.epochs)
-    results = {"bare loop": {"images_per_second": base, "ratio": 1.0}}
-    line("bare loop", base, 1.0, None)
+    settings = {n: v for n, v in vars(args).items() if n != "json"}
+    results = {"device": where, "torch": torch.__version__, "settings": settings}
+
+    def note(name, speed, **figures):
+        """Print a line, and write what there is: a run that is stopped keeps its figures."""
+        results[name] = {"images_per_second": speed, "ratio": speed / base, **figures}
+        line(name, speed, speed / base, figures if "active" in figures else None)
+        if args.json:
+            args.json.write_text(json.dumps(results, indent=1) + "\n")
+
+    note("bare loop", base)
     kinds = [("float32", False), ("float32", True), ("tf32", True), ("bfloat16", True)]
     kinds = kinds if device.type == "cuda" else kinds[:1]
     for precision, compile in kinds:
         start, end, figures = time_fit(x, device, args.epochs, 0, precision, compile)
-        name, speed = f"{precision}{', compiled' if compile else ''}", count / (end - start)
-        results[name] = {"images_per_second": speed, "ratio": speed / base, **figures}
-        line(name, speed, speed / base, figures)
+        note(f"{precision}{', compiled' if compile else ''}", count / (end - start), **figures)
     precision, compile = ("tf32", True) if device.type == "cuda" else ("float32", False)
     for n, compiled in [
         (n, c) for n in args.together for c in ([False, True] if compile else [False])
     ]:
         took, gammas = time_together(x, device, args.epochs, n, precision, compiled)
-        name, speed = (
-            f"{n} in one pass, {precision}{', compiled' if compiled else ''}",
-            n * count / took,
-        )
-        results[name] = {"images_per_second": speed, "ratio": speed / base, "gamma": gammas}
-        line(name, speed, speed / base, None)
+        name = f"{n} in one pass, {precision}{', compiled' if compiled else ''}"
+        note(name, n * count / took, gamma=gammas)
     for jobs in args.jobs:
         tasks = (
             joblib.delayed(time_fit)(x, device, args.epochs, seed, precision, compile)
@@ -163,21 +166,8 @@ def main():
         )
         runs = joblib.Parallel(n_jobs=jobs)(tasks)
         together = max(end for _, end, _ in runs) - min(start for start, _, _ in runs)
-        name, speed = f"{jobs} processes, {precision}", jobs * count / together
-        results[name] = {
-            "images_per_second": speed,
-            "ratio": speed / base,
-            "gamma": [t["gamma"] for _, _, t in runs],
-        }
-        line(name, speed, speed / base, None)
-    if args.json:
-        figures = {
-            "device": where,
-            "torch": torch.__version__,
-            "settings": vars(args) | {"json": None},
-            **results,
-        }
-        args.json.write_text(json.dumps(figures, indent=1) + "\n")
+        gammas = [figures["gamma"] for _, _, figures in runs]
+        note(f"{jobs} processes, {precision}", jobs * count / together, gamma=gammas)
 
 
 if __name__ == "__main__":

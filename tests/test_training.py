@@ -793,7 +793,12 @@ def test_what_cuda_would_be_given(build, monkeypatch):
         model = models.vae(build())
     terms, asked = model.eval().loss_terms(pictures(), torch.Generator().manual_seed(0)), []
     monkeypatch.setattr(torch, "compile", lambda f, mode: asked.append(mode) or f)
+    for precision in ("float32", "bfloat16"):
+        with acceleration.accelerated(model, torch.device("cuda"), precision, compile=False):
+            assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
     with acceleration.accelerated(model, torch.device("cuda"), "tf32", compile=True):
+        assert torch.backends.cudnn.allow_tf32
         assert asked == ["reduce-overhead"] * 2 and torch.get_float32_matmul_precision() == "high"
         images = [p for p in model.parameters() if p.ndim == 4]
         assert images and all(p.is_contiguous(memory_format=torch.channels_last) for p in images)

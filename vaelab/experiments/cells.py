@@ -113,12 +113,15 @@ def run_cells(cells: Sequence[Cell], place: Place, trials: tuple[int, ...]) -> l
 
 @contextlib.contextmanager
 def one_thread(place: Place) -> Iterator[None]:
-    """One thread on a CPU: cells run side by side, and it gives the same floats everywhere."""
+    """One thread on a CPU: cells run side by side, and it gives the same floats everywhere. On
+    NVIDIA's GPUs convolutions in float32 are float32, not TF32.
+    """
     threads = torch.get_num_threads()
     try:
         if pick_device(place.session.device).type == "cpu":
             torch.set_num_threads(1)
-        yield
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
     finally:
         torch.set_num_threads(threads)
 

@@ -52,7 +52,7 @@ def accelerated(model: Any, device: torch.device, precision: str, compile: bool)
     and σ span many orders of magnitude.
     """
     on_cuda = device.type == "cuda"
-    before = torch.get_float32_matmul_precision()
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     networks = [getattr(model, name) for name in ("encoder", "decoder") if hasattr(model, name)]
     is_one = all(p.ndim <= 4 for p in model.parameters())  # Of several models a kernel has five.
     if (on_cuda or precision == "bfloat16") and _convolves(model) and is_one:
@@ -63,6 +63,8 @@ def accelerated(model: Any, device: torch.device, precision: str, compile: bool)
             stacklevel=4,
         )
     try:
+        if on_cuda:  # torch rounds convolutions, unlike products, to TF32 unless told otherwise.
+            torch.backends.cudnn.allow_tf32 = precision == "tf32"
         if precision == "tf32" and on_cuda:
             torch.set_float32_matmul_precision("high")
         if precision == "bfloat16":
@@ -71,7 +73,8 @@ def accelerated(model: Any, device: torch.device, precision: str, compile: bool)
             _compile(model, networks, "reduce-overhead" if on_cuda else "default")
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
         model.autocast = None
         if compile:  # torch keeps eight variants of a function and runs the ninth as it is.
             torch.compiler.reset()
