@@ -174,7 +174,8 @@ def measure_given(
     features = judge.features(x)
     scores = judge.scores(features, seed)
     if isinstance(judge.space.network, Classifier):
-        logits = torch.cat([judge.space.network(part) for part in x.split(1000)])
+        parts = x.to(judge.device).split(1000)
+        logits = torch.cat([judge.space.network(part) for part in parts]).cpu()
         scores["inception_score"] = metrics.inception_score(logits, seed=seed)[0]
     return {
         "frechet": {NORMAL: judge.distance(features), "floor": judge.floor},
