@@ -339,6 +339,16 @@ def test_the_cost_of_a_table_counts_each_training_once(monkeypatch):
     assert len(timed) == 2 and {settings.seed for settings in timed} == {0}
 
 
+@pytest.mark.parametrize("name", experiments.TABLES)
+def test_every_table_says_its_cost(name, monkeypatch, one_thread):
+    """Rows that search, second stages and half-given pictures among them."""
+    monkeypatch.setattr(cost, "_seconds_a_step", lambda train: train(1).seconds)
+    table, laptop = experiments.TABLES[name], experiments.PROFILES["laptop"]
+    cells = experiments.cells_of(table, laptop, ("digits",), (), 1)
+    images = vaelab.load_images("digits")
+    assert cost.cost_of_cells(cells, images, training.Session(device="cpu")) > 0
+
+
 def test_a_finished_run_is_recognised(trained, capsys):
     folder, _ = trained
     before = (folder / "run.json").stat().st_mtime_ns
