@@ -22,8 +22,8 @@ import safetensors
 from PIL import Image
 
 import vaelab
-from vaelab import cli, data, experiments, networks, plots, training
-from vaelab.cli import cost, history, main, memory, parser
+from vaelab import cli, data, experiments, models, networks, plots, training
+from vaelab.cli import cost, history, main, memory, parser, train
 from vaelab.cli.train import settings_for
 
 SHORT = (
@@ -337,6 +337,20 @@ def test_the_cost_of_a_table_counts_each_training_once(monkeypatch):
     trial = one.epochs + 10 * one.second_epochs + wae.epochs + searching
     assert candidates > 1 and found == 2 * trial
     assert len(timed) == 2 and {settings.seed for settings in timed} == {0}
+
+
+def test_the_help_names_every_model(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    words = re.findall(r"[a-z0-9-]+", re.sub(r"-\n +", "-", capsys.readouterr().out))
+    assert {name.replace("_", "-") for name in models.CATALOGUE} <= set(words)
+
+
+def test_a_collapsed_run_is_called_one(trained):
+    folder, _ = trained
+    results = vaelab.load(folder).run["results"]
+    assert "collapsed" not in train.as_text(results)
+    assert "has collapsed" in train.as_text(results | {"active_dims": 0.2})
 
 
 @pytest.mark.parametrize("name", experiments.TABLES)

@@ -79,12 +79,14 @@ def _notes(report: dict[str, Any]) -> list[str]:
         "with an eigenvalue",
         "λ < ½ of the encoder's covariance.  Of the rest lower is better.  error: mean squared, "
         "per pixel, test images.",
-        "MMD²: latents to N(0, I), of stage 1, and of stage 2 in the row of two stages; a mixture "
-        "needs none to be N(0, I).",
+        "MMD²: latents to the N(0, I) that samples come from, of stage 1, and of stage 2 in the "
+        "row of two stages;",
+        "a mixture is fitted to the latents, which need not be N(0, I). A model that ignores its "
+        "images has a small one too.",
         f"Fréchet: distance of samples to test images in the features of a {report['features']};",
         f"the floor, training images, is {frechet['floor']:.1f}. It is not an FID.",
-        "At γ = 1 weaker directions drown in the noise: λ < ½ needs images whose variance along "
-        f"one exceeds 2, as {report['fixed']['linear_dims']} do by PCA.",
+        "At γ = 1 weaker directions drown in the noise: a linear decoder keeps those along which "
+        f"images vary by more than 2 γ, and PCA finds {report['fixed']['linear_dims']} of them.",
         f"A Gaussian mixture fitted to the same latents {beats} the second stage: here ten",
         "components are plenty. The second stage is a VAE, so the theory speaks of it; notebook "
         "06 shows both.",

@@ -33,9 +33,9 @@ def add_arguments(p: Parser) -> None:
     add_seed(p, "the draws")
     p.option(
         "--density",
-        "prior, gaussian, mixture (gmm-10, or another number), dirichlet-10 (a Bayesian one), "
+        "prior, gaussian, gmm-10 (a mixture, or another number), dirichlet-10 (a Bayesian one), "
         "empirical (the training codes themselves), flow or second-stage, fitted to the training "
-        "images (default: the one that was saved)",
+        "images (default: the one that was saved; of `vaelab train`, the second stage)",
     )
     p.option(
         "--images", "data set or folder to fit it to (default: the training images)", metavar="DATA"

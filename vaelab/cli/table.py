@@ -32,7 +32,7 @@ WAIT = 30  # Seconds for the first worker of a cluster.
 EPILOG = (
     "A Fréchet distance or an MMD² is better the lower it is; training images against test images "
     "are the floor. γ is the variance of the decoder's noise, fixed or learned with the weights. "
-    "A collapsed model (r̂ near 0: few of its κ directions has an eigenvalue λ of the encoder's "
+    "A collapsed model (r̂ near 0: few of its κ directions have an eigenvalue λ of the encoder's "
     "covariance below ½) has a small MMD² too: codes drawn for an image are noise from N(0, I). "
     "`vaelab demo` prints other numbers for the same models: fewer images, one seed, a classifier "
     "of its own, samples not rounded to bytes."

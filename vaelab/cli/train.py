@@ -72,12 +72,15 @@ def add_arguments(p: Parser) -> None:
     )
     p.option(
         "--model",
-        "the first stage, of vaelab.models: vae, ae, ce-vae, rae-gp, wae-mmd, … (default vae)",
+        "the first stage, of vaelab.models: vae (the default), cv-vae (one variance), ce-vae "
+        "(cross-entropy), joint-vae, fused-vae, vae-flow; without noise ae, ae-l2, rae, rae-l2, rae-gp "
+        "(gradient penalty), rae-sn (spectral norm); wae-mmd, wae-gan; with a learned prior "
+        "flow-prior-vae, prior-aae, gmmn-ae; of lines character-rae, grammar-rae, grammar-vae",
     )
     p.option(
         "--epochs",
         "passes of stage 1 (default 200 for mlp, 400 otherwise); if fewer than 200 of these 400, γ "
-        "has ten times the weights' step size, and the second is held at 1 for half of the time",
+        "has ten times the weights' step size, and stage 2's γ is held at 1 for half of the time",
         int,
         "N",
     )
@@ -410,4 +413,9 @@ def as_text(results: dict[str, Any]) -> str:
         f"of {results['features']}:",
     ]
     lines += [f"    {name:15}{value:10.2f}" for name, value in results["frechet"].items()]
+    if results["active_dims"] < 1:
+        lines.append(
+            "r̂ is near 0: the model has collapsed, its code says nothing of an image; give more "
+            "--epochs, or a smaller --gamma"
+        )
     return "\n".join(lines)

@@ -18,8 +18,8 @@ LETTERS = (
 
 PROFILES = (
     "quick (small subsets, four epochs), sketch (a small network, 5,000 images, minutes a column), "
-    "laptop (that network, all images; three trials of a column take hours), full (a GPU, a "
-    "quarter of the paper's epochs) or paper"
+    "laptop (the network of sketch, all images, three trials; some two hours a column on one "
+    "core), full (a GPU, a quarter of the paper's epochs) or paper"
 )
 
 # Arguments of the package that are called otherwise on the command line.

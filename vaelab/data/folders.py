@@ -81,7 +81,7 @@ def list_folder(folder: Path) -> Listing:
             f"{len(test)} ({left_out})"
         )
     how = f"{how}; {len(classes) or 'no'} class folders."
-    return Listing(train, test, classes, (how, f"{left_out}."))
+    return Listing(train, test, classes, (how, f"{left_out.capitalize()}."))
 
 
 def split_kind(name: str) -> str | None:
@@ -193,5 +193,5 @@ def _left_out(folder: Path, taken: Sequence[Entry]) -> str:
     rest = set(_files(folder)).difference(path for path, _ in taken)
     counts = Counter(path.suffix.lower() or "without an ending" for path in rest)
     kinds = ", ".join(f"{n} {ending}" for ending, n in sorted(counts.items()))
-    files = "1 file" if len(rest) == 1 else f"{len(rest) or 'No other'} files"
+    files = "1 file" if len(rest) == 1 else f"{len(rest) or 'no other'} files"
     return f"{files} left out{': ' * bool(rest)}{kinds}"

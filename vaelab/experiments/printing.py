@@ -156,10 +156,12 @@ def _order_note(column: str, entries: Sequence[Entry]) -> list[str]:
         return []
     spreads = ([e.sd or 0.0 for e in pairs], [e.paper_sd or 0.0 for e in pairs])
     found = agreement(measured, printed, *spreads)
+    doubt = ", too many to speak of agreement" if found.chance > 0.05 else ""
     return [
         f"{column}: rank correlation of the {len(pairs)} rows with the paper's {found.rho:+.2f}. "
-        f"By chance {found.chance:.1%} of all orders correlate as well; drawn again from these "
-        f"means and spreads, it lies from {found.low:+.2f} to {found.high:+.2f} nine times in ten."
+        f"By chance {found.chance:.1%} of all orders correlate as well{doubt}. Drawn again "
+        f"from these means and spreads, it lies from {found.low:+.2f} to {found.high:+.2f} nine "
+        "times in ten."
     ]
 
 
