@@ -1,7 +1,9 @@
 """Everything that wants a GPU and has no figure yet, in order, within so many minutes.
 
-Speed and precision (γ, r̂) first, then Table 1 in the profile `full`, set by set, three trials in
-one pass, then the paper's own size with Inception where its weights are at hand. What has a figure
+Speed and precision (γ, r̂) first, then the tables in the profile `laptop`, as many cells side by
+side as there are cores but two (of 60 cells on one H100 each took six seconds so), then Table 1 in
+the profile `full`, set by set, then the paper's own size with Inception where its weights are at
+hand. Three trials of a cell, of the paper ten, are trained in one pass. What has a figure
 is passed by, what the budget stops goes on where it was when the same command is given again, and
 nothing is written of what was not measured.
 
@@ -12,6 +14,7 @@ nothing is written of what was not measured.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -22,6 +25,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PATIENCE = 60.0  # Seconds to save in, after which a step is killed.
 SETS = ("mnist", "fashion", "cifar10")
+SMALL = (
+    ("dai-wipf-1", SETS),
+    ("ghosh-1", SETS),
+    ("learned-priors-2", SETS[:2]),
+    ("learned-priors-3", SETS[:2]),
+)  # The tables whose small networks train side by side.
 
 
 @dataclass(frozen=True)
@@ -41,14 +50,21 @@ def steps(device: str, out: Path, runs: Path, weights: Path | None = None) -> li
     bench = (str(HERE / "gpu.py"), "--device", device, *size, "--json", str(speed))
     where = ("--device", device, "--out", str(out), "--runs", str(runs))
     fast = ("--precision", "tf32", "--compile") if device == "cuda" else ()
-    table = ("-m", "vaelab", "table", "dai-wipf-1", *where, *fast)
+    table = ("-m", "vaelab", "table")
+    beside = ("--profile", "laptop", "--together", "3", "--jobs", str(max(1, os.cpu_count() - 2)))
+    laptop = [
+        Step(f"laptop, {paper}, {name}", (*table, paper, *where, *beside, "--data-set", name))
+        for paper, names in SMALL
+        for name in names
+    ]
+    first = (*table, "dai-wipf-1", *where, *fast)
     full = [
-        Step(f"full, {name}", (*table, "--profile", "full", "--together", "3", "--data-set", name))
+        Step(f"full, {name}", (*first, "--profile", "full", "--together", "3", "--data-set", name))
         for name in SETS
     ]
     inception = ("--profile", "paper", "--together", "10", "--weights", str(weights))
-    paper = [Step("paper, mnist", (*table, *inception, "--data-set", "mnist"))]
-    return [Step("speed", bench, speed), *full, *(paper if weights else [])]
+    paper = [Step("paper, mnist", (*first, *inception, "--data-set", "mnist"))]
+    return [Step("speed", bench, speed), *laptop, *full, *(paper if weights else [])]
 
 
 def run(todo: list[Step], minutes: float) -> list[str]:

@@ -1317,6 +1317,29 @@ def test_the_sweep_of_beta_has_each_point_once_and_a_mixture_on_its_codes():
     assert experiments.Settings().plan().beta_schedule is None
 
 
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [("dai-wipf-2", "wae-gan"), ("learned-priors-1", "flow-prior"), ("ghosh-2", "rae")]
+    + [("learned-priors-3", f"{prior}-gamma-learned-beta-0.1") for prior in ("flow", "n")],
+)
+def test_every_row_that_reads_a_cell_finds_its_figure(name, row, tmp_path):
+    table = TABLES[name]
+    outcomes = run(tmp_path, row, table=table)
+    assert outcomes == read_table([outcome.cell for outcome in outcomes], place(tmp_path))
+    filled = experiments.fill(table, outcomes)
+    readers = [each.label for each in table.rows if each.cell == row]
+    assert readers and all(filled.entries[label, "digits"].values for label in readers)
+
+
+def test_a_row_without_a_figure_in_an_older_cell_is_a_dash(tmp_path):
+    table = TABLES["learned-priors-3"]
+    (outcome,) = run(tmp_path, "n-gamma-1.0-beta-1", table=table)
+    del outcome.record["measured"]["frechet"]["mixture of 10"]
+    filled = experiments.fill(table, [outcome])
+    own, mixture = (r.label for r in table.rows if r.cell == outcome.cell.model)
+    assert filled.entries[own, "digits"].values and not filled.entries[mixture, "digits"].values
+
+
 def test_the_table_of_completions_measures_both_priors_beside_the_papers_column(tmp_path):
     pytest.importorskip("torchmetrics")
     table = TABLES["learned-priors-2"]

@@ -2,7 +2,9 @@
 printed tables against the text.
 """
 
+import functools
 import math
+import operator
 from dataclasses import replace
 
 import numpy as np
@@ -219,43 +221,60 @@ def test_figure_refuses_what_it_does_not_know(options, says, capsys):
 # ---- the stored tables ---------------------------------------------------------------------------
 
 
-def stored(key, *path):
-    """What the stored cells of a model measured on MNIST, trial by trial."""
-    table, sketch = experiments.TABLES["ghosh-1"], experiments.PROFILES["sketch"]
-    cells = experiments.cells_of(table, sketch, ("mnist",), (key,), 3)
-    records = [o.record for o in experiments.read_table(cells, experiments.Place())]
-    found = [record["measured"] for record in records]
-    for name in path:
-        found = [each[name] for each in found]
-    return found
-
-
+MEASURED = [("sketch", "mnist"), ("laptop", "mnist"), ("laptop", "fashion")]
 LEARNED = ("vae", "cv-vae", "wae", "rae-gp", "rae-l2", "rae", "ae", "ae-l2")
+on_images = pytest.mark.parametrize("where", MEASURED, ids=" ".join)
 
 
+def stored(where, key, *path):
+    """What the stored cells of a model measured, trial by trial."""
+    profile, data_set = where
+    table = experiments.TABLES["ghosh-1"]
+    cells = experiments.cells_of(table, experiments.PROFILES[profile], (data_set,), (key,), 3)
+    records = [o.record for o in experiments.read_table(cells, experiments.Place())]
+    return np.array([functools.reduce(operator.getitem, path, r["measured"]) for r in records])
+
+
+@on_images
 @pytest.mark.parametrize("key", LEARNED)
-def test_on_mnist_a_mixture_is_nearer_than_a_gaussian_and_that_than_the_prior(key):
-    ten, one, prior = (
-        stored(key, "frechet", name) for name in ("mixture of 10", "Gaussian", "N(0, I)")
-    )
-    claims.check_below("R4", max(ten), 0.6 * min(one), "MNIST: a mixture is nearer")
-    claims.check_below("R4", max(one), min(prior), "MNIST: a Gaussian is nearer than N(0, I)")
+def test_on_images_a_mixture_is_nearer_than_a_gaussian_and_that_than_the_prior(key, where):
+    """But of a WAE's codes, which match N(0, I) once it is trained for long, a Gaussian is no
+    better a model than N(0, I).
+    """
+    kinds = ("mixture of 10", "Gaussian", "N(0, I)")
+    ten, one, prior = (stored(where, key, "frechet", kind) for kind in kinds)
+    claims.check_below("R4", ten, 0.62 * np.minimum(one, prior), f"{where}: a mixture is nearer")
+    if key == "wae" and where[0] == "laptop":
+        assert (one > prior).all()
+    else:
+        claims.check_below("R4", one, prior, f"{where}: a Gaussian is nearer than N(0, I)")
     for measure in ("precision", "recall"):
-        better, worse = (stored(key, measure, name) for name in ("mixture of 10", "N(0, I)"))
-        claims.check_above("R7", min(better), max(worse), f"MNIST: {measure} rises")
+        better, worse = (stored(where, key, measure, kind) for kind in kinds[::2])
+        claims.check_above("R7", better.min(), worse.max(), f"{where}: {measure} rises")
 
 
-def test_on_mnist_the_models_stand_as_the_paper_says_or_not():
-    ten = {key: np.mean(stored(key, "frechet", "mixture of 10")) for key in LEARNED}
-    copies = {key: np.mean(stored(key, "frechet", "reconstructions")) for key in LEARNED}
-    way = {key: np.mean(stored(key, "frechet", "midpoints")) for key in LEARNED}
-    several = [ten[key] for key in ("rae", "rae-l2", "rae-gp")]
-    claims.check_below("R5", max(several), ten["vae"], "MNIST, with a mixture: nearer than a VAE")
-    assert copies["rae"] < copies["vae"] and way["rae"] < way["ae"]
-    claims.check_close("R22", ten["ae"], ten["rae"], rtol=0.1, says="MNIST: as near as the RAE")
-    run = np.std(stored("rae-l2", "frechet", "mixture of 10"))
-    claims.check_below("R20", max(several) - min(several), run, "MNIST: no more than runs differ")
+@on_images
+def test_on_images_the_models_stand_as_the_paper_says_or_not(where):
+    ten = {key: stored(where, key, "frechet", "mixture of 10") for key in LEARNED}
+    copies = {key: stored(where, key, "frechet", "reconstructions") for key in LEARNED}
+    way = {key: stored(where, key, "frechet", "midpoints").mean() for key in LEARNED}
+    several = np.stack([ten[key] for key in ("rae", "rae-l2", "rae-gp")])
+    worst = several.mean(1).max()
+    claims.check_below("R5", worst, ten["vae"].mean(), f"{where}, a mixture: nearer than a VAE")
+    claims.check_below("R22", ten["ae"].mean(), 1.1 * worst, f"{where}: AE is among the RAEs")
+    best = np.unique(several.argmin(0))
+    claims.check("R20", len(best) > 1, f"{where}: no RAE is nearest in every trial", found=best)
+    claims.check_below("R6", copies["rae"], copies["vae"], f"{where}: RAE reconstructs better")
+    claims.check_below("R6", way["rae"], way["ae"], f"{where}: RAE interpolates better than AE")
+    if where[0] == "laptop":
+        claims.refute("R6", way["vae"] < way["rae"], f"{where}: but not better than the VAE")
+    else:
+        claims.check_below("R6", way["rae"], way["vae"], f"{where}: better than the VAE, too")
+    for key in LEARNED:
+        claims.check_below("R18", copies[key], ten[key], f"{where}, {key}: copies are nearest")
 
 
-def test_on_mnist_spectral_norm_without_batch_norm_learns_nothing():
-    assert min(stored("rae-sn", "frechet", "reconstructions")) > 1000
+@on_images
+def test_on_images_spectral_norm_without_batch_norm_learns_little(where):
+    copies = [stored(where, key, "frechet", "reconstructions") for key in ("rae-sn", "rae")]
+    assert copies[0].min() > 10 * copies[1].max()

@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from vaelab import (
     claims,
+    experiments,
     interpolation,
     likelihoods,
     models,
@@ -334,3 +335,26 @@ def test_a_mixture_of_ones_own_is_a_prior_too():
         )
     run = training.fit(model, images(40).float(), epochs=3, batch_size=10, progress=False)
     assert math.isfinite(run.history["loss"][-1]) and model.prior.means.grad is not None
+
+
+# ---- the stored figures of the paper's Fig. 3 ----------------------------------------------------
+
+
+def test_on_fashion_samples_of_a_flow_come_nearer_as_beta_falls():
+    """60,000 images, three trials; where the prior learns nothing, β has a best place."""
+    table, laptop = experiments.TABLES["learned-priors-3"], experiments.PROFILES["laptop"]
+
+    def stored(prior, gamma):
+        """Distances for β = 1, 0.1 and 0, of three trials each."""
+        keys = [f"{prior}-gamma-{gamma}-beta-{beta:g}" for beta in (1.0, 0.1, 0.0)]
+        cells = [experiments.cells_of(table, laptop, ("fashion",), (key,), 3) for key in keys]
+        found = [experiments.read_table(some, experiments.Place()) for some in cells]
+        return torch.tensor([[one.cell.row.value(one.record) for one in some] for some in found])
+
+    flow, normal = stored("flow", 1.0), stored("n", 1.0)
+    claims.check_below("L3", flow[1:], 0.8 * flow[:-1], "Fashion, γ = 1, a flow: each β in turn")
+    claims.check_below("L3", flow[2], 0.3 * flow[0], "Fashion, γ = 1, a flow: to a quarter")
+    between = bool((normal[1] < torch.minimum(normal[0], normal[2])).all())
+    claims.check("L3", between, "Fashion, γ = 1, N(0, I): smallest at β = 0.1", found=normal)
+    rises = bool((stored("n", "learned").diff(dim=0) > 0).all())
+    claims.refute("L3", rises, "γ learned, N(0, I): it rises as β falls")

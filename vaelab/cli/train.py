@@ -73,8 +73,8 @@ def add_arguments(p: Parser) -> None:
     p.option(
         "--model",
         "the first stage, of vaelab.models: vae (the default), cv-vae (one variance), ce-vae "
-        "(cross-entropy), joint-vae, fused-vae, vae-flow; without noise ae, ae-l2, rae, rae-l2, rae-gp "
-        "(gradient penalty), rae-sn (spectral norm); wae-mmd, wae-gan; with a learned prior "
+        "(cross-entropy), joint-vae, fused-vae, vae-flow; without noise ae, ae-l2, rae, rae-l2, "
+        "rae-gp (gradient penalty), rae-sn (spectral norm); wae-mmd, wae-gan; with a learned prior "
         "flow-prior-vae, prior-aae, gmmn-ae; of lines character-rae, grammar-rae, grammar-vae",
     )
     p.option(

@@ -243,11 +243,16 @@ def _densities(
     second: densities.SecondStage | None,
 ) -> dict[str, densities.Density]:
     """What samples are drawn from, by name: the row's own, or every one that can be fitted."""
-    if not cell.table.ex_post:
-        return {cell.row.density: second or checkpoints.model_prior(model)}
+    readers = [row for row in cell.table.rows if row.cell == cell.model]
+    wanted = {row.path[-1] for row in readers if row.path[0] == "frechet"}
+    own = {cell.row.density: second or checkpoints.model_prior(model)}
+    if not cell.table.ex_post and wanted <= set(own):
+        return own
     seed = cell.settings.seed
-    ends = Midpoints().fit(model, images.test_pixels, seed)
-    return fit_densities(model, second, images.train_pixels, seed) | {"midpoints": ends}
+    fitted = fit_densities(model, second, images.train_pixels, seed)
+    if not cell.table.ex_post:
+        return {name: density for name, density in fitted.items() if name in wanted}
+    return fitted | {"midpoints": Midpoints().fit(model, images.test_pixels, seed)}
 
 
 def advice(error: Exception) -> str:

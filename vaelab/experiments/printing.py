@@ -122,9 +122,10 @@ def fill(table: Table, outcomes: Sequence[Outcome]) -> Filled:
     for column, records in by_column.items():
         data_set, _ = heads(column)
         for row in rows:
-            values = [row.value(r) for r in records if r["cell"]["model"] == row.cell]
+            found = [row.value(r) for r in records if r["cell"]["model"] == row.cell]
+            values = tuple(value for value in found if value is not None)
             printed = paper.get((row.key, data_set), (None, None))
-            entries[row.label, column] = Entry(tuple(values), *printed)
+            entries[row.label, column] = Entry(values, *printed)
         notes += _order_note(column, [entries[row.label, column] for row in rows])
         if frechet:
             floors = {record["measured"]["frechet"]["floor"] for record in records}

@@ -136,9 +136,8 @@ def _read(path: Path, cell: Cell) -> dict[str, Any]:
     """A file's record in today's form, with all its fields and with figures that can be."""
     try:
         record = _parse(path.read_text(encoding="utf-8"))
-        for row in cell.table.rows:
-            if row.cell == cell.model:
-                row.value(record)
+        if cell.row.value(record) is None:
+            raise KeyError(cell.row.path[-1])
         return record
     except KeyError as error:
         reason = f"it lacks {error}"

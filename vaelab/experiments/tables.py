@@ -69,9 +69,14 @@ class Row:
         """Where its value lies in what a cell has measured."""
         return (*self.measure, self.density) if self.measure == ("frechet",) else self.measure
 
-    def value(self, record: Mapping[str, Any]) -> float:
-        """Its value in the record of a cell, as from `read_cell`."""
-        return reduce(getitem, self.path, record["measured"])
+    def value(self, record: Mapping[str, Any]) -> float | None:
+        """Its value in the record of a cell, as from `read_cell`; None where the cell was measured
+        without it.
+        """
+        try:
+            return reduce(getitem, self.path, record["measured"])
+        except KeyError:
+            return None
 
     def settings_on(self, data_set: str) -> dict[str, Any]:
         """What the row changes in the settings of a data set."""
