@@ -17,6 +17,7 @@ import torch
 from vaelab import VAE, TwoStageVAE, data, densities, features, models, networks, training
 from vaelab.posteriors import DiagonalNormal
 from vaelab.training import Cosine, Hold, Plan, Session
+from vaelab.training.adam import Adam
 
 EPOCHS, STEPS = 6, 6  # epochs of a run, and steps of an epoch
 PLAN = {"epochs": EPOCHS, "batch_size": 8, "device": "cpu", "progress": False}
@@ -183,7 +184,7 @@ def test_same_seed_same_bytes_whatever_the_callers_random_state(door):
 
 def interrupt_after(monkeypatch, steps):
     """Press Ctrl-C in the middle of a step."""
-    usual = torch.optim.Adam.step
+    usual = Adam.advance
     done = []
 
     def step(adam, *given):
@@ -192,7 +193,7 @@ def interrupt_after(monkeypatch, steps):
         if len(done) == steps:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    monkeypatch.setattr(Adam, "advance", step)
 
 
 @each_of(RESUMABLE)
@@ -236,7 +237,7 @@ def test_a_full_disk_loses_nothing(door, path, monkeypatch):
 def test_a_finished_run_is_not_trained_again_and_another_one_is_refused(door, path, monkeypatch):
     first = door(checkpoint=path)
     saved = path.read_bytes()
-    monkeypatch.setattr(torch.optim.Adam, "step", None)
+    monkeypatch.setattr(Adam, "advance", None)
     assert door(checkpoint=path, start=9) == first
     other = r"belongs to another run \(.*seed: .*\); use another folder, or delete the file"
     with pytest.raises(ValueError, match=other):

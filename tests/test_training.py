@@ -2,6 +2,7 @@
 says.
 """
 
+import copy
 import errno
 import math
 import os
@@ -94,6 +95,41 @@ def test_fit_is_the_bare_loop(weight_decay):
     np.testing.assert_allclose(run.history["loss"], losses, rtol=1e-5)
     for name, value in run.model.state_dict().items():
         torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_adam_steps_as_torch_does_to_the_bytes(dtype):
+    """With a gradient that is missing in one step, and on a state that has been loaded."""
+    start = [
+        torch.randn(4, 3, dtype=dtype),
+        torch.randn(5, dtype=dtype),
+        torch.randn((), dtype=dtype),
+    ]
+
+    def trained(kind, go):
+        weights = [torch.nn.Parameter(w.clone()) for w in start]
+        settings = [
+            {"params": weights[:2], "weight_decay": 0.1},
+            {"params": weights[2:], "lr": 0.3},
+        ]
+        adam, noise = (
+            kind(settings, 1e-2, (0.8, 0.95), fused=True),
+            torch.Generator().manual_seed(0),
+        )
+        for step in range(9):
+            for w in weights:
+                w.grad = torch.randn(w.shape, generator=noise, dtype=dtype)
+            weights[1].grad = None if step == 4 else weights[1].grad
+            if step == 6:
+                adam.load_state_dict(copy.deepcopy(adam.state_dict()))
+            adam.param_groups[0]["lr"] *= 0.9
+            go(adam)
+        return weights, adam.state_dict()
+
+    ours = trained(training.adam.Adam, training.adam.Adam.advance)
+    torch.testing.assert_close(
+        ours, trained(torch.optim.Adam, torch.optim.Adam.step), rtol=0, atol=0
+    )
 
 
 def test_history_has_one_value_an_epoch():

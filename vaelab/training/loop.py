@@ -74,7 +74,7 @@ def step(state: State, x: Tensor | Given) -> None:
     for parameter in state.parameters:
         parameter.grad = None  # As `zero_grad` does, which costs a small model a percent.
     functools.reduce(torch.add, terms.values()).mean(-1).sum().backward()
-    state.optimizer.step()
+    state.optimizer.advance()
     state.hold_gamma()  # A learned γ has moved with the other parameters.
     state.names = list(terms)
     nats = torch.stack([term.detach() for term in terms.values()])

@@ -19,6 +19,7 @@ from vaelab._files import joined, parted
 from vaelab._inputs import check_weight
 from vaelab._processes import place
 from vaelab.parts import Module
+from vaelab.training.adam import Adam
 from vaelab.training.batches import Batches
 from vaelab.training.plan import Plan
 from vaelab.training.validation import HeldOut
@@ -64,7 +65,7 @@ class State:
         on_device = batches.device.type in ("cpu", "cuda")
         self.parameters = list(model.parameters())
         fused = on_device and all(p.is_floating_point() for p in self.parameters)
-        self.optimizer = torch.optim.Adam(groups(model, plan), betas=plan.betas, fused=fused)
+        self.optimizer = Adam(groups(model, plan), betas=plan.betas, fused=fused)
 
     @property
     def epoch(self) -> int:
