@@ -156,6 +156,7 @@ def draw(mu: Tensor, log_var: Tensor, eps: Tensor) -> Answers:
         "the noise is missing: this is the mean": mu,
         "the mean is missing": sigma * eps,
         "the noise is not scaled by σ": mu + eps,
+        "eps is not used: this is no draw, it is the same each time": mu + sigma,
         "the noise is subtracted; on average it is the same, for this eps it is not": (
             mu - sigma * eps
         ),

@@ -269,6 +269,7 @@ def trained_second(
         "σ is a standard deviation already: it needs no root": train(mu + sigma.sqrt() * eps),
         "σ is a standard deviation, and is not squared": train(mu + sigma.square() * eps),
         "the noise is not scaled by σ": train(mu + eps),
+        "eps is not used: σ is added, and is no noise by itself": train(mu + sigma),
         "it is trained on noise alone: the mean is missing": train(sigma * eps),
         "σ is taken for log σ: it needs no exponential": train(mu + sigma.exp() * eps),
         "σ is taken for log σ²: it needs no exponential": train(mu + (sigma / 2).exp() * eps),
