@@ -216,8 +216,9 @@ def names_of(source):
     return defined, used
 
 
-def test_the_path_of_ninety_minutes_has_three_lessons():
+def test_the_path_of_ninety_minutes_has_three_lessons_and_ninety_minutes():
     assert [lesson[:2] for lesson, _ in STOPS] == ["00", "01", "06"]
+    assert sum(map(int, re.findall(r"^\| (\d+) \|", SHORT_PATH, re.MULTILINE))) == 90
 
 
 @pytest.mark.parametrize(("lesson", "left_out"), STOPS, ids=lambda value: value.strip()[:2])

@@ -42,13 +42,14 @@ def show_rows(rows):
         ax.text(-8, 14, title, ha="right", va="center", fontsize=9)
 
 
-show_rows({"pictures": shown, "copies": first_try.reconstruct(shown), "inventions": first_try.images(noise)})
+copies, inventions = first_try.reconstruct(shown), first_try.images(noise)
+show_rows({"pictures": shown, "copies": copies, "inventions": inventions})
 plt.show()
 
 # %% [markdown]
 # The first row shows pictures from Fashion-MNIST. An *autoencoder* squeezed each of them into eight numbers and built
-# the second row from these. The copies can be recognised. The third row was built from eight random numbers, and it is
-# rubbish.
+# the second row from these. The copies can be recognised. The third row was built from eight random numbers, drawn from
+# $N(0, I)$, and it is rubbish.
 # In this notebook you write the autoencoder, find out what is wrong, and turn it into a model that can invent.
 #
 # Every symbol stands in [one table](A_notation.ipynb#Symbols), every word in [one glossary](A_notation.ipynb#Glossary).
@@ -160,10 +161,12 @@ history = train(squared_error, [*encoder.parameters(), *decoder.parameters()], b
 round(history[0], 1), round(history[-1], 1)
 
 # %% [markdown]
+# The two numbers are the loss at the first step and at the last.
+#
 # ## Why the inventions are rubbish
 #
-# The decoder above was fed with $z$ drawn from $N(0, I)$. Feed yours with the same numbers. And where do the latents of
-# the pictures lie? *Prediction*: nothing in the loss says where, so there is no reason why they should lie where we draw.
+# The inventions at the top came from $z$ drawn from $N(0, I)$. Feed your decoder with the same numbers. And where do the
+# latents of the pictures lie? *Prediction*: nothing in the loss says where, so there is no reason why they should lie where we draw.
 
 # %% tags=["nbval-ignore-output"] alt="Left, latents of pictures by class, many of them outside a circle that holds most of N(0, I); right, ten smears that are no clothes"
 with torch.no_grad():
@@ -172,7 +175,10 @@ with torch.no_grad():
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.4))
 left.scatter(*z[:, :2].T, s=5, c=pictures.train_labels[:2000], cmap="tab10", alpha=0.6)
 left.add_patch(plt.Circle((0, 0), 2, color=plots.COLORS["prior"], fill=False, linewidth=2))
-left.set(xlabel="latent z₁", ylabel="latent z₂", aspect="equal", title="a dot a picture, a colour a class")
+left.set(
+    xlabel="latent z₁", ylabel="latent z₂", aspect="equal",
+    title="a dot a picture, a colour a class",
+)
 plots.show_images(right, smears.reshape(-1, 28, 28), "your decoder, fed with N(0, I)", columns=5)
 inside = (z[:, :2].norm(dim=1) < 2).float().mean()
 print(f"inside the circle: {inside:.0%} of the pictures, {1 - math.exp(-2):.0%} of N(0, I)")
@@ -219,7 +225,8 @@ exercises.quiz("00.5")
 z_grid = torch.linspace(-12, 12, 20_001, dtype=torch.float64)
 gamma, pixel = torch.tensor([0.5, 1.5], dtype=torch.float64)
 log_joint = Normal(2 * z_grid, gamma.sqrt()).log_prob(pixel) + Normal(0.0, 1.0).log_prob(z_grid)
-log_p = Normal(0 * gamma, (4 + gamma).sqrt()).log_prob(pixel)  # a Gaussian again: var(2z) + γ = 4 + γ
+# A Gaussian again: var(2z) + γ = 4 + γ.
+log_p = Normal(0 * gamma, (4 + gamma).sqrt()).log_prob(pixel)
 
 
 def elbo(mu, sigma):
@@ -232,12 +239,15 @@ sigma_best = (gamma / (4 + gamma)).sqrt()
 mu_best = 2 * pixel / (4 + gamma)
 best = elbo(mu_best, sigma_best)
 assert abs(best - log_p) < 1e-9
-print(f"ok  the best bound is log p(x), nothing is lost there (found {best:.6f}, expected {log_p:.6f})")
+says = "the best bound is log p(x), nothing is lost there"
+print(f"ok  {says} (found {best:.6f}, expected {log_p:.6f})")
 
 # %% alt="The bound rises to the dashed line of log p and touches it at one width of q, at a second mean it stays below"
 sigmas = torch.linspace(0.06, 1.5, 80, dtype=torch.float64)
 fig, ax = plt.subplots(figsize=(5.5, 3))
-for mu, label, color in ((mu_best, "the best mean", "q"), (mu_best - 0.4, "mean off by 0.4", "fixed")):
+for mu, label, color in (
+    (mu_best, "the best mean", "q"), (mu_best - 0.4, "mean off by 0.4", "fixed"),
+):
     ax.plot(sigmas, [elbo(mu, sigma) for sigma in sigmas], color=plots.COLORS[color], label=label)
 ax.axhline(log_p, color=plots.COLORS["exact"], linestyle="--", label="log p(x)")
 ax.set(xlabel="σ, the width of q", ylabel="the bound, in nats", ylim=(-8, -1))
@@ -247,7 +257,7 @@ plt.show()
 # %% [markdown]
 # The bound never passes $\log p(x)$, and it touches: where $q$ is the *posterior* $p(z \mid x)$, the weights
 # $p(x \mid z)\, p(z) / q(z)$ are all equal, and the log of a mean of equal numbers is the mean of their logs. So a
-# smaller loss means a better model, or an encoder nearer to its posterior. *Nats* are units of natural logarithms.
+# smaller loss means a better model, or an encoder nearer to its posterior.
 #
 # ## A gradient through a die: the reparameterisation trick
 #
@@ -303,8 +313,13 @@ print(f"    the score at its worst σ (found {worst:.3f}, expected {mu:.3f})")
 
 # %% alt="Left, a narrow and a very wide histogram with one mean; right, the spread of the score grows as σ shrinks, that of the trick falls"
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3))
-for name, values, theory, color in (("trick", by_trick, sigmas, "q"), ("score", by_score, theory_score, "fixed")):
-    left.hist(values[4, :20_000], bins=120, range=(-25, 30), density=True, color=plots.COLORS[color], alpha=0.6, label=name)
+for name, values, theory, color in (
+    ("trick", by_trick, sigmas, "q"), ("score", by_score, theory_score, "fixed"),
+):
+    left.hist(
+        values[4, :20_000], bins=120, range=(-25, 30), density=True, color=plots.COLORS[color],
+        alpha=0.6, label=name,
+    )
     right.loglog(sigmas, theory, color=plots.COLORS[color], label=f"{name}, theory")
     right.plot(sigmas, values.std(1), "o", color=plots.COLORS[color], label=f"{name}, measured")
 left.axvline(mu, color=plots.COLORS["exact"], linestyle="--")
@@ -323,7 +338,8 @@ plt.show()
 #
 # Two things change in the autoencoder. The encoder gives $2\kappa$ numbers, $\mu$ and $\log \sigma^2$, and the loss
 # is the ELBO with its sign turned. The KL has a closed form. The other term is a mean over $z$. We put in one draw,
-# $z = \mu + \sigma \odot \varepsilon$, and for a given $z$ and a decoder $p(x \mid z) = N(\hat x, \gamma I)$ it is
+# $z = \mu + \sigma \odot \varepsilon$. Round the decoder's $\hat x$ each pixel has noise of variance $\gamma$, so
+# $p(x \mid z) = N(\hat x, \gamma I)$, and
 #
 # $$-\log p(x \mid z) = \tfrac12 \Big( \tfrac1\gamma \lVert x - \hat x \rVert^2 + d \log 2\pi\gamma \Big), \qquad
 #   \mathrm{KL} = \tfrac12 \sum_{j=1}^{\kappa} \big( \mu_j^2 + \sigma_j^2 - \log \sigma_j^2 - 1 \big).$$
@@ -368,7 +384,8 @@ with torch.no_grad():
     invented = plain.decoder(noise)
     mu = plain.to_q(plain.encoder(shown.flatten(1)))[:, :kappa]
     copies = plain.decoder(mu)
-show_rows({"pictures": shown, "copies": copies, "inventions": invented, "those of before": first_try.images(noise)})
+first_rows = {"pictures": shown, "copies": copies}
+show_rows({**first_rows, "inventions": invented, "those of before": inventions})
 plt.show()
 
 # %% [markdown]
@@ -397,12 +414,13 @@ with torch.no_grad():
     learned = vae.decoder(mu)
     invented_too = vae.decoder(noise)
 both = {"copies, γ = 1": copies, "copies, γ learned": learned}
-show_rows({"pictures": shown, **both, "inventions, γ = 1": invented, "inventions, γ learned": invented_too})
+both |= {"inventions, γ = 1": invented, "inventions, γ learned": invented_too}
+show_rows({"pictures": shown, **both})
 plt.show()
 
 # %% [markdown]
 # The copies have gained a little detail. The inventions have not: most are darker, and fewer could pass for a garment. (A
-# cost may be negative: a density may exceed 1.) So the lower cost did not buy better inventions. Why that is so, and how a second VAE mends it, is what this course is about.
+# cost may be negative: a density may exceed 1. Costs are in *nats*, the unit of natural logarithms.) So the lower cost did not buy better inventions. Why that is so, and how a second VAE mends it, is what this course is about.
 #
 # **Question.** Why must a model that copies well not invent well? Write down your reason before you open ours.
 #
@@ -481,7 +499,8 @@ mine, theirs = vae.decoder[1].weight, same.decoder[1].weight
 worst = (mine - theirs).abs().max()
 assert torch.allclose(mine, theirs, atol=1e-3)
 assert torch.allclose(vae.log_gamma, same.likelihood.log_gamma, atol=1e-3)
-print(f"ok  {mine.numel()} weights of the decoder agree, and so does γ (found a difference of {worst:.1g}, expected below 0.001)")
+says = f"{mine.numel()} weights of the decoder agree, and so does γ"
+print(f"ok  {says} (found a difference of {worst:.1g}, expected below 0.001)")
 
 # %% [markdown]
 # After hundreds of steps the weights agree to rounding, and so does γ: it is the same model, and the package hides
@@ -492,7 +511,7 @@ print(f"ok  {mine.numel()} weights of the decoder agree, and so does γ (found a
 # - An autoencoder copies. Nothing in it says where latents lie, so it cannot invent.
 # - The ELBO bounds $\log p(x)$ from below, by Jensen. It touches where $q$ is the posterior.
 # - The reparameterisation trick moves the randomness out of the way of the gradient, and its estimate varies little.
-# - Half the squared error plus the KL is a VAE with $\gamma = 1$. $\gamma$ has a unit, and leaving it out chooses it.
+# - Half the squared error plus the KL is a VAE with $\gamma = 1$: leaving $\gamma$ out chooses it.
 #
 # ## Where it breaks
 #
