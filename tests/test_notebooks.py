@@ -484,7 +484,7 @@ def test_what_breaks_a_rule_is_named(tmp_path, cells, words):
         ("# | Time |", "# | Length |", "a table with the rows Time"),
         ("# ## Next", "# ## Later", "expected Takeaways, Where it breaks, Next, References"),
         ("# %matplotlib inline\n", "", "must begin with %matplotlib inline"),
-        ("x = 1", "\n".join("abcdefghi"), "median of 9 lines"),
+        ("x = 1", "\n".join("abcdefghi"), "median of 9 statements"),
     ],
 )
 def test_what_breaks_the_frame_is_named(tmp_path, old, new, words):

@@ -78,7 +78,9 @@ print("ok  G(h(x)) = F(x),  f(h(x)) = x,  h'(x) N(h(x); 0, 1) = p_gt(x)")
 # %% alt="A rising curve f; below it the bell of the noise, left of it the skewed density; ten bands of equal mass are carried from one to the other"
 z = torch.linspace(-3, 3, 301)
 deciles = prior.icdf(torch.arange(1, 10) / 10)
-fig, axes = plt.subplots(2, 2, figsize=(6, 4), width_ratios=[1, 3], height_ratios=[3, 1], sharex="col", sharey="row")
+fig, axes = plt.subplots(
+    2, 2, figsize=(6, 4), width_ratios=[1, 3], height_ratios=[3, 1], sharex="col", sharey="row"
+)
 (left, curve), (corner, below) = axes
 curve.plot(z, f(z), color=colors["exact"])
 curve.set(title="f = F⁻¹ ∘ G", xlim=(-3, 3))
@@ -111,7 +113,9 @@ across, up = grid.T.reshape(2, 90, 90)
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.5))
 panels = ((manifolds.gaussian(2), rings, "noise z"), (moons, bent, "data x = f(z)"))
 for ax, (density, lines, title) in zip(axes, panels, strict=True):
-    ax.contourf(across, up, density.log_prob(grid).exp().reshape(90, 90), 6, cmap="Greys", alpha=0.6)
+    ax.contourf(
+        across, up, density.log_prob(grid).exp().reshape(90, 90), 6, cmap="Greys", alpha=0.6
+    )
     ax.plot(lines[..., 0], lines[..., 1], color=colors["prior"], linewidth=1)
     ax.plot(lines[::20, :, 0].T, lines[::20, :, 1].T, color=colors["q"], linewidth=0.8)
     ax.set(title=title, xlabel="first coordinate", ylabel="second coordinate", aspect="equal")
@@ -170,7 +174,10 @@ def blurred(x, gamma):
 
 for gamma in (0.1, 0.01, 0.001):
     p_theta = density_through_decoder(x, gamma)
-    claims.check_close("D3", p_theta, blurred(x, gamma), atol=1e-12, says=f"p_theta is p_gt blurred, gamma = {gamma}")
+    claims.check_close(
+        "D3", p_theta, blurred(x, gamma), atol=1e-12,
+        says=f"p_theta is p_gt blurred, gamma = {gamma}",
+    )
 
 # %% [markdown]
 # How fast does the blur vanish? Blurring with variance $\gamma$ is what heat does in the time $\gamma / 2$, so by the
@@ -191,7 +198,10 @@ for name, density in {"skewed, d = 1": skewed, "two moons, d = 2": moons}.items(
 
 for name, L1 in distance.items():
     claims.check_below("D3", L1[1:], L1[:-1], f"{name}: the L1 distance falls at every step of t")
-    claims.check_close("N5", L1[-1] * ts[-1], l1_rate[name], rtol=1e-3, says=f"{name}: L1 falls at the rate of the Laplacian")
+    claims.check_close(
+        "N5", L1[-1] * ts[-1], l1_rate[name], rtol=1e-3,
+        says=f"{name}: L1 falls at the rate of the Laplacian",
+    )
 
 # %% alt="Left, three blurred copies approach the skewed density; right, L1 distances as points on two straight lines over six decades"
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3))
@@ -278,7 +288,9 @@ def draw_posterior(ax, t):
     z = mu_z + torch.linspace(-4, 4, 200) * S_z
     log_joint = Normal(f(z), t**-0.5).log_prob(x) + prior.log_prob(z)
     ax.plot(z, log_joint.exp() / blurred(x, 1 / t), color=colors["exact"], label="true posterior")
-    ax.plot(z[::8], Normal(mu_z, S_z).log_prob(z).exp()[::8], ".", color=colors["q"], label="encoder q")
+    ax.plot(
+        z[::8], Normal(mu_z, S_z).log_prob(z).exp()[::8], ".", color=colors["q"], label="encoder q"
+    )
     ax.set(title=f"t = {t:,.0f}", xlabel="z", yticks=[])
 
 # %% alt="Three panels, t = 3, 30 and 3000: the posterior is skewed and off the encoder's bell at first, and the same bell at last"
@@ -315,7 +327,9 @@ def kl_of_encoder(x, t):
 
 vae = theory.optimal_vae(manifolds.manifold("flat", "skewed", r=1))
 kl = theory.kl_q_to_posterior(vae, x[:, None], 1e3, 120)
-claims.check_close("D4", kl_of_encoder(x, 1e3), kl, atol=1e-11, says="the KL of this notebook is that of vaelab")
+claims.check_close(
+    "D4", kl_of_encoder(x, 1e3), kl, atol=1e-11, says="the KL of this notebook is that of vaelab"
+)
 
 # %% [markdown]
 # `vaelab` has the same construction for any $d$, with the Jacobian $J$ of $f$ in the place of $f'$:
@@ -324,7 +338,7 @@ claims.check_close("D4", kl_of_encoder(x, 1e3), kl, atol=1e-11, says="the KL of 
 
 # %%
 def kl_and_rate(name, r, n, ts=ts):
-    """KL at each t and each of n points, shape (len(ts), n), and its predicted ratio to γ, shape (n,)."""
+    """KL at each t and of n points, (len(ts), n), and its predicted ratio to γ, (n,)."""
     vae = theory.optimal_vae(manifolds.manifold("flat", name, r=r))
     x = vae.truth.sample(n, seed=1)
     kl = [theory.kl_q_to_posterior(vae, x, t, {1: 120, 2: 24}[r]) for t in ts]
@@ -338,16 +352,26 @@ runs = {name: kl_and_rate(name, r, n) for name, r in names.items()}
 # %%
 for name, (kl, rate) in runs.items():
     slope, _ = theory.slope_in_log_gamma(1 / torch.tensor(ts[3:]), kl[3:].mean(1).log())
-    claims.check_below("D4", kl[2:], kl[1:-1], f"{name}: from t = 100 on the KL falls at every point")
-    claims.check_close("D4", slope, 1, atol=1e-3, says=f"{name}: the mean KL falls in proportion to gamma")
+    claims.check_below(
+        "D4", kl[2:], kl[1:-1], f"{name}: from t = 100 on the KL falls at every point"
+    )
+    claims.check_close(
+        "D4", slope, 1, atol=1e-3, says=f"{name}: the mean KL falls in proportion to gamma"
+    )
     kl_rate = kl[-1].mean() * ts[-1]
-    claims.check_close("N5", kl_rate, rate.mean(), rtol=1e-3, says=f"{name}: KL / gamma is half the variance of delta_1")
+    claims.check_close(
+        "N5", kl_rate, rate.mean(), rtol=1e-3,
+        says=f"{name}: KL / gamma is half the variance of delta_1",
+    )
 
 # %% alt="Mean KL of three densities as points, falling with gamma on three straight lines down to a millionth"
 fig, ax = plt.subplots(figsize=(6, 3.2))
 for (name, (kl, rate)), color in zip(runs.items(), ("data", "fixed", "second"), strict=True):
     ax.loglog(gammas, rate.mean() * gammas, color=colors["exact"])
-    ax.plot(gammas, kl.mean(1), "o", color=colors[color], label=f"{name.replace('_', ' ')}, d = {names[name]}")
+    ax.plot(
+        gammas, kl.mean(1), "o", color=colors[color],
+        label=f"{name.replace('_', ' ')}, d = {names[name]}",
+    )
 ax.set(xlabel="γ = 1/t", ylabel="mean KL in nats")
 ax.legend()
 plt.show()
@@ -370,17 +394,28 @@ plt.show()
 # > filled in are the ignored directions themselves, with scale one.
 
 # %%
-wide = theory.optimal_vae(vae.truth, latent_dim=4, seed=7)  # four codes for one dimension, in a random basis
+# Four codes for one dimension, in a random basis.
+wide = theory.optimal_vae(vae.truth, latent_dim=4, seed=7)
 x = vae.truth.sample(3, seed=0)
 lam = torch.stack([torch.linalg.eigvalsh(wide.covariance(x, t)) for t in ts])
-kl_4, kl_1 = (torch.stack([theory.kl_q_to_posterior(v, x, t, 10) for t in (1e2, 1e4)]) for v in (wide, vae))
+kl_4, kl_1 = (
+    torch.stack([theory.kl_q_to_posterior(v, x, t, 10) for t in (1e2, 1e4)]) for v in (wide, vae)
+)
 narrow = wide.jacobian(x)[:, 0, 0].pow(-2) / torch.tensor(ts)[:, None]  # γ / f'²
 idle = wide.decode(wide.encode(x) + wide.scale(x, 1.0)[:, :, -1]) - x
 
-claims.check_close("D5", kl_4, kl_1, atol=1e-12, says="kappa = 4, r = 1: the KL of four codes is that of one")
-claims.check_close("D5", lam[..., 1:], 1, atol=1e-12, says="kappa - r = 3 eigenvalues are 1 at every gamma")
-claims.check_close("D5", lam[..., 0], narrow, rtol=1e-9, says="the other is gamma over the squared slope of f")
-claims.check_close("D5", idle, 0, atol=1e-12, says="noise along an ignored direction leaves the output as it is")
+claims.check_close(
+    "D5", kl_4, kl_1, atol=1e-12, says="kappa = 4, r = 1: the KL of four codes is that of one"
+)
+claims.check_close(
+    "D5", lam[..., 1:], 1, atol=1e-12, says="kappa - r = 3 eigenvalues are 1 at every gamma"
+)
+claims.check_close(
+    "D5", lam[..., 0], narrow, rtol=1e-9, says="the other is gamma over the squared slope of f"
+)
+claims.check_close(
+    "D5", idle, 0, atol=1e-12, says="noise along an ignored direction leaves the output as it is"
+)
 
 # %% alt="Eigenvalues against gamma: one falls in proportion to gamma, the other three stay at one"
 fig, ax = plt.subplots(figsize=(5.5, 2.9))
@@ -415,15 +450,24 @@ half = theory.optimal_vae(manifolds.manifold("flat", "half_line", r=1))
 leak = torch.tensor([theory.mass_of_set(half, manifolds.HalfSpace([1.0], 0.0), t) for t in ts[:4]])
 
 for name, (kl, rate) in runs.items():
-    claims.check_below("D6", kl[2:], kl[1:-1], f"{name}: from t = 100 on the KL falls at every point")
-    claims.check_close("D6", kl[-1].mean() * ts[-1], rate.mean(), rtol=2e-3, says=f"{name}: at the rate of N5")
-claims.check_below("D6", leak, torch.tensor([1e-1, 1e-2, 1e-5, 1e-10]), "half_line: the mass outside vanishes")
+    claims.check_below(
+        "D6", kl[2:], kl[1:-1], f"{name}: from t = 100 on the KL falls at every point"
+    )
+    claims.check_close(
+        "D6", kl[-1].mean() * ts[-1], rate.mean(), rtol=2e-3, says=f"{name}: at the rate of N5"
+    )
+claims.check_below(
+    "D6", leak, torch.tensor([1e-1, 1e-2, 1e-5, 1e-10]), "half_line: the mass outside vanishes"
+)
 
 # %% alt="A density that starts at zero, and three model densities that leak below zero, the last one hardly at all"
 fig, ax = plt.subplots(figsize=(5.5, 2.9))
 axis = torch.linspace(-0.6, 2, 200)
 positive = axis[axis > 0]
-ax.plot(positive, half.truth.density.log_prob(positive[:, None]).exp(), color=colors["data"], label="p_gt")
+ax.plot(
+    positive, half.truth.density.log_prob(positive[:, None]).exp(), color=colors["data"],
+    label="p_gt",
+)
 for t, style in ((10, ":"), (100, "--"), (1000, "-.")):
     p_theta = theory.log_p_theta_lattice(half, axis[:, None], t).exp()
     ax.plot(axis, p_theta, color=colors["other"], linestyle=style, label=f"t = {t}")
@@ -455,12 +499,21 @@ plt.show()
 for t in (1e4, 1e8, 1e16):
     turn = theory.tails.divergence_starts(t)
     before, after = (theory.tails.truncated_error(t, cutoff) for cutoff in (0.8 * turn, turn + 0.5))
-    claims.check_close("N4", before, math.log(0.5), atol=1e-3, says=f"t = {t:.0e}: cut off early, the integral looks like 1/2")
-    claims.check_above("N4", after, 1e3, f"t = {t:.0e}: cut off half a unit past the turn, it exceeds e to the 1000")
+    claims.check_close(
+        "N4", before, math.log(0.5), atol=1e-3,
+        says=f"t = {t:.0e}: cut off early, the integral looks like 1/2",
+    )
+    claims.check_above(
+        "N4", after, 1e3,
+        f"t = {t:.0e}: cut off half a unit past the turn, it exceeds e to the 1000",
+    )
 
 for name in ("student_t", "cauchy"):
     kl, rate = kl_and_rate(name, 1, n)
-    claims.check_close("N4", kl[-1].mean() * ts[-1], rate.mean(), rtol=1e-3, says=f"{name}: heavy tails, yet KL = O(gamma)")
+    claims.check_close(
+        "N4", kl[-1].mean() * ts[-1], rate.mean(), rtol=1e-3,
+        says=f"{name}: heavy tails, yet KL = O(gamma)",
+    )
 
 # %% alt="Three curves of the log integrand: each falls like a parabola, turns, and shoots up; the turn lies further out for larger t"
 fig, ax = plt.subplots(figsize=(5.5, 3))

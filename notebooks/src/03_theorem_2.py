@@ -55,7 +55,10 @@ def draw_model(ax, gamma):
     p = (torch.exp(-squares / (2 * gamma)).mean(1) / (2 * math.pi * gamma)).reshape(60, 60)
     ax.contourf(side, side, p.T, 9, cmap="Blues")
     ax.plot(*arc.embed(torch.linspace(-4, 4, 200)[:, None]).T, color=colors["data"], linewidth=0.8)
-    ax.set(title=f"γ = {gamma:.2g},  highest density {p.max():.2g}", aspect="equal", xticks=[], yticks=[])
+    ax.set(
+        title=f"γ = {gamma:.2g},  highest density {p.max():.2g}", aspect="equal", xticks=[],
+        yticks=[],
+    )
 
 # %% alt="Three panels: wide clouds round two places of an arc become thin bands on it, and the highest density grows"
 fig, axes = plt.subplots(1, 3, figsize=(8, 2.8))
@@ -107,9 +110,14 @@ def nll_on_arc(x, gamma):
 x = arc.sample(8, seed=0)
 for gamma in (1e-3, 1e-4, 1e-5):
     limit = 0.5 * math.log(2 * math.pi * gamma) - arc.log_density(x)
-    claims.check_close("D7", nll_on_arc(x, gamma), limit, atol=50 * gamma, says=f"arc, gamma = {gamma}: right up to O(gamma)")
+    claims.check_close(
+        "D7", nll_on_arc(x, gamma), limit, atol=50 * gamma,
+        says=f"arc, gamma = {gamma}: right up to O(gamma)",
+    )
 beside = 1e-5 * nll_on_arc(0.9 * x, 1e-5)
-claims.check_close("D7", beside, 0.1**2 / 2, rtol=0.02, says="beside the arc, -log p tends to distance² / 2 gamma")
+claims.check_close(
+    "D7", beside, 0.1**2 / 2, rtol=0.02, says="beside the arc, -log p tends to distance² / 2 gamma"
+)
 
 # %% [markdown]
 # **Exercise 03.1** (4 minutes). The cost is data term plus KL to the prior. For a code of $\kappa \ge r$ numbers, return
@@ -150,7 +158,9 @@ for name, truth in truths.items():
     vae, x = theory.optimal_vae(turned), turned.sample(n, seed=1)
     nll[name] = torch.stack([-theory.log_p_theta(vae, x, 1 / g).mean() for g in gammas.tolist()])
     limit[name] = torch.stack([theory.nll_limit(turned, x, 1 / g).mean() for g in gammas.tolist()])
-    kl[name] = torch.stack([theory.kl_q_to_posterior(vae, x, 1 / g).mean() for g in gammas.tolist()])
+    kl[name] = torch.stack(
+        [theory.kl_q_to_posterior(vae, x, 1 / g).mean() for g in gammas.tolist()]
+    )
     kl_rate[name] = theory.kl_rate_exact(vae, x).mean()
 
 # %% [markdown]
@@ -161,15 +171,25 @@ for name, truth in truths.items():
 for name, truth in truths.items():
     half = (truth.d - truth.r) / 2
     slope, _ = theory.slope_in_log_gamma(gammas[2:], nll[name][2:])
-    claims.check_close("D7", slope, half, rtol=1e-3, says=f"{name}, d - r = {truth.d - truth.r}: slope {half:g} of -log p")
-    claims.check_close("N5", nll[name][3:], limit[name][3:], atol=1e-3, says=f"{name}: and the intercept")
-    claims.check_close("D7", kl[name][-1] / gammas[-1], kl_rate[name], rtol=1e-3, says=f"{name}: KL / gamma is ½ Var δ₁")
+    claims.check_close(
+        "D7", slope, half, rtol=1e-3,
+        says=f"{name}, d - r = {truth.d - truth.r}: slope {half:g} of -log p",
+    )
+    claims.check_close(
+        "N5", nll[name][3:], limit[name][3:], atol=1e-3, says=f"{name}: and the intercept"
+    )
+    claims.check_close(
+        "D7", kl[name][-1] / gammas[-1], kl_rate[name], rtol=1e-3,
+        says=f"{name}: KL / gamma is ½ Var δ₁",
+    )
 
 # %% alt="Mean negative log-density of four manifolds against gamma, points on straight lines of slopes one half, one half, one and four"
 fig, ax = plt.subplots(figsize=(6.4, 3.4))
 for (name, truth), color in zip(truths.items(), ("data", "q", "second", "other"), strict=True):
     ax.semilogx(gammas, limit[name], color=colors["exact"])
-    ax.plot(gammas, nll[name], "o", color=colors[color], label=f"{name}: d − r = {truth.d - truth.r}")
+    ax.plot(
+        gammas, nll[name], "o", color=colors[color], label=f"{name}: d − r = {truth.d - truth.r}"
+    )
 ax.set(xlabel="γ", ylabel="mean −log p in nats", ylim=(-55, 5))
 ax.legend()
 plt.show()
@@ -227,11 +247,18 @@ def certified(truth):
 
 
 helix = truths["helix"]
-excess = {name: mean_costs(truths[name], truths[name]) - certified(truths[name]) for name in ("arc", "helix")}
+excess = {
+    name: mean_costs(truths[name], truths[name]) - certified(truths[name])
+    for name in ("arc", "helix")
+}
 for name in excess:
-    claims.check_close("N5", excess[name][3:], 0, atol=1e-3, says=f"{name}: the cost is the certified optimum")
+    claims.check_close(
+        "N5", excess[name][3:], 0, atol=1e-3, says=f"{name}: the cost is the certified optimum"
+    )
     slope, _ = theory.slope_in_log_gamma(gammas[2:], excess[name][2:].abs().log())
-    claims.check_close("N5", slope, 1, atol=1e-2, says=f"{name}: what is left falls in proportion to gamma")
+    claims.check_close(
+        "N5", slope, 1, atol=1e-2, says=f"{name}: what is left falls in proportion to gamma"
+    )
 
 # %% alt="The cost minus the certified optimum for two curves, points on lines of slope one"
 fig, ax = plt.subplots(figsize=(5.5, 2.9))
@@ -270,23 +297,39 @@ error = {}
 for name, A in regions.items():
     mass = torch.tensor([theory.mass_of_set(helix_vae, A, 1 / g, 2**16) for g in gammas.tolist()])
     error[name] = (mass - helix.mass(A)).abs()
-    claims.check_below("D8", error[name][1:], error[name][:-1], f"{name}: the error of its mass falls at every step")
-    claims.check_close("D8", error[name][-1], 0, atol=1e-5, says=f"{name}: at gamma = 1e-6 the mass is right")
+    claims.check_below(
+        "D8", error[name][1:], error[name][:-1],
+        f"{name}: the error of its mass falls at every step",
+    )
+    claims.check_close(
+        "D8", error[name][-1], 0, atol=1e-5, says=f"{name}: at gamma = 1e-6 the mass is right"
+    )
 
 # %%
 sine = manifolds.manifold("sine_curve", "skewed")
 under = [theory.mass_under_graph(sine, 1 / g) for g in gammas.tolist()]
 thicker = [theory.mass_under_graph(sine, 1 / g, thicken=0.05) for g in gammas.tolist()]
 
-claims.check_close("D8", under[-1], 0.5, atol=1e-3, says="A ends on the curve: mass 1/2, though mu_gt(A) = 1")
+claims.check_close(
+    "D8", under[-1], 0.5, atol=1e-3, says="A ends on the curve: mass 1/2, though mu_gt(A) = 1"
+)
 claims.check_close("D8", thicker[-1], 1, atol=1e-6, says="A a little thicker: the limit is right")
 tubes = [theory.mass_of_tube(theory.optimal_vae(sine), 1e3, width) for width in (0.03, 0.01, 0.003)]
 exact = [math.erf(width * 500**0.5) for width in (0.03, 0.01, 0.003)]
-claims.check_close("D8", tubes, exact, rtol=1e-3, says="ever thinner tubes round the curve, which hold all the data: mass to 0", digits=3)
-claims.check_below("D8", tubes[-1], 0.1, "so the curve itself, inside all of them, has mass 0 at gamma = 1e-3", digits=3)
+claims.check_close(
+    "D8", tubes, exact, rtol=1e-3,
+    says="ever thinner tubes round the curve, which hold all the data: mass to 0", digits=3,
+)
+claims.check_below(
+    "D8", tubes[-1], 0.1, "so the curve itself, inside all of them, has mass 0 at gamma = 1e-3",
+    digits=3,
+)
 u, weights = sine.density.nodes(1000)
 room = 0.05 / (gammas[1] * (1 + sine.jacobian(u)[:, 1, 0].square())).sqrt()
-claims.check_close("D8", thicker[1], weights @ prior.cdf(room), atol=0.02, says="in between the mass is that of the noise within reach", digits=2)
+claims.check_close(
+    "D8", thicker[1], weights @ prior.cdf(room), atol=0.02,
+    says="in between the mass is that of the noise within reach", digits=2,
+)
 
 # %% alt="Left, errors of three masses fall with gamma; right, the mass of a set that ends on the curve stays at one half, of a thicker one goes to one"
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3))
@@ -342,28 +385,53 @@ price = theory.kl_between_measures(helix.density, wrong.density)
 cost = {"right": excess["helix"] + certified(helix), "wrong": mean_costs(wrong, helix)}
 for name, values in cost.items():
     slope, _ = theory.slope_in_log_gamma(gammas[2:], values[2:])
-    claims.check_close("D9", slope, (helix.d - helix.r) / 2, rtol=1e-3, says=f"r < d, {name} measure: slope (d - r)/2")
+    claims.check_close(
+        "D9", slope, (helix.d - helix.r) / 2, rtol=1e-3,
+        says=f"r < d, {name} measure: slope (d - r)/2",
+    )
 apart = cost["wrong"] - cost["right"]
-claims.check_close("D9", apart[2:], price, atol=1e-3, says="r < d: the two costs stay KL[right || wrong] apart", digits=3)
+claims.check_close(
+    "D9", apart[2:], price, atol=1e-3, says="r < d: the two costs stay KL[right || wrong] apart",
+    digits=3,
+)
 
-free = {name: -mean_costs(model, helix, theory.log_p_theta) for name, model in (("right", helix), ("wrong", wrong))}
+free = {
+    name: -mean_costs(model, helix, theory.log_p_theta)
+    for name, model in (("right", helix), ("wrong", wrong))
+}
 for name, values in free.items():
     slope, _ = theory.slope_in_log_gamma(gammas[2:], values[2:])
-    claims.check_close("D38", slope, (helix.d - helix.r) / 2, rtol=1e-3, says=f"any q, {name} measure: slope (d - r)/2", digits=3)
-claims.check_close("D38", (free["wrong"] - free["right"])[2:], price, atol=1e-3, says="any q: as far apart", digits=3)
-claims.check_close("D7", slope, 1, rtol=1e-3, says="helix: the integral of -log p over mu_gt, as Eq. 5 prints it", digits=3)
+    claims.check_close(
+        "D38", slope, (helix.d - helix.r) / 2, rtol=1e-3,
+        says=f"any q, {name} measure: slope (d - r)/2", digits=3,
+    )
+claims.check_close(
+    "D38", (free["wrong"] - free["right"])[2:], price, atol=1e-3, says="any q: as far apart",
+    digits=3,
+)
+claims.check_close(
+    "D7", slope, 1, rtol=1e-3, says="helix: the integral of -log p over mu_gt, as Eq. 5 prints it",
+    digits=3,
+)
 
 # %%
 line = manifolds.manifold("flat", "bimodal", r=1)
 line_cost = {"right": mean_costs(line, line), "wrong": mean_costs(theory.wrong_measure(line), line)}
 H = line.entropy()
 for name, values in line_cost.items():
-    claims.check_above("D9", values, H, f"r = d, {name} density: the cost is above the entropy of the data")
-claims.check_close("D9", line_cost["wrong"][-1], H + price, atol=1e-4, says="r = d: the wrong one stays above it for good")
+    claims.check_above(
+        "D9", values, H, f"r = d, {name} density: the cost is above the entropy of the data"
+    )
+claims.check_close(
+    "D9", line_cost["wrong"][-1], H + price, atol=1e-4,
+    says="r = d: the wrong one stays above it for good",
+)
 
 # %% alt="Left, r less than d: two parallel lines fall without end; right, r equal to d: both costs level off, the right one at the entropy, the wrong one above"
 fig, axes = plt.subplots(1, 2, figsize=(7.6, 3))
-for ax, costs, truth, title in zip(axes, (cost, line_cost), (helix, line), ("r = 1 < d = 3", "r = d = 1"), strict=True):
+for ax, costs, truth, title in zip(
+    axes, (cost, line_cost), (helix, line), ("r = 1 < d = 3", "r = d = 1"), strict=True
+):
     for name, above, color in (("right", 0, "second"), ("wrong", price, "q")):
         ax.semilogx(gammas, certified(truth) + above, color=colors["exact"])
         ax.plot(gammas, costs[name], "o", color=colors[color], label=f"{name} measure")
@@ -386,16 +454,22 @@ plt.show()
 gamma = 1e-3
 smaller = 0.9 * gamma * math.exp(-2 * price / (helix.d - helix.r))
 low, high = mean_cost(wrong, helix, smaller), mean_cost(helix, helix, gamma)
-claims.check_below("N3", low, high, "a wrong measure with a smaller gamma costs less than the right one")
+claims.check_below(
+    "N3", low, high, "a wrong measure with a smaller gamma costs less than the right one"
+)
 
 wrong_vae, A = theory.optimal_vae(wrong), regions["ball"]
 right_error = abs(theory.mass_of_set(helix_vae, A, 1 / gamma, 2**16) - helix.mass(A))
 wrong_error = abs(theory.mass_of_set(wrong_vae, A, 1 / smaller, 2**16) - helix.mass(A))
-claims.check_below("N3", right_error, wrong_error / 10, "and yet its mass of a ball is ten times further off")
+claims.check_below(
+    "N3", right_error, wrong_error / 10, "and yet its mass of a ball is ten times further off"
+)
 
 # %% alt="Three helices of points: data and right model crowd on two stretches, the wrong model spreads over the middle"
 fig, axes = plt.subplots(1, 3, figsize=(8, 3), subplot_kw={"projection": "3d"})
-draws = {"data": helix.sample(200, seed=0), "right measure": helix_vae.sample(200, 1 / gamma, seed=1)}
+draws = {
+    "data": helix.sample(200, seed=0), "right measure": helix_vae.sample(200, 1 / gamma, seed=1),
+}
 draws["wrong measure"] = wrong_vae.sample(200, 1 / smaller, seed=1)
 for ax, (name, x), color in zip(axes, draws.items(), ("data", "second", "q"), strict=True):
     ax.plot(*helix.embed(torch.linspace(-3, 3, 200)[:, None]).T, color="0.8", linewidth=0.8)
@@ -423,12 +497,16 @@ plt.show()
 # %%
 mean, variance = (part.squeeze() for part in line.density.moments())
 z, x, noise = torch.linspace(-4, 4, 81)[:, None], torch.linspace(-9, 9, 2001), 0.1
-p_x = Normal(mean, (variance + noise).sqrt()).log_prob(x).exp() * (x[1] - x[0])  # the wrong model, for r = d
+# The wrong model, for r = d.
+p_x = Normal(mean, (variance + noise).sqrt()).log_prob(x).exp() * (x[1] - x[0])
 gain = variance.sqrt() / (variance + noise)
 p_z_given_x = Normal(gain * (x - mean), (noise / (variance + noise)).sqrt()).log_prob(z).exp()
 p_x_given_z = Normal(mean + variance.sqrt() * z, math.sqrt(noise)).log_prob(x).exp()
 gap = [(p @ p_x - prior.log_prob(z[:, 0]).exp()).abs().max() for p in (p_z_given_x, p_x_given_z)]
-claims.check("E7", gap[0] < 1e-12 and gap[1] > 0.05, "only p(z | x), averaged over the model's x, gives back p(z)")
+claims.check(
+    "E7", gap[0] < 1e-12 and gap[1] > 0.05,
+    "only p(z | x), averaged over the model's x, gives back p(z)",
+)
 
 # %% [markdown]
 # And the codes fill $\mathbb R^\kappa$: noise of variance one in the ignored directions, a smooth spread in the others.
@@ -440,25 +518,44 @@ claims.check("E7", gap[0] < 1e-12 and gap[1] > 0.05, "only p(z | x), averaged ov
 
 # %%
 p, scale = helix.density, variance.sqrt()
-S2 = wrong_vae.covariance(helix.sample(1, seed=0), 1 / gamma).item()  # the same for each x on a helix
+# The same for each x on a helix.
+S2 = wrong_vae.covariance(helix.sample(1, seed=0), 1 / gamma).item()
 q_z = manifolds.Mixture(p.weights, (p.means - mean) / scale, p.scale_trils / scale).convolve(S2)
 second = theory.optimal_vae(manifolds.Manifold(manifolds.charts.flat(1), q_z))
-both = helix.with_density(p.convolve((variance * (S2 + gamma)).item()))  # both stages, with gamma_2 = gamma
+# Both stages, with gamma_2 = gamma.
+both = helix.with_density(p.convolve((variance * (S2 + gamma)).item()))
 price_2 = theory.kl_between_measures(helix.density, both.density)
 floor = mean_costs(second.truth, second.truth)
-claims.check_below("N3", price_2, price / 1000, "two stages: the price of the wrong measure falls below a thousandth")
-claims.check_below("N3", abs(both.mass(A) - helix.mass(A)), wrong_error / 10, "two stages: the mass of the ball is back")
-claims.check_above("N3", floor, second.truth.entropy(), "the second stage's cost has a floor, the entropy of its codes")
+claims.check_below(
+    "N3", price_2, price / 1000,
+    "two stages: the price of the wrong measure falls below a thousandth",
+)
+claims.check_below(
+    "N3", abs(both.mass(A) - helix.mass(A)), wrong_error / 10,
+    "two stages: the mass of the ball is back",
+)
+claims.check_above(
+    "N3", floor, second.truth.entropy(),
+    "the second stage's cost has a floor, the entropy of its codes",
+)
 
 # %% alt="Left, codes of the wrong model have two modes where the prior has one; right, draws of both stages follow the data's two modes again"
 n = 20_000
 x, axis, edges = helix.sample(n, seed=2), torch.linspace(-3, 3, 200), torch.linspace(-3, 3, 41)
-z = wrong_vae.encode(x) + math.sqrt(S2) * torch.randn(n, 1, generator=torch.Generator().manual_seed(0))
+z = wrong_vae.encode(x) + math.sqrt(S2) * torch.randn(
+    n, 1, generator=torch.Generator().manual_seed(0)
+)
 u = helix.coordinates(wrong_vae.decode(second.sample(n, 1 / gamma, seed=4)))
 fig, axes = plt.subplots(1, 2, figsize=(7.6, 2.9))
-panels = ((z, q_z, manifolds.gaussian(1), "codes z of the data"), (u, p, wrong.density, "position u of draws on the helix"))
+panels = (
+    (z, q_z, manifolds.gaussian(1), "codes z of the data"),
+    (u, p, wrong.density, "position u of draws on the helix"),
+)
 for ax, (points, exact, old, title) in zip(axes, panels, strict=True):
-    ax.plot(axis, old.log_prob(axis[:, None]).exp(), color=colors["prior"], linestyle="--", label="one stage")
+    ax.plot(
+        axis, old.log_prob(axis[:, None]).exp(), color=colors["prior"], linestyle="--",
+        label="one stage",
+    )
     ax.plot(axis, exact.log_prob(axis[:, None]).exp(), color=colors["exact"], label="exact")
     share = torch.histogram(points[:, 0], edges, density=True).hist
     ax.plot((edges[1:] + edges[:-1]) / 2, share, ".", color=colors["second"], label="measured")
@@ -496,21 +593,41 @@ plt.show()
 tail, T = theory.tails, 30.0
 v = torch.linspace(1, T, 100_001)  # v = log(e + |u|), with density 1/v²
 u = (math.e * torch.expm1(v - 1))[:, None]
-rivals = {"a Cauchy density": manifolds.cauchy(), "a Gaussian of width 1e10": manifolds.gaussian(1, covariance=torch.tensor([[1e20]])),
-          "the true density": tail.LogTail()}
+rivals = {
+    "a Cauchy density": manifolds.cauchy(),
+    "a Gaussian of width 1e10": manifolds.gaussian(1, covariance=torch.tensor([[1e20]])),
+    "the true density": tail.LogTail(),
+}
 for name, q in rivals.items():
-    truncated = torch.trapezoid((0.5 * math.log(2 * math.pi * 1e-4) - q.log_prob(u)) / v.square(), v)
-    claims.check_above("N10", truncated, tail.cost_floor(T, 1e-4), f"a decoder with {name}: its truncated cost is above the floor")
+    truncated = torch.trapezoid(
+        (0.5 * math.log(2 * math.pi * 1e-4) - q.log_prob(u)) / v.square(), v
+    )
+    claims.check_above(
+        "N10", truncated, tail.cost_floor(T, 1e-4),
+        f"a decoder with {name}: its truncated cost is above the floor",
+    )
 growth = [tail.cost_floor(1e6, g) - tail.cost_floor(1e4, g) for g in gammas.tolist()]
-claims.check_close("N10", growth, math.log(100), atol=0.01, says="at every gamma the floor grows as log T", digits=3)
-claims.refute("D7", tail.cost_floor(1e100, 1e-6) > 200, "infinite entropy: at gamma = 1e-6 the mean cost is above 200 nats, and above any bound")
+claims.check_close(
+    "N10", growth, math.log(100), atol=0.01, says="at every gamma the floor grows as log T",
+    digits=3,
+)
+claims.refute(
+    "D7", tail.cost_floor(1e100, 1e-6) > 200,
+    "infinite entropy: at gamma = 1e-6 the mean cost is above 200 nats, and above any bound",
+)
 
 # %% alt="Three parallel lines rise without end with the logarithm of T; a dashed line for Cauchy data stays level"
 fig, ax = plt.subplots(figsize=(5.5, 3))
 reach = torch.logspace(0.5, 12, 60)
 for gamma, shade in ((1e-2, "0.6"), (1e-4, "0.3"), (1e-6, "0")):
-    ax.semilogx(reach, [tail.cost_floor(T, gamma) for T in reach.tolist()], color=shade, label=f"floor of any VAE, γ = {gamma:.0e}")
-ax.axhline(math.log(4 * math.pi) + 0.5 * math.log(2 * math.pi * 1e-6), color=colors["exact"], linestyle="--", label="Cauchy data, γ = 1e-06")
+    ax.semilogx(
+        reach, [tail.cost_floor(T, gamma) for T in reach.tolist()], color=shade,
+        label=f"floor of any VAE, γ = {gamma:.0e}",
+    )
+ax.axhline(
+    math.log(4 * math.pi) + 0.5 * math.log(2 * math.pi * 1e-6), color=colors["exact"],
+    linestyle="--", label="Cauchy data, γ = 1e-06",
+)
 ax.set(xlabel="T, where |u| < e^T is looked at", ylabel="mean cost in nats", ylim=(-5, 30))
 ax.legend(fontsize=8)
 plt.show()

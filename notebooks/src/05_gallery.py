@@ -73,28 +73,48 @@ plt.show()
 
 # %%
 surface = manifolds.manifold("smooth_graph", r=2, d=6, bend=0.7)
-measures = {name: toys.standardised(surface.with_density(name)) for name in ("gaussian", "two_moons")}
+measures = {
+    name: toys.standardised(surface.with_density(name)) for name in ("gaussian", "two_moons")
+}
 d, r, kappa, ladder = 6, 2, 4, (0.1, 0.03, 0.01)
 factor = notebooks.choose(quick=1, full=8)
 steps = [factor * n for n in (300, 200, 250)]
-rungs = {name: toys.train(truth, kappa, ladder, steps, n_seeds=2) for name, truth in measures.items()}
-found = {name: [toys.measure(rung, measures[name], n=512) for rung in rungs[name]] for name in measures}
+rungs = {
+    name: toys.train(truth, kappa, ladder, steps, n_seeds=2) for name, truth in measures.items()
+}
+found = {
+    name: [toys.measure(rung, measures[name], n=512) for rung in rungs[name]] for name in measures
+}
 
 # %%
 def slopes_of(rows, name):
-    return [theory.slope_in_log_gamma(ladder, [getattr(m, name)[s] for m in rows])[0] for s in range(2)]
+    return [
+        theory.slope_in_log_gamma(ladder, [getattr(m, name)[s] for m in rows])[0] for s in range(2)
+    ]
 
 
 for name, rows in found.items():
-    claims.check_close("D18", slopes_of(rows, "cost"), (d - r) / 2, rtol=0.08, says=f"{name}: the cost falls as (d - r)/2 log gamma")
-    claims.check_close("D13", slopes_of(rows, "data_term"), d, rtol=0.05, says=f"{name}: the data term as d log gamma")
-    claims.check_close("D14", slopes_of(rows, "kl_term"), -r, rtol=0.08, says=f"{name}: twice the KL as -r log gamma")
+    claims.check_close(
+        "D18", slopes_of(rows, "cost"), (d - r) / 2, rtol=0.08,
+        says=f"{name}: the cost falls as (d - r)/2 log gamma",
+    )
+    claims.check_close(
+        "D13", slopes_of(rows, "data_term"), d, rtol=0.05,
+        says=f"{name}: the data term as d log gamma",
+    )
+    claims.check_close(
+        "D14", slopes_of(rows, "kl_term"), -r, rtol=0.08,
+        says=f"{name}: twice the KL as -r log gamma",
+    )
 
 # %% alt="Costs of two measures on one surface against γ: points of trained models slightly above two parallel lines"
 fig, ax = plt.subplots(figsize=(6, 3.2))
 for (name, truth), color in zip(measures.items(), ("q", "second"), strict=True):
     ax.semilogx(ladder, [theory.certified_optimum(truth, g) for g in ladder], color=colors["exact"])
-    ax.plot(ladder, [m.cost.min() for m in found[name]], "o", color=colors[color], label=name.replace("_", " "))
+    ax.plot(
+        ladder, [m.cost.min() for m in found[name]], "o", color=colors[color],
+        label=name.replace("_", " "),
+    )
 ax.set(xlabel="decoder variance γ", ylabel="cost in nats")
 ax.invert_xaxis()
 ax.legend()
@@ -122,7 +142,9 @@ print("ok  the typical sample lies within a tenth of the data's standard deviati
 
 # %% alt="Left, coordinates of the data, two thick interleaved moons with two thinner hollows; right, of samples of the VAE, one oval cloud without hollows"
 fig, axes = plt.subplots(1, 2, figsize=(7, 3), sharex=True, sharey=True)
-for ax, points, title, color in zip(axes, (v, u), ("data", "samples of the VAE"), ("data", "q"), strict=True):
+for ax, points, title, color in zip(
+    axes, (v, u), ("data", "samples of the VAE"), ("data", "q"), strict=True
+):
     ax.plot(*points.T, ".", markersize=1.5, color=colors[color])
     ax.set(title=title, xlabel="$u_1$", aspect="equal", xlim=(-3, 3), ylim=(-2, 2))
 axes[0].set_ylabel("$u_2$")
@@ -144,7 +166,10 @@ plt.show()
 log_p = [truth.density.log_prob(points) for points in (v, u)]
 error = (log_p[0].var() / 3000 + log_p[1].var() / 3000).sqrt()
 assert log_p[0].mean() - log_p[1].mean() > 5 * error
-print("ok  samples are less likely under the true density than data are, by more than five standard errors")
+print(
+    "ok  samples are less likely under the true density than data are, "
+    "by more than five standard errors"
+)
 
 # %% [markdown]
 # On the Gaussian measure this failure is small: there the right code is nearly linear, and $N(0, I)$ fits it. What
@@ -187,27 +212,45 @@ grid = (0.3, 0.1, 0.03, 0.01)
 going = {
     name: [
         toys.measure(rung, truth, n=512)
-        for rung in toys.train(truth, truth.d + 1, grid, [factor * n for n in (150, 150, 200, 250)], 3, lr=0.01)
+        for rung in toys.train(
+            truth, truth.d + 1, grid, [factor * n for n in (150, 150, 200, 250)], 3, lr=0.01
+        )
     ]
     for name, truth in closed.items()
 }
 
 # %%
 for name, embedding in (("circle", 2), ("sphere", 3)):
-    exact = all(a.modal == embedding and a.fraction > 0.99 for m in going[name][1:] for a in m.active)
-    claims.check("N7", exact, f"{name}, diagonal: {embedding} active dimensions from gamma = 0.1 down, in every seed, not r = {embedding - 1}")
+    exact = all(
+        a.modal == embedding and a.fraction > 0.99 for m in going[name][1:] for a in m.active
+    )
+    claims.check(
+        "N7", exact,
+        f"{name}, diagonal: {embedding} active dimensions from gamma = 0.1 down, in every seed, "
+        f"not r = {embedding - 1}",
+    )
     growth = going[name][-1].gap - going[name][0].gap
-    claims.check_above("N7", growth, 0.2, f"{name}: the gap to the certified optimum grows as gamma falls")
+    claims.check_above(
+        "N7", growth, 0.2, f"{name}: the gap to the certified optimum grows as gamma falls"
+    )
 
 # %% alt="Left, the gap to the certified optimum grows as γ falls for circle and sphere and stays small for the graph; right, mean eigenvalues"
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3))
 for name, color in (("circle", "q"), ("sphere", "prior")):
     left.semilogx(grid, [m.gap.mean() for m in going[name]], "o-", color=colors[color], label=name)
-    right.plot(range(1, closed[name].d + 2), going[name][-1].eigenvalues.mean((0, 1)), "o", color=colors[color], label=name)
-left.semilogx(ladder, [m.gap.mean() for m in found["gaussian"]], "o-", color=colors["second"], label="graph, one chart")
+    right.plot(
+        range(1, closed[name].d + 2), going[name][-1].eigenvalues.mean((0, 1)), "o",
+        color=colors[color], label=name,
+    )
+left.semilogx(
+    ladder, [m.gap.mean() for m in found["gaussian"]], "o-", color=colors["second"],
+    label="graph, one chart",
+)
 left.set(xlabel="decoder variance γ", ylabel="gap to the optimum, nats")
 left.invert_xaxis()
-right.set(xlabel="index j", ylabel=f"mean λ at γ = {grid[-1]:g}", ylim=(-0.03, 1.1), xticks=range(1, 5))
+right.set(
+    xlabel="index j", ylabel=f"mean λ at γ = {grid[-1]:g}", ylim=(-0.03, 1.1), xticks=range(1, 5)
+)
 left.legend()
 plt.show()
 
@@ -225,21 +268,37 @@ plt.show()
 # one chart, and by the theorem two dimensions are enough. But it is hard to unroll.
 
 # %%
-rest = {name: toys.standardised(manifolds.manifold(name)) for name in ("swiss_roll", "torus", "moebius_band")}
+rest = {
+    name: toys.standardised(manifolds.manifold(name))
+    for name in ("swiss_roll", "torus", "moebius_band")
+}
 late = {}
 for name, truth in rest.items():
     models = toys.train(truth, 4, grid[1:], [factor * n for n in (200, 200, 250)], 2)
     late[name] = [toys.measure(rung, truth, n=512) for rung in models]
 counts = {name: [m.active[0].mean for m in rows] for name, rows in (*going.items(), *late.items())}
 
-claims.check("N7", all(a.modal == 3 for a in late["torus"][-1].active), "torus, diagonal: 3 active dimensions, not r = 2")
-claims.check("N1", all(a.modal == 3 for a in late["swiss_roll"][-1].active), "Swiss roll: 3 active dimensions, though one chart of r = 2 would do")
-claims.check_above("N1", late["swiss_roll"][-1].gap, 0.5, "and its cost stays above the certified optimum")
+claims.check(
+    "N7", all(a.modal == 3 for a in late["torus"][-1].active),
+    "torus, diagonal: 3 active dimensions, not r = 2",
+)
+claims.check(
+    "N1", all(a.modal == 3 for a in late["swiss_roll"][-1].active),
+    "Swiss roll: 3 active dimensions, though one chart of r = 2 would do",
+)
+claims.check_above(
+    "N1", late["swiss_roll"][-1].gap, 0.5, "and its cost stays above the certified optimum"
+)
 
 # %% alt="Mean count of active dimensions against γ: sphere, torus and Swiss roll reach three, the circle two, the Möbius band leaves two last"
 fig, ax = plt.subplots(figsize=(6, 3))
-for (name, row), color in zip(counts.items(), ("q", "prior", "data", "second", "exact"), strict=True):
-    ax.semilogx(grid[-len(row) :], row, "o-", color=colors[color], label=name.replace("_", " ").replace("moebius", "Möbius"))
+for (name, row), color in zip(
+    counts.items(), ("q", "prior", "data", "second", "exact"), strict=True
+):
+    ax.semilogx(
+        grid[-len(row) :], row, "o-", color=colors[color],
+        label=name.replace("_", " ").replace("moebius", "Möbius"),
+    )
 ax.set(xlabel="decoder variance γ", ylabel="active dimensions, mean over x", ylim=(0, 3.2))
 ax.invert_xaxis()
 ax.legend(loc="lower left", ncols=2)
@@ -265,13 +324,18 @@ roll = rest["swiss_roll"]
 x = roll.sample(4000, seed=0)
 unrolled = toys.geodesic_coordinates(x, 2)
 shorted = toys.geodesic_coordinates(x, 2, cut=float("inf"))
-outlooks = {name: toys.explain(toys.standardised(manifolds.manifold(name))) for name in ("graph_surface", *rest)}
+outlooks = {
+    name: toys.explain(toys.standardised(manifolds.manifold(name)))
+    for name in ("graph_surface", *rest)
+}
 for name, outlook in outlooks.items():
     print(f"{name:14} {outlook.order}: {outlook.reason}")
 
 # %% alt="Left the Swiss roll laid out flat, its colour changing evenly along it; in the middle the same with short circuits, folded over; right the spectra, one large value against two"
 fig, axes = plt.subplots(1, 3, figsize=(10, 2.8))
-for ax, found_along, title in zip(axes, (unrolled, shorted), ("long edges cut", "all edges kept"), strict=False):
+for ax, found_along, title in zip(
+    axes, (unrolled, shorted), ("long edges cut", "all edges kept"), strict=False
+):
     ax.scatter(*found_along.coordinates.T, c=roll.coordinates(x)[:, 0], s=2, cmap="viridis")
     ax.set(title=title, xlabel="first coordinate", ylabel="second", aspect="equal")
 axes[2].plot(range(1, 6), unrolled.spectrum[:5], "o-", color=colors["q"], label="long edges cut")
@@ -288,7 +352,9 @@ plt.show()
 # %%
 helix = toys.standardised(manifolds.manifold("helix"))
 started = {}
-for name, truth, kappa, steps in (("helix", helix, 3, factor * 600), ("swiss_roll", roll, 4, factor * 1500)):
+for name, truth, kappa, steps in (
+    ("helix", helix, 3, factor * 600), ("swiss_roll", roll, 4, factor * 1500),
+):
     (models,) = toys.train(truth, kappa, (0.01,), steps, 1, order="geodesic")
     started[name] = toys.measure(models, truth, n=512)
 
@@ -296,9 +362,14 @@ says = "started in geodesic order: r_hat = r = {} at 99 % of the points"
 for name, r in (("helix", 1), ("swiss_roll", 2)):
     (active,) = started[name].active
     claims.check("N12", active.modal == r and active.fraction >= 0.99, f"{name}, " + says.format(r))
-claims.check_below("N12", started["helix"].gap, 0.25, "the helix costs little more than the certified optimum")
+claims.check_below(
+    "N12", started["helix"].gap, 0.25, "the helix costs little more than the certified optimum"
+)
 half = 0.5 * late["swiss_roll"][-1].gap.min()
-claims.check_below("N12", started["swiss_roll"].gap, half, "the roll less than half of what falling from above leaves")
+claims.check_below(
+    "N12", started["swiss_roll"].gap, half,
+    "the roll less than half of what falling from above leaves",
+)
 
 # %% [markdown]
 # So the theorem was right, and so were the networks: the same ones hold $r$ dimensions once they stand in the right
@@ -317,7 +388,9 @@ claims.check_below("N12", started["swiss_roll"].gap, half, "the roll less than h
 
 # %% alt="Histogram of the eigenvalues by Eq. 83 at the circle's decoder: one third near zero, two thirds near one"
 vae = toys.train(closed["circle"], 3, (0.03,), factor * 300, 1, lr=0.01)[0][0]
-J = theory.decoder_jacobian(vae.decode, vae.codes(closed["circle"].sample(300, seed=0)).mean.float()).detach()
+J = theory.decoder_jacobian(
+    vae.decode, vae.codes(closed["circle"].sample(300, seed=0)).mean.float()
+).detach()
 says = "circle: by Eq. 83 at the decoder of a diagonal VAE, r = 1 eigenvalue is small"
 claims.check("N7", theory.active_dimensions(theory.optimal_eigenvalues(J, 0.03)).modal == 1, says)
 
@@ -338,7 +411,10 @@ plt.show()
 # %%
 (round_trip,) = toys.train(closed["sphere"], 4, (0.1,), 400, 3, full=True, lr=0.01)
 full = toys.measure(round_trip, closed["sphere"], n=512)
-claims.refute("N7", all(a.modal == 3 for a in full.active), "sphere, full, a short run: still 3 active dimensions, not r = 2")
+claims.refute(
+    "N7", all(a.modal == 3 for a in full.active),
+    "sphere, full, a short run: still 3 active dimensions, not r = 2",
+)
 
 # %% [markdown]
 # It does not, in a run of this length. That is no verdict on longer ones. The optimum and the way to it are

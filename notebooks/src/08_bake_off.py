@@ -253,7 +253,9 @@ for name in ("VAE", "AE", "RAE", "RAE-GP", "RAE-SN"):
 # near the learned one.
 
 # %%
-results = next(p / "data/results" for p in (Path.cwd(), *Path.cwd().parents) if (p / "data/results").is_dir())
+results = next(
+    p / "data/results" for p in (Path.cwd(), *Path.cwd().parents) if (p / "data/results").is_dir()
+)
 sweeps = json.loads((results / "sweeps.json").read_text("utf-8"))
 
 
@@ -281,13 +283,27 @@ plt.show()
 best, learned = {}, {}
 for name in ("digits", "fashion-small"):
     distance, error = of_grid(name, "frechet"), of_grid(name, "error")
-    claims.check_below("D22", distance[-1], distance[0], f"{name}, stored: learned gamma beats gamma = 1, each seed")
-    claims.check_below("D26", error[-1], 0.8 * error[0], f"{name}, stored: and reconstructs better, by a fifth")
-    claims.check_below("D26", error[-1] / error[:-1].amin(0), 1.2, f"{name}, stored: the smallest error of a fixed gamma is within a fifth")
+    claims.check_below(
+        "D22", distance[-1], distance[0],
+        f"{name}, stored: learned gamma beats gamma = 1, each seed",
+    )
+    claims.check_below(
+        "D26", error[-1], 0.8 * error[0], f"{name}, stored: and reconstructs better, by a fifth"
+    )
+    claims.check_below(
+        "D26", error[-1] / error[:-1].amin(0), 1.2,
+        f"{name}, stored: the smallest error of a fixed gamma is within a fifth",
+    )
     best[name], learned[name] = distance[:-1].amin(0), distance[-1]
-claims.check_below("D22", learned["digits"], 0.85 * best["digits"], "digits, stored: learned gamma beats the best of six fixed ones, each seed")
+claims.check_below(
+    "D22", learned["digits"], 0.85 * best["digits"],
+    "digits, stored: learned gamma beats the best of six fixed ones, each seed",
+)
 beaten = bool((best["fashion-small"] < 0.97 * learned["fashion-small"]).all())
-claims.refute("D22", beaten, "clothes, stored: the best of six fixed gammas beats it, each seed", found=[best["fashion-small"], learned["fashion-small"]])
+claims.refute(
+    "D22", beaten, "clothes, stored: the best of six fixed gammas beats it, each seed",
+    found=[best["fashion-small"], learned["fashion-small"]],
+)
 
 # %% alt="Eight rows of small digits: test images; then samples of the VAE from N(0, I), from two stages and from a mixture, of the RAE from N(0, I) and from a mixture, glaring ones of the merged model, and those of WAE-MMD"
 shown = ("VAE", "VAE, 2 stages", "VAE, mixture", "RAE", "RAE, mixture", "joint", "WAE-MMD")
@@ -482,10 +498,12 @@ kappas = {name: [int(k) for k in rows] for name, rows in sweeps["kappa"].items()
 
 
 def of_kappa(name):
-    """Distances by model, a row for each κ and a column for each seed; WAE-MMD at its best weight."""
+    """Distances by model, a row a κ and a column a seed; WAE-MMD at its best weight."""
     rows = list(sweeps["kappa"][name].values())
     best = [min(row["WAE-MMD"].values(), key=sum) for row in rows]
-    return {m: torch.tensor([row[m] for row in rows]) for m in ("VAE", "two stages")} | {"WAE-MMD": torch.tensor(best)}
+    return {m: torch.tensor([row[m] for row in rows]) for m in ("VAE", "two stages")} | {
+        "WAE-MMD": torch.tensor(best)
+    }
 
 # %% alt="Two panels, distance against latent dimension. Toy: two stages stay flat, WAE-MMD rises from the same height to more than three times of it. Digits: two stages rise by half, and so does WAE-MMD above them; the VAE rises little"
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.9))
@@ -509,12 +527,24 @@ plt.show()
 # %%
 toy, digits_too = of_kappa("toy"), of_kappa("digits")
 grows = {m: toy[m].mean(1).max() / toy[m].mean(1).min() for m in toy}
-claims.check_below("D25", grows["two stages"], 1.25, "toy, kappa from r to 4 r: the two stages' distance moves by less than a quarter")
-claims.check_above("D25", grows["WAE-MMD"], 3, "toy: the WAE's grows threefold, its weight chosen at each kappa")
+claims.check_below(
+    "D25", grows["two stages"], 1.25,
+    "toy, kappa from r to 4 r: the two stages' distance moves by less than a quarter",
+)
+claims.check_above(
+    "D25", grows["WAE-MMD"], 3, "toy: the WAE's grows threefold, its weight chosen at each kappa"
+)
 nearest = torch.minimum(digits_too["VAE"], digits_too["WAE-MMD"])
-claims.check_below("D22", digits_too["two stages"], 0.9 * nearest, "digits, kappa = 16, 32, 64: two stages beat the VAE and WAE-MMD, each seed")
+claims.check_below(
+    "D22", digits_too["two stages"], 0.9 * nearest,
+    "digits, kappa = 16, 32, 64: two stages beat the VAE and WAE-MMD, each seed",
+)
 two, wae = (digits_too[m].mean(1)[-1] / digits_too[m].mean(1)[0] for m in ("two stages", "WAE-MMD"))
-claims.refute("D25", bool(two > 1.3 and wae < 1.1 * two), "digits, kappa from 16 to 64: two stages' distance grows by three tenths or more, the WAE's no faster")
+claims.refute(
+    "D25", bool(two > 1.3 and wae < 1.1 * two),
+    "digits, kappa from 16 to 64: two stages' distance grows by three tenths or more, "
+    "the WAE's no faster",
+)
 
 # %% [markdown]
 # ## Takeaways

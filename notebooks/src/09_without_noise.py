@@ -243,13 +243,27 @@ def probe(decode, z, v):
 
 # %%
 exercises.check("09.2", probe)
-p = terms.Pass(target.unflatten(1, digits.shape), None, z, rae.decode, rae.decoder, rae.prior, torch.Generator().manual_seed(2))
+p = terms.Pass(
+    target.unflatten(1, digits.shape), None, z, rae.decode, rae.decoder, rae.prior,
+    torch.Generator().manual_seed(2),
+)
 estimate = terms.GradientPenalty(1.0, probes=200)(p).mean().item()
-claims.check_close("R3", estimate, J.square().sum((1, 2)).mean(), rtol=0.05, says="GP: 200 probes give the exact squared Jacobian")
+claims.check_close(
+    "R3", estimate, J.square().sum((1, 2)).mean(), rtol=0.05,
+    says="GP: 200 probes give the exact squared Jacobian",
+)
 dense = [m.weight for m in first["RAE-SN"].decoder.modules() if isinstance(m, torch.nn.Linear)]
-claims.check_close("R3", [torch.linalg.svdvals(w)[0].item() for w in dense[:-1]], 1.0, atol=5e-3, says="SN: the largest singular value of every layer but the last is one")
-squares = sum(m.weight.square().sum().item() for m in rae.decoder.modules() if isinstance(m, torch.nn.Linear))
-claims.check_close("R3", terms.WeightNorm(1.0)(p)[0].item(), squares, rtol=1e-6, says="L2: the sum of the decoder's squared weights")
+claims.check_close(
+    "R3", [torch.linalg.svdvals(w)[0].item() for w in dense[:-1]], 1.0, atol=5e-3,
+    says="SN: the largest singular value of every layer but the last is one",
+)
+squares = sum(
+    m.weight.square().sum().item() for m in rae.decoder.modules() if isinstance(m, torch.nn.Linear)
+)
+claims.check_close(
+    "R3", terms.WeightNorm(1.0)(p)[0].item(), squares, rtol=1e-6,
+    says="L2: the sum of the decoder's squared weights",
+)
 
 # %%
 class Slope(terms.Term):
@@ -384,20 +398,39 @@ plt.show()
 def course(beta):
     with networks.seeded(0):
         model = models.rae_gp(networks.mlp(digits.shape, 16, (64, 64)), beta, 0.01)
-    run = training.fit(model, x, epochs=notebooks.choose(quick=60, full=12), batch_size=len(x) // 10, lr=2e-3, keep_every=12, progress=False)
-    return [(m.codes(x).mean.square().sum(1).mean().sqrt().item(), metrics.jacobians(m.decode, m.codes(x[:40]).mean).square().sum((1, 2)).mean().sqrt().item()) for _, m in run.saved]
+    run = training.fit(
+        model, x, epochs=notebooks.choose(quick=60, full=12), batch_size=len(x) // 10, lr=2e-3,
+        keep_every=12, progress=False,
+    )
+    return [
+        [rows.square().sum(1).mean().sqrt().item() for rows in (m.codes(x).mean, J.flatten(1))]
+        for _, m in run.saved
+        for J in [metrics.jacobians(m.decode, m.codes(x[:40]).mean)]
+    ]
 
 
 free, held = (torch.tensor(course(value)) for value in (0.0, 0.1))
-claims.check_above("R14", free[-1, 0], 1.1 * free[2, 0], "GP without the latent penalty: the codes still grow by a tenth or more in the last two fifths of training")
-claims.check_below("R14", [held[-1, 0], free[-1, 1]], [1.02 * held[2, 0], held[-1, 1]], "with it they do not, and the larger codes have the smaller slope")
+claims.check_above(
+    "R14", free[-1, 0], 1.1 * free[2, 0],
+    "GP without the latent penalty: the codes still grow by a tenth or more "
+    "in the last two fifths of training",
+)
+claims.check_below(
+    "R14", [held[-1, 0], free[-1, 1]], [1.02 * held[2, 0], held[-1, 1]],
+    "with it they do not, and the larger codes have the smaller slope",
+)
 
 # %% alt="Two panels over training: the length of the codes rises without the latent penalty and falls with it; the slope is lower without it"
 fig, panels = plt.subplots(1, 2, figsize=(7.5, 2.6))
 for value, table, color in ((0.0, free, "fixed"), (0.1, held, "second")):
     for ax, column in zip(panels, table.T, strict=True):
-        ax.plot([0.2 * (i + 1) for i in range(len(column))], column, "o-", color=colors[color], label=f"β = {value:g}")
-for ax, title in zip(panels, ("length of the codes, r.m.s.", "slope ‖J‖ of the decoder"), strict=True):
+        ax.plot(
+            [0.2 * (i + 1) for i in range(len(column))], column, "o-", color=colors[color],
+            label=f"β = {value:g}",
+        )
+for ax, title in zip(
+    panels, ("length of the codes, r.m.s.", "slope ‖J‖ of the decoder"), strict=True
+):
     ax.set(xlabel="share of training", title=title)
     ax.legend()
 plt.show()
@@ -649,12 +682,30 @@ def gap_in_nats(train, held_out):
 # %%
 exercises.check("09.3", gap_in_nats)
 gap = nats[:, 0] - nats[:, 1]
-claims.check_below("R11", gap[2], 4.0, "ten components lose few nats from training to held-out codes")
-claims.check_above("R11", ratios["ten"], 1.0, "their samples lie no nearer to training images than held-out reconstructions do")
-claims.refute("R11", bool(nats[4, 1] < nats[2, 1] and gap[4] > 5 * gap[2]), "a hundred components: held-out codes are less likely, the gap is no longer marginal", found=[nats[[2, 4], 1], gap[[2, 4]]])
-claims.check("R11", min(frechet[3:]) < frechet[2], "and the Fréchet distance falls all the same", found=frechet[2:])
-claims.check_below("R16", distance(rae, dirac.sample(len(x), 1)), frechet[2], "a Dirac a code: a better Fréchet distance than ten components")
-claims.check_below("R16", ratios["dirac"], 0.8, "and samples nearer to training images than held-out reconstructions are")
+claims.check_below(
+    "R11", gap[2], 4.0, "ten components lose few nats from training to held-out codes"
+)
+claims.check_above(
+    "R11", ratios["ten"], 1.0,
+    "their samples lie no nearer to training images than held-out reconstructions do",
+)
+claims.refute(
+    "R11", bool(nats[4, 1] < nats[2, 1] and gap[4] > 5 * gap[2]),
+    "a hundred components: held-out codes are less likely, the gap is no longer marginal",
+    found=[nats[[2, 4], 1], gap[[2, 4]]],
+)
+claims.check(
+    "R11", min(frechet[3:]) < frechet[2], "and the Fréchet distance falls all the same",
+    found=frechet[2:],
+)
+claims.check_below(
+    "R16", distance(rae, dirac.sample(len(x), 1)), frechet[2],
+    "a Dirac a code: a better Fréchet distance than ten components",
+)
+claims.check_below(
+    "R16", ratios["dirac"], 0.8,
+    "and samples nearer to training images than held-out reconstructions are",
+)
 
 # %% [markdown]
 # ## Between two images
@@ -665,14 +716,22 @@ claims.check_below("R16", ratios["dirac"], 0.8, "and samples nearer to training 
 # weight of the KL, here $\gamma$, trades reconstructions against samples from $N(0, I)$.
 
 # %%
+def copies_and_midpoints(m, z):
+    return [distance(m, c) for c in (z, *(midpoints(z, len(x), way, 1) for way in (slerp, lerp)))]
+
+
 between = {
-    name: torch.tensor([[distance(m, m.codes(test).mean), *(distance(m, midpoints(m.codes(test).mean, len(x), way, 1)) for way in (slerp, lerp))] for m in several])
+    name: torch.tensor([copies_and_midpoints(m, m.codes(test).mean) for m in several])
     for name, several in trained.items()
 }
 arc, straight = ({name: table[:, i] for name, table in between.items()} for i in (1, 2))
 gammas = (0.001, 0.003, 0.01, 0.1, 0.3)
 sweep = [raised(lambda nets, g=g: models.vae(nets, g), 25, (0,))[0] for g in gammas]
-trade = torch.tensor([[distance(m, m.codes(test).mean), distance(m, densities.StandardNormal().fit(m, x).sample(len(x), 1))] for m in sweep])
+standard = densities.StandardNormal()
+trade = torch.tensor([
+    [distance(m, z) for z in (m.codes(test).mean, standard.fit(m, x).sample(len(x), 1))]
+    for m in sweep
+])
 
 # %% alt="Left: for nine models reconstructions, midpoints on the arc and on the line, from near to far. Right: over the decoder variance reconstructions get worse, samples from the prior have a valley"
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=(3, 2))
@@ -707,14 +766,37 @@ plt.show()
 # reconstructions are even worse than samples: they decode the means, which then lie close together.
 
 # %%
-claims.check_below("R6", 1.5 * torch.stack(list(arc.values())), torch.stack(list(straight.values())), "nine models: midpoints on the arc are nearer than on the line")
-claims.check_below("R6", between["RAE"][:, 0], between["VAE"][:, 0], "RAE reconstructs better than the VAE at this gamma")
-claims.check_below("R6", arc["RAE"].mean(), arc["AE"].mean(), "RAE interpolates better than the plain autoencoder")
-claims.check_below("R20", arc["RAE-GP"], 0.95 * arc["RAE"], "GP is felt at this weight: midpoints nearer by a twentieth or more, each seed")
-claims.refute("R6", bool(arc["VAE"].mean() < arc["RAE"].mean()), "but not better than the VAE", found=[arc["VAE"].mean(), arc["RAE"].mean()])
+claims.check_below(
+    "R6", 1.5 * torch.stack(list(arc.values())), torch.stack(list(straight.values())),
+    "nine models: midpoints on the arc are nearer than on the line",
+)
+claims.check_below(
+    "R6", between["RAE"][:, 0], between["VAE"][:, 0],
+    "RAE reconstructs better than the VAE at this gamma",
+)
+claims.check_below(
+    "R6", arc["RAE"].mean(), arc["AE"].mean(), "RAE interpolates better than the plain autoencoder"
+)
+claims.check_below(
+    "R20", arc["RAE-GP"], 0.95 * arc["RAE"],
+    "GP is felt at this weight: midpoints nearer by a twentieth or more, each seed",
+)
+claims.refute(
+    "R6", bool(arc["VAE"].mean() < arc["RAE"].mean()), "but not better than the VAE",
+    found=[arc["VAE"].mean(), arc["RAE"].mean()],
+)
 inside = 0 < trade[:, 1].argmin() < 4 and metrics.rank_correlation(gammas, trade[:, 0]) > 0.999
-claims.check("R9", bool(inside), "reconstructions get worse as the KL weighs more, samples from N(0, I) are best inside the range", found=trade.T)
-claims.check("E18", bool(trade[3, 0] > trade[0, 0] and trade[3, 1] < trade[0, 1]), "more structure: better samples, worse reconstructions, as the caption says", found=trade[[0, 3]])
+claims.check(
+    "R9", bool(inside),
+    "reconstructions get worse as the KL weighs more, "
+    "samples from N(0, I) are best inside the range",
+    found=trade.T,
+)
+claims.check(
+    "E18", bool(trade[3, 0] > trade[0, 0] and trade[3, 1] < trade[0, 1]),
+    "more structure: better samples, worse reconstructions, as the caption says",
+    found=trade[[0, 3]],
+)
 
 # %% tags=["widget", "nbval-ignore-output"]
 widgets.Interpolator({name: first[name] for name in ("VAE", "AE", "RAE")}, test[:200])
@@ -760,7 +842,9 @@ def curve_of(name, kind):
 curves = {name: [curve_of(name, kind) for kind in ("N(0, I)", "mixture of 10")] for name in scores}
 for name, pair in curves.items():
     before, after = ([metrics.f_score(*curve, b) for b in (1 / 8, 8)] for curve in pair)
-    claims.check_above("R7", after, before, f"{name}: precision and recall are both higher with a mixture")
+    claims.check_above(
+        "R7", after, before, f"{name}: precision and recall are both higher with a mixture"
+    )
 
 # %% alt="Precision against recall: from N(0, I) the curves of four models bend far below the corner, the CV-VAE's lowest; with a mixture all four pass close to it"
 fig, panels = plt.subplots(1, 2, figsize=(7, 3), sharey=True)

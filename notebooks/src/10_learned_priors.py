@@ -416,11 +416,9 @@ claims.check(
 some = digits.test[:500]
 pairs = [best_pairing(some, model.reconstruct(some)) for model in free]
 claims.check_close(
-    "L11",
-    [own for own, _ in pairs],
-    [best for _, best in pairs],
-    rtol=2e-3,
-    says="decoded codes: the best pairing gains less than 1/500 over the model's own, the bound is tight there",
+    "L11", [own for own, _ in pairs], [best for _, best in pairs], rtol=2e-3,
+    says="decoded codes: the best pairing gains less than 1/500 over the model's own, "
+    "the bound is tight there",
 )
 drawn = [best_pairing(some, model.images(model.prior.sample(500, kappa)))[1] for model in free]
 _, control = best_pairing(some, digits.train[:500])
@@ -610,7 +608,10 @@ claims.check(
 
 # %% alt="Left: mean log-density along three roads: the straight ones rise in the middle, most in the noise space, the arc stays low. Right: the classifier's confidence, which falls in the middle, least on the arc"
 fig, axes = plt.subplots(1, 2, figsize=(8.5, 2.6))
-for name, road, color in (("straight in Z_T", straight, "data"), ("straight in Z_0", in_noise, "prior"), ("arc in Z_0", arc, "q")):
+for name, road, color in (
+    ("straight in Z_T", straight, "data"), ("straight in Z_0", in_noise, "prior"),
+    ("arc in Z_0", arc, "q"),
+):
     for ax, values in zip(axes, along(model, model.prior, road), strict=True):
         ax.plot(t, values.mean(0), color=colors[color], label=name)
 axes[0].set(xlabel="t", title="log p(z), nats")
@@ -799,9 +800,15 @@ with networks.seeded(0):
     nets = networks.mlp(digits.shape, kappa, wide, output="sigmoid")
     mine = models.Autoencoder(nets, prior=exercises.given("10.6", MixturePrior)(kappa, 10))
 training.fit_plan(mine, digits.train, plan, training.Session(progress=False))
-nats = mine.loss_terms(digits.test)["kl"].mean(), mine.codes(digits.test).kl_to_standard_normal().mean()
+nats = (
+    mine.loss_terms(digits.test)["kl"].mean(),
+    mine.codes(digits.test).kl_to_standard_normal().mean(),
+)
 assert nats[0] < nats[1]
-print(f"ok  the KL of its codes is less than to N(0, I) (found {nats[0]:.1f}, expected below {nats[1]:.1f})")
+print(
+    "ok  the KL of its codes is less than to N(0, I) "
+    f"(found {nats[0]:.1f}, expected below {nats[1]:.1f})"
+)
 
 # %% [markdown]
 # ## Takeaways

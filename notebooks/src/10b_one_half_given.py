@@ -381,7 +381,9 @@ for ax, one in zip(axes, x, strict=True):
     rows = [model.draw(model.context(one[None]), 4, seed=3)[0] for model in dressed.values()]
     ax.imshow(plots.image_grid(torch.cat([torch.cat([one[None], row]) for row in rows]), columns=5))
     ax.set(xticks=[], yticks=[])
-axes[0].set(yticks=[14, 43, 72], yticklabels=["Gaussian\nγ = 3", "Gaussian\nγ = 0.3", "flow\nβ = 0"])
+axes[0].set(
+    yticks=[14, 43, 72], yticklabels=["Gaussian\nγ = 3", "Gaussian\nγ = 0.3", "flow\nβ = 0"]
+)
 plt.show()
 
 # %% [markdown]
@@ -397,7 +399,9 @@ asked_for = dressed["flow, β = 0"].context(fashion.test[[82, 227, 622, 815, 164
 def at_noise(u):
     both = dressed["Gaussian, β = 1, γ = 3"], dressed["flow, β = 0"]
     noise = torch.cat([u, torch.zeros(1, 5)], 1).expand(6, -1)
-    rows = torch.stack([model.decode(model.prior.given(asked_for).at(noise), asked_for) for model in both])
+    rows = torch.stack(
+        [model.decode(model.prior.given(asked_for).at(noise), asked_for) for model in both]
+    )
     return rows.permute(2, 0, 3, 1, 4).reshape(1, 1, 56, -1)
 
 
@@ -467,9 +471,16 @@ for gamma in (0.1, "learned"):
     more = 0.5 if gamma == 0.1 else 1.5
     says = f"γ {gamma}: annealing keeps over {more} dimensions more in use, mean of three seeds"
     claims.check_above("L10", after[0].mean(), before[0].mean() + more, says)
-    claims.check("L10", bool((after[1] > before[1].max()).all() and (after[2] < before[2].min()).all()), f"γ {gamma}: more nats and a smaller error on every seed", found=[after[1], before[1], after[2], before[2]])
+    claims.check(
+        "L10", bool((after[1] > before[1].max()).all() and (after[2] < before[2].min()).all()),
+        f"γ {gamma}: more nats and a smaller error on every seed",
+        found=[after[1], before[1], after[2], before[2]],
+    )
 assert used["learned", "annealed"][3].mean() > used["learned", "plain"][3].mean() + 2
-print("ok  γ learned: samples of N(0, I) are worse by a Fréchet distance of over 2 where the code is kept in use")
+print(
+    "ok  γ learned: samples of N(0, I) are worse by a Fréchet distance of over 2 "
+    "where the code is kept in use"
+)
 
 # %% alt="Three panels of dots for plain, annealed and free bits at a learned gamma: dimensions in use rise, so do the nats of the KL, and so does the Fréchet distance of samples"
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.2), sharey=True)

@@ -252,8 +252,14 @@ claims.check_below("D20", sliced["second stage"], sliced["N(0, I)"] / 1.2, too)
 assert log_q["mixture of 10"] > log_q["second stage"] + 1 > log_q["Gaussian"] + 3
 assert frechet["mixture of 10"] < frechet["second stage"] < frechet["Gaussian"] < frechet["N(0, I)"]
 print("ok  clothes: held-out density and Fréchet distance agree on the order of these four")
-assert log_q["flow"] > log_q["mixture of 10"] - 0.5 and frechet["flow"] > 1.15 * frechet["mixture of 10"]
-print("ok  clothes: the flow's density is the mixture's or more within half a nat, its images are farther")
+assert (
+    log_q["flow"] > log_q["mixture of 10"] - 0.5
+    and frechet["flow"] > 1.15 * frechet["mixture of 10"]
+)
+print(
+    "ok  clothes: the flow's density is the mixture's or more within half a nat, "
+    "its images are farther"
+)
 
 # %% alt="Four panels for five stand-ins: by MMD² and sliced Wasserstein the mixture is first and the flow next, Gaussian and second stage are about level; by held-out density the flow is level with the mixture, by Fréchet distance between it and the second stage"
 panels = dict(zip(measures, (mmd, sliced), strict=True))

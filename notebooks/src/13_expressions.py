@@ -115,14 +115,29 @@ print(f"ok  p sums to one over {len(every)} sequences, {int((p > 0).sum())} of t
 longest, n = notebooks.choose(quick=(8, 6400), full=(14, 100_000))
 words = grammar.draw_lines(G, n, longest, seed=0)
 size = notebooks.choose(quick={"channels": (32,), "hidden": 64}, full={})
-plan = {"network_options": size, "epochs": notebooks.choose(quick=14, full=16), "batch_size": notebooks.choose(quick=200, full=100), "held_out": 400}
-plan |= {"latent_dim": notebooks.choose(quick=16, full=25), "lr": notebooks.choose(quick=1e-2, full=4e-3)}
+plan = {
+    "network_options": size, "epochs": notebooks.choose(quick=14, full=16),
+    "batch_size": notebooks.choose(quick=200, full=100), "held_out": 400,
+}
+plan |= {
+    "latent_dim": notebooks.choose(quick=16, full=25),
+    "lr": notebooks.choose(quick=1e-2, full=4e-3),
+}
 quiet = training.Session(device="cpu", progress=False)
-models = {"GrammarRAE": {}, "Grammar VAE, β = 1": {"model": "grammar_vae", "beta": 1.0}, "characters": {"model": "character_rae"}}
-fits = {name: lines.fit(words, plan=lines.LinePlan(**plan, **more), session=quiet) for name, more in models.items()}
+models = {
+    "GrammarRAE": {}, "Grammar VAE, β = 1": {"model": "grammar_vae", "beta": 1.0},
+    "characters": {"model": "character_rae"},
+}
+fits = {
+    name: lines.fit(words, plan=lines.LinePlan(**plan, **more), session=quiet)
+    for name, more in models.items()
+}
 for name, fitted in fits.items():
     shares = fitted.figures["samples"]["mixture"]
-    print(f"{name:20} rebuilt {fitted.figures['reconstructed']:5.1%}   valid {shares['valid']:5.1%}   unique {shares['unique']:5.1%}")
+    print(
+        f"{name:20} rebuilt {fitted.figures['reconstructed']:5.1%}   "
+        f"valid {shares['valid']:5.1%}   unique {shares['unique']:5.1%}"
+    )
 
 # %% [markdown]
 # The first column is the share of held-out lines that come back whole from their codes. The others are of draws from a
@@ -165,18 +180,30 @@ plt.show()
 # paper's size: five trainings on a file of expressions (`data/results/expressions.json` has the protocol).
 
 # %%
-results = next(p / "data/results" for p in (Path.cwd(), *Path.cwd().parents) if (p / "data/results").is_dir())
+results = next(
+    p / "data/results" for p in (Path.cwd(), *Path.cwd().parents) if (p / "data/results").is_dir()
+)
 stored = json.loads((results / "expressions.json").read_text("utf-8"))
 runs = stored["runs"]
-rebuilt, mixture = [run["reconstructed"] for run in runs], [run["samples"]["mixture"] for run in runs]
-claims.check_above("R12", min(rebuilt), 0.9, "five stored seeds: held-out lines come back whole", digits=3)
-claims.check_above("R12", min(each["valid"] for each in mixture), 0.97, "five stored seeds: draws of a mixture are valid", digits=3)
+rebuilt, mixture = (
+    [run["reconstructed"] for run in runs], [run["samples"]["mixture"] for run in runs],
+)
+claims.check_above(
+    "R12", min(rebuilt), 0.9, "five stored seeds: held-out lines come back whole", digits=3
+)
+claims.check_above(
+    "R12", min(each["valid"] for each in mixture), 0.97,
+    "five stored seeds: draws of a mixture are valid", digits=3,
+)
 
 # %% alt="For each density five points, one a seed: the valid share rises from N(0, I) to the Gaussian and the mixture, and so does the share that differ"
 fig, ax = plt.subplots(figsize=(6, 2.6))
 for key, color, at in (("valid", "q", -0.08), ("unique", "other", 0.08)):
     shares = np.array([[each[key] for each in run["samples"].values()] for run in runs])
-    ax.plot((np.arange(3) + at)[None].repeat(len(runs), 0).ravel(), shares.ravel(), "o", color=colors[color], label=key)
+    ax.plot(
+        (np.arange(3) + at)[None].repeat(len(runs), 0).ravel(), shares.ravel(), "o",
+        color=colors[color], label=key,
+    )
 ax.set(xticks=range(3), xticklabels=list(runs[0]["samples"]), ylabel="share", ylim=(0.5, 1.02))
 ax.legend(fontsize=8, loc="lower right")
 plt.show()
@@ -238,7 +265,10 @@ exercises.check("13.2", improvement_expected)
 
 # %%
 score = grammar.distance_to("1/3 + x + sin(x*x)")
-bounds = lines.SearchPlan(rounds=notebooks.choose(quick=3, full=5), batch=notebooks.choose(quick=30, full=50), n_points=400)
+bounds = lines.SearchPlan(
+    rounds=notebooks.choose(quick=3, full=5), batch=notebooks.choose(quick=30, full=50),
+    n_points=400,
+)
 found = lines.search(rae.model, rae.density, rae.trained, score, bounds, progress=False)
 assert len(found.lines) == len(set(found.lines)) and not set(found.lines) & set(rae.trained)
 print("ok  every line that was scored is new")
@@ -264,11 +294,16 @@ for value, line in found.best[:3]:
 # best of ten thousand that were given?
 
 # %%
-bests, given = ([run[name] for run in runs] for name in ("best score", "best score of the lines trained on"))
+bests, given = (
+    [run[name] for run in runs] for name in ("best score", "best score of the lines trained on")
+)
 claims.check_below("R12", max(bests), 0.4, "five stored searches: the best score of each", digits=2)
 away = np.subtract(bests, given)
 claims.check_below("R12", away.min(), 0, "one of them ends below the best line given", digits=3)
-claims.refute("R12", bool(np.sort(away)[1] > -1e-6), "the four others do not: a look through the list would have done as well or better")
+claims.refute(
+    "R12", bool(np.sort(away)[1] > -1e-6),
+    "the four others do not: a look through the list would have done as well or better",
+)
 
 # %% [markdown]
 # So the scores are as low as was promised. But count: one search of five ends below the best line of the list, one finds a
@@ -283,21 +318,44 @@ claims.refute("R12", bool(np.sort(away)[1] > -1e-6), "the four others do not: a 
 # **Prediction.** A model that rebuilds nothing cannot be searched. Or can it?
 
 # %%
-three = {"GrammarRAE": runs[:3], "Grammar VAE, β = 1/κ": stored["Grammar VAE, β = 1/κ"], "Grammar VAE, β = 1": stored["Grammar VAE, β = 1"]}
+three = {
+    "GrammarRAE": runs[:3], "Grammar VAE, β = 1/κ": stored["Grammar VAE, β = 1/κ"],
+    "Grammar VAE, β = 1": stored["Grammar VAE, β = 1"],
+}
 print(f"{'':20}  seed  rebuilt  valid  unique  mean score  best score")
 for name, rows in three.items():
     for row in rows:
         shares = row["samples"]["mixture"]
-        print(f"{name:20}  {row['seed']:4}  {row['reconstructed']:7.3f}  {shares['valid']:5.3f}  {shares['unique']:6.3f}  {row['mean score']:10.2f}  {row['best score']:10.3f}")
+        print(
+            f"{name:20}  {row['seed']:4}  {row['reconstructed']:7.3f}  {shares['valid']:5.3f}  "
+            f"{shares['unique']:6.3f}  {row['mean score']:10.2f}  {row['best score']:10.3f}"
+        )
 
 # %%
 ours, theirs, collapsed = three.values()
-mean, best = ([np.array([row[key] for row in rows]) for rows in three.values()] for key in ("mean score", "best score"))
-claims.check_below("R12", mean[0].max(), mean[1].min(), "mean score of a search: the worst GrammarRAE against the best Grammar VAE", digits=3)
-claims.refute("R12", bool((best[0] > best[1]).any()), "not so the best score: of three seeds one goes to the Grammar VAE")
-claims.check_close("R12", max(row["reconstructed"] for row in collapsed), 0, atol=0.001, says="the collapsed one rebuilds nothing", digits=3)
-claims.check_above("R12", min(row["samples"]["mixture"]["valid"] for row in collapsed), 0.999, "and is more valid than all", digits=4)
-claims.check_below("R12", best[2].min(), 0.1, "one search of it ends where the best of the others ends", digits=3)
+mean, best = (
+    [np.array([row[key] for row in rows]) for rows in three.values()]
+    for key in ("mean score", "best score")
+)
+claims.check_below(
+    "R12", mean[0].max(), mean[1].min(),
+    "mean score of a search: the worst GrammarRAE against the best Grammar VAE", digits=3,
+)
+claims.refute(
+    "R12", bool((best[0] > best[1]).any()),
+    "not so the best score: of three seeds one goes to the Grammar VAE",
+)
+claims.check_close(
+    "R12", max(row["reconstructed"] for row in collapsed), 0, atol=0.001,
+    says="the collapsed one rebuilds nothing", digits=3,
+)
+claims.check_above(
+    "R12", min(row["samples"]["mixture"]["valid"] for row in collapsed), 0.999,
+    "and is more valid than all", digits=4,
+)
+claims.check_below(
+    "R12", best[2].min(), 0.1, "one search of it ends where the best of the others ends", digits=3
+)
 
 # %% [markdown]
 # On the average of what a search proposes the GrammarRAE is ahead, seed by seed. On its best line it is not, and the best
@@ -316,8 +374,14 @@ recomputed = np.array([score(row["expression"]) for row in printed])
 beside = np.array([float(row["score"]) for row in printed])
 wrong = np.abs(recomputed - beside) > 0.005  # More than rounding to two digits can do.
 for row, ours, differs in zip(printed, recomputed, wrong, strict=True):
-    print(f"{row['model']} {row['place']}  {row['expression']:33} printed {row['score']}  is {ours:.3f}{'  differs' if differs else ''}")
-claims.check_close("E19", int(wrong.sum()), 5, atol=0.5, says="printed scores, of seven, that are not those of the lines beside them", digits=0)
+    print(
+        f"{row['model']} {row['place']}  {row['expression']:33} printed {row['score']}  "
+        f"is {ours:.3f}{'  differs' if differs else ''}"
+    )
+claims.check_close(
+    "E19", int(wrong.sum()), 5, atol=0.5,
+    says="printed scores, of seven, that are not those of the lines beside them", digits=0,
+)
 models_of = np.array([row["model"] for row in printed])
 ratio = recomputed[models_of == "GRAE"].min() / recomputed[models_of == "GVAE"].min()
 claims.check_above("E19", ratio, 10, "the GRAE's best score against the GVAE's best", digits=3)
@@ -368,12 +432,27 @@ print(f"ok  caffeine and back: {len(rules)} steps, each by one of {S.n_rules} ru
 
 # %%
 trial = json.loads((results / "molecules.json").read_text("utf-8"))
-print(f"rebuilt {trial['reconstructed']:.1%}; of a mixture's draws the grammar derives {trial['samples']['mixture']['valid']:.1%}, and {trial['molecules']:.1%} are molecules")
+print(
+    f"rebuilt {trial['reconstructed']:.1%}; of a mixture's draws the grammar derives "
+    f"{trial['samples']['mixture']['valid']:.1%}, and {trial['molecules']:.1%} are molecules"
+)
 for found in trial["searches"]:
-    print(f"seed {found['seed']}: {found['molecules']:3} of {found['scored']} lines are molecules, best score {found['best']:.2f}  {found['best line']}")
-best, given = (np.array([found[key] for found in trial["searches"]]) for key in ("best", "best of the molecules trained on"))
-claims.check_above("R12", best.max() - given.max(), 1, "three stored searches: the best score less that of the best molecule given", digits=3)
-claims.refute("R12", bool((best < given).any()), "not each of the three: one ends below the best molecule given")
+    print(
+        f"seed {found['seed']}: {found['molecules']:3} of {found['scored']} lines are molecules, "
+        f"best score {found['best']:.2f}  {found['best line']}"
+    )
+best, given = (
+    np.array([found[key] for found in trial["searches"]])
+    for key in ("best", "best of the molecules trained on")
+)
+claims.check_above(
+    "R12", best.max() - given.max(), 1,
+    "three stored searches: the best score less that of the best molecule given", digits=3,
+)
+claims.refute(
+    "R12", bool((best < given).any()),
+    "not each of the three: one ends below the best molecule given",
+)
 
 # %% [markdown]
 # Not one held-out molecule comes back whole, and most finished lines are no molecules. Yet two of the searches find scores

@@ -62,10 +62,18 @@ cost = {k: [theory.linear_optimum(C, k, gamma).cost for gamma in ladder] for k i
 left_out = 0.25 / float64(ladder)
 slope, _ = theory.slope_in_log_gamma(ladder, cost[3])
 
-claims.check_close("D35", float64(cost[2][2:]) / left_out[2:], 1, rtol=0.02, says="kappa = 2 < r = 3: the cost grows as C / 2 gamma", digits=3)
-claims.check_close("D35", slope, 1, rtol=1e-9, says="kappa = 3 = r: it falls as (d - r)/2 log gamma", digits=3)
+claims.check_close(
+    "D35", float64(cost[2][2:]) / left_out[2:], 1, rtol=0.02,
+    says="kappa = 2 < r = 3: the cost grows as C / 2 gamma", digits=3,
+)
+claims.check_close(
+    "D35", slope, 1, rtol=1e-9, says="kappa = 3 = r: it falls as (d - r)/2 log gamma", digits=3
+)
 best = theory.optimal_gamma(C, 2)
-claims.check_close("D35", best, 0.5 / 3, rtol=1e-12, says="kappa = 2: the best gamma is the mean eigenvalue left out", digits=3)
+claims.check_close(
+    "D35", best, 0.5 / 3, rtol=1e-12,
+    says="kappa = 2: the best gamma is the mean eigenvalue left out", digits=3,
+)
 
 # %% alt="Cost against gamma: with three dimensions a straight line that falls to the left, with two a valley and then a steep rise"
 fig, ax = plt.subplots(figsize=(5.5, 3))
@@ -109,7 +117,8 @@ def decode(log_slopes, middle, z):
     height = torch.cat([float64([0.0]), (slopes[1:] + slopes[:-1]).cumsum(0) * step / 2])
     i = ((z - knots[0]) / step).detach().floor().clamp(0, K - 2).long()
     run, bend = z - knots[i], (slopes[i + 1] - slopes[i]) / step
-    return height[i] - height[K // 2] + middle + slopes[i] * run + bend * run.square() / 2, slopes[i] + bend * run
+    values = height[i] - height[K // 2] + middle + slopes[i] * run + bend * run.square() / 2
+    return values, slopes[i] + bend * run
 
 
 # %%
@@ -130,7 +139,10 @@ slopes = 1 / theory.to_noise_jacobian(p, f)[:, 0, 0]
 parts = torch.cat([slopes.log(), f[K // 2], theory.to_noise(p, x[:, None])[:, 0]]).requires_grad_()
 H, falling = manifolds.manifold("flat", p, r=1).entropy(), {}
 for gamma in (0.003, 0.01, 0.03, 0.1, 0.3):
-    search = torch.optim.LBFGS([parts], max_iter=150, history_size=20, tolerance_change=1e-11, line_search_fn="strong_wolfe")
+    search = torch.optim.LBFGS(
+        [parts], max_iter=150, history_size=20, tolerance_change=1e-11,
+        line_search_fn="strong_wolfe",
+    )
 
     def closure(gamma=gamma, search=search):
         search.zero_grad()
@@ -143,10 +155,18 @@ for gamma in (0.003, 0.01, 0.03, 0.1, 0.3):
 
 # %%
 above = float64(list(falling.values()))
-claims.check_below("D36", 1.2 * above[:-1], above[1:], "r = d, not Gaussian: each smaller gamma of five costs less, down to 0.003")
-claims.check_below("D36", above[0], 0.02, "at gamma = 0.003 the cost is within 0.02 nats of the entropy")
+claims.check_below(
+    "D36", 1.2 * above[:-1], above[1:],
+    "r = d, not Gaussian: each smaller gamma of five costs less, down to 0.003",
+)
+claims.check_below(
+    "D36", above[0], 0.02, "at gamma = 0.003 the cost is within 0.02 nats of the entropy"
+)
 claims.check_above("D36", above, 0, "and never below it")
-claims.check_below("D10", 1.2 * above[:-1], above[1:], "Case 1, r = d and not Gaussian: the best cost found falls at every step")
+claims.check_below(
+    "D10", 1.2 * above[:-1], above[1:],
+    "Case 1, r = d and not Gaussian: the best cost found falls at every step",
+)
 
 # %% alt="Cost above the entropy against gamma on two logarithmic axes: five points that fall with gamma towards zero"
 fig, ax = plt.subplots(figsize=(5.5, 2.8))
@@ -174,15 +194,23 @@ plt.show()
 # %%
 surface = toys.standardised(manifolds.manifold("smooth_graph", "two_moons", r=2, d=10, seed=1))
 x_train, x_new = surface.sample(2560, seed=0).float(), surface.sample(1000, seed=1).float()
-epochs = notebooks.choose(quick={"wae": 25, "vae": 60, "ae": 60}, full={"wae": 200, "vae": 300, "ae": 300})
+epochs = notebooks.choose(
+    quick={"wae": 25, "vae": 60, "ae": 60}, full={"wae": 200, "vae": 300, "ae": 300}
+)
 
 
 def codes_after(kind, kappa):
     """Codes of new points after training, drawn where the encoder has noise."""
-    make = {"vae": partial(models.vae, gamma="optimal"), "ae": models.ae, "wae": partial(models.wae_mmd, weight=30.0)}
+    make = {
+        "vae": partial(models.vae, gamma="optimal"), "ae": models.ae,
+        "wae": partial(models.wae_mmd, weight=30.0),
+    }
     with networks.seeded(0):
         model = make[kind](networks.mlp(surface.d, kappa, (64, 64)))
-    plan = {"batch_size": 256, "lr": 5e-3, "schedule": training.Cosine(), "device": "cpu", "progress": False}
+    plan = {
+        "batch_size": 256, "lr": 5e-3, "schedule": training.Cosine(), "device": "cpu",
+        "progress": False,
+    }
     training.fit(model, x_train, epochs=epochs[kind], **plan)
     return densities.draw(model.codes(x_new), seed=0).double()
 
@@ -227,13 +255,23 @@ chance = {k: max(abs(metrics.mmd2(normal[:500, :k], normal[500:, :k])), 1e-3) fo
 # The chance level of MMD² is what two halves of a normal sample show. Now the checks.
 
 # %%
-claims.check_above("D40", smallest["vae", 6], 0.5, "after a VAE, kappa = 6: the smallest variance of the codes is near one")
+claims.check_above(
+    "D40", smallest["vae", 6], 0.5,
+    "after a VAE, kappa = 6: the smallest variance of the codes is near one",
+)
 claims.check_above("D40", dimension["vae", 6], 4.5, "and their local dimension is near six")
-claims.check_below("D40", smallest["ae", 6], 0.05, "after an autoencoder the smallest variance is small")
+claims.check_below(
+    "D40", smallest["ae", 6], 0.05, "after an autoencoder the smallest variance is small"
+)
 claims.check_close("D40", dimension["ae", 6], 2, atol=0.5, says="and the local dimension is r = 2")
-claims.check_close("D39", dimension["wae", 6], 2, atol=0.5, says="WAE without noise, kappa = 6: local dimension 2, that of N(0, I) is 6")
+claims.check_close(
+    "D39", dimension["wae", 6], 2, atol=0.5,
+    says="WAE without noise, kappa = 6: local dimension 2, that of N(0, I) is 6",
+)
 claims.check_above("D39", levina(neighbours(normal)), 4.5, "the same measure on draws of N(0, I)")
-claims.check_above("D39", far[6], 10 * chance[6], "its MMD² to N(0, I) is ten times what chance gives, or more")
+claims.check_above(
+    "D39", far[6], 10 * chance[6], "its MMD² to N(0, I) is ten times what chance gives, or more"
+)
 
 # %% alt="Bars of local dimension: two for the Wasserstein autoencoder at both kappa and for the plain one, near six for the VAE"
 fig, ax = plt.subplots(figsize=(5.5, 2.4))
@@ -275,7 +313,10 @@ for share in (0.0, 0.1, 0.3):
     with networks.seeded(0):
         affine = models.vae(networks.mlp(d, r, (64, 64)), "learned")
         affine.decoder = torch.nn.Linear(r, d)
-    training.fit(affine, points, epochs=100, batch_size=100, lr=1e-2, schedule=training.Cosine(), gamma_lr=4, device="cpu", progress=False)
+    training.fit(
+        affine, points, epochs=100, batch_size=100, lr=1e-2, schedule=training.Cosine(), gamma_lr=4,
+        device="cpu", progress=False,
+    )
     pca = torch.linalg.svd(points - points.mean(0)).Vh[:r].T
     angles[share] = degrees(pca), degrees(affine.decoder.weight.detach())
 
@@ -283,12 +324,19 @@ for share in (0.0, 0.1, 0.3):
 assert max(angles[0.0]) < 1
 print("ok  no outliers: PCA and the VAE find the plane, within a degree")
 far = [angles[share][1] > 20 for share in (0.1, 0.3)]
-claims.refute("D46", all(far), "one gamma for all pixels, 10 and 30 % of gross outliers: the VAE's plane is off by more than 20 degrees", found=[angles[share][1] for share in (0.1, 0.3)])
+claims.refute(
+    "D46", all(far),
+    "one gamma for all pixels, 10 and 30 % of gross outliers: "
+    "the VAE's plane is off by more than 20 degrees",
+    found=[angles[share][1] for share in (0.1, 0.3)],
+)
 
 # %% alt="Angles between the plane found and the true one for PCA and the VAE: zero without outliers, forty degrees and more with them"
 fig, ax = plt.subplots(figsize=(5, 2.8))
 for i, (name, color) in enumerate((("PCA", "data"), ("VAE, affine decoder", "q"))):
-    ax.plot(list(angles), [pair[i] for pair in angles.values()], "o-", color=colors[color], label=name)
+    ax.plot(
+        list(angles), [pair[i] for pair in angles.values()], "o-", color=colors[color], label=name
+    )
 ax.set(xlabel="share of outliers", ylabel="angle to the plane, degrees")
 ax.legend()
 plt.show()
@@ -321,8 +369,12 @@ helix, ends = manifolds.manifold("helix"), float64([[0.0], [1.2]])
 chord = (helix.embed(ends[1:]) - helix.embed(ends[:1]))[0]
 inside = torch.linspace(-4, 4, 4001, dtype=torch.float64)[:, None]
 tangents = 1.2 * helix.jacobian(inside)[:, :, 0]
-between = 1.2 * helix.jacobian(1.2 * (torch.arange(1000)[:, None] + 0.5).double() / 1000)[:, :, 0].mean(0)
-claims.check_above("E12", (chord - tangents).norm(dim=1).min(), 0.02, "helix: no slope f'(eta) gives the chord", digits=2)
+middles = 1.2 * (torch.arange(1000)[:, None] + 0.5).double() / 1000
+between = 1.2 * helix.jacobian(middles)[:, :, 0].mean(0)
+claims.check_above(
+    "E12", (chord - tangents).norm(dim=1).min(), 0.02, "helix: no slope f'(eta) gives the chord",
+    digits=2,
+)
 claims.check_close("E12", between, chord, atol=1e-6, says="the integral of the slope does")
 
 # %% [markdown]
@@ -335,7 +387,10 @@ share = torch.special.ndtr(torch.linspace(-2, 2, 9, dtype=torch.float64))
 rounds = [(share[:, None] * 2**k).floor() == torch.arange(2**k) for k in range(1, 11)]
 average = [2.0**-k for k in range(1, 11)]
 met = torch.stack([visits.any(1) for visits in rounds])
-claims.check("E13", bool(met.all()) and average[-1] < 1e-3, "the mean error falls to zero, and every noise meets an error of one in every round")
+claims.check(
+    "E13", bool(met.all()) and average[-1] < 1e-3,
+    "the mean error falls to zero, and every noise meets an error of one in every round",
+)
 
 vae = theory.optimal_vae(manifolds.manifold("helix", "skewed"), latent_dim=3, seed=0)
 points = vae.truth.sample(40, seed=0)
@@ -346,7 +401,10 @@ for t in (1e2, 1e4, 1e6, 1e8):
     strongest = pull / pull.norm(dim=1, keepdim=True)
     ends = [theory.reconstruction_error(vae, points, t, 6 * sign * strongest) for sign in (1, -1)]
     worst.append(torch.stack(ends).max().sqrt())
-claims.check_close("D12", float64(worst[1:]) * float64([1e2, 1e3, 1e4]), 6, rtol=0.05, says="explicit helix: the largest error over noise of length 6 is 6 sqrt(gamma)", digits=2)
+claims.check_close(
+    "D12", float64(worst[1:]) * float64([1e2, 1e3, 1e4]), 6, rtol=0.05,
+    says="explicit helix: the largest error over noise of length 6 is 6 sqrt(gamma)", digits=2,
+)
 
 # %% [markdown]
 # One number could be too good: in the last line the supremum is taken along the one direction in which noise moves $x$. All
@@ -361,7 +419,10 @@ claims.check_close("D12", float64(worst[1:]) * float64([1e2, 1e3, 1e4]), 6, rtol
 # the decoder gets straight on the scale of the posterior. The surface is that of notebook 04, with $\kappa = 4$.
 
 # %%
-truth, ladder = toys.standardised(manifolds.manifold("smooth_graph", r=2, d=6, bend=0.7)), (3.0, 0.3, 0.1, 0.03, 0.01)
+truth, ladder = (
+    toys.standardised(manifolds.manifold("smooth_graph", r=2, d=6, bend=0.7)),
+    (3.0, 0.3, 0.1, 0.03, 0.01),
+)
 rungs = toys.train(truth, 4, ladder, [60, 350, 250, 300, 300], 3)
 points = truth.sample(notebooks.choose(quick=200, full=400), seed=5).float()
 
@@ -370,14 +431,29 @@ def gap(model):
     """Mean cost minus mean −log p(x), in nats."""
     draws = notebooks.choose(quick=1000, full=4000)
     random = torch.Generator().manual_seed(0)
-    cost = torch.stack([sum(model.loss_terms(points, random).values()).mean() for _ in range(200)]).mean()
+    cost = torch.stack(
+        [sum(model.loss_terms(points, random).values()).mean() for _ in range(200)]
+    ).mean()
     return (cost + densities.log_prob_mc(model, points, n_samples=draws).mean()).item()
 
 
 gaps = float64([[gap(model) for model in models_here] for models_here in rungs]).mean(1)
-claims.check_above("D37", gaps[1:-1], gaps[2:], "once dimensions are active, the gap at each larger gamma is the larger one, mean of three seeds", digits=2)
-claims.check_below("D37", 1.4 * gaps[-1], gaps[1], "at gamma = 0.3 it is more than 1.4 times what it is at 0.01", digits=2)
-claims.refute("D37", bool(gaps[0] < gaps[1:].min() / 2), "but at gamma = 3, where nothing is active, the gap is less than half of the smallest other one", found=gaps)
+claims.check_above(
+    "D37", gaps[1:-1], gaps[2:],
+    "once dimensions are active, the gap at each larger gamma is the larger one, "
+    "mean of three seeds",
+    digits=2,
+)
+claims.check_below(
+    "D37", 1.4 * gaps[-1], gaps[1], "at gamma = 0.3 it is more than 1.4 times what it is at 0.01",
+    digits=2,
+)
+claims.refute(
+    "D37", bool(gaps[0] < gaps[1:].min() / 2),
+    "but at gamma = 3, where nothing is active, "
+    "the gap is less than half of the smallest other one",
+    found=gaps,
+)
 
 # %% alt="The gap in nats against gamma: next to nothing at three, highest at 0.3, then falling with gamma"
 fig, ax = plt.subplots(figsize=(5, 2.6))
@@ -404,7 +480,9 @@ plt.show()
 clothes = data.load_images("fashion-small")
 space = features.features_for(clothes)
 real, labels_of = space(clothes.test), features.load_classifier("fashion-small")
-epochs = {"first": notebooks.choose(quick=15, full=30), "second": notebooks.choose(quick=60, full=120)}
+epochs = {
+    "first": notebooks.choose(quick=15, full=30), "second": notebooks.choose(quick=60, full=120),
+}
 
 
 class VampPrior(priors.Prior):
@@ -414,7 +492,9 @@ class VampPrior(priors.Prior):
 
     def log_prob(self, z):
         q = self.encode(self.pictures)
-        each = posteriors.DiagonalNormal(q.mean[None], q.sigma[None], q.log_var[None]).log_prob(z[:, None])
+        each = posteriors.DiagonalNormal(q.mean[None], q.sigma[None], q.log_var[None]).log_prob(
+            z[:, None]
+        )
         return each.logsumexp(1) - math.log(len(self.pictures))
 
 
@@ -423,17 +503,28 @@ def clothes_model(make, prior=None):
         model = make(networks.mlp(clothes.shape, 16, (256, 128)))
     if prior is not None:
         model.prior = prior(model.encode, clothes.train[:100])
-    plan = {"batch_size": 125, "lr": 2e-3, "schedule": training.Cosine(), "device": "cpu", "progress": False}
+    plan = {
+        "batch_size": 125, "lr": 2e-3, "schedule": training.Cosine(), "device": "cpu",
+        "progress": False,
+    }
     training.fit(model, clothes.train, epochs=epochs["first"], **plan)
     return model
 
 
 def stage_after(model):
-    plan = {"batch_size": 125, "lr": 4e-3, "schedule": training.Cosine(), "gamma_schedule": training.Hold(1.0, 0.6)}
-    return densities.SecondStage((128, 128), "silu", epochs=epochs["second"], **plan).fit(model, clothes.train)
+    plan = {
+        "batch_size": 125, "lr": 4e-3, "schedule": training.Cosine(),
+        "gamma_schedule": training.Hold(1.0, 0.6),
+    }
+    return densities.SecondStage((128, 128), "silu", epochs=epochs["second"], **plan).fit(
+        model, clothes.train
+    )
 
 
-plain, flow = clothes_model(models.vae), clothes_model(partial(models.vae_flow, transforms=2, hidden=(64, 64), n_context=32))
+plain, flow = (
+    clothes_model(models.vae),
+    clothes_model(partial(models.vae_flow, transforms=2, hidden=(64, 64), n_context=32)),
+)
 vamp, still = clothes_model(models.vae, VampPrior), clothes_model(partial(models.vae, gamma=1.0))
 after, after_flow = stage_after(plain), stage_after(flow)
 
@@ -446,17 +537,18 @@ n = len(clothes.train)
 normal = torch.randn(n, 16, generator=torch.Generator().manual_seed(0))
 q = vamp.codes(vamp.prior.pictures.detach())
 component = torch.randint(len(q), (n,), generator=torch.Generator().manual_seed(1))
+ten = densities.GaussianMixture(10).fit(plain, clothes.train)
 z = {
-    "VAE, N(0, I)": (plain, normal),
-    "VAE, second stage": (plain, after.sample(n)),
-    "VAE, mixture of ten": (plain, densities.GaussianMixture(10).fit(plain, clothes.train).sample(n)),
+    "VAE, N(0, I)": (plain, normal), "VAE, second stage": (plain, after.sample(n)),
+    "VAE, mixture of ten": (plain, ten.sample(n)),
     "VampPrior": (vamp, q.mean[component] + q.sigma[component] * normal),
-    "flow, N(0, I)": (flow, normal),
-    "flow, second stage": (flow, after_flow.sample(n)),
+    "flow, N(0, I)": (flow, normal), "flow, second stage": (flow, after_flow.sample(n)),
 }
 pictures = {name: model.images(codes) for name, (model, codes) in z.items()}
 means = pictures["VAE, second stage"]
-pictures["VAE, second stage, with noise"] = means + plain.gamma**0.5 * torch.randn(means.shape, generator=torch.Generator().manual_seed(2))
+pictures["VAE, second stage, with noise"] = means + plain.gamma**0.5 * torch.randn(
+    means.shape, generator=torch.Generator().manual_seed(2)
+)
 far = {name: metrics.frechet_distance(space(x.clamp(0, 1)), real) for name, x in pictures.items()}
 
 # %% alt="Bars of Fréchet distance: N(0, I) is farthest, noise makes the second stage worse, the mixture and the VampPrior are nearest"
@@ -472,14 +564,30 @@ plt.show()
 # some dimensions are idle.
 
 # %%
-claims.check_above("D41", far["VAE, second stage, with noise"], 1.1 * far["VAE, second stage"], "samples with the noise of the decoder are further off than their means")
+claims.check_above(
+    "D41", far["VAE, second stage, with noise"], 1.1 * far["VAE, second stage"],
+    "samples with the noise of the decoder are further off than their means",
+)
 both = TwoStageVAE(latent_dim=2, epochs=2, second_epochs=2, random_state=0).fit(clothes.train[:500])
 copies = both.inverse_transform(both.transform(clothes.test[:50]))
 both.density_ = None  # The second stage is taken away.
-claims.check("D42", torch.equal(copies, both.inverse_transform(both.transform(clothes.test[:50]))), "a two-stage VAE reconstructs by its first stage alone: without the second the bytes are the same")
-claims.check_above("D44", far["flow, N(0, I)"], 1.1 * far["flow, second stage"], "a flow on the encoder leaves a second stage something to mend")
-claims.check_below("D45", far["VampPrior"], 0.9 * far["VAE, second stage"], "equal epochs: a VampPrior is nearer than a second stage")
-claims.check_close("D45", far["VampPrior"] / far["VAE, mixture of ten"], 1, rtol=0.25, says="and about as near as a mixture fitted afterwards")
+claims.check(
+    "D42", torch.equal(copies, both.inverse_transform(both.transform(clothes.test[:50]))),
+    "a two-stage VAE reconstructs by its first stage alone: "
+    "without the second the bytes are the same",
+)
+claims.check_above(
+    "D44", far["flow, N(0, I)"], 1.1 * far["flow, second stage"],
+    "a flow on the encoder leaves a second stage something to mend",
+)
+claims.check_below(
+    "D45", far["VampPrior"], 0.9 * far["VAE, second stage"],
+    "equal epochs: a VampPrior is nearer than a second stage",
+)
+claims.check_close(
+    "D45", far["VampPrior"] / far["VAE, mixture of ten"], 1, rtol=0.25,
+    says="and about as near as a mixture fitted afterwards",
+)
 
 codes = still.codes(clothes.test[:400])
 lam, order = codes.eigenvalues().mean(0), codes.sigma.square().mean(0).argsort()
@@ -488,12 +596,20 @@ for j in order.tolist():
     moved = codes.mean.clone()
     moved[:, j] = normal[:400, j]
     swapped.append(still.images(moved))
-changed = float64([(labels_of(x).argmax(1) != labels_of(shown).argmax(1)).double().mean() for x in swapped])
+changed = float64(
+    [(labels_of(x).argmax(1) != labels_of(shown).argmax(1)).double().mean() for x in swapped]
+)
 moves = float64([(x - shown).square().mean() for x in swapped])
 idle = lam > 0.95
-claims.check_above("D43", changed[lam < 0.5].max(), 0.1, "the directions of small lambda: one changes the label of a tenth of the pictures or more")
+claims.check_above(
+    "D43", changed[lam < 0.5].max(), 0.1,
+    "the directions of small lambda: one changes the label of a tenth of the pictures or more",
+)
 claims.check_below("D43", changed[idle], 0.05, "those with lambda above 0.95 change next to none")
-claims.check_below("D43", metrics.rank_correlation(lam, moves), -0.7, "the smaller lambda, the further the picture moves: rank correlation")
+claims.check_below(
+    "D43", metrics.rank_correlation(lam, moves), -0.7,
+    "the smaller lambda, the further the picture moves: rank correlation",
+)
 
 # %% alt="Points: the share of changed labels against lambda, near a half at small lambda and next to none at one"
 fig, ax = plt.subplots(figsize=(5, 2.6))
@@ -515,9 +631,15 @@ plt.show()
 
 # %%
 vaes = {key: value for key, (value, _) in experiments.published("dai-wipf-1").items()}
-places = (Path(experiments.__file__).parents[1] / "published", Path(experiments.__file__).parents[2] / "data" / "published")
+places = (
+    Path(experiments.__file__).parents[1] / "published",
+    Path(experiments.__file__).parents[2] / "data" / "published",
+)
 folder = next(place for place in places if place.is_dir())
-gans = {(row["row"], row["data_set"]): float(row["value"]) for row in csv.DictReader((folder / "dai-wipf-1-gans.csv").open())}
+gans = {
+    (row["row"], row["data_set"]): float(row["value"])
+    for row in csv.DictReader((folder / "dai-wipf-1-gans.csv").open())
+}
 sets, default = ("mnist", "fashion", "cifar10", "celeba"), "best-default"
 tuned = {s: [v for (row, name), v in gans.items() if name == s and row != default] for s in sets}
 
@@ -526,17 +648,31 @@ def in_range(row):
     return sum(min(tuned[s]) <= vaes[row, s] <= max(tuned[s]) for s in sets)
 
 
-claims.check_below("D47", sum(vaes["two-stage", s] for s in sets) / 4, 40, "the mean over four data sets", digits=3)
-claims.check_close("D47", sum(vaes["two-stage", s] < gans[default, s] for s in sets), 2, atol=0.5, says="better than the best default GAN on two of four", digits=1)
+claims.check_below(
+    "D47", sum(vaes["two-stage", s] for s in sets) / 4, 40, "the mean over four data sets", digits=3
+)
+claims.check_close(
+    "D47", sum(vaes["two-stage", s] < gans[default, s] for s in sets), 2, atol=0.5,
+    says="better than the best default GAN on two of four", digits=1,
+)
 within = {row: in_range(row) for row in {row for row, _ in vaes}}
-claims.check("D47", within.pop("two-stage") == 4 and max(within.values()) < 4, "within the range of the tuned GANs on all four, as no other VAE is")
+claims.check(
+    "D47", within.pop("two-stage") == 4 and max(within.values()) < 4,
+    "within the range of the tuned GANs on all four, as no other VAE is",
+)
 
 # %% alt="Four rows of a logarithmic axis: tuned networks as grey points, the best default one as a square, the two-stage VAE as a diamond between them"
 fig, ax = plt.subplots(figsize=(6, 2.8))
 for i, s in enumerate(sets):
     ax.semilogx(tuned[s], [i] * 7, "o", color="0.7", label="tuned GANs" if i == 0 else None)
-    ax.plot(gans[default, s], i, "s", color=colors["fixed"], label="best default GAN" if i == 0 else None)
-    ax.plot(vaes["two-stage", s], i, "D", color=colors["second"], label="two-stage VAE" if i == 0 else None)
+    ax.plot(
+        gans[default, s], i, "s", color=colors["fixed"],
+        label="best default GAN" if i == 0 else None,
+    )
+    ax.plot(
+        vaes["two-stage", s], i, "D", color=colors["second"],
+        label="two-stage VAE" if i == 0 else None,
+    )
 ax.set(xlabel="printed FID", yticks=range(4), yticklabels=sets)
 ax.legend(fontsize=8)
 plt.show()

@@ -179,7 +179,9 @@ def mean_nll_measured(gamma):
 
 # %% alt="Two valleys: the loss read as variance has its minimum left of the loss read as standard deviation"
 fig, ax = plt.subplots(figsize=(6, 3.2))
-for power, label, color in ((1, "read as variance", "fixed"), (2, "read as standard deviation", "other")):
+for power, label, color in (
+    (1, "read as variance", "fixed"), (2, "read as standard deviation", "other"),
+):
     ax.semilogx(numbers, mean_nll_at(numbers**power), color=plots.COLORS[color], label=label)
     ax.plot(numbers[::6], mean_nll_measured(numbers[::6] ** power), "o", color=plots.COLORS[color])
     ax.axvline(mse.item() ** (1 / power), color=plots.COLORS["exact"], linestyle=":")
@@ -323,8 +325,12 @@ def printed_sum(sign, s):
 
 
 right = (printed_sum(-1, sigma**2) - two_kl).abs()
-wrong = torch.stack([printed_sum(1, sigma**2), printed_sum(1, sigma), printed_sum(-1, sigma)]) - two_kl
-claims.check("E9", right < 1e-9 and wrong.abs().min() > 0.1, "only -d, with sigma a variance, is the KL")
+wrong = (
+    torch.stack([printed_sum(1, sigma**2), printed_sum(1, sigma), printed_sum(-1, sigma)]) - two_kl
+)
+claims.check(
+    "E9", right < 1e-9 and wrong.abs().min() > 0.1, "only -d, with sigma a variance, is the KL"
+)
 
 # %% [markdown]
 # One reading of four survives: minus $d$, with a variance in place of $\sigma$. A constant does not change a gradient,
@@ -369,7 +375,9 @@ mass_plus, mass_minus = (
 )
 
 assert abs(mass_plus - 1) < 1e-9 and abs(mass_minus - 1) > 0.1
-print("ok  the density of a latent integrates to one with +log|det|, and with -log|det| it does not")
+print(
+    "ok  the density of a latent integrates to one with +log|det|, and with -log|det| it does not"
+)
 
 # %% [markdown]
 # ## Takeaways

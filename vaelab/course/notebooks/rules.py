@@ -26,8 +26,8 @@ MAX_BYTES = 250_000
 def rules(source: str | Path) -> list[str]:
     """What a notebook's source breaks of the template, one line each.
 
-    - 25 to 45 cells, 1,200 to 2,200 words of prose; code cells of at most 8 lines in the median,
-      never four in a row
+    - 25 to 45 cells, 1,200 to 2,200 words of prose; code cells of at most 8 statements in the
+      median, never four in a row
     - a title and the header table first; the sections Takeaways, Where it breaks, Next, References
       last
     - the first code cell begins with `%matplotlib inline`; no line ends in `;`; no word like
@@ -67,9 +67,9 @@ def _sizes(cells: Cells) -> Problems:
     if not 25 <= len(cells) <= 45:
         yield f"{len(cells)} cells; expected 25 to 45"
     code = _sources(cells, "code")
-    lengths = [len(re.findall(r"^.*\S", source, re.MULTILINE)) for source in code]
+    lengths = [sum(isinstance(node, ast.stmt) for node in _nodes(source)) for source in code]
     if lengths and median(lengths) > 8:
-        yield f"code cells have a median of {median(lengths):g} lines; expected at most 8"
+        yield f"code cells have a median of {median(lengths):g} statements; expected at most 8"
     words = sum(word_count(text) for text in _sources(cells, "markdown"))
     if not 1200 <= words <= 2200:
         yield f"{words} words of prose; expected 1,200 to 2,200"
@@ -221,6 +221,10 @@ def _definitions(cells: Iterable[Any]) -> dict[str, Any]:
 def _calls(source: str) -> list[str]:
     """The dotted names that a cell calls."""
     return [name for statement in _statements(source) for name in _calls_in(statement)]
+
+
+def _nodes(source: str) -> list[ast.AST]:
+    return [node for statement in _statements(source) for node in ast.walk(statement)]
 
 
 def _calls_in(statement: ast.stmt) -> list[str]:
