@@ -457,6 +457,7 @@ def test_what_keeps_the_rules_breaks_none(tmp_path, cells):
     [
         ("# %%\n1\n\n# %%\n2\n\n# %%\n3\n\n# %%\n4", "four code cells in a row"),
         ("# %%\nx = 1;", "a line ends in a semicolon"),
+        (f"# %%\nx = {'1 + ' * 24}1", "a line has 101 columns; expected at most 100: x = 1 + 1"),
         ("# %% [markdown]\n# It is Obviously so.", 'the word "Obviously"'),
         ('# %% tags=["stubb"]\n1', "unknown tag 'stubb'"),
         (FIGURE.replace("\nplt.show()", ""), "does not end in plt.show()"),

@@ -82,7 +82,9 @@ three = [(1024, 64), (1024, 1024), (1024, 1024)]
 assert weights(second.encoder) == three and weights(second.posterior) == [(128, 1024 + 64)]
 assert weights(second.decoder) == [*three, (64, 1024 + 64)]
 for (c, side), vae in zip(((1, 28), (3, 32), (3, 64)), vaes, strict=True):
-    print(f"{side} × {side} × {c}: {count_of(vae):>10,} parameters, second stage {count_of(second):,}")
+    print(
+        f"{side} × {side} × {c}: {count_of(vae):>10,} parameters, second stage {count_of(second):,}"
+    )
 layers = "the layers are those of the text; so is the residual decoder's first layer"
 claims.check("D32", residual == [2048, 4096], layers)
 
@@ -487,13 +489,19 @@ def stored(column, trials):
     """Distances of the six rows, a list of trials each."""
     cells = experiments.cells_of(table, experiments.PROFILES["laptop"], (column,), (), trials)
     done = experiments.read_table(cells, place)
-    return {row.label: [row.value(o.record) for o in done if o.cell.model == row.cell] for row in table.rows}
+    return {
+        row.label: [row.value(o.record) for o in done if o.cell.model == row.cell]
+        for row in table.rows
+    }
 
 
 laptop = {"fashion": stored("fashion", 3), "mnist": stored("mnist", 3)}
 for column, rows_of in laptop.items():
     half = 0.5 * torch.tensor(rows_of["VAE, γ learned"])
-    claims.check_below("D22", torch.tensor(rows_of["two-stage VAE"]), half, f"{column}, laptop: two stages are less than half as far as one", digits=3)
+    claims.check_below(
+        "D22", torch.tensor(rows_of["two-stage VAE"]), half,
+        f"{column}, laptop: two stages are less than half as far as one", digits=3,
+    )
     print(column, {label: f"{sum(values) / len(values):.1f}" for label, values in rows_of.items()})
 
 printed = experiments.published("dai-wipf-1")
@@ -502,7 +510,10 @@ here = torch.tensor([sum(laptop["fashion"][row.label]) for row in five])
 there = torch.tensor([printed[row.key, "fashion"][0] for row in five])
 order = metrics.rank_correlation(here, there)
 assert order > 0.8
-print(f"ok  Fashion-MNIST, five rows: rank correlation with the printed ones {order:.2f}, expected above 0.8")
+print(
+    "ok  Fashion-MNIST, five rows: "
+    f"rank correlation with the printed ones {order:.2f}, expected above 0.8"
+)
 
 # %% [markdown]
 # On Fashion-MNIST five of the six rows stand as in print, but for two neighbours that are nearly level. The sixth is

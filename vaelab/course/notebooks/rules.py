@@ -21,13 +21,14 @@ ENDING = ("Takeaways", "Where it breaks", "Next", "References")
 TAGS = {"stub", "solution", "widget", "nbval-ignore-output", "nbval-skip", "raises-exception"}
 BANNED = re.compile(r"\b(obviously|simply|just)\b", re.IGNORECASE)
 MAX_BYTES = 250_000
+MAX_COLUMNS = 100
 
 
 def rules(source: str | Path) -> list[str]:
     """What a notebook's source breaks of the template, one line each.
 
     - 25 to 45 cells, 1,200 to 2,200 words of prose; code cells of at most 8 statements in the
-      median, never four in a row
+      median, never four in a row, no line wider than 100 columns
     - a title and the header table first; the sections Takeaways, Where it breaks, Next, References
       last
     - the first code cell begins with `%matplotlib inline`; no line ends in `;`; no word like
@@ -118,6 +119,8 @@ def _code(cells: Cells) -> Problems:
     for line in "\n".join(code).splitlines():
         if line.rstrip().endswith(";"):
             yield f"a line ends in a semicolon: {line.strip()}"
+        if len(line) > MAX_COLUMNS:
+            yield f"a line has {len(line)} columns; expected at most {MAX_COLUMNS}: {line.strip()}"
 
 
 def _rows(cells: Cells) -> Problems:
