@@ -9,6 +9,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def test_a_history_of_stages_with_other_terms_has_empty_cells(tmp_path):
     stages = history.read_history(tmp_path / "history.csv")
     assert stages["second"]["gamma"] == [1.0, 0.5] and np.isnan(stages["second"]["mmd"]).all()
     (tmp_path / "history.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match=r"expected the columns stage, epoch, …, got \['a', 'b'\]"):
+    with pytest.raises(ValueError, match=r"stage, epoch, loss, gamma, …, got \['a', 'b'\]"):
         history.read_history(tmp_path / "history.csv")
 
 
@@ -151,6 +152,16 @@ def test_a_run_is_shown(trained, tmp_path, capsys):
     pixels = np.asarray(Image.open(out).convert("RGB")).reshape(-1, 3)
     for color in ("q", "second"):
         assert (pixels == plots.rgb(plots.COLORS[color])).all(1).sum() > 50
+
+
+def test_a_curve_that_was_changed_is_not_drawn(trained, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(trained[0], folder)
+    content = bytearray((folder / "history.csv").read_bytes())
+    content[-20] ^= 1
+    (folder / "history.csv").write_bytes(content)
+    assert "do not match the checksum in run.json; delete it" in refused(capsys, "show", folder)
+    assert not (folder / "history.png").exists()
 
 
 def test_a_run_without_a_history_is_shown_all_the_same(tmp_path, capsys):
@@ -574,6 +585,8 @@ def test_the_program_is_installed_and_known_by_two_names():
             '--gamma: expected "learned", "optimal" or a number > 0, got \'learnt\'',
         ),
         (["digits", "--epochs", 0], "--epochs: expected a whole number ≥ 1, got 0"),
+        (["digits", "--epochs", 10**20], "--epochs: expected a whole number below 2⁶³, got 1000"),
+        (["digits", "--second-epochs", 10**400], "--second-epochs: expected a whole number below"),
         (["digits", "--second-epochs", -3], "--second-epochs: expected a whole number ≥ 1, got -3"),
         (["digits", "--batch-size", 0], "--batch-size: expected a whole number ≥ 1, got 0"),
         (["digits", "--lr", 0], "--lr: expected a finite number > 0, got 0.0"),
@@ -965,6 +978,24 @@ def test_an_interrupt_elsewhere_says_that_it_stopped(capsys, monkeypatch):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tmpfs")
+def test_a_folder_removed_during_a_run_is_made_again(tmp_path, monkeypatch):
+    folder, measure = tmp_path / "run", vaelab.experiments.measure
+
+    def removed_first(*args, **options):
+        shutil.rmtree(folder)
+        return measure(*args, **options)
+
+    monkeypatch.setattr(vaelab.experiments, "measure", removed_first)
+    line = ["train", "digits", "--epochs", "1", "--second-epochs", "1", "--out", str(folder)]
+    assert main(line) == 0
+    assert {file.name for file in folder.iterdir()} == {
+        "history.csv",
+        "model.safetensors",
+        "run.json",
+    }
+    vaelab.load(folder)
+
+
 def test_a_full_disk_loses_nothing(trained, tmp_path):
     """A real file system with room for one checkpoint and a half: the second cannot be written
     beside the first.

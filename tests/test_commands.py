@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import vaelab
-from vaelab import cli
+from vaelab import _files, cli
 from vaelab.cli import course, doctor
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ del os.fork, os.killpg
 import vaelab
 for room in (*vaelab._ROOMS, *vaelab._INSIDE):
     getattr(vaelab, room)
-from vaelab import cli
+from vaelab import _files, cli
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -135,6 +135,20 @@ def test_the_course_is_copied_and_nothing_of_the_readers_is_lost(tmp_path, capsy
     assert call("course", folder) == 2
     assert "01_gaussian_vae.ipynb" in capsys.readouterr().err
     assert (folder / "01_gaussian_vae.ipynb").read_text() == "my own work"
+
+
+def test_an_installed_package_has_what_lessons_read_beside_its_modules(tmp_path, monkeypatch):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    monkeypatch.setattr(_files, "__file__", str(tmp_path / "site" / "vaelab" / "_files.py"))
+    for name in ("results", "published"):
+        assert f"data/{name}" in wheel["only-include"]
+        assert wheel["sources"][f"data/{name}"] == f"vaelab/{name}"
+        assert _files.came_with(name) == tmp_path / "site" / "data" / name
+        (tmp_path / "site" / "vaelab" / name).mkdir(parents=True)
+        assert _files.came_with(name) == tmp_path / "site" / "vaelab" / name
+    for source in (ROOT / "notebooks" / "src").glob("*.py"):
+        assert "Path.cwd()" not in source.read_text(encoding="utf-8"), source
 
 
 def test_an_installed_package_has_the_course_beside_its_modules(tmp_path, monkeypatch):

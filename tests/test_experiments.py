@@ -100,6 +100,18 @@ def test_every_published_figure_has_its_place(name):
     assert all(math.isfinite(value) and value >= 0 for value, _ in printed.values())
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_the_order_of_published_figures_decides_nothing(name, tmp_path, monkeypatch):
+    printed = experiments.published(name)
+    first, *rows = (experiments.PUBLISHED / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / f"{name}.csv").write_text("\n".join([first, *rows[::-1]]), encoding="utf-8")
+    monkeypatch.setattr(experiments.tables, "PUBLISHED", tmp_path)
+    assert experiments.published(name) == printed
+    filled = experiments.fill(TABLES[name], [])
+    monkeypatch.undo()
+    assert experiments.as_text(filled) == experiments.as_text(experiments.fill(TABLES[name], []))
+
+
 def test_the_settings_of_ghosh_are_the_papers():
     paper = {d: {} for d in ("mnist", "cifar10", "celeba")}
     for data_set, found in paper.items():
@@ -1222,6 +1234,19 @@ def test_the_command_runs_prints_and_draws(tiny, tmp_path, capsys, whole):
     assert "–" in capsys.readouterr().out
 
 
+def test_more_jobs_than_cells_are_no_more_workers(whole, monkeypatch):
+    asked, parallel = [], joblib.Parallel
+
+    def counted(n_jobs, **how):
+        asked.append(n_jobs)
+        return parallel(1, **how)
+
+    monkeypatch.setattr(joblib, "Parallel", counted)
+    cells = [outcome.cell for outcome in whole[0]]
+    experiments.run_table(cells, place(whole[1]), jobs=10**12, say=lambda _: None)
+    assert asked == [1]
+
+
 def test_cells_that_failed_are_summed_up_and_the_status_says_so(tiny, tmp_path, capsys):
     where = [
         "--out",
@@ -1259,6 +1284,7 @@ def test_cells_that_failed_are_summed_up_and_the_status_says_so(tiny, tmp_path, 
         (["--features", "vgg"], "--features: expected one of"),
         (["--figure", "a.pdf"], "--figure: expected a file that ends in .png"),
         (["--jobs", "0"], "jobs: expected a whole number ≥ 1"),
+        (["--trials", "1000000000"], "--trials: expected at most 1000, got 1000000000"),
         (["--device", "gpu"], "device: expected one of"),
         (["--out", "/proc/nothing"], "choose another folder"),
     ],

@@ -1,5 +1,7 @@
 """Two processes in one place: who holds it, and whose files may be cleared away."""
 
+import errno
+import functools
 import os
 import subprocess
 import sys
@@ -62,6 +64,25 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, dead):
         train(path)
     os.utime(lock, (0, time.time() - 3600))
     train(path)
+
+
+def test_the_folder_of_a_place_is_made_where_it_was_removed(tmp_path):
+    with _files.held(tmp_path / "removed" / "stage1.state.safetensors") as lock:
+        assert lock.exists()
+
+
+def test_a_checkpoint_that_was_removed_is_not_called_intact(tmp_path, monkeypatch):
+    def fails(*_):
+        raise FileNotFoundError(errno.ENOENT, "no folder")
+
+    model = models.vae(networks.mlp(3, latent_dim=2))
+    fit = functools.partial(training.fit, model, torch.zeros(4, 3), epochs=2, progress=False)
+    write = _files.write_state
+    each = iter([write, fails])
+    monkeypatch.setattr(_files, "write_state", lambda *args: next(each)(*args))
+    remove = lambda *_: (tmp_path / "state").unlink(missing_ok=True)  # noqa: E731
+    with pytest.raises(OSError, match="the checkpoint of step 1 was removed meanwhile"):
+        fit(checkpoint=tmp_path / "state", checkpoint_every=0, callback=remove)
 
 
 def test_the_place_is_free_again_after_a_failure(tmp_path):

@@ -145,6 +145,9 @@ def test_an_installed_wheel_does_all_that_needs_no_checkout(installed):
     course = vaelab("course", "mine", "--without-solutions")
     assert course.startswith(f"{shipped} notebooks")
     assert "claims:" in vaelab("claims") and vaelab("table", "dai-wipf-1", "--show")
+    assert {"sweeps.json", "expressions.json", "dai-wipf-1"} <= {
+        path.name for path in root.glob("venv/lib/python*/site-packages/vaelab/results/*")
+    }
     vaelab("train", "digits", "--epochs", "2", "--second-epochs", "2")
     vaelab("export-page", "runs/digits-mlp-seed0")
     vaelab("sample", "fashion-laptop")

@@ -353,6 +353,10 @@ def test_an_estimator_reads_a_file_in_parts(scaling, network, tmp_path, monkeypa
     np.testing.assert_allclose(streamed.transform(x[:9]), whole.transform(x[:9]), atol=1e-3)
     codes = streamed.transform(mapped(tmp_path, x))
     np.testing.assert_allclose(codes, streamed.transform(x), atol=1e-6)
+    sizes.clear()
+    log_p = streamed.score_samples(mapped(tmp_path, x), n_draws=2)
+    assert max(sizes) <= 1000 and sum(sizes) == len(x)
+    np.testing.assert_allclose(log_p, streamed.score_samples(x, n_draws=2), rtol=1e-4)
     assert streamed.sample(3, random_state=0).shape == (3, 1, 4, 4)
 
 

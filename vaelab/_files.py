@@ -35,6 +35,15 @@ class CheckpointError(ValueError):
     """A folder or file that is not a checkpoint, is of another kind, or is damaged."""
 
 
+def came_with(name: str) -> Path:
+    """A folder of data that came with the package, "results" or "published": beside its modules
+    in a wheel, in data/ of a checkout.
+    """
+    package = Path(__file__).parent
+    folder = package / name
+    return folder if folder.is_dir() else package.parent / "data" / name
+
+
 def digest(tensors: dict[str, Tensor], record: dict | None = None) -> str:
     """SHA-256 of named tensors (names, types, shapes and bytes) and of the record beside them."""
     sha = hashlib.sha256()
@@ -127,8 +136,9 @@ def held(path: Path) -> Iterator[Path]:
     file, which is to be touched now and then.
 
     Raises:
-        BlockingIOError: a living process holds it.
+        BlockingIOError: a living process holds it. OSError: the lock cannot be written.
     """
+    check_writable(path.parent)
     lock = path.with_name(f".{path.name}.vaelab-lock")
     for _ in range(2):
         try:

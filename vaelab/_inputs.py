@@ -35,13 +35,15 @@ def _is_whole(value: Any) -> bool:
 
 
 def check_positive_int(name: str, value: Any) -> int:
-    """Return `value` as an int, or raise unless it is a whole number ≥ 1."""
+    """Return `value` as an int, or raise unless it is a whole number from 1 to 2⁶³ − 1."""
     if not _is_whole(value):
         raise TypeError(
             f"{name}: expected a whole number ≥ 1, got {shown(value)} ({type(value).__name__})"
         )
     if value < 1:
         raise ValueError(f"{name}: expected a whole number ≥ 1, got {value}")
+    if value >= 2**63:
+        raise ValueError(f"{name}: expected a whole number below 2⁶³, got {shown(value)}")
     return int(value)
 
 

@@ -19,7 +19,6 @@
 # %matplotlib inline
 
 import json
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
@@ -253,10 +252,7 @@ for name in ("VAE", "AE", "RAE", "RAE-GP", "RAE-SN"):
 # near the learned one.
 
 # %%
-results = next(
-    p / "data/results" for p in (Path.cwd(), *Path.cwd().parents) if (p / "data/results").is_dir()
-)
-sweeps = json.loads((results / "sweeps.json").read_text("utf-8"))
+sweeps = json.loads((experiments.SHIPPED / "sweeps.json").read_text("utf-8"))
 
 
 def of_grid(name, kind):

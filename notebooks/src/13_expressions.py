@@ -20,13 +20,22 @@
 import csv
 import json
 from itertools import product
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from vaelab import claims, exercises, grammar, lines, notebooks, plots, training, widgets
+from vaelab import (
+    claims,
+    exercises,
+    experiments,
+    grammar,
+    lines,
+    notebooks,
+    plots,
+    training,
+    widgets,
+)
 from vaelab.likelihoods import Rules
 
 plots.use_style()
@@ -180,10 +189,7 @@ plt.show()
 # paper's size: five trainings on a file of expressions (`data/results/expressions.json` has the protocol).
 
 # %%
-results = next(
-    p / "data/results" for p in (Path.cwd(), *Path.cwd().parents) if (p / "data/results").is_dir()
-)
-stored = json.loads((results / "expressions.json").read_text("utf-8"))
+stored = json.loads((experiments.SHIPPED / "expressions.json").read_text("utf-8"))
 runs = stored["runs"]
 rebuilt, mixture = (
     [run["reconstructed"] for run in runs], [run["samples"]["mixture"] for run in runs],
@@ -367,8 +373,7 @@ claims.check_below(
 # one score, by ordinary precedence: does the one beside it belong to it?
 
 # %%
-published = results.parent / "published" / "ghosh-fig2.csv"
-with published.open(encoding="utf-8") as file:
+with (experiments.PUBLISHED / "ghosh-fig2.csv").open(encoding="utf-8") as file:
     printed = list(csv.DictReader(file))
 recomputed = np.array([score(row["expression"]) for row in printed])
 beside = np.array([float(row["score"]) for row in printed])
@@ -431,7 +436,7 @@ print(f"ok  caffeine and back: {len(rules)} steps, each by one of {S.n_rules} ru
 # molecules of a file, and three searches in it are stored (`data/results/molecules.json`):
 
 # %%
-trial = json.loads((results / "molecules.json").read_text("utf-8"))
+trial = json.loads((experiments.SHIPPED / "molecules.json").read_text("utf-8"))
 print(
     f"rebuilt {trial['reconstructed']:.1%}; of a mixture's draws the grammar derives "
     f"{trial['samples']['mixture']['valid']:.1%}, and {trial['molecules']:.1%} are molecules"

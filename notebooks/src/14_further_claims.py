@@ -17,7 +17,6 @@
 import csv
 import math
 from functools import partial
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
@@ -631,14 +630,9 @@ plt.show()
 
 # %%
 vaes = {key: value for key, (value, _) in experiments.published("dai-wipf-1").items()}
-places = (
-    Path(experiments.__file__).parents[1] / "published",
-    Path(experiments.__file__).parents[2] / "data" / "published",
-)
-folder = next(place for place in places if place.is_dir())
 gans = {
     (row["row"], row["data_set"]): float(row["value"])
-    for row in csv.DictReader((folder / "dai-wipf-1-gans.csv").open())
+    for row in csv.DictReader((experiments.PUBLISHED / "dai-wipf-1-gans.csv").open())
 }
 sets, default = ("mnist", "fashion", "cifar10", "celeba"), "best-default"
 tuned = {s: [v for (row, name), v in gans.items() if name == s and row != default] for s in sets}

@@ -8,6 +8,7 @@ stand with all their digits; a cell is empty where a stage has no such value.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 from collections.abc import Mapping
@@ -17,9 +18,11 @@ from typing import Any
 NAME = "history.csv"
 
 
-def write_history(folder: Path, stages: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the histories of the stages, by their names, to a folder's `history.csv`."""
-    from vaelab._files import write_atomic
+def write_history(folder: Path, stages: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write the histories of the stages, by their names, to a folder's `history.csv`; give its
+    SHA-256.
+    """
+    from vaelab._files import check_writable, write_atomic
 
     names = [name for history in stages.values() for name in history]
     columns = ["stage", "epoch", *dict.fromkeys(names)]
@@ -30,29 +33,43 @@ def write_history(folder: Path, stages: Mapping[str, Mapping[str, Any]]) -> None
         for i in range(len(history["loss"])):
             cells = {name: _cell(values[i]) for name, values in history.items()}
             writer.writerow({"stage": stage, "epoch": i + 1, **cells})
-    write_atomic(folder / NAME, text.getvalue().encode())
+    content = text.getvalue().encode()
+    check_writable(folder)
+    write_atomic(folder / NAME, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def _cell(value: float) -> str:
     return "" if math.isnan(value) else repr(float(value))
 
 
-def read_history(path: Path) -> dict[str, dict[str, list[float]]]:
+def read_history(path: Path, sha256: str | None = None) -> dict[str, dict[str, list[float]]]:
     """The histories by stage and name; an empty cell is NaN.
+
+    Args:
+        path: the file.
+        sha256: what `write_history` gave; None where a run has kept none.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a file that `write_history` did not write.
+        ValueError: a file that `write_history` did not write, or that was changed since.
     """
+    content = path.read_bytes()
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(
+            f"{path} is not what the run has written: its contents do not match the checksum in "
+            "run.json; delete it, the figures of run.json are shown without a curve"
+        )
     stages: dict[str, dict[str, list[float]]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        table = csv.DictReader(file)
-        columns = list(table.fieldnames or [])
-        if columns[:2] != ["stage", "epoch"]:
-            raise ValueError(f"{path}: expected the columns stage, epoch, …, got {columns}")
-        for row in table:
-            empty: dict[str, list[float]] = {name: [] for name in columns[2:]}
-            history = stages.setdefault(row["stage"], empty)
-            for name, values in history.items():
-                values.append(float(row[name] or "nan"))
+    table = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    columns = list(table.fieldnames or [])
+    if columns[:2] != ["stage", "epoch"] or not {"loss", "gamma"} <= set(columns):
+        raise ValueError(
+            f"{path}: expected the columns stage, epoch, loss, gamma, …, got {columns}"
+        )
+    for row in table:
+        empty: dict[str, list[float]] = {name: [] for name in columns[2:]}
+        history = stages.setdefault(row["stage"], empty)
+        for name, values in history.items():
+            values.append(float(row[name] or "nan"))
     return stages

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             f"no {path.name}: the run was saved without its history, so there is no curve to draw"
         )
         return 0
-    stages = history.read_history(path)
+    stages = history.read_history(path, record.get("history_sha256"))
     print("\n".join(last_epochs(stages)))
     picture = io.BytesIO()
     curve(stages).savefig(picture, format="png")

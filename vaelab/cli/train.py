@@ -167,8 +167,9 @@ def _train(args: argparse.Namespace, rank: int) -> int:
     few: dict[str, Any] = {"n": len(images.test_pixels)} if args.stream else {}
     results = experiments.measure(images, model, second, seed=settings.seed, **few)
     print(as_text(results))
-    history.write_history(folder, {stage: run.history for stage, run in runs.items()})
-    _save(folder, (model, second), settings, images, results)
+    curve = history.write_history(folder, {stage: run.history for stage, run in runs.items()})
+    notes = {"results": results, "history": history.NAME, "history_sha256": curve}
+    _save(folder, (model, second), settings, images, notes)
     print(f"saved  {folder}    next: vaelab sample {folder}, vaelab show {folder}")
     return 0
 
@@ -185,7 +186,7 @@ def _start(settings: Settings, folder: Path | None) -> tuple[Settings, Any]:
 
 
 def _save(
-    folder: Path, stages: tuple[Any, Any], settings: Settings, images: Images, results: dict
+    folder: Path, stages: tuple[Any, Any], settings: Settings, images: Images, notes: dict
 ) -> None:
     """Save the model in the place of the one it went on from, if any; keep the state of the first
     stage alone, from which it can go on.
@@ -199,20 +200,16 @@ def _save(
         "n": len(images.train_pixels),
         "source": images.source,
     }
-    record = {
-        "settings": asdict(settings),
-        "data": data,
-        "results": results,
-        "history": history.NAME,
-    }
+    record = {"settings": asdict(settings), "data": data, **notes}
     (folder / "run.json").unlink(missing_ok=True)
     checkpoints.save(folder, *stages, record)
     (folder / SECOND).unlink(missing_ok=True)
-    size = (folder / FIRST).stat().st_size / 1e6
-    print(
-        f"kept  {folder / FIRST} ({size:.1f} MB): the same command with more --epochs goes on from "
-        "it; delete it if you will not need that"
-    )
+    if (folder / FIRST).exists():
+        size = (folder / FIRST).stat().st_size / 1e6
+        print(
+            f"kept  {folder / FIRST} ({size:.1f} MB): the same command with more --epochs goes on "
+            "from it; delete it if you will not need that"
+        )
 
 
 def _name(images: Images, settings: Settings) -> str:

@@ -7,16 +7,19 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_images, floats, generator_of
+from vaelab._arrays import Rows
+from vaelab._inputs import check_rows, floats, generator_of
 from vaelab.densities.density import Density
 from vaelab.models import Autoencoder, evaluating
 from vaelab.priors import Prior
+
+_AT_ONCE = 1000  # Rows that are scored together.
 
 
 @torch.no_grad()
 def log_prob_mc(
     model: Autoencoder,
-    x: Tensor,
+    x: Tensor | Rows,
     density: Density | Prior | None = None,
     n_samples: int = 16,
     seed: int = 0,
@@ -31,7 +34,7 @@ def log_prob_mc(
 
     Args:
         model: a VAE, whose posterior is not a point.
-        x: images (n, *image_shape).
+        x: images (n, *image_shape), or what `training.fit` reads a batch at a time.
         density: p(z); the model's prior unless given.
         n_samples: draws an image.
         seed: of the draws.
@@ -39,17 +42,23 @@ def log_prob_mc(
     Returns:
         Nats, shape (n,). −∞ where every draw is so far from the data that its weight is not finite.
     """
-    images = check_images(x, model.image_shape)
+    rows = check_rows(x, model.image_shape)
+    prior = model.prior if density is None else density
+    eps = torch.randn(n_samples, model.latent_dim, generator=generator_of(seed))
+    with evaluating(model):
+        log_p = [_log_prob(model, part, prior, eps) for part in rows.split(_AT_ONCE)]
+    return torch.cat(log_p)
+
+
+def _log_prob(model: Autoencoder, images: Tensor, prior: Density | Prior, eps: Tensor) -> Tensor:
+    """`log_prob_mc` with the noise of every draw, (n_samples, latent_dim)."""
     x = floats(images, next(model.parameters()))
     q = model.codes(x)
-    prior = model.prior if density is None else density
-    generator = generator_of(seed)
-    eps = torch.randn(n_samples, model.latent_dim, generator=generator).to(q.mean)
     weights = []
-    with evaluating(model):
-        for noise in eps:
-            z = q.at(noise.expand_as(q.mean))
-            log_p_x_given_z = -model.likelihood.nll(x, model.outputs(z))
-            weight = log_p_x_given_z + prior.log_prob(z) - q.log_prob(z)
-            weights.append(torch.where(weight.isfinite(), weight, -math.inf))
-    return (torch.stack(weights).logsumexp(0) - math.log(n_samples)).to(images)
+    for noise in eps.to(q.mean):
+        z = q.at(noise.expand_as(q.mean))
+        log_p_x_given_z = -model.likelihood.nll(x, model.outputs(z))
+        weight = log_p_x_given_z + prior.log_prob(z) - q.log_prob(z)
+        weights.append(torch.where(weight.isfinite(), weight, -math.inf))
+    log_p = torch.stack(weights).logsumexp(0) - math.log(len(eps))
+    return log_p.to(images) if images.is_floating_point() else log_p

@@ -237,8 +237,6 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         check_positive_int("n_draws", n_draws)
         random_state = check_seed(random_state)
         x = self._scaled(self._rows(X))
-        if isinstance(x, Rows):
-            x = x[:]
         log_p = densities.log_prob_mc(self.model_, x, self.density_, n_draws, random_state)
         log_scale = torch.as_tensor(self.scale_, dtype=torch.float64).log()
         return self._like(X, log_p - float(log_scale.expand(x.shape[1:]).sum()))

@@ -13,7 +13,7 @@ from vaelab.experiments.measuring import (
     measure_stages,
     noise_by_direction,
 )
-from vaelab.experiments.places import Place
+from vaelab.experiments.places import SHIPPED, Place
 from vaelab.experiments.printing import Entry, Filled, as_markdown, as_text, fill
 from vaelab.experiments.protocols import PROTOCOLS
 from vaelab.experiments.records import commit, machine, read_cell, read_table
@@ -31,7 +31,7 @@ from vaelab.experiments.settings import (
     settings_from,
 )
 from vaelab.experiments.stages import train
-from vaelab.experiments.tables import TABLES, Row, Table, published
+from vaelab.experiments.tables import PUBLISHED, TABLES, Row, Table, published
 
 __all__ = [
     "DIGITS",
@@ -40,6 +40,8 @@ __all__ = [
     "LAPTOP",
     "PROFILES",
     "PROTOCOLS",
+    "PUBLISHED",
+    "SHIPPED",
     "SMALL",
     "SOONER",
     "TABLES",

@@ -14,6 +14,8 @@ from vaelab._inputs import check_choice, check_positive_int
 from vaelab.experiments.settings import LAPTOP, SMALL, SOONER, Settings
 from vaelab.experiments.tables import Row, Table
 
+_MOST = 1000  # Trials of a table: each has cells of its own, which are listed before they are run.
+
 # Appendix D of the paper; CIFAR-10's epochs and halvings are those of its extended version. γ
 # follows the text, see `settings`.
 PAPER = {
@@ -203,6 +205,8 @@ def cells_of(
     unless the caller names some.
     """
     trials = profile.trials if trials is None else check_positive_int("trials", trials)
+    if trials > _MOST:
+        raise ValueError(f"trials: expected at most {_MOST}, got {trials}")
     if not data_sets:
         known = (*table.columns, *SMALL)
         data_sets = tuple(d for d in profile.columns or table.columns if d in known)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from vaelab._files import came_with
 from vaelab.experiments.grid import Cell
 from vaelab.experiments.settings import Settings
 from vaelab.training import Session
 
-_RESULTS = Path(__file__).parents[2] / "data" / "results"
-SHIPPED = _RESULTS if _RESULTS.is_dir() else None  # What came with a checkout of the package.
+SHIPPED = came_with("results")
 _QUIET = Session(progress=False)
 
 

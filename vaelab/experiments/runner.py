@@ -104,6 +104,8 @@ def _run_groups(
     """Run groups of cells side by side, and put their outcomes among the others as they come."""
     how: dict[str, Any] = {"pre_dispatch": "all", "batch_size": 1}
     _send_away()
+    if jobs is not None:
+        jobs = min(jobs, max(len(groups), 1))
     parallel: Any = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", **how)
     left = sum(len(cells) for cells, _, _ in groups)
     host = platform.node()

@@ -14,15 +14,16 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from importlib import resources
 from operator import getitem
-from pathlib import Path
 from typing import Any
 
 from vaelab import models, networks
+from vaelab._files import came_with
 from vaelab._inputs import check_choice
 from vaelab.experiments import weights
 from vaelab.experiments.measuring import GAUSSIAN, MIXTURE, NORMAL, SECONDS
+
+PUBLISHED = came_with("published")
 
 
 @dataclass(frozen=True)
@@ -390,10 +391,7 @@ def published(name: str) -> dict[tuple[str, str], tuple[float, float | None]]:
     (12.6, 1.5)
     """
     check_choice("table", name, TABLES)
-    folder = resources.files("vaelab") / "published"  # It lies there in a wheel.
-    if not folder.is_dir():
-        folder = Path(__file__).parents[2] / "data" / "published"
-    lines = (folder / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+    lines = (PUBLISHED / f"{name}.csv").read_text(encoding="utf-8").splitlines()
     figures = {}
     for row in csv.DictReader(lines):
         sd = float(row["sd"]) if row["sd"] else None

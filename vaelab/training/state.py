@@ -271,7 +271,8 @@ class Keeper:
         except OSError as error:
             kept = "none was saved before"
             if self.saved_step:
-                kept = f"the checkpoint of step {self.saved_step} is intact"
+                left = "is intact" if self.path.exists() else "was removed meanwhile"
+                kept = f"the checkpoint of step {self.saved_step} {left}"
             raise OSError(
                 error.errno,
                 f"could not save the state of step {state.step}: {error.strerror}; {kept}. Make "
