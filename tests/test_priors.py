@@ -1,5 +1,6 @@
 """Priors that are learned: two objectives in one pass, and what each of them reaches."""
 
+import json
 import math
 
 import pytest
@@ -18,6 +19,7 @@ from vaelab import (
     terms,
     training,
 )
+from vaelab.experiments.places import SHIPPED
 from vaelab.models import Autoencoder
 
 KINDS = {
@@ -358,3 +360,36 @@ def test_on_fashion_samples_of_a_flow_come_nearer_as_beta_falls():
     claims.check("L3", between, "Fashion, γ = 1, N(0, I): smallest at β = 0.1", found=normal)
     rises = bool((stored("n", "learned").diff(dim=0) > 0).all())
     claims.refute("L3", rises, "γ learned, N(0, I): it rises as β falls")
+
+
+# ---- other pictures and other sizes --------------------------------------------------------------
+
+CLOTHES = json.loads((SHIPPED / "priors.json").read_text(encoding="utf-8")) if SHIPPED else {}
+
+
+def test_on_clothes_a_flow_matches_the_plane_and_a_gaussian_does_not():
+    flow, gaussian = (torch.tensor(CLOTHES["plane"][name]) for name in ("flow", "Gaussian"))
+    claims.check_above("L1", flow, 0.05, "clothes: an energy test does not tell the flow")
+    claims.check_below("L1", gaussian, 0.05, "but tells one Gaussian, three seeds")
+
+
+@pytest.mark.parametrize("kappa", [8, 16])
+def test_on_clothes_learned_priors_stand_as_on_digits(kappa):
+    """But for the AAE, whose rates were found on digits, and for the density along the arc."""
+    found = CLOTHES[f"κ = {kappa}"]
+    frechet = {name: torch.tensor(values) for name, values in found["frechet"].items()}
+    ten, where = frechet.pop("flow's codes, mixture of 10"), f"clothes, κ = {kappa}"
+    for name in ("Prior-AAE", "GMMN"):
+        claims.check_below("L4", frechet[name], 1.4 * frechet["flow"], f"{where}: {name} samples")
+    claims.check_below("L4", ten, torch.stack([*frechet.values()]).amin(0), f"{where}: a mixture")
+    roads = {name: [road[name] for road in found["roads"]] for name in found["roads"][0]}
+    surer = min(roads["surer"]) > 0.6 and min(roads["middle"]) > 0.01
+    claims.check("L5", surer, f"{where}: the arc is surer", found=roads["surer"])
+    assert all(0.5 < share < 0.67 for share in roads["denser"])
+    shares, ratios = ([each[name] for each in found["evenness"]] for name in ("share", "ratio"))
+    claims.check_above("L6", shares, 0.6, f"{where}: Z_T is evener for most images")
+    claims.check_above("L6", ratios, 1.25, f"{where}: by a quarter or more")
+    control = found["nearest of real images"]
+    near = all(abs(share - control) < 0.1 for share in found["nearest"])
+    says = f"{where}: samples are as often next to a test image as real ones"
+    claims.refute("L13", near, says, found=[*found["nearest"], control])
