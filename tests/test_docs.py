@@ -135,6 +135,15 @@ def drawing():
     return floors
 
 
+def test_the_modules_that_contributing_names_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = {name for name in re.findall(r"`([\w/.-]+)`", text) if re.search(r"\.py$|/$", name)}
+    patterns = {name for name in named if re.search(r"NN_|_slug", name)}
+    assert len(named) > 20
+    for name in named - patterns:
+        assert any((folder / name).exists() for folder in (ROOT, ROOT / "vaelab")), name
+
+
 def test_the_house_is_drawn_as_it_stands():
     tops = {name.split(".")[0] for floor in test_package.FLOORS for name in floor}
     floors = drawing()

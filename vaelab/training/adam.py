@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_KERNELS: Any = torch  # Whose stubs leave the two kernels out.
+
 
 class Adam(torch.optim.Adam):
     """torch's Adam. Where it is fused, on a CPU, its kernel is called on the tensors of the last
@@ -30,13 +32,13 @@ class Adam(torch.optim.Adam):
             self.step()
             self._gathered = self._gather() if whole else None
             return
-        torch._foreach_add_([step for *_, steps in self._gathered for step in steps], 1)
+        _KERNELS._foreach_add_([step for *_, steps in self._gathered for step in steps], 1)
         for group, some, tensors in zip(self.param_groups, grads, self._gathered, strict=True):
             weights, means, squares, steps = tensors
             beta1, beta2 = group["betas"]
             options = {name: group[name] for name in ("lr", "weight_decay", "eps")}
             options |= {"beta1": beta1, "beta2": beta2, "amsgrad": False, "maximize": False}
-            torch._fused_adam_(weights, some, means, squares, [], steps, **options)
+            _KERNELS._fused_adam_(weights, some, means, squares, [], steps, **options)
 
     def _gather(self) -> list[list[list[Tensor]]] | None:
         """What the kernel takes beside the gradients; None where torch has to sort it."""
