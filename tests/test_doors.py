@@ -460,3 +460,58 @@ def test_what_is_no_rows_is_refused_in_a_line(name, wrong):
         with pytest.raises((ValueError, TypeError), match=r"^X: expected finite rows") as error:
             method(wrong)
         assert "\n" not in str(error.value)
+
+
+# ---- numbers that an estimator would read in another way than they are meant
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ma.masked_greater(np.random.default_rng(0).random((9, 3)), 0.8), "are masked"),
+        (np.full((9, 3), np.datetime64("2026-01-01")), "datetime64.* is no kind of number"),
+        (np.array([["1", "2"]] * 9), "<U1 is no kind of number"),
+        (torch.zeros(9, 3, device="meta"), "on the device meta"),
+    ],
+)
+def test_what_hides_behind_numbers_is_refused_by_every_method(x, message):
+    fitted = vaelab.estimators.VAE(2, epochs=1, hidden=(4,)).fit(np.eye(9, 3))
+    fits = vaelab.estimators.VAE(2, epochs=1).fit, fitted.transform, fitted.score_samples
+    for call in (*fits, fitted.inverse_transform):
+        with pytest.raises((ValueError, TypeError), match=message):
+            call(x)
+
+
+def test_whole_numbers_that_float32_would_round_are_kept_apart(tmp_path):
+    x = 2**40 + np.arange(60).reshape(20, 3) % 7
+    low, high = vaelab.estimators.VAE(2, epochs=1, hidden=(4,)).fit(x).range_
+    assert low.tolist() == x.min(0).tolist() and high.tolist() == x.max(0).tolist()
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    with pytest.raises(ValueError, match="write the file as float64"):
+        vaelab.estimators.VAE(2, epochs=1).fit(mapped)
+
+
+def test_short_floats_are_taken_as_what_they_are():
+    x = torch.rand(20, 3, generator=torch.Generator().manual_seed(0)).bfloat16()
+    made = {"epochs": 1, "hidden": (4,), "random_state": 0}
+    model = vaelab.estimators.VAE(2, **made).fit(x)
+    assert torch.equal(model.range_, vaelab.estimators.VAE(2, **made).fit(x.float()).range_)
+    assert model.transform(x).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("model", [None, vaelab.models.vae, torch.nn.Linear(3, 3)])
+def test_what_cannot_be_trained_is_named(model):
+    with pytest.raises(TypeError, match=r"model: expected one of vaelab\.models, or a module with"):
+        vaelab.training.fit(model, torch.rand(9, 3), epochs=1)
+    with pytest.raises(TypeError, match=r"model: expected one of vaelab\.models, or a module with"):
+        vaelab.training.fit_together([model], torch.rand(9, 3), Plan(1), seeds=[0])
+
+
+@pytest.mark.parametrize("path", ["", "folder"])
+def test_a_checkpoint_is_a_file(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    model = vaelab.models.vae(vaelab.networks.mlp(3, latent_dim=2, hidden=(4,)))
+    with pytest.raises(IsADirectoryError, match="checkpoint: expected a file, got the folder"):
+        vaelab.training.fit(model, torch.rand(9, 3), epochs=1, checkpoint=path, progress=False)

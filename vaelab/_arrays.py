@@ -118,6 +118,8 @@ def as_tensor(x: Any, name: str = "images") -> Tensor:
     if isinstance(x, Tensor):
         if x.layout != torch.strided or x.is_quantized:
             raise TypeError(f"{name}: expected a dense tensor, got {x.layout}; pass x.to_dense()")
+        if x.is_meta:
+            raise TypeError(f"{name}: expected numbers, got a tensor on the device meta")
         return x
     if hasattr(x, "train_pixels"):
         raise TypeError(
@@ -165,7 +167,7 @@ def _array(x: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name}: {np.ma.count_masked(x)} values are masked; fill them first")
     try:
         several = isinstance(x, (list, tuple)) and len(x) and isinstance(x[0], Tensor)
-        array = torch.stack(list(x)).detach().cpu().numpy() if several else np.asarray(x)
+        array = _from_tensors(x) if several else np.asarray(x)
     except (ValueError, RuntimeError, TypeError) as error:
         raise ValueError(
             f"{name}: expected rows of one shape, got what makes no array "
@@ -180,6 +182,11 @@ def _array(x: Any, name: str) -> np.ndarray:
             f"{array.dtype}{dense}"
         )
     return array
+
+
+def _from_tensors(several: Sequence[Tensor]) -> np.ndarray:
+    x = torch.stack(list(several)).detach().cpu()
+    return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
 
 def _from_array(array: np.ndarray) -> Tensor:

@@ -37,7 +37,7 @@ from vaelab._inputs import (
 )
 from vaelab.densities import Density
 from vaelab.estimators.fitted import put_together, taken_apart
-from vaelab.estimators.streams import Moments, mapped, moments, stream_of
+from vaelab.estimators.streams import MOST, Moments, mapped, moments, stream_of
 from vaelab.models import Autoencoder
 from vaelab.networks import Networks
 from vaelab.posteriors import Distribution, PointHead
@@ -75,6 +75,7 @@ def _check_scaling(name: str, scaling: str) -> None:
 
 
 _DTYPES: Any = [np.float64, np.float32]
+_OURS = (Tensor, Rows, data.Dataset, data.DataLoader, np.ma.MaskedArray)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -195,7 +196,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     def inverse_transform(self, X: Any) -> Any:
         """Decode codes (n, latent_dim) to rows of the shape and scale of the training data."""
         check_is_fitted(self)
-        array = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+        array = _as_array(X)
         try:
             z = torch.from_numpy(np.array(check_array(array, dtype=_DTYPES)))
         except (ValueError, TypeError) as error:
@@ -295,7 +296,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         stream = stream_of(X)
         if stream is not None:
             return self._streamed(stream, reset)
-        array = _whole_numbers_as_float32(X)
+        array = _as_array(X)
         shape = None
         if isinstance(array, np.ndarray) and np.ndim(array) == 4:
             shape = np.shape(array)[1:]
@@ -397,15 +398,20 @@ def _in_one_line(error: Exception) -> Exception:
     )
 
 
-def _whole_numbers_as_float32(X: Any) -> Any:
+def _as_array(X: Any) -> Any:
+    """What is no array for scikit-learn as one; whole numbers as floating-point ones."""
     array = X
-    if isinstance(X, (Tensor, Rows, data.Dataset, data.DataLoader)) or hasattr(X, "train_pixels"):
-        array = as_tensor(X, "X").detach().cpu().numpy()
+    if isinstance(X, _OURS) or hasattr(X, "train_pixels"):
+        x = as_tensor(X, "X").detach().cpu()
+        array = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
     if isinstance(array, list):
         with contextlib.suppress(ValueError):  # Rows of several lengths are refused below.
             array = np.asarray(array)
+    if isinstance(array, np.ndarray) and array.dtype.kind in "mMSUV":
+        raise _in_one_line(TypeError(f"{array.dtype} is no kind of number"))
     if isinstance(array, np.ndarray) and array.dtype.kind in "iub":
-        return array.astype(np.float32)
+        exact = array.dtype.itemsize <= 2 or not ((array > MOST) | (array < -MOST)).any()
+        return array.astype(np.float32 if exact else np.float64)
     if isinstance(array, np.ndarray) and not array.dtype.isnative:
         return array.astype(array.dtype.newbyteorder("="))
     return array

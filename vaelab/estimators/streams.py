@@ -17,6 +17,7 @@ from vaelab._arrays import Rows, as_rows
 from vaelab._inputs import check_rows
 
 AT_ONCE = 1000
+MOST = 2**24  # The whole number up to which float32 holds every one.
 
 
 def stream_of(X: Any) -> Rows | None:
@@ -39,7 +40,16 @@ def stream_of(X: Any) -> Rows | None:
             f"{tuple(rows.shape)}"
         )
     dtype = rows.dtype if rows.dtype in (torch.float32, torch.float64) else torch.float32
-    return mapped(rows, dtype, lambda x: x.to(dtype))
+    return mapped(rows, dtype, lambda x: _floating(x, dtype))
+
+
+def _floating(x: Tensor, dtype: torch.dtype) -> Tensor:
+    if x.dtype in (torch.int32, torch.int64) and (x.abs() > MOST).any():
+        raise ValueError(
+            "X: expected whole numbers up to 2²⁴, which float32 holds exactly, got "
+            f"{int(x.abs().max())}; write the file as float64"
+        )
+    return x.to(dtype)
 
 
 def mapped(rows: Rows, dtype: torch.dtype, f: Callable[[Tensor], Tensor]) -> Rows:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import pick_device
+from vaelab._inputs import pick_device, shown
 from vaelab._processes import mean_of_all, place
 from vaelab.parts import Module, account, as_data
 from vaelab.training.acceleration import (
@@ -198,6 +198,7 @@ def fit_plan(
 ) -> Run:
     """`fit`, with its arguments as two objects; `validation` are images, a share is the plan's."""
     session = Session() if session is None else session
+    check_trainable(model)
     device = pick_device(session.device, next(model.parameters()).dtype)
     model.to(device)
     rows = feed(model, data, device, plan.flip)
@@ -206,6 +207,15 @@ def fit_plan(
     check_share(model, min(plan.batch_size, len(rows)), device)
     batches = Batches(rows, device, plan.seed, share(device, plan.seed))
     return run(model, batches, plan, session, kind(model), held_out)
+
+
+def check_trainable(model: Any) -> None:
+    """Raise unless it is what `fit` trains."""
+    if not (isinstance(model, nn.Module) and hasattr(model, "loss_terms")):
+        raise TypeError(
+            "model: expected one of vaelab.models, or a module with loss_terms(x, generator), got "
+            f"{shown(model)}"
+        )
 
 
 def kind(model: nn.Module) -> dict[str, Any]:

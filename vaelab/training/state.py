@@ -210,6 +210,10 @@ class Keeper:
         self.last = time.monotonic()
         self.saved_step = 0
         self.lock: Path | None = None
+        if path is not None and path.is_dir():
+            raise IsADirectoryError(
+                f"checkpoint: expected a file, got the folder {path}; name a file in it"
+            )
         if path is not None and place()[0] == 0:
             _files.check_writable(path.parent)
 

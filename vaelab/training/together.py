@@ -15,7 +15,7 @@ from vaelab._inputs import check_seed, pick_device
 from vaelab.posteriors import Distribution
 from vaelab.training.batches import Given, feed
 from vaelab.training.ensemble import Ensemble, StackedBatches
-from vaelab.training.loop import Run, kind, run
+from vaelab.training.loop import Run, check_trainable, kind, run
 from vaelab.training.plan import Plan, Session
 
 
@@ -53,6 +53,8 @@ def fit_together(
     models = list(models)
     seeds = list(seeds)
     session = Session() if session is None else session
+    for model in models:
+        check_trainable(model)
     _check(models, seeds, plan)
     seeds = [int(seed) for seed in seeds]
     alone = isinstance(data, Given) or not isinstance(data, Sequence)
