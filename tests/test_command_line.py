@@ -629,6 +629,8 @@ def test_bad_settings_are_answered_before_anything_is_made(
         (["train", "digits", "--epochs"], "--epochs: expected one argument"),
         (["train", "digits", "--epochs", "1.5"], "--epochs: expected a whole number, got '1.5'"),
         (["train", "digits", "--lr", "fast"], "--lr: expected a number, got 'fast'"),
+        (["train", ""], "DATA: expected a value, got an empty word"),
+        (["train", "digits", "--out", ""], "--out: expected a value, got an empty word"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
 )

@@ -49,6 +49,12 @@ class Parser(argparse.ArgumentParser):
         message = message.replace("invalid float value:", "expected a number, got")
         raise ValueError(f"{message} (see {self.prog} --help)")
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        # A shell's variable that is not set is an empty word, and Path("") the folder one is in.
+        if not arg_string and action.choices is None:
+            raise argparse.ArgumentError(action, "expected a value, got an empty word")
+        return super()._get_value(action, arg_string)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known = ", ".join(action.choices)

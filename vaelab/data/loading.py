@@ -125,7 +125,7 @@ def _load(
     if name == "celeba":
         return load_celeba(data_root(root), may_download, reading.side, crop)
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name != "" and folder.is_dir():
         images = load_folder(folder, reading)
         is_taken = images.name in NAMES  # by a data set of that name, which this is not
         return replace(images, name=f"{images.name}-folder") if is_taken else images

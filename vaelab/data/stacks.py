@@ -69,6 +69,7 @@ def load_folder(folder: Path, reading: Reading) -> Images:
         test = _on_disk(several[n_train:], reading, stack.shape)[:]
     else:
         train, test = torch.from_numpy(stack.pixels).tensor_split([n_train])
+        notes += _shared(stack.pixels, n_train)
     y_train, y_test = torch.tensor(labels)[kept].tensor_split([n_train])
     files = tuple(printable(paths[number].relative_to(folder).as_posix()) for number in kept)
     classes = tuple(map(printable, listing.classes))
@@ -86,6 +87,14 @@ def load_folder(folder: Path, reading: Reading) -> Images:
         files[:n_train],
         files[n_train:],
     )
+
+
+def _shared(pixels: np.ndarray, n_train: int) -> list[str]:
+    """A sentence, where pictures to test on are also among those to train on, pixel by pixel."""
+    known = {hash(picture.tobytes()) for picture in pixels[:n_train]}
+    n = sum(hash(picture.tobytes()) in known for picture in pixels[n_train:])
+    of = f"{n} of {len(pixels) - n_train} test pictures"
+    return [f"{of} are also to train on, pixel by pixel: remove copies."] if n else []
 
 
 def _fewer(kept: list[int], n_train: int) -> tuple[list[int], str]:
