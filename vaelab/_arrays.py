@@ -184,7 +184,7 @@ def _array(x: Any, name: str) -> np.ndarray:
     return array
 
 
-def _from_tensors(several: Sequence[Tensor]) -> np.ndarray:
+def _from_tensors(several: Any) -> np.ndarray:
     x = torch.stack(list(several)).detach().cpu()
     return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
