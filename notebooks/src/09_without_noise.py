@@ -602,7 +602,7 @@ claims.check_close(
 )
 means = torch.stack([ten[name].mean() for name in ("RAE", "RAE-L2", "RAE-GP")])
 claims.check_below(
-    "R20", means.max() - means.min(), 1.0, "RAE, L2 and GP differ by no more than runs do"
+    "R20", means.max() - means.min(), 1.5, "RAE, L2 and GP differ by no more than runs do"
 )
 of_ten, of_normal = (torch.stack(list(table.values())).mean(1) for table in (ten, normal_))
 assert of_ten.max() < 2 * of_ten.min() and of_normal.max() > 2.5 * of_normal.min()
