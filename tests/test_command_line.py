@@ -327,6 +327,16 @@ def test_the_estimate_is_of_the_size_of_the_time(one_thread):
     assert 0.2 < estimate / sum(run.seconds for run in runs.values()) < 5
 
 
+@pytest.mark.parametrize("held_up", [0, 1, 2, 3, 4])
+def test_steps_that_other_work_holds_up_are_not_the_estimate(held_up):
+    waits = iter([100.0 * (i == held_up) for i in range(5)])
+
+    def train(n):
+        return types.SimpleNamespace(seconds=0.01 + 0.1 * n + next(waits))
+
+    assert cost._seconds_a_step(train) == pytest.approx(0.1)
+
+
 def test_the_cost_of_a_table_counts_each_training_once(monkeypatch):
     """Two rows share a first stage, one searches a quarter of the epochs for each of four weights,
     and every trial costs the same.
