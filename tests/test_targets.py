@@ -153,7 +153,7 @@ def test_random_manifolds_split_from_nearly_every_start():
 
 @pytest.mark.parametrize(
     ("name", "kappa", "steps", "gap"),
-    [("helix", 3, 3000, 0.1), ("arc", 3, 3000, 0.17), ("swiss_roll", 4, 4000, 0.2)],
+    [("helix", 3, 3000, 0.02), ("arc", 3, 3000, 0.15), ("swiss_roll", 4, 4000, 0.2)],
 )
 def test_manifolds_that_wind_keep_r_dimensions_in_geodesic_order(name, kappa, steps, gap):
     truth = toy(name)

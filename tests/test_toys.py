@@ -17,6 +17,7 @@ from vaelab import (
     theory,
     toys,
 )
+from vaelab.toys.geodesic import scaled
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -80,12 +81,11 @@ def optimal_linear_model(best, dtype=F64):
 def test_measured_on_the_linear_optimum_the_terms_are_those_of_the_closed_form(gamma):
     truth = plane()
     best = theory.linear_optimum(toys.covariance(truth), 3, gamma)
-    found = toys.measure([optimal_linear_model(best)], truth, n=4096, draws=64)
-    assert found.data_term.item() == pytest.approx(best.data_term, abs=0.05)
-    assert found.kl_term.item() == pytest.approx(best.kl_term, abs=0.02)
-    assert found.gap.item() == pytest.approx(
-        best.cost - theory.certified_optimum(truth, gamma), abs=0.03
-    )
+    found = toys.measure([optimal_linear_model(best)], truth, n=4096, draws=1)
+    assert found.data_term.item() == pytest.approx(best.data_term, abs=1e-3)
+    assert found.kl_term.item() == pytest.approx(best.kl_term, abs=2e-3)
+    gap = best.cost - theory.certified_optimum(truth, gamma)
+    assert found.gap.item() == pytest.approx(gap, abs=1e-3)
     assert found.frobenius.item() < 1e-7 and found.kl_eq83.item() < 1e-7
     assert found.active[0].modal == 2 and found.active[0].fraction == 1
 
@@ -204,6 +204,14 @@ def test_long_edges_are_short_circuits_of_the_roll():
     assert cut.spectrum[0] > 10 * cut.spectrum[1] and cut.spectrum[0] > 2 * kept.spectrum[0]
 
 
+def test_a_start_is_spread_as_the_prior_in_the_order_of_the_data():
+    along = (torch.arange(999.0, dtype=F64) * 500 % 999)[:, None] ** 5
+    start = scaled(along)
+    assert torch.equal(start.argsort(0), along.argsort(0))
+    expected = torch.special.ndtri(torch.arange(0.5, 999, dtype=F64) / 999)
+    torch.testing.assert_close(start[:, 0].sort().values, expected)
+
+
 def test_pieces_are_joined_by_one_edge_each():
     line = torch.linspace(0, 1, 400, dtype=F64)
     x = torch.cat([line, 5 + line, 9 + line])[:, None]
@@ -299,7 +307,7 @@ def test_a_curve_that_winds_keeps_one_dimension_from_a_start_that_knows_its_orde
     helix = toys.standardised(manifolds.manifold("helix"))
     (rung,) = toys.train(helix, 3, steps=500, n_seeds=1, order="geodesic", seed=7)
     found = toys.measure(rung, helix, n=256)
-    claims.check_below("N12", found.gap, 0.15, "a helix in geodesic order: nats above the optimum")
+    claims.check_below("N12", found.gap, 0.05, "a helix in geodesic order: nats above the optimum")
     assert all(a.modal == 1 and a.fraction >= 0.99 for a in found.active)
 
 

@@ -185,8 +185,8 @@ plt.show()
 # with $\kappa > r$, cannot make its codes $N(0, I)$, however long its penalty pulls.
 #
 # *Why*: a smooth encoder sends an $r$-dimensional set to an $r$-dimensional set. The noise of a VAE fills the other
-# directions. *Prediction*: we take two moons on a surface, $r = 2$, $d = 10$. With $\kappa = 2$ the WAE may pass a two-sample
-# test. With $\kappa = 6$ it fails, and its codes have a local dimension of two. The local dimension is measured by
+# directions. *Prediction*: we take two moons on a surface, $r = 2$, $d = 10$. With $\kappa = 2$ the WAE may come near $N(0, I)$.
+# With $\kappa = 6$ it fails, and its codes have a local dimension of two. The local dimension is measured by
 # neighbours: among the distances $t_1 < \dots < t_k$ from a point to its next neighbours, $\log(t_k / t_j)$ has a mean of
 # one over the dimension (Levina & Bickel).
 
@@ -271,6 +271,10 @@ claims.check_above("D39", levina(neighbours(normal)), 4.5, "the same measure on 
 claims.check_above(
     "D39", far[6], 10 * chance[6], "its MMD² to N(0, I) is ten times what chance gives, or more"
 )
+claims.check_above(
+    "D39", far[6], 3 * far[2],
+    "and more than three times that of kappa = 2 = r after the same training",
+)
 
 # %% alt="Bars of local dimension: two for the Wasserstein autoencoder at both kappa and for the plain one, near six for the VAE"
 fig, ax = plt.subplots(figsize=(5.5, 2.4))
@@ -283,8 +287,8 @@ ax.legend(loc="lower right", fontsize=8)
 plt.show()
 
 # %% [markdown]
-# Penalty or not, what has no noise keeps its two dimensions. The WAE with six spreads its sheet through space, so that
-# variances come out near one, and a look at the covariance alone would pass it. Only the VAE fills the space, and it does so
+# Penalty or not, what has no noise keeps its two dimensions. The WAE with six bends its sheet through space, so that
+# all six coordinates have variances of the order of one, and a look at these alone would pass it. Only the VAE fills the space, and it does so
 # with noise. This is what its second stage lives on: codes with $r = d = \kappa$.
 #
 # ## An affine decoder and outliers
@@ -322,11 +326,11 @@ for share in (0.0, 0.1, 0.3):
 # %%
 assert max(angles[0.0]) < 1
 print("ok  no outliers: PCA and the VAE find the plane, within a degree")
-far = [angles[share][1] > 20 for share in (0.1, 0.3)]
+far = [min(angles[share]) > 20 for share in (0.1, 0.3)]
 claims.refute(
     "D46", all(far),
     "one gamma for all pixels, 10 and 30 % of gross outliers: "
-    "the VAE's plane is off by more than 20 degrees",
+    "the VAE's plane is off by more than 20 degrees, as PCA's is",
     found=[angles[share][1] for share in (0.1, 0.3)],
 )
 
@@ -382,9 +386,9 @@ claims.check_close("E12", between, chord, atol=1e-6, says="the integral of the s
 # over all noise of length six.
 
 # %%
-share = torch.special.ndtr(torch.linspace(-2, 2, 9, dtype=torch.float64))
+share = (torch.arange(4096) + 0.5) / 4096
 rounds = [(share[:, None] * 2**k).floor() == torch.arange(2**k) for k in range(1, 11)]
-average = [2.0**-k for k in range(1, 11)]
+average = [visits.double().mean(0).max() for visits in rounds]
 met = torch.stack([visits.any(1) for visits in rounds])
 claims.check(
     "E13", bool(met.all()) and average[-1] < 1e-3,
@@ -443,12 +447,12 @@ claims.check_above(
     "mean of three seeds",
     digits=2,
 )
-claims.check_below(
-    "D37", 1.4 * gaps[-1], gaps[1], "at gamma = 0.3 it is more than 1.4 times what it is at 0.01",
+claims.check_above(
+    "D37", gaps[1] / gaps[-1], 1.5, "at gamma = 0.3 it is more than 1.5 times what it is at 0.01",
     digits=2,
 )
 claims.refute(
-    "D37", bool(gaps[0] < gaps[1:].min() / 2),
+    "D37", bool(gaps[0].abs() < gaps[1:].min() / 2),
     "but at gamma = 3, where nothing is active, "
     "the gap is less than half of the smallest other one",
     found=gaps,
@@ -575,9 +579,13 @@ claims.check(
     "a two-stage VAE reconstructs by its first stage alone: "
     "without the second the bytes are the same",
 )
-claims.check_above(
-    "D44", far["flow, N(0, I)"], 1.1 * far["flow, second stage"],
-    "a flow on the encoder leaves a second stage something to mend",
+claims.check_below(
+    "D44", far["flow, N(0, I)"], 0.9 * far["VAE, N(0, I)"],
+    "a flow on the encoder comes nearer, by a tenth or more",
+)
+claims.check_below(
+    "D44", far["flow, second stage"], 0.9 * far["flow, N(0, I)"],
+    "and leaves a second stage a tenth or more to mend",
 )
 claims.check_below(
     "D45", far["VampPrior"], 0.9 * far["VAE, second stage"],
@@ -601,8 +609,9 @@ changed = float64(
 moves = float64([(x - shown).square().mean() for x in swapped])
 idle = lam > 0.95
 claims.check_above(
-    "D43", changed[lam < 0.5].max(), 0.1,
-    "the directions of small lambda: one changes the label of a tenth of the pictures or more",
+    "D43", changed[lam < 0.5], 0.1,
+    "the directions with lambda below a half: "
+    "each changes the label of a tenth of the pictures or more",
 )
 claims.check_below("D43", changed[idle], 0.05, "those with lambda above 0.95 change next to none")
 claims.check_below(

@@ -143,12 +143,10 @@ def _scaling(squared: Tensor, chosen: Tensor, dim: int) -> tuple[Tensor, Tensor]
 
 
 def scaled(coordinates: Tensor) -> Tensor:
-    """The coordinates on the scale of N(0, I): one alone is divided by its deviation; several
-    become normal scores, which spread a plane as the prior is spread.
+    """The coordinates as normal scores, spread as N(0, I) is. A curve's, divided by its deviation
+    instead, ends up to four times as far from the certified optimum (helix), or as far (arc).
     """
-    if coordinates.shape[1] == 1:
-        return coordinates / coordinates.std(0)
-    ranks = coordinates.argsort(0).argsort(0)
+    ranks = coordinates.argsort(0).argsort(0).to(coordinates)
     return torch.special.ndtri((ranks + 0.5) / len(coordinates))
 
 
