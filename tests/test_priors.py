@@ -362,6 +362,28 @@ def test_on_fashion_samples_of_a_flow_come_nearer_as_beta_falls():
     claims.refute("L3", rises, "γ learned, N(0, I): it rises as β falls")
 
 
+# ---- the stored completions of the paper's Table 2 -----------------------------------------------
+
+
+@pytest.mark.parametrize("data_set", ["mnist", "fashion"])
+def test_where_gamma_is_learned_a_flow_completes_better_and_not_more_diversely(data_set):
+    table, laptop = experiments.TABLES["learned-priors-2"], experiments.PROFILES["laptop"]
+    found = {}
+    for key in ("gaussian", "flow"):
+        cells = experiments.cells_of(table, laptop, (data_set,), (key,), 3)
+        records = [one.record for one in experiments.read_table(cells, experiments.Place())]
+        found[key] = [record["measured"] for record in records]
+
+    def of(key, name):
+        return torch.tensor([measured[name] for measured in found[key]])
+
+    less = bool((of("flow", "diversity") < of("gaussian", "diversity")).all())
+    claims.refute("L9", less, f"{data_set}, γ learned: the flow's completions are less diverse")
+    score = "inception_score"
+    claims.check_above("L9", of("flow", score).mean(), of("gaussian", score).mean(), data_set)
+    claims.check_below("L9", of("flow", "best"), 0.9 * of("gaussian", "best"), "best of ten")
+
+
 # ---- other pictures and other sizes --------------------------------------------------------------
 
 CLOTHES = json.loads((SHIPPED / "priors.json").read_text(encoding="utf-8")) if SHIPPED else {}
