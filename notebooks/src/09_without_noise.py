@@ -985,7 +985,7 @@ claims.check_below(
 table, laptop = experiments.TABLES["ghosh-1"], experiments.PROFILES["laptop"]
 
 
-def stored(data_set):
+def figures_of(data_set):
     """Means over three trials of the stored cells, by row; none where no cells came along."""
     cells = experiments.cells_of(table, laptop, (data_set,))
     found = experiments.fill(table, experiments.read_table(cells, experiments.Place())).entries
@@ -995,8 +995,8 @@ def stored(data_set):
 
 panels = {
     "MNIST, as printed": {key: value for (key, name), value in printed.items() if name == "mnist"},
-    "MNIST, here": stored("mnist"),
-    "Fashion-MNIST, here": stored("fashion"),
+    "MNIST, here": figures_of("mnist"),
+    "Fashion-MNIST, here": figures_of("fashion"),
 }
 fig, axes = plt.subplots(1, 3, figsize=(9, 3), sharey=True)
 for ax, (title, figures) in zip(axes, panels.items(), strict=True):
