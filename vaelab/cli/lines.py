@@ -69,7 +69,7 @@ def trained(args: argparse.Namespace, folder: Path) -> tuple[Saved, list[str]]:
     print(
         f"{len(every)} lines, {plan.n_held_out(len(every))} of them held out; {plan.model}, "
         f"{plan.epochs} epochs, seed {plan.seed}\n"
-        f"{folder}: stop it at any time; the same command goes on",
+        f"{folder}: stop it at any time: it saves, and the same command goes on",
         flush=True,
     )
     fitted = lines.fit(every, of, plan, session)

@@ -392,7 +392,7 @@ def _print_cost(images: Images, count: int, settings: Settings, folder: Path, st
             f"{better:.2g}"
         )
     print(
-        f"{folder}: stop it at any time; the same command goes on from the last checkpoint",
+        f"{folder}: stop it at any time: it saves, and the same command goes on from there",
         flush=True,
     )
 
