@@ -25,12 +25,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PATIENCE = 60.0  # Seconds to save in, after which a step is killed.
 SETS = ("mnist", "fashion", "cifar10")
+# The tables whose small networks train side by side.
 SMALL = (
     ("dai-wipf-1", SETS),
     ("ghosh-1", SETS),
     ("learned-priors-2", SETS[:2]),
     ("learned-priors-3", SETS[:2]),
-)  # The tables whose small networks train side by side.
+)
 
 
 @dataclass(frozen=True)

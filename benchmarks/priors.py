@@ -34,14 +34,14 @@ KINDS = {
 }
 
 
-def trained(make, x, kappa, plan=PLAN):
+def trained(make, x, kappa):
     """A model of each seed, trained together."""
     several = []
     for seed in SEEDS:
         with networks.seeded(seed):
             nets = networks.mlp(tuple(x.shape[1:]), kappa, HIDDEN, output="sigmoid")
             several.append(make(nets))
-    training.fit_together(several, x, plan, training.Session(progress=False), seeds=SEEDS)
+    training.fit_together(several, x, PLAN, training.Session(progress=False), seeds=SEEDS)
     return several
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from stored import measured
 
 from vaelab import claims, cli, data, experiments, metrics, models, networks, terms, training
 from vaelab.posteriors import Point
@@ -228,11 +229,8 @@ on_images = pytest.mark.parametrize("where", MEASURED, ids=" ".join)
 
 def stored(where, key, *path):
     """What the stored cells of a model measured, trial by trial."""
-    profile, data_set = where
-    table = experiments.TABLES["ghosh-1"]
-    cells = experiments.cells_of(table, experiments.PROFILES[profile], (data_set,), (key,), 3)
-    records = [o.record for o in experiments.read_table(cells, experiments.Place())]
-    return np.array([functools.reduce(operator.getitem, path, r["measured"]) for r in records])
+    found = measured("ghosh-1", *where, key)
+    return np.array([functools.reduce(operator.getitem, path, each) for each in found])
 
 
 @on_images

@@ -335,7 +335,8 @@ def test_without_learning_the_check_of_each_row_turns_red(name, as_a_notebook):
 @pytest.mark.parametrize("name", [*NOTEBOOKS, *TESTS])
 def test_a_slip_turns_the_check_of_each_row_red(name, as_a_notebook):
     """Of most: a check of what was trained for long has nothing left to slip in, and a slow machine
-    tries fewer mutants in the time."""
+    tries fewer mutants in the time.
+    """
     cells = cell_of_test(name) if name in TESTS else cells_of(name)
     found = hunted(cells, {claim.id for claim in VERDICTS}, random.Random(0))
     tried = sorted({claim_id for cell in cells for claim_id in cell.verdicts})

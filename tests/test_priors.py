@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from stored import measured
 from torch.func import functional_call
 
 from vaelab import (
     claims,
-    experiments,
     interpolation,
     likelihoods,
     models,
@@ -344,14 +344,12 @@ def test_a_mixture_of_ones_own_is_a_prior_too():
 
 def test_on_fashion_samples_of_a_flow_come_nearer_as_beta_falls():
     """60,000 images, three trials; where the prior learns nothing, β has a best place."""
-    table, laptop = experiments.TABLES["learned-priors-3"], experiments.PROFILES["laptop"]
 
     def stored(prior, gamma):
         """Distances for β = 1, 0.1 and 0, of three trials each."""
         keys = [f"{prior}-gamma-{gamma}-beta-{beta:g}" for beta in (1.0, 0.1, 0.0)]
-        cells = [experiments.cells_of(table, laptop, ("fashion",), (key,), 3) for key in keys]
-        found = [experiments.read_table(some, experiments.Place()) for some in cells]
-        return torch.tensor([[one.cell.row.value(one.record) for one in some] for some in found])
+        found = [measured("learned-priors-3", "laptop", "fashion", key) for key in keys]
+        return torch.tensor([[each["frechet"]["N(0, I)"] for each in some] for some in found])
 
     flow, normal = stored("flow", 1.0), stored("n", 1.0)
     claims.check_below("L3", flow[1:], 0.8 * flow[:-1], "Fashion, γ = 1, a flow: each β in turn")
@@ -367,15 +365,11 @@ def test_on_fashion_samples_of_a_flow_come_nearer_as_beta_falls():
 
 @pytest.mark.parametrize("data_set", ["mnist", "fashion"])
 def test_where_gamma_is_learned_a_flow_completes_better_and_not_more_diversely(data_set):
-    table, laptop = experiments.TABLES["learned-priors-2"], experiments.PROFILES["laptop"]
-    found = {}
-    for key in ("gaussian", "flow"):
-        cells = experiments.cells_of(table, laptop, (data_set,), (key,), 3)
-        records = [one.record for one in experiments.read_table(cells, experiments.Place())]
-        found[key] = [record["measured"] for record in records]
+    kinds = ("gaussian", "flow")
+    found = {key: measured("learned-priors-2", "laptop", data_set, key) for key in kinds}
 
     def of(key, name):
-        return torch.tensor([measured[name] for measured in found[key]])
+        return torch.tensor([each[name] for each in found[key]])
 
     less = bool((of("flow", "diversity") < of("gaussian", "diversity")).all())
     claims.refute("L9", less, f"{data_set}, γ learned: the flow's completions are less diverse")
@@ -386,7 +380,7 @@ def test_where_gamma_is_learned_a_flow_completes_better_and_not_more_diversely(d
 
 # ---- other pictures and other sizes --------------------------------------------------------------
 
-CLOTHES = json.loads((SHIPPED / "priors.json").read_text(encoding="utf-8")) if SHIPPED else {}
+CLOTHES = json.loads((SHIPPED / "priors.json").read_text(encoding="utf-8"))
 
 
 def test_on_clothes_a_flow_matches_the_plane_and_a_gaussian_does_not():

@@ -167,7 +167,7 @@ def _array(x: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name}: {np.ma.count_masked(x)} values are masked; fill them first")
     try:
         several = isinstance(x, (list, tuple)) and len(x) and isinstance(x[0], Tensor)
-        array = _from_tensors(x) if several else np.asarray(x)
+        array = as_array(torch.stack(list(x))) if several else np.asarray(x)
     except (ValueError, RuntimeError, TypeError) as error:
         raise ValueError(
             f"{name}: expected rows of one shape, got what makes no array "
@@ -184,8 +184,9 @@ def _array(x: Any, name: str) -> np.ndarray:
     return array
 
 
-def _from_tensors(several: Any) -> np.ndarray:
-    x = torch.stack(list(several)).detach().cpu()
+def as_array(x: Tensor) -> np.ndarray:
+    """A tensor as an array; bfloat16, which NumPy has not, as float32."""
+    x = x.detach().cpu()
     return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils import data
 
 from vaelab import densities, metrics, networks, training
-from vaelab._arrays import Rows, as_tensor
+from vaelab._arrays import Rows, as_array, as_tensor
 from vaelab._inputs import (
     check_choice,
     check_flag,
@@ -402,8 +402,7 @@ def _as_array(X: Any) -> Any:
     """What is no array for scikit-learn as one; whole numbers as floating-point ones."""
     array = X
     if isinstance(X, _OURS) or hasattr(X, "train_pixels"):
-        x = as_tensor(X, "X").detach().cpu()
-        array = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+        array = as_array(as_tensor(X, "X"))
     if isinstance(array, list):
         with contextlib.suppress(ValueError):  # Rows of several lengths are refused below.
             array = np.asarray(array)

@@ -242,17 +242,17 @@ def _densities(
     model: models.Autoencoder,
     second: densities.SecondStage | None,
 ) -> dict[str, densities.Density]:
-    """What samples are drawn from, by name: the row's own, or every one that can be fitted."""
+    """What samples are drawn from, by name: what the rows read, or every one that can be fitted."""
+    seed = cell.settings.seed
+    if cell.table.ex_post:
+        ends = Midpoints().fit(model, images.test_pixels, seed)
+        return fit_densities(model, second, images.train_pixels, seed) | {"midpoints": ends}
     readers = [row for row in cell.table.rows if row.cell == cell.model]
     wanted = {row.path[-1] for row in readers if row.path[0] == "frechet"}
-    own = {cell.row.density: second or checkpoints.model_prior(model)}
-    if not cell.table.ex_post and wanted <= set(own):
-        return own
-    seed = cell.settings.seed
+    if wanted <= {cell.row.density}:
+        return {cell.row.density: second or checkpoints.model_prior(model)}
     fitted = fit_densities(model, second, images.train_pixels, seed)
-    if not cell.table.ex_post:
-        return {name: density for name, density in fitted.items() if name in wanted}
-    return fitted | {"midpoints": Midpoints().fit(model, images.test_pixels, seed)}
+    return {name: density for name, density in fitted.items() if name in wanted}
 
 
 def advice(error: Exception) -> str:

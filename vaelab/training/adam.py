@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -26,6 +27,9 @@ class Adam(torch.optim.Adam):
     @torch.no_grad()
     def advance(self) -> None:
         """Take a step, as `step` does."""
+        if not self._is_plain:
+            self.step()
+            return
         grads = [[p.grad for p in group["params"]] for group in self.param_groups]
         whole = all(grad is not None for some in grads for grad in some)
         if self._gathered is None or not whole:
@@ -40,12 +44,15 @@ class Adam(torch.optim.Adam):
             options |= {"beta1": beta1, "beta2": beta2, "amsgrad": False, "maximize": False}
             _KERNELS._fused_adam_(weights, some, means, squares, [], steps, **options)
 
-    def _gather(self) -> list[list[list[Tensor]]] | None:
-        """What the kernel takes beside the gradients; None where torch has to sort it."""
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether the kernel takes all of it as it is, on a CPU, where torch would have to sort."""
         weights = [p for group in self.param_groups for p in group["params"]]
-        alike = len({(p.device.type, p.dtype) for p in weights}) == 1
-        if not (self.defaults["fused"] and alike and weights[0].device.type == "cpu"):
-            return None
+        kinds = {(p.device.type, p.dtype) for p in weights}
+        return self.defaults["fused"] and len(kinds) == 1 and weights[0].device.type == "cpu"
+
+    def _gather(self) -> list[list[list[Tensor]]]:
+        """What the kernel takes beside the gradients."""
         names = ("exp_avg", "exp_avg_sq", "step")
         return [
             [group["params"], *([self.state[p][name] for p in group["params"]] for name in names)]
