@@ -1,15 +1,26 @@
 """What every test starts from."""
 
 import os
+import random
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 # A shell that starts the tests in the background has them ignore Ctrl-C; the tests of interruption
 # want it heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Networks that a test makes without a seed start alike in every run; SEED takes others."""
+    seed = int(os.environ.get("SEED", "0"))
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What a run says of itself: a bar where somebody watches, a line a minute in a log."""
 
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from vaelab import models, networks, training
+from vaelab._bars import bar_of
 from vaelab.training import progress
 from vaelab.training.progress import Bar, Lines, duration
 
@@ -100,6 +102,21 @@ def test_a_terminal_and_a_notebook_have_a_bar(monkeypatch):
     assert isinstance(progress.progress_of(state_of(0), session), Lines)
     monkeypatch.setattr(sys, "stderr", Notebook())
     assert progress.is_watched()
+
+
+def test_a_side_errand_writes_no_bar_into_a_log_within_its_first_minute(monkeypatch, capsys):
+    def errand():
+        bar = bar_of(20, "reading pictures", delay=0)
+        for _ in range(20):
+            bar.set_description("again", refresh=False)
+            bar.update()
+            time.sleep(0.01)
+        bar.close()
+        return capsys.readouterr().err
+
+    assert errand() == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert "20" in errand()
 
 
 def test_times_are_told_in_two_places():

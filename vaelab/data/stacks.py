@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from vaelab._arrays import Rows
+from vaelab._bars import bar_of
 from vaelab.data.folders import list_folder
 from vaelab.data.images import Images
 from vaelab.data.pictures import BYTE, Picture, Reading, UnreadableError, read_picture, white_of
@@ -197,14 +198,13 @@ def read_pictures(paths: Sequence[Path], reading: Reading, grey: bool = True) ->
 
 def _results(paths: Sequence[Path], reading: Reading, grey: bool) -> Generator[Result]:
     """What comes of each picture, in their order: None for a coloured one where grey is wanted."""
-    from tqdm.auto import tqdm
 
     def read_block(start: int) -> list[Result]:
         return [_attempt(path, reading, grey) for path in paths[start : start + _BLOCK]]
 
     starts = range(0, len(paths), _BLOCK)
     pool = ThreadPoolExecutor(_WORKERS)
-    bar = tqdm(total=len(paths), desc="reading pictures", leave=False, delay=2)
+    bar = bar_of(len(paths), "reading pictures")
     try:
         for block in pool.map(read_block, starts):
             bar.update(len(block))

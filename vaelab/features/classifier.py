@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vaelab._bars import bar_of
 from vaelab._inputs import check_positive_int, generator_of
 from vaelab.data import Images, unit
 
@@ -139,8 +140,6 @@ def train_classifier(
     Raises:
         ValueError: images without labels, or `epochs` below 1.
     """
-    from tqdm.auto import trange
-
     check_positive_int("epochs", epochs)
     if images.train_labels is None:
         raise ValueError(
@@ -154,7 +153,8 @@ def train_classifier(
     optimizer = torch.optim.AdamW(classifier.parameters(), learning_rate, weight_decay=weight_decay)
     n_batches = max(1, len(x) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, epochs * n_batches)
-    for _ in trange(epochs, desc="training the classifier", leave=False, delay=2):
+    bar = bar_of(epochs, "training the classifier")
+    for _ in range(epochs):
         order = torch.randperm(len(x), generator=generator)
         for batch in order.split(batch_size)[:n_batches]:
             logits = classifier(_vary(x[batch], shift, noise, generator))
@@ -163,6 +163,8 @@ def train_classifier(
             loss.backward()
             optimizer.step()
             schedule.step()
+        bar.update()
+    bar.close()
     return classifier.eval()
 
 

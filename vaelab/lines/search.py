@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from vaelab._bars import bar_of
 from vaelab.densities import Density
 from vaelab.lines.state import Score, SearchPlan, State
 from vaelab.models import Autoencoder
@@ -134,10 +135,10 @@ def search(
     plan = plan or SearchPlan()
     state = State(model, lines, score, plan, None if checkpoint is None else Path(checkpoint))
     state.resume()
-    with _bar(plan, progress) as bar:
+    with bar_of(plan.rounds * plan.batch, "search", quiet=not progress, delay=0) as bar:
         try:
             if state.data_scores is None:
-                bar.set_description("scoring the lines given")
+                bar.set_description("scoring the lines given", refresh=False)
                 state.begin()
             bar.update(len(state.lines))
             _rounds(state, density, bar)
@@ -154,16 +155,10 @@ def search(
     return Found(state.lines, scores, rounds, state.n_capped, state.valid, best)
 
 
-def _bar(plan: SearchPlan, progress: bool) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(total=plan.rounds * plan.batch, desc="search", disable=not progress, leave=False)
-
-
 def _rounds(state: State, density: Density, bar: Any) -> None:
     process = _process(*state.first_points())
     for number in range(len(state.valid) + 1, state.plan.rounds + 1):
-        bar.set_description(f"round {number} of {state.plan.rounds}")
+        bar.set_description(f"round {number} of {state.plan.rounds}", refresh=False)
         z, y = state.points()
         ranked = normal_scores(y)
         process.fit(z, ranked)
@@ -179,7 +174,7 @@ def _rounds(state: State, density: Density, bar: Any) -> None:
             scores.append(state.score(proposed[i]))
             bar.update()
         state.add(codes[chosen], [proposed[i] for i in chosen], scores, valid)
-        bar.set_postfix(best=f"{min(state.scores):.3f}")
+        bar.set_postfix(best=f"{min(state.scores):.3f}", refresh=False)
 
 
 def _process(z: np.ndarray, y: np.ndarray) -> Any:

@@ -16,6 +16,7 @@ def scaled(layer: nn.Module) -> nn.Module:
     The same function and the same gradients, and the weights, of which a dense layer has many more
     than outputs in a batch, are passed over half as often. `layer.weight` is W / σ as before.
 
+    >>> _ = torch.manual_seed(0)
     >>> layer = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2).eval())
     >>> x = torch.ones(1, 3)
     >>> torch.allclose(F.linear(x, layer.weight, layer.bias), scaled(layer)(x))

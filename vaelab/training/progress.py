@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from vaelab._bars import MINUTE, is_watched
 from vaelab._processes import place
 
 if TYPE_CHECKING:
     from vaelab.training.plan import Session
     from vaelab.training.state import State
-
-MINUTE = 60.0
 
 
 class Bar:
@@ -102,12 +101,6 @@ def progress_of(state: State, session: Session) -> Bar | Lines:
     if quiet or is_watched():
         return Bar(state, session.label, quiet)
     return Lines(state, session.label)
-
-
-def is_watched() -> bool:
-    """Whether standard error is a terminal, or a notebook's."""
-    in_notebook = type(sys.stderr).__module__.startswith("ipykernel")
-    return in_notebook or (sys.stderr is not None and sys.stderr.isatty())
 
 
 def figures(state: State) -> tuple[str, str]:
