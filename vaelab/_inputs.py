@@ -229,16 +229,17 @@ def _checked_values(x: Tensor, unit: bool) -> Tensor:
         return x.float()
     if x.dtype == torch.uint8:
         return x
-    if not torch.isfinite(x).all():
+    low, high = (end.item() for end in x.aminmax()) if x.numel() else (0.0, 1.0)
+    if not (math.isfinite(low) and math.isfinite(high)):
         bad = (~torch.isfinite(x)).flatten(1).any(1)
         raise ValueError(
             f"images: {int(bad.sum())} of {len(x)} hold NaN or infinite values, the first is "
             f"number {int(bad.int().argmax())}; remove or repair them"
         )
-    if unit and len(x) and not (x.min() >= 0 and x.max() <= 1):
+    if unit and not 0 <= low <= high <= 1:
         raise ValueError(
             "images: expected values in [0, 1], as cross-entropy and decoders that end in a "
-            f"sigmoid need, got [{x.min():.4g}, {x.max():.4g}]; rescale them"
+            f"sigmoid need, got [{low:.4g}, {high:.4g}]; rescale them"
         )
     return x
 

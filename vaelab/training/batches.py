@@ -29,7 +29,8 @@ def to_bytes(x: Tensor) -> Tensor | None:
     (tensor([  0, 128, 255], dtype=torch.uint8), None)
     """
     out = torch.empty(x.shape, dtype=torch.uint8, device=x.device)
-    for part, into in zip(x.split(BLOCK), out.split(BLOCK), strict=True):
+    few = (x[:8], out[:8])  # Of numbers that are no bytes these tell already.
+    for part, into in (few, *zip(x.split(BLOCK), out.split(BLOCK), strict=True)):
         into.copy_((part * 255).round_().clamp_(0, 255))
         if not torch.equal(into.to(x.dtype).div_(255), part):
             return None
