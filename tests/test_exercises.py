@@ -184,6 +184,12 @@ def test_an_answer_that_changes_its_arguments_is_judged_by_its_result():
     assert [verdict(find("06.3"), in_place) for _ in range(2)] == ["ok", "ok"]
 
 
+def test_what_an_encoder_gives_is_no_code_to_train_on():
+    answer = lambda encode, x, eps, train: train(encode(x))  # noqa: E731
+    said = verdict(find("06.1"), answer)
+    assert said == "train takes codes, one tensor; it got a tuple: draw z first"
+
+
 def test_an_unknown_exercise_names_the_nearest():
     with pytest.raises(ValueError, match=r"no exercise '01\.9'; did you mean 01\."):
         exercises.check("01.9", lambda: ...)

@@ -155,6 +155,13 @@ def best_gamma(x: Tensor, x_hat: Tensor) -> Answers:
             (x - x_hat).var(correction=0)
         ),
         "this is the logarithm of γ": right.log(),
+        "this is 1 / γ, the precision; γ is the variance": 1 / right,
+        "doubled: the ½ stands before both terms and cancels": 2 * right,
+        "the root of each image's error is averaged; γ is a variance": squares.mean(1)
+        .sqrt()
+        .mean(),
+        "the median where the mean belongs": squares.median(),
+        "divided by n d − 1: nothing was estimated beside γ": squares.sum() / (squares.numel() - 1),
     }
 
 

@@ -9,7 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal, numbers
+from vaelab.course.exercises.exercise import (
+    Answers,
+    Exercise,
+    Generator,
+    Inputs,
+    Slip,
+    normal,
+    numbers,
+)
 
 
 def mixtures(generator: Generator) -> Inputs:
@@ -240,6 +248,8 @@ def encoders(generator: Generator) -> Inputs:
         return torch.tanh(x @ weight), 0.3 + x.square()
 
     def train(z: Tensor) -> Tensor:
+        if not isinstance(z, Tensor):
+            raise Slip(f"train takes codes, one tensor; it got a {type(z).__name__}: draw z first")
         return torch.cos(z)
 
     yield encode, normal(generator, 6, 3), normal(generator, 6, 3), train
@@ -312,6 +322,9 @@ def second_stage(
         "γ scales the mean, and the noise is not scaled": gamma * mean + eps,
         "u and eps are swapped: u goes into the decoder": decode(eps) + sigma * u,
         "the noise goes on what is decoded, not on u": decode(u + sigma * eps),
+        "u stands for the noise as well: eps is to be scaled": mean + sigma * u,
+        "γ is taken for log γ: it needs no exponential": mean + math.exp(gamma / 2) * eps,
+        "γ is squared; the noise is scaled by its root": mean + gamma**2 * eps,
         "the mean is multiplied in: add it": mean * sigma * eps,
         "the noise is subtracted; on average it is the same, for this eps it is not": (
             mean - sigma * eps
