@@ -24,8 +24,9 @@ import safetensors
 from PIL import Image
 
 import vaelab
+from vaelab import _memory as memory
 from vaelab import cli, data, experiments, models, networks, plots, training
-from vaelab.cli import cost, history, main, memory, parser, train
+from vaelab.cli import cost, history, main, parser, train
 from vaelab.cli.train import settings_for
 
 SHORT = (
@@ -693,7 +694,7 @@ def test_what_does_not_fit_into_memory_is_refused_at_once(trained, tmp_path, cap
     said = refused(capsys, *train, "--side", 10**7)
     assert said.startswith("--side 10000000: needs 800,000 GB of memory, and ")
     said = refused(capsys, *train, "--side", 10**5)
-    assert "GB of memory" in said and said.endswith(("give less", "--side or --network"))
+    assert "GB of memory" in said and said.endswith(("give less", "smaller images"))
     said = refused(capsys, *train, "--latent-dim", 10**400)
     assert "expected a whole number below 2⁶³" in said and not (tmp_path / "run").exists()
 

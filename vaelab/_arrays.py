@@ -3,7 +3,8 @@ asked for.
 
 Taken: tensors; NumPy arrays of any memory layout, byte order or precision; lists of numbers, of
 arrays, of tensors or of pictures; data frames and whatever else has `__array__`; the first tensor
-of a `TensorDataset`. Rows that are read when asked for are made of an `np.memmap`, a map-style
+of a `TensorDataset`. Whole numbers beyond 2⁵³ are rounded where they become float64, without a
+word, as in scikit-learn. Rows that are read when asked for are made of an `np.memmap`, a map-style
 `Dataset` (of whose items the first entry is taken) and the data set of a `DataLoader`.
 
 Refused, each with what to do: words and objects ("expected a tensor or an array of numbers"), rows

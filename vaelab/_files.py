@@ -44,6 +44,13 @@ def came_with(name: str) -> Path:
     return folder if folder.is_dir() else package.parent / "data" / name
 
 
+def check_file(path: Path) -> None:
+    """Raise where a folder, or a pipe, which would be waited for, is in the place of a file."""
+    if path.exists() and not path.is_file():
+        found = "a folder" if path.is_dir() else "a pipe or a device"
+        raise CheckpointError(f"{path}: expected a file, found {found}; move it away")
+
+
 def digest(tensors: dict[str, Tensor], record: dict | None = None) -> str:
     """SHA-256 of named tensors (names, types, shapes and bytes) and of the record beside them."""
     sha = hashlib.sha256()
@@ -201,6 +208,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict]:
     Raises:
         CheckpointError: damaged, or not such a file.
     """
+    check_file(path)
     try:
         with safetensors.safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get("vaelab", "{}"))

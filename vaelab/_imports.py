@@ -1,4 +1,4 @@
-"""Ctrl-C while a command line imports what is heavy."""
+"""Ctrl-C and SIGTERM at a command line, and while it imports what is heavy."""
 
 from __future__ import annotations
 
@@ -7,26 +7,36 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 
 @contextlib.contextmanager
-def importing() -> Iterator[None]:
-    """Let Ctrl-C end the process at once, with one line and status 130.
-
-    An import that is interrupted by an exception may swallow it, hang, or abort the process.
-    """
-    usual = signal.getsignal(signal.SIGINT)
+def handled(handler: Any, usual: Sequence[Any], *numbers: signal.Signals) -> Iterator[None]:
+    """Let a handler answer signals, where one of the `usual` ones did, in the main thread."""
     alone = threading.current_thread() is threading.main_thread()
-    if usual is not signal.default_int_handler or not alone:
-        yield
-        return
-    signal.signal(signal.SIGINT, _leave)
+    before = {n: h for n in numbers if alone and (h := signal.getsignal(n)) in usual}
+    for number in before:
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def terminable() -> contextlib.AbstractContextManager[None]:
+    """Let SIGTERM (Slurm, `docker stop`, `timeout`) do what Ctrl-C does."""
+    return handled(signal.default_int_handler, [signal.SIG_DFL], signal.SIGTERM)
+
+
+def importing() -> contextlib.AbstractContextManager[None]:
+    """Let Ctrl-C and SIGTERM end the process at once, with one line and status 130.
+
+    An import that is interrupted by an exception may swallow it, hang, or abort the process.
+    """
+    usual = [signal.default_int_handler, signal.SIG_DFL]
+    return handled(_leave, usual, signal.SIGINT, signal.SIGTERM)
 
 
 def _leave(*_: object) -> NoReturn:

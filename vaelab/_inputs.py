@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import functools
 import math
+import os
 from collections.abc import Callable, Iterable
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from vaelab._arrays import Rows, as_rows, as_tensor
+from vaelab._memory import check_memory
 
 
 def shown(value: Any) -> str:
@@ -34,17 +37,35 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def check_positive_int(name: str, value: Any) -> int:
-    """Return `value` as an int, or raise unless it is a whole number from 1 to 2⁶³ − 1."""
+def _is_finite(value: Any) -> bool:
+    """Whether it is a number that a float can hold: 10**400 is none."""
+    try:
+        return _is_number(value) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def check_positive_int(name: str, value: Any, least: int = 1) -> int:
+    """Return `value` as an int, or raise unless it is a whole number from `least` to 2⁶³ − 1."""
     if not _is_whole(value):
         raise TypeError(
-            f"{name}: expected a whole number ≥ 1, got {shown(value)} ({type(value).__name__})"
+            f"{name}: expected a whole number ≥ {least}, got {shown(value)} "
+            f"({type(value).__name__})"
         )
-    if value < 1:
-        raise ValueError(f"{name}: expected a whole number ≥ 1, got {value}")
+    if value < least:
+        raise ValueError(f"{name}: expected a whole number ≥ {least}, got {value}")
     if value >= 2**63:
         raise ValueError(f"{name}: expected a whole number below 2⁶³, got {shown(value)}")
     return int(value)
+
+
+def check_draws(name: str, value: Any, size: int) -> int:
+    """Return a number of draws, of `size` numbers each, as an int, or raise unless it is a whole
+    number ≥ 1 and the draws fit into memory.
+    """
+    n = check_positive_int(name, value)
+    check_memory(f"{name}={n}", 2 * 4 * n * size)
+    return n
 
 
 def check_widths(name: str, value: Any) -> tuple[int, ...]:
@@ -61,19 +82,19 @@ def check_widths(name: str, value: Any) -> tuple[int, ...]:
 
 def check_finite(name: str, value: float) -> None:
     """Raise unless `value` is a finite number."""
-    if not (_is_number(value) and math.isfinite(value)):
+    if not _is_finite(value):
         raise ValueError(f"{name}: expected a finite number, got {shown(value)}")
 
 
 def check_positive(name: str, value: float) -> None:
     """Raise unless `value` is a finite number > 0."""
-    if not (_is_number(value) and math.isfinite(value) and value > 0):
+    if not (_is_finite(value) and value > 0):
         raise ValueError(f"{name}: expected a finite number > 0, got {shown(value)}")
 
 
 def check_weight(name: str, value: float) -> None:
     """Raise unless `value` is a finite number ≥ 0."""
-    if not (_is_number(value) and math.isfinite(value) and value >= 0):
+    if not (_is_finite(value) and value >= 0):
         raise ValueError(f"{name}: expected a finite number ≥ 0, got {shown(value)}")
 
 
@@ -109,6 +130,13 @@ def as_seed(value: Any) -> int:
     return int(value) if _is_whole(value) and 0 <= value < 2**63 else check_seed(value)
 
 
+def check_path(name: str, value: Any) -> Path:
+    """Return `value` as a path, or raise unless it is one or a word."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name}: expected a path, got {shown(value)}")
+    return Path(value)
+
+
 def check_callable(name: str, value: Any) -> None:
     """Raise unless `value` is a function, a class or a module that can be called."""
     if not callable(value):
@@ -124,14 +152,17 @@ def generator_of(seed: int, device: str | torch.device = "cpu") -> torch.Generat
     return torch.Generator(device).manual_seed(as_seed(seed))
 
 
-def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
-    """Raise unless `value` is one of `known`, naming the nearest of them."""
+def check_choice(name: str, value: Any, known: Iterable[str], others: str = "") -> None:
+    """Raise unless `value` is one of `known`, naming the nearest of them, and what else there
+    is.
+    """
     known = list(known)
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         near = difflib.get_close_matches(str(value), known, 1, 0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"{name}: expected one of {', '.join(map(repr, known))}, got {shown(value)}{hint}"
+            f"{name}: expected one of {', '.join(map(repr, known))}{others}, got "
+            f"{shown(value)}{hint}"
         )
 
 
@@ -260,7 +291,7 @@ def pick_device(
     """
     if isinstance(name, torch.device):
         return name
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         device = torch.accelerator.current_accelerator(check_available=True)
         if device is None or (device.type == "mps" and dtype == torch.float64):
             return torch.device("cpu")

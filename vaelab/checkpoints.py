@@ -8,10 +8,11 @@ calls that make the parts, by names. Only the package's parts, and the classes a
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
@@ -66,11 +67,29 @@ class Saved:
     density: Density
     run: dict[str, Any]
 
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the run says of its images: name, source, fingerprint; empty where it does not."""
+        data = self.run.get("data")
+        return data if isinstance(data, Mapping) and isinstance(data.get("name"), str) else {}
+
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """Draw `n` images, shape (n, *image_shape): codes from the density, decoded without
         noise.
         """
         return self.model.images(self.density.sample(n, seed))
+
+
+@contextlib.contextmanager
+def fields_of(folder: Path) -> Iterator[None]:
+    """Say of a run.json that it lacks a field of `vaelab train`, or holds something else there."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder}: run.json is not as `vaelab train` writes it ({type(error).__name__}: "
+            f"{error}); it was saved by other code"
+        ) from error
 
 
 def versions() -> dict[str, str]:

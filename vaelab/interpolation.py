@@ -4,13 +4,14 @@ many.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from vaelab._door import door
-from vaelab._inputs import check_positive_int, generator_of
+from vaelab._inputs import check_draws, generator_of
 
 Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -94,7 +95,7 @@ def midpoints(z: Tensor, n: int, way: Way | None = None, seed: int = 0) -> Tenso
     >>> midpoints(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 3, lerp).tolist()
     [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
     """
-    check_positive_int("n", n)
+    check_draws("n", n, math.prod(z.shape[1:]))
     if len(z) < 2:
         raise ValueError(f"z: expected at least 2 codes, got {len(z)}")
     generator = generator_of(seed)

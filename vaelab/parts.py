@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from vaelab._memory import is_out_of_memory, memory
+
 P = ParamSpec("P")
 R = TypeVar("R", bound="Part")
 
@@ -116,7 +118,15 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def build(*args: P.args, **kwargs: P.kwargs) -> R:
-        part = function(*args, **kwargs)
+        try:
+            part = function(*args, **kwargs)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ValueError(
+                f"{function.__name__}: needs more memory than the {memory() / 1e9:,.0f} GB that "
+                "there are; give less"
+            ) from error
         object.__setattr__(part, "_call", (build, args, kwargs))
         return part
 

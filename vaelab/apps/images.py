@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vaelab.checkpoints import Saved
 from vaelab.data import NAMES, Images, load_images
@@ -34,7 +36,7 @@ def images_for(
             images of another shape than the model's.
         FileNotFoundError: the images are not there.
     """
-    record = saved.run.get("data", {})
+    record = saved.data
     wanted = name or record.get("name")
     if wanted is None:
         raise ValueError(f"the model's run.json names no data set; {_WAYS}")
@@ -60,7 +62,7 @@ def images_for(
 
 def was_trained_on(saved: Saved, images: Images) -> bool:
     """Whether these are the images of the run, by their fingerprint; true if it recorded none."""
-    recorded = saved.run.get("data", {}).get("fingerprint")
+    recorded = saved.data.get("fingerprint")
     return recorded is None or recorded == images.fingerprint()
 
 
@@ -74,6 +76,6 @@ def notes_on(saved: Saved, images: Images) -> list[str]:
     return [*images.notes, note]
 
 
-def _description(record: dict) -> str:
+def _description(record: Mapping[str, Any]) -> str:
     source = record.get("source")
     return repr(record["name"]) + (f" ({source})" if source else "")

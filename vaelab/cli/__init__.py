@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Sequence
 
 from vaelab import __version__
+from vaelab._imports import terminable
 from vaelab.cli import (
     claims,
     course,
@@ -101,7 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = args.parser
         if unknown:
             command.refuse(unknown)
-        status = args.run(args)
+        with terminable():
+            status = args.run(args)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # The reader, such as `head`, has seen enough.

@@ -10,6 +10,7 @@ import argparse
 import importlib.util
 import ipaddress
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -78,6 +79,11 @@ def _check(args: argparse.Namespace) -> None:
     """Raise for what cannot be served, and warn of what others could reach."""
     if not 1 <= args.port <= 65535:
         raise ValueError(f"--port: expected 1 to 65535, got {args.port}")
+    if not re.fullmatch(r"[\w.~%@:+,;=!$&'()*/-]*", args.base_url, re.ASCII):
+        raise ValueError(
+            "--base-url: expected the path of an address, such as /hub/user/ada/ (other letters "
+            f"as %-codes), got {args.base_url!r}"
+        )
     try:
         is_own = ipaddress.ip_address(args.ip).is_loopback
     except ValueError:

@@ -64,7 +64,8 @@ def as_text(report: dict[str, Any]) -> str:
     for name, gamma, dims, error, mmd2, distance in rows:
         printed = "–" if mmd2 is None else f"{mmd2:.4f}"
         lines.append(f"{name:27}{gamma:9.4f}{dims:5.0f}{error:10.4f}{printed:>10}{distance:10.1f}")
-    return "\n".join([*lines, "", *_notes(report)])
+    kappa = report["settings"]["latent_dim"]
+    return "\n".join([*lines, "", f"κ = {kappa}, the dimension of the latents.", *_notes(report)])
 
 
 def _notes(report: dict[str, Any]) -> list[str]:
@@ -75,8 +76,8 @@ def _notes(report: dict[str, Any]) -> list[str]:
     return [
         f"γ over training (first epoch, 10, 25, 50, 100 %): {path}; of the second stage: "
         f"{report['second_gamma']:.2f}.",
-        "γ: variance of the decoder's noise.  r̂: latent directions that carry the image, those "
-        "with an eigenvalue",
+        "γ: variance of the decoder's noise.  r̂: those of the κ directions that carry the "
+        "image, with an eigenvalue",
         "λ < ½ of the encoder's covariance.  Of the rest lower is better.  error: mean squared, "
         "per pixel, test images.",
         "MMD²: latents to the N(0, I) that samples come from, of stage 1, and of stage 2 in the "

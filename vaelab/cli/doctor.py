@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vaelab.cli.memory import memory
+from vaelab._memory import memory
 from vaelab.cli.options import Parser, add_data
 
 GB = 1e9

@@ -54,19 +54,27 @@ def read_history(path: Path, sha256: str | None = None) -> dict[str, dict[str, l
         FileNotFoundError: no such file.
         ValueError: a file that `write_history` did not write, or that was changed since.
     """
+    from vaelab._files import check_file
+
+    check_file(path)
     content = path.read_bytes()
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise ValueError(
             f"{path} is not what the run has written: its contents do not match the checksum in "
             "run.json; delete it, the figures of run.json are shown without a curve"
         )
+    try:
+        return _stages(content.decode())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it") from error
+
+
+def _stages(text: str) -> dict[str, dict[str, list[float]]]:
     stages: dict[str, dict[str, list[float]]] = {}
-    table = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    table = csv.DictReader(io.StringIO(text, newline=""))
     columns = list(table.fieldnames or [])
     if columns[:2] != ["stage", "epoch"] or not {"loss", "gamma"} <= set(columns):
-        raise ValueError(
-            f"{path}: expected the columns stage, epoch, loss, gamma, …, got {columns}"
-        )
+        raise ValueError(f"expected the columns stage, epoch, loss, gamma, …, got {columns}")
     for row in table:
         empty: dict[str, list[float]] = {name: [] for name in columns[2:]}
         history = stages.setdefault(row["stage"], empty)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaelab._imports import importing
+from vaelab._memory import check_memory
 from vaelab.cli import lines
-from vaelab.cli.memory import check_memory
 from vaelab.cli.options import Parser, add_data, add_run, add_seed, beside
 
 if TYPE_CHECKING:

@@ -47,8 +47,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--out: expected a file that ends in .png, got {out}")
     saved = checkpoints.load(args.folder)
     record = getattr(saved, "run", {})
-    print("\n".join(as_lines(record, saved)))
-    path = checkpoints.place_of(args.folder) / record.get("history", history.NAME)
+    with checkpoints.fields_of(args.folder):
+        print("\n".join(as_lines(record, saved)))
+        path = checkpoints.place_of(args.folder) / record.get("history", history.NAME)
     if not path.exists():
         print(
             f"no {path.name}: the run was saved without its history, so there is no curve to draw"

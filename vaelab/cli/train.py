@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaelab._imports import importing
+from vaelab._memory import check_memory
 from vaelab.cli import cost, history, lines
-from vaelab.cli.memory import check_memory
 from vaelab.cli.options import (
     Parser,
     add_computing,
@@ -259,7 +259,9 @@ def _takes_gamma(model: Any) -> bool:
 
 def _images(args: argparse.Namespace, settings: Settings, rank: int) -> Images:
     from vaelab.data import load_images
+    from vaelab.data.loading import check_name
 
+    check_name(args.data_set, ["expressions"])
     if args.side is not None and args.side > 0:
         check_memory(f"--side {args.side}", 8 * args.side**2)
         _parameters((1, args.side, args.side), settings)
@@ -279,7 +281,7 @@ def _parameters(shape: tuple[int, ...], settings: Settings) -> int:
     """How many parameters the first stage will have, if what it takes fits into memory.
 
     Counted are ten covariances of the code, each with its inverse and a root, as the mixture that
-    is measured needs them, and the parameters with their gradients and Adam's two moments.
+    is measured needs them; `networks.for_shape` counts the parameters.
     """
     import torch
 
@@ -294,10 +296,7 @@ def _parameters(shape: tuple[int, ...], settings: Settings) -> int:
             model = experiments.build(shape, settings)
     except NotImplementedError:  # Flows are made of masks, which must be computed.
         model = experiments.build(shape, settings)
-    count = sum(p.numel() for p in model.parameters())
-    size = f"a network of {count / 1e6:,.0f} million parameters"
-    check_memory(size, 4 * 4 * count, "give a smaller --latent-dim, --side or --network")
-    return count
+    return sum(p.numel() for p in model.parameters())
 
 
 def _is_finished(folder: Path, settings: Settings, images: Images, parser: Parser) -> bool:
@@ -313,15 +312,17 @@ def _is_finished(folder: Path, settings: Settings, images: Images, parser: Parse
     record = getattr(checkpoints.load(folder), "run", {})
     if "settings" not in record or "data" not in record:
         raise FileExistsError(f"{folder} holds a model of another origin; give another --out")
-    saved = experiments.settings_from(record["settings"])
-    same_data = record["data"]["fingerprint"] == images.fingerprint()
+    with checkpoints.fields_of(folder):
+        saved = experiments.settings_from(record["settings"])
+        name, fingerprint = record["data"]["name"], record["data"]["fingerprint"]
+        grows = saved.epochs <= settings.epochs and saved.second_epochs <= settings.second_epochs
+    same_data = fingerprint == images.fingerprint()
     if saved == settings and same_data:
         return True
     longer = replace(saved, epochs=settings.epochs, second_epochs=settings.second_epochs)
-    grows = saved.epochs <= settings.epochs and saved.second_epochs <= settings.second_epochs
     if not (same_data and longer == settings and grows):
         changes = differences(saved, settings, parser.options())
-        changes += [] if same_data else [f"images: {record['data']['name']} → others"]
+        changes += [] if same_data else [f"images: {name} → others"]
         raise FileExistsError(
             f"{folder} holds a run of other settings or other data; give another --out, or delete "
             f"it. What differs (there → here): {'; '.join(changes)}"

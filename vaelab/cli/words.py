@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
+from vaelab._memory import is_out_of_memory
+
 LETTERS = (
     "γ is the variance of the decoder's noise: the lower, the closer the reconstructions. λ are "
     "the eigenvalues of the encoder's covariance, one for each of the κ directions of the code: "
@@ -56,15 +58,13 @@ def message_of(error: Exception) -> str | None:
         return error.strerror
     if isinstance(error, (ValueError, TypeError, OSError)):
         return str(error)
-    if isinstance(error, MemoryError):
-        detail = f" ({error})" if str(error) else ""
-        return f"out of memory{detail}; ask for less, or close what else needs memory"
+    if isinstance(error, RuntimeError):
+        from vaelab.training import OutOfMemory, TrainingDiverged
 
-    from vaelab.training import OutOfMemory, TrainingDiverged
-
-    if isinstance(error, (OutOfMemory, TrainingDiverged)):
-        return str(error)
-    first = str(error).partition("\n")[0]
-    if isinstance(error, RuntimeError) and re.search("out of memory|can't allocate memory", first):
-        return message_of(MemoryError(first))
-    return None
+        if isinstance(error, (OutOfMemory, TrainingDiverged)):
+            return str(error)
+    if not is_out_of_memory(error):
+        return None
+    detail = str(error).partition("\n")[0]
+    detail = f" ({detail})" if detail else ""
+    return f"out of memory{detail}; ask for less, or close what else needs memory"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,10 +130,18 @@ def _load(
         images = load_folder(folder, reading)
         is_taken = images.name in NAMES  # by a data set of that name, which this is not
         return replace(images, name=f"{images.name}-folder") if is_taken else images
-    text = str(name)
+    check_name(name)
+    raise FileNotFoundError(f"{name}: expected a folder; check its spelling")
+
+
+def check_name(name: str | Path, more: Sequence[str] = ()) -> None:
+    """Raise unless it is the name of a data set, one of `more`, or the path of a folder."""
+    known, text = (*NAMES, *more), str(name)
+    if text in known or (text and Path(text).expanduser().is_dir()):
+        return
     if not (isinstance(name, Path) or text.startswith(".") or {"/", os.sep} & set(text)):
-        check_choice("data set, or a folder that is here", name, NAMES)
+        check_choice("data set", name, known, " or the path of a folder of pictures")
     raise FileNotFoundError(
-        f"expected a data set ({', '.join(NAMES)}) or a folder of pictures, got {text!r}, which is "
+        f"expected a data set ({', '.join(known)}) or a folder of pictures, got {text!r}, which is "
         "no folder here; check its spelling"
     )

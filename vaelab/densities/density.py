@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int, generator_of
+from vaelab._inputs import check_draws, generator_of
 from vaelab.models import Autoencoder
 from vaelab.parts import Part
 from vaelab.posteriors import Distribution
@@ -94,11 +94,11 @@ class Density(Part):
 
         Raises:
             NotFittedError: not fitted yet (scikit-learn's class).
-            ValueError, TypeError: no whole number ≥ 1.
+            ValueError, TypeError: no whole number ≥ 1, or more draws than fit into memory.
         """
         if not self.latent_dim:
             from sklearn.exceptions import NotFittedError
 
             name = type(self).__name__
             raise NotFittedError(f"this {name} is not fitted yet; call fit(model, images) first")
-        return check_positive_int("n", n)
+        return check_draws("n", n, self.latent_dim)

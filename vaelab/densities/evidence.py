@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vaelab._arrays import Rows
-from vaelab._inputs import check_rows, floats, generator_of
+from vaelab._inputs import check_draws, check_rows, floats, generator_of
 from vaelab.densities.density import Density
 from vaelab.models import Autoencoder, evaluating
 from vaelab.priors import Prior
@@ -43,6 +43,7 @@ def log_prob_mc(
         Nats, shape (n,). −∞ where every draw is so far from the data that its weight is not finite.
     """
     rows = check_rows(x, model.image_shape)
+    check_draws("n_samples", n_samples, model.latent_dim + _AT_ONCE)
     prior = model.prior if density is None else density
     eps = torch.randn(n_samples, model.latent_dim, generator=generator_of(seed))
     with evaluating(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from vaelab import networks
 from vaelab._inputs import check_widths, generator_of
+from vaelab._memory import check_parameters
 from vaelab.densities.density import Density, draw
 from vaelab.densities.evidence import log_prob_mc
 from vaelab.likelihoods import Gaussian
@@ -109,8 +111,9 @@ class SecondStage(Density):
     def new_vae(self, latent_dim: int, seed: int = 0) -> Autoencoder:
         """The second VAE, untrained, for codes of that dimension."""
         with networks.seeded(seed):
-            nets = networks.mlp(latent_dim, latent_dim, self.hidden, self.activation)
-            return Autoencoder(nets, likelihood=Gaussian(self.gamma_rule))
+            sizes = (latent_dim, latent_dim, self.hidden, self.activation)
+            check_parameters(functools.partial(networks.mlp, *sizes))
+            return Autoencoder(networks.mlp(*sizes), likelihood=Gaussian(self.gamma_rule))
 
     @torch.no_grad()
     def sample(self, n: int, seed: int = 0) -> Tensor:

@@ -28,6 +28,7 @@ from vaelab import densities, metrics, networks, training
 from vaelab._arrays import Rows, as_array, as_tensor
 from vaelab._inputs import (
     check_choice,
+    check_draws,
     check_flag,
     check_images,
     check_positive,
@@ -114,7 +115,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows `X`: (n, d) or (n, channels, height, width), n ≥ 2 and finite. Bytes and
-        other whole numbers are trained on as float32. An `np.memmap`, a map-style
+        other whole numbers are trained on as float32, beyond 2²⁴ as float64, which rounds those
+        beyond 2⁵³, as scikit-learn does without a word. An `np.memmap`, a map-style
         `Dataset` or a `DataLoader` is read batch by batch, after one pass for scale and range.
 
         Returns:
@@ -215,7 +217,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             random_state: an int for numbers that repeat.
         """
         check_is_fitted(self)
-        check_positive_int("n_samples", n_samples)
+        check_draws("n_samples", n_samples, 2 * math.prod(self.image_shape_))
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         z = self.density_.sample(n_samples, seed).to(self._dtype)
         rows = self._unscaled(self.model_.images(z)).clamp(*self.range_)

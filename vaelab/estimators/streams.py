@@ -44,10 +44,10 @@ def stream_of(X: Any) -> Rows | None:
 
 
 def _floating(x: Tensor, dtype: torch.dtype) -> Tensor:
-    if x.dtype in (torch.int32, torch.int64) and (x.abs() > MOST).any():
+    if not x.is_floating_point() and (x.double().abs() > MOST).any():
         raise ValueError(
             "X: expected whole numbers up to 2²⁴, which float32 holds exactly, got "
-            f"{int(x.abs().max())}; write the file as float64"
+            f"{x.double().abs().max():.0f}; write the file as float64"
         )
     return x.to(dtype)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from vaelab import densities, models, networks
 from vaelab._inputs import check_choice, check_positive, check_positive_int, check_widths
+from vaelab._memory import check_parameters
 from vaelab.densities import Density
 from vaelab.estimators.base import Estimator
 from vaelab.models import Autoencoder
@@ -140,6 +142,11 @@ class TwoStageVAE(VAE):
     second_hidden: tuple[int, ...] = (128, 128, 128)
     second_epochs: int = 500
     second_lr: float = 4e-3
+
+    def _networks(self) -> Networks:
+        k = self.latent_dim  # Told before the first stage is trained.
+        check_parameters(functools.partial(networks.mlp, k, k, self.second_hidden))
+        return super()._networks()
 
     def _fitted_density(self, q: Distribution, seed: int, session: Session) -> Density:
         second = densities.SecondStage(

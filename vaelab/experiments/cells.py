@@ -18,6 +18,7 @@ import torch
 
 from vaelab import checkpoints, densities, models, training
 from vaelab._inputs import check_choice, pick_device
+from vaelab._memory import is_out_of_memory
 from vaelab.data import Images, load_images
 from vaelab.experiments import protocols
 from vaelab.experiments.grid import Cell, Outcome
@@ -260,7 +261,7 @@ def advice(error: Exception) -> str:
     message = str(error)
     if isinstance(error, OSError) and error.strerror and not error.filename:
         message = str(error.strerror)
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    if is_out_of_memory(error) and not isinstance(error, _APART):
         first = (message.splitlines() or [type(error).__name__])[0]
         return (
             f"out of memory ({first}); give fewer --jobs, --device cpu, or free what else uses "

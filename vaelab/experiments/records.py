@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from vaelab import checkpoints
-from vaelab._files import write_atomic
+from vaelab._files import check_file, write_atomic
 from vaelab._inputs import pick_device
 from vaelab.experiments.code import CODE, check_code
 from vaelab.experiments.grid import Cell, Outcome
@@ -134,6 +134,7 @@ def read_table(cells: Iterable[Cell], place: Place, shipped: bool = True) -> lis
 
 def _read(path: Path, cell: Cell) -> dict[str, Any]:
     """A file's record in today's form, with all its fields and with figures that can be."""
+    check_file(path)
     try:
         record = _parse(path.read_text(encoding="utf-8"))
         if cell.row.value(record) is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vaelab._arrays import as_tensor
 from vaelab._door import door
-from vaelab._inputs import check_positive_int, shown
+from vaelab._inputs import check_draws, shown
 
 Nodes = tuple[Tensor, Tensor]  # Points, shape (n, k), and their weights, shape (n,).
 LOG_2_PI = math.log(2 * math.pi)
@@ -67,7 +67,7 @@ def unit_lattice(n: int, dim: int) -> Tensor:
     >>> unit_lattice(2, 1).flatten().tolist()
     [0.25, 0.75]
     """
-    check_positive_int("n", n)
+    check_draws("n", n, 2 * dim)
     i = float64(torch.arange(n))[:, None] + 0.5
     if dim == 1:
         return i / n

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive, check_positive_int
+from vaelab._inputs import check_draws, check_positive
 from vaelab.manifolds.lattice import (
     LOG_2_PI,
     Nodes,
@@ -70,7 +70,7 @@ class Density:
         self, n: int, seed: int | None = None, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw n points, shape (n, r)."""
-        check_positive_int("n", n)
+        check_draws("n", n, 2 * self.dim)
         return self.sample_with(n, generator_from(seed, generator))
 
     def sample_with(self, n: int, generator: torch.Generator) -> Tensor:

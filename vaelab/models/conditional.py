@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaelab import likelihoods, posteriors, priors, terms
-from vaelab._inputs import check_positive_int, check_seed, floats, generator_of
+from vaelab._inputs import check_draws, check_seed, floats, generator_of
 from vaelab._processes import Generator
 from vaelab.models.autoencoder import Autoencoder, evaluating
 from vaelab.networks import Networks, with_context
@@ -84,7 +84,7 @@ class Conditional(Autoencoder):
     @torch.no_grad()
     def draw(self, context: Tensor, n: int = 1, seed: int = 0) -> Tensor:
         """Draw `n` images for each context, (m, n_context): shape (m, n, *image_shape)."""
-        check_positive_int("n", n)
+        check_draws("n", n, len(context) * self.latent_dim)
         seed = check_seed(seed)
         each = floats(context, next(self.parameters())).repeat_interleave(n, 0)
         generator = generator_of(seed)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vaelab._inputs import check_choice, check_options
+from vaelab._memory import check_parameters
 from vaelab.networks.infogan import infogan
 from vaelab.networks.layers import Networks
 from vaelab.networks.mlp import mlp
@@ -35,7 +37,7 @@ def for_shape(
 
     Raises:
         ValueError: an unknown name; no images, or images that are not square for a maker of square
-            ones.
+            ones; more parameters than fit into memory.
         TypeError: options that it does not take.
     """
     if isinstance(maker, str):
@@ -44,7 +46,7 @@ def for_shape(
     parameters = inspect.signature(maker).parameters
     check_options(maker, options, parameters)
     if "image_shape" in parameters:
-        return maker(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
+        return _made(maker, latent_dim, options, image_shape=tuple(image_shape))
     shapes = "images (c, h, w)" if maker is small_conv else "square images (c, s, s)"
     if len(image_shape) != 3 or len(set(image_shape[1:])) > 1 + (maker is small_conv):
         raise ValueError(
@@ -53,4 +55,13 @@ def for_shape(
         )
     channels, height, width = image_shape
     side = height if height == width else (height, width)
-    return maker(channels=channels, side=side, latent_dim=latent_dim, **options)
+    return _made(maker, latent_dim, options, channels=channels, side=side)
+
+
+def _made(
+    maker: Callable[..., Networks], latent_dim: int, options: Mapping[str, Any], **sizes: Any
+) -> Networks:
+    build = functools.partial(maker, latent_dim=latent_dim, **sizes, **options)
+    if maker in MAKERS.values():
+        check_parameters(build)
+    return build()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int, generator_of
+from vaelab._inputs import check_draws, check_positive_int, generator_of
 from vaelab._processes import Generator, draw
 from vaelab.parts import Module
 from vaelab.posteriors import Distribution
@@ -99,7 +99,7 @@ class Prior(Module):
     @torch.no_grad()
     def sample(self, n: int, latent_dim: int, seed: int = 0) -> Tensor:
         """Draw `n` codes, shape (n, latent_dim), on the CPU."""
-        check_positive_int("n", n)
+        check_draws("n", n, check_positive_int("latent_dim", latent_dim))
         first = next(self.parameters(), torch.zeros(()))
         eps = torch.randn(n, latent_dim, generator=generator_of(seed))
         return self.at(eps.to(first)).cpu()

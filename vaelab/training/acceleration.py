@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from vaelab._memory import is_out_of_memory
+
 PRECISIONS = ("float32", "tf32", "bfloat16", "auto")
 
 
@@ -89,11 +91,6 @@ def _compile(model: Any, networks: list[nn.Module], mode: str) -> None:
         return
     for network in networks:
         network.forward = torch.compile(network.forward, mode=mode)
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch says that memory, of a GPU or of this machine, did not suffice."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def largest_batch(

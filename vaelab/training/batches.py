@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from vaelab import _files
 from vaelab._arrays import Rows
 from vaelab._inputs import check_images, check_rows
+from vaelab._memory import is_out_of_memory
 from vaelab._processes import Share, draw, place
 from vaelab.posteriors import Distribution
-from vaelab.training.acceleration import OutOfMemory, is_out_of_memory
+from vaelab.training.acceleration import OutOfMemory
 
 BLOCK = 4096  # Rows that are compared at once.
 SPREAD = 256  # Rows that tell a set that is not in memory from others.

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-_USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+_USUAL = (signal.default_int_handler, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -19,12 +19,13 @@ def interrupts_held() -> Iterator[threading.Event]:
     Only the first of each, and only in the main thread, where nobody else handles it.
     """
     interrupted = threading.Event()
-    held = []
+    held = {}
     if threading.current_thread() is threading.main_thread():
-        held = [number for number, usual in _USUAL.items() if signal.getsignal(number) == usual]
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        held = {number: handler for number, handler in handlers.items() if handler in _USUAL}
 
     def hold(number: int, frame: Any) -> None:
-        signal.signal(number, _USUAL[signal.Signals(number)])
+        signal.signal(number, held[signal.Signals(number)])
         interrupted.set()
 
     for number in held:
@@ -32,5 +33,5 @@ def interrupts_held() -> Iterator[threading.Event]:
     try:
         yield interrupted
     finally:
-        for number in held:
-            signal.signal(number, _USUAL[number])
+        for number, handler in held.items():
+            signal.signal(number, handler)

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from vaelab._inputs import pick_device, shown
+from vaelab._memory import is_out_of_memory
 from vaelab._processes import mean_of_all, place
 from vaelab.parts import Module, account, as_data
 from vaelab.training.acceleration import (
     OutOfMemory,
     accelerated,
     chosen,
-    is_out_of_memory,
     largest_batch,
 )
 from vaelab.training.batches import Batches, Given, feed, share

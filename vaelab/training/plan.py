@@ -15,11 +15,13 @@ import torch
 from vaelab._inputs import (
     check_choice,
     check_flag,
+    check_path,
     check_positive,
     check_positive_int,
     check_seed,
     check_share,
     check_weight,
+    shown,
 )
 from vaelab.training.acceleration import PRECISIONS
 
@@ -73,16 +75,16 @@ class Plan(_Fields):
         check_positive("lr", self.lr)
         check_positive("gamma_lr", self.gamma_lr)
         check_weight("weight_decay", self.weight_decay)
-        if self.keep_every:
-            check_positive_int("keep_every", self.keep_every)
+        check_positive_int("keep_every", self.keep_every, 0)
         if self.patience is not None:
             check_positive_int("patience", self.patience)
         if self.validation is not None:
             check_share("validation", self.validation)
-        for beta in self.betas:
+        betas = self.betas if isinstance(self.betas, (tuple, list)) else ()
+        for beta in betas:
             check_weight("betas", beta)
-        if len(self.betas) != 2 or not all(beta < 1 for beta in self.betas):
-            raise ValueError(f"betas: expected two numbers in [0, 1), got {self.betas!r}")
+        if len(betas) != 2 or max(betas) >= 1:
+            raise ValueError(f"betas: expected two numbers in [0, 1), got {shown(self.betas)}")
 
     def with_seed(self, seed: int) -> Self:
         """The same plan with another seed."""
@@ -125,8 +127,10 @@ class Session(_Fields):
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)
-        if self.checkpoint_every != math.inf:
+        if not (isinstance(self.checkpoint_every, float) and self.checkpoint_every == math.inf):
             check_weight("checkpoint_every", self.checkpoint_every)
+        if self.checkpoint is not None:
+            check_path("checkpoint", self.checkpoint)
         for name in ("compile", "progress", "extends"):
             check_flag(name, getattr(self, name))
         if self.callback is not None and not callable(self.callback):

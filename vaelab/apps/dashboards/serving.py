@@ -50,9 +50,8 @@ def command(
 
 
 def serve(line: list[str]) -> int:
-    """Run the server until it ends or Ctrl-C or SIGTERM comes; its kernels end with it."""
+    """Run the server until it ends or Ctrl-C comes; its kernels end with it."""
     server = subprocess.Popen(line, env={"OMP_NUM_THREADS": "1", **os.environ})
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return server.wait()
     except KeyboardInterrupt:

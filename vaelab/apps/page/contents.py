@@ -293,7 +293,7 @@ class Contents:
 
 def name_of_data(saved: Saved, images: Images | None) -> str | None:
     """What the images are called, or those that the model was trained on; None if not recorded."""
-    return saved.run.get("data", {}).get("name") if images is None else images.name
+    return saved.data.get("name") if images is None else images.name
 
 
 def unit(x: Tensor) -> Tensor:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -33,3 +39,27 @@ def check_memory(what: str, need: int, advice: str = "give less") -> None:
             f"{what}: needs {need // 10**9:,} GB of memory, and there are {memory() / 1e9:,.0f}; "
             f"{advice}"
         )
+
+
+def check_parameters(build: Callable[[], nn.Module]) -> None:
+    """Raise unless the parameters of what `build` makes, their gradients and Adam's two moments fit
+    into memory.
+
+    Raises:
+        ValueError: they do not.
+    """
+    import torch
+
+    with torch.device("meta"):  # Nothing is allocated, and nothing is drawn.
+        count = sum(p.numel() for p in build().parameters())
+    advice = "give a smaller latent_dim=, smaller layers or smaller images"
+    check_memory(f"a network of {count / 1e6:,.0f} million parameters", 4 * 4 * count, advice)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, NumPy or torch says that memory, of a GPU or of this machine, did not
+    suffice.
+    """
+    said = "out of memory|can't allocate memory|calculation overflowed"
+    known = isinstance(error, RuntimeError) and re.search(said, str(error))
+    return isinstance(error, MemoryError) or bool(known)

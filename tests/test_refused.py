@@ -1,0 +1,222 @@
+"""What is refused: each kind of input that nobody can mean, at every door that it may come to, with
+words that say what to do.
+"""
+
+import inspect
+import os
+import signal
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+import vaelab
+from vaelab import (
+    cli,
+    data,
+    densities,
+    estimators,
+    experiments,
+    interpolation,
+    models,
+    networks,
+    posteriors,
+    priors,
+    training,
+)
+from vaelab._files import CheckpointError
+
+HUGE = 10**12
+ROWS = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+
+
+def refused(capsys, *arguments):
+    """What a command that ends in status 2 says."""
+    assert cli.main([str(argument) for argument in arguments]) == 2
+    return capsys.readouterr().err.removeprefix("vaelab: error: ").strip()
+
+
+def small(**more):
+    """The smallest estimator of two stages."""
+    made = {"hidden": (4,), "second_hidden": (4,), "epochs": 1, "second_epochs": 1, **more}
+    return estimators.TwoStageVAE(latent_dim=2, device="cpu", random_state=0, **made)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """It, fitted."""
+    return small().fit(ROWS)
+
+
+@pytest.fixture
+def run_without_fields(tmp_path):
+    """A folder of a model under a checksum that holds, whose run.json is not a run's."""
+    images = vaelab.load_images("digits")
+    model = models.vae(networks.mlp(images.shape, 2, hidden=(4,)))
+
+    def write(**record):
+        return vaelab.save(tmp_path / "run", model, run=record)
+
+    return write
+
+
+# ---- more than fits into memory
+
+SIZES = {
+    "sample": lambda m: m.sample(HUGE),
+    "score": lambda m: m.score_samples(ROWS, n_draws=HUGE),
+    "density": lambda m: m.density_.sample(HUGE),
+    "prior": lambda m: priors.StandardNormal().sample(HUGE, 2),
+    "midpoints": lambda m: interpolation.midpoints(torch.eye(3), HUGE),
+    "codes": lambda m: estimators.TwoStageVAE(latent_dim=10**9).fit(ROWS),
+    "beyond": lambda m: estimators.VAE(latent_dim=2**62).fit(ROWS),
+    "hidden": lambda m: estimators.VAE(hidden=(10**9,)).fit(ROWS),
+    "second": lambda m: small(second_hidden=(10**9, 10**9)).fit(ROWS),
+    "network": lambda m: networks.mlp(3, 10**12),
+    "density's": lambda m: densities.SecondStage((10**9, 10**9)).fit_codes(
+        posteriors.Point(torch.eye(3))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_what_no_memory_holds_is_refused_in_one_way(name, fitted):
+    with pytest.raises(ValueError, match=r"needs .*(GB of memory|more memory than).*; give "):
+        SIZES[name](fitted)
+
+
+@pytest.mark.parametrize("name", [name for name in networks.MAKERS if name != "sequence"])
+def test_sizes_are_counted_without_moving_a_weight(name):
+    with networks.seeded(0):
+        counted = networks.for_shape(name, (3, 32, 32), 2, {})
+        after = torch.rand(1)
+    with networks.seeded(0):
+        made = networks.MAKERS[name](*[(3, 32, 32)] if name == "mlp" else (3, 32), latent_dim=2)
+        assert torch.equal(after, torch.rand(1))
+    for one, other in zip(counted.parameters(), made.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+# ---- settings of a training run
+
+WRONG = (None, "", "a", [], [1, 2], {}, -1, float("nan"), 10**400, 2j, object(), np.arange(2))
+MEANT = {"batch_size": "None", "checkpoint": "'a'"}  # What of these a setting may be, too.
+NAMES = [field.name for kind in (training.Plan, training.Session) for field in fields(kind)]
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("label", "extends", "validation")])
+def test_a_setting_that_means_nothing_is_named(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    model = models.vae(networks.mlp(3, 2, hidden=(4,)))
+    default = inspect.signature(training.fit).parameters[name].default
+    for value in WRONG:
+        if repr(value) in (repr(default), MEANT.get(name)):
+            continue
+        options = {"epochs": 1, "device": "cpu", "progress": False, name: value}
+        with pytest.raises((ValueError, TypeError, OSError), match=f"^{name}[: ]"):
+            training.fit(model, torch.tensor(ROWS), **options)
+
+
+# ---- a folder, or a pipe, in the place of a file
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes")
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_told_from_one(make, run_without_fields, tmp_path, capsys):
+    table, profile = experiments.TABLES["dai-wipf-1"], experiments.PROFILES["quick"]
+    [cell, *_] = experiments.cells_of(table, profile, ("digits",))
+    path = tmp_path / "results" / cell.path
+    path.parent.mkdir(parents=True)
+    make(path)
+    told = r"expected a file, found a (folder|pipe or a device); move it away$"
+    place = experiments.Place(out=tmp_path / "results")
+    assert "expected a file, found a " in experiments.read_table([cell], place)[0].failed
+    folder = run_without_fields()
+    make(folder / "history.csv")
+    assert "expected a file, found a " in refused(capsys, "show", folder)
+    make(tmp_path / "state")
+    with pytest.raises(CheckpointError, match=told):
+        vaelab._files.read_state(tmp_path / "state")
+
+
+# ---- a run.json under its checksum, without what a run writes
+
+FIELDS = (
+    {"settings": {}, "results": {}, "data": {}},
+    {"settings": {}, "results": {}, "data": {"name": "digits"}},
+    {"settings": [], "results": [], "data": []},
+    {"settings": 3, "results": "x", "data": "digits"},
+    {"settings": {"gamma": 3}, "results": {"gamma": "x"}, "data": {"name": 3}, "history": 3},
+)
+
+
+@pytest.mark.parametrize("record", FIELDS)
+def test_a_run_that_lacks_fields_is_no_checkpoint_of_a_run(record, run_without_fields, capsys):
+    folder = run_without_fields(**record)
+    assert "run.json is not as `vaelab train` writes it" in refused(capsys, "show", folder)
+    wrong = refused(capsys, "train", "digits", "--out", folder)
+    assert "run.json is not as `vaelab train` writes it" in wrong
+    if record["data"] != {"name": "digits"}:
+        assert "run.json names no data set" in refused(capsys, "encode", folder)
+
+
+@pytest.mark.parametrize("text", ["a,b\n", "stage,epoch,loss,gamma\nfirst,1,x,1\n", b"\xff"])
+def test_a_damaged_history_is_named(text, run_without_fields, capsys):
+    folder = run_without_fields()
+    (folder / "history.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert f"{folder / 'history.csv'} is damaged (" in refused(capsys, "show", folder)
+
+
+# ---- names and addresses
+
+
+def test_a_wrong_data_set_is_told_the_right_ones(capsys):
+    wrong = refused(capsys, "train", "expresions")
+    assert wrong.startswith("data set: expected one of 'digits', ")
+    assert "'expressions' or the path of a folder of pictures, got 'expresions'" in wrong
+    assert wrong.endswith("did you mean 'expressions'?")
+    with pytest.raises(ValueError, match="'celeba' or the path of a folder of pictures, got 'mnis"):
+        data.load_images("mniste")
+    assert "expressions) or a folder of pictures, got './x'" in refused(capsys, "train", "./x")
+
+
+@pytest.mark.parametrize("wrong", ["a b", "/a\n", "/ä/", "/a?b", "/a#b", '/"', "/<a>"])
+def test_a_base_url_is_the_path_of_an_address(wrong, capsys, monkeypatch):
+    monkeypatch.setattr("vaelab.apps.dashboards.serving.serve", lambda line: 0)
+    said = refused(capsys, "dashboards", "--base-url", wrong)
+    assert said.startswith("--base-url: expected the path of an address, such as /hub/user/ada/")
+
+
+# ---- SIGTERM
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM")
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        (("train", "digits"), "vaelab.data.load_images"),
+        (("train", "digits", "--epochs", 1, "--second-epochs", 1), "vaelab.experiments.measure"),
+        (("table", "dai-wipf-1", "--data-set", "digits"), "vaelab.experiments.run_table"),
+        (("search", "expressions", "--target", "x"), "vaelab.grammar.draw_lines"),
+        (("demo",), "vaelab.experiments.demo"),
+    ],
+)
+def test_sigterm_ends_a_command_as_ctrl_c_does(command, place, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(place, lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    handler = signal.getsignal(signal.SIGTERM)
+    assert cli.main([str(word) for word in command]) == 130
+    assert capsys.readouterr().err.endswith("\nstopped\n")
+    assert signal.getsignal(signal.SIGTERM) == handler
+
+
+# ---- whole numbers that float32 has not
+
+
+def test_whole_numbers_of_every_width_are_looked_at_in_a_file(tmp_path):
+    for dtype in (np.int32, np.uint32, np.int64, np.uint64):
+        rows = np.memmap(tmp_path / "rows", dtype, "w+", shape=(20, 3))
+        rows[:] = 2**24 + 1
+        with pytest.raises(ValueError, match=r"up to 2²⁴, which float32 holds exactly, got 1677"):
+            small().fit(rows)
