@@ -136,8 +136,8 @@ def test_a_check_prints_one_line_that_no_machine_changes_but_in_brackets(capsys)
     printed = "ok  D2  both: found 2, expected 2.01, tolerance 0.05\n"
     assert capsys.readouterr().out == printed + "ok  D2  above: found 4, expected above 3\n"
     claims.refute("D33", True, "the share is larger")
-    claims.refute("D33", True, "both are", found=[1 / 3, torch.tensor([1e-9, 2.0])])
-    printed = "refuted  D33  the share is larger\nrefuted  D33  both are (found 0.333, 1e-09, 2)\n"
+    claims.refute("D33", True, "both", found=[1 / 3, torch.tensor([1e-9, 2048])])
+    printed = "refuted  D33  the share is larger\nrefuted  D33  both (found 0.333, 1e-09, 2048)\n"
     assert capsys.readouterr().out == printed
 
 

@@ -272,7 +272,8 @@ def _figures(found: Any) -> str:
         return ""
     parts = found if isinstance(found, (list, tuple)) else [found]
     numbers = np.concatenate([_float64(each).ravel() for each in parts])
-    return f" (found {', '.join(f'{number:.3g}' for number in numbers)})"
+    forms = [".0f" if n.is_integer() and abs(n) < 1e6 else ".3g" for n in numbers]
+    return f" (found {', '.join(map(format, numbers, forms))})"
 
 
 def _with_figures(says: str, form: str, found: tuple[Any, ...], digits: int | None) -> str:
