@@ -9,9 +9,8 @@
 # | Optional | the sections *Diagonal or full*, *Where the split blurs* and *One look at digits* |
 # | Source | Dai & Wipf (2019), Section 3, Eqs. 8 and 9, Theorem 4, Appendix I, Eq. 83; Koehler et al. (2022) |
 #
-# Data that look ten-dimensional may lie on a surface. A VAE near its optimum knows the dimension of that surface. It
-# does not say it aloud. It writes it into the covariance of its encoder: some eigenvalues go to zero, the others to
-# one. In this notebook you will see why, watch it happen, and find out when it does not.
+# Data of six numbers may lie on a surface. A VAE near its optimum writes the surface's dimension into the covariance of
+# its encoder: some eigenvalues go to zero, the others to one. Watch it happen:
 
 # %%
 # %matplotlib inline
@@ -40,7 +39,28 @@ plots.use_style()
 torch.set_num_threads(1)  # networks as small as these are fastest on one core
 colors = plots.COLORS
 
+# %%
+truth = toys.standardised(manifolds.manifold("smooth_graph", r=2, d=6, bend=0.7))
+d, r, kappa = 6, 2, 4
+ladder = (3.0, 1.5, 0.7, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+n_seeds = notebooks.choose(quick=3, full=5)
+steps = [60, 80, 100, 150, 200, 250, 300, 300, 400]
+rungs = toys.train(truth, kappa, ladder, steps, n_seeds)
+found = [toys.measure(models_here, truth, n=512) for models_here in rungs]
+
+# %% alt="Three histograms of eigenvalues: all near one at a large γ, half of them further left at a smaller one, half at zero at the smallest"
+fig, axes = plt.subplots(1, 3, figsize=(9, 2.6), sharey=True)
+for ax, k in zip(axes, (0, 3, 8), strict=True):
+    plots.eigenvalue_histogram(ax, found[k].eigenvalues.flatten())
+    ax.set_title(f"γ = {ladder[k]:g}")
+plt.show()
+
 # %% [markdown]
+# The data lie on a surface of dimension $r = 2$, and the VAE has $\kappa = 4$ latent dimensions. So its encoder has four
+# eigenvalues at each point, and a panel counts those of all points. While the decoder variance $\gamma$ is large all are
+# near one. Then half of them move to the left, and in the end half are at zero and half near one: two and two. In this
+# notebook you will see why, and find out when it does not happen.
+#
 # ## What one eigenvalue costs
 #
 # Take one code dimension. Near the code $\mu_z$ the decoder is nearly linear, and moves $x$ by $s$ for each unit of
@@ -81,9 +101,11 @@ def gradient_at(sigma_z):
 
 right, with_root = (theory.optimal_covariance(J[None], g)[0] for g in (gamma, math.sqrt(gamma)))
 wrong = [with_root, torch.linalg.inv(torch.linalg.inv(right) - eye)]
-claims.check("D17", gradient_at(right) < 1e-9, "linear decoder: the cost is stationary at Eq. 83")
-claims.check(
-    "D17", min(map(gradient_at, wrong)) > 0.1,
+claims.check_below(
+    "D17", gradient_at(right), 1e-9, "linear decoder: the cost is stationary at Eq. 83"
+)
+claims.check_above(
+    "D17", [gradient_at(sigma_z) for sigma_z in wrong], 0.1,
     "and neither with the root of gamma nor without the identity",
 )
 
@@ -136,7 +158,7 @@ exercises.check("04.1", sigma_of_eq_83)
 # %%
 ell = torch.tensor([4, 0.5, 0, 0, 0, 0], dtype=torch.float64)
 Q = torch.linalg.qr(torch.randn(6, 6, generator=randn, dtype=torch.float64)).Q
-C, d, r, kappa = Q @ ell.diag() @ Q.T, 6, 2, 4
+C = Q @ ell.diag() @ Q.T
 
 
 def fit_linear(gamma):
@@ -209,23 +231,16 @@ plt.show()
 # $\gamma \approx e$ the derivation above is void. So we do not let $\gamma$ go where it likes. It starts above the top
 # PCA eigenvalue, where nothing is active, goes down a ladder, and is held at each rung until the weights have settled.
 #
-# The toy: a smooth graph over a plane, $r = 2$, $d = 6$, with four clumps of data on it, and $\kappa = 4$. Three seeds
-# train side by side. *Prediction*: two eigenvalues fall, each in proportion to $\gamma$, two stay.
-
-# %%
-truth = toys.standardised(manifolds.manifold("smooth_graph", r=2, d=6, bend=0.7))
-ladder = (3.0, 1.5, 0.7, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-n_seeds = notebooks.choose(quick=3, full=5)
-steps = [60, 80, 100, 150, 200, 250, 300, 300, 400]
-rungs = toys.train(truth, kappa, ladder, steps, n_seeds)
-found = [toys.measure(models_here, truth, n=512) for models_here in rungs]
+# The toy was trained for the first picture: a smooth graph over a plane, $r = 2$, $d = 6$, with four clumps of data on
+# it, and $\kappa = 4$; three seeds, side by side. *Prediction*: two eigenvalues fall, each in proportion to $\gamma$, two
+# stay.
 
 # %%
 for gamma, m in zip(ladder, found, strict=True):
     if gamma in (0.01, 0.001):
         idle = m.eigenvalues[:, :, r:].amin(2).median(1).values
-        says = f"curved, gamma = {gamma:g}: r_hat = r at 99 % of the points, in every seed"
-        claims.check("D15", all(a.modal == r and a.fraction >= 0.99 for a in m.active), says)
+        says = f"curved, gamma = {gamma:g}: the share of the points with r_hat = r, in every seed"
+        claims.check_above("D15", m.share(r), 0.99, says)
         claims.check_above(
             "D15", idle, 0.95, "and at the typical point the other eigenvalues are above 0.95"
         )
@@ -353,8 +368,9 @@ claims.check_close(
     "E6", (missed + (W @ best.sigma_z @ W.T).trace()) / (r * 1e-4), 1.0, rtol=1e-3,
     says="linear, noise inside the decoder: the error is r gamma",
 )
-claims.check_above(
-    "E6", missed + best.sigma_z.trace(), d - r, "noise outside: the error stays above d - r"
+claims.check_close(
+    "E6", missed + best.sigma_z.trace(), d - r, rtol=1e-3,
+    says="noise outside: the error stays at d - r",
 )
 claims.check_above(
     "E6", ((W - torch.eye(d, dtype=torch.float64)) @ C).norm(), 0.1,
@@ -489,13 +505,9 @@ claims.check_close(
     "D1", theory.diagonal_penalty(plane.sigma_z[None]), 0.0, atol=1e-12,
     says="on a turned plane the diagonal encoder pays nothing",
 )
-both = {}
-for kind, full in (("diagonal", False), ("full", True)):
-    both[kind] = toys.train(truth, r, (0.3, 0.05), [150, 450], 2, full=full)[-1]
-
-# %%
 kl, hadamard = {}, {}
-for kind, pair in both.items():
+for kind, full in (("diagonal", False), ("full", True)):
+    pair = toys.train(truth, r, (0.3, 0.05), [150, 450], 2, full=full)[-1]
     jacobians = [
         theory.decoder_jacobian(vae.decode, vae.codes(x).mean).detach().double() for vae in pair
     ]
@@ -564,22 +576,23 @@ idle = [m.eigenvalues[:, :, r:].mean() for m in (found[8], learned)]
 claims.check_below(
     "D15", idle[1], idle[0] - 0.03, "gamma learned to the floor: the idle eigenvalues leave one"
 )
-claims.check(
-    "D15", all(a.modal == r and a.fraction >= 0.99 for a in learned.active),
-    "but not altogether: still r_hat = r",
+claims.check_above(
+    "D15", learned.share(r), 0.99, "but not altogether: the share of the points with r_hat = r"
 )
+counts = (starts < 0.5).sum(1)
 claims.check(
-    "N1", bool(((starts < 0.5).sum(1) == r).all()),
-    "linear networks: r_hat = r from every random start",
+    "N1", bool((counts == r).all()), "linear networks: r_hat = r = 2 from every random start",
+    found=counts,
 )
-claims.check(
-    "N1", all(a.mean > 1.2 for a in wound.active),
-    "a helix, trained: r_hat = 2 > r = 1 at many points, in every seed",
+claims.check_above(
+    "N1", [a.mean for a in wound.active], 1.2,
+    "a helix, trained: the mean of r_hat is far above r = 1, in every seed",
 )
 claims.check_above("N1", wound.gap, 0.1, "and the cost stays above the certified optimum")
 claims.refute(
     "D15", all(a.modal == 2 for a in wound.active),
     "so on a curve that winds training ends with r_hat = 2, not r = 1, in every seed",
+    found=[a.modal for a in wound.active],
 )
 
 # %% alt="Three histograms of eigenvalues: two clean peaks when γ is held, a smear when it is learned, a smear for the helix"
@@ -622,7 +635,8 @@ flat = digits.train.double().flatten(1)
 ell = theory.spectrum(torch.cov(flat.T))[0]
 trained, linear = (lam < 0.5).sum(1).double().mean(), (0.01 / ell[:24] < 0.5).sum()
 assert trained < linear - 2
-print("ok  digits: fewer active dimensions than those of a linear VAE, by more than two")
+says = "digits: fewer active dimensions than those of a linear VAE, by more than two"
+print(f"ok  {says} (found {trained:.1f}, expected below {linear - 2})")
 
 # %% alt="Eigenvalues of the digits' encoder by index: a rise with no clean step, past one half near the end; the linear VAE's rise less and stay below"
 fig, ax = plt.subplots(figsize=(6, 3))

@@ -60,6 +60,10 @@ class Measured:
         """r̂ of every member, with its interval."""
         return [theory.active_dimensions(rows) for rows in self.eigenvalues]
 
+    def share(self, r: int) -> Tensor:
+        """At which share of the points r dimensions are active, shape (S,)."""
+        return ((self.eigenvalues < 0.5).sum(2) == r).double().mean(1)
+
 
 @door
 @torch.no_grad()
