@@ -46,7 +46,7 @@ plt.show()
 # roll. A circle, a sphere, a torus and a Möbius band are not: walk around, and the coordinate does not come back to
 # where it was.
 #
-# The colour in the picture is the first coordinate. On the two exhibits at the left it changes smoothly everywhere. On
+# The colour in the picture is the first coordinate. On the graph surface and the roll it changes smoothly everywhere. On
 # the others there is a seam, where yellow meets violet: no continuous coordinate goes all the way round. The package
 # knows them all, with their dimensions, charts and densities.
 
