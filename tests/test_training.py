@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -934,3 +935,28 @@ def test_a_run_says_which_precision_auto_was(monkeypatch):
         settings[precision] = (run.settings["precision"], model.state_dict())
     assert [kind for kind, _ in settings.values()] == ["bfloat16", "bfloat16", "float32"]
     torch.testing.assert_close(settings["auto"][1], settings["bfloat16"][1], rtol=0, atol=0)
+
+
+FAULTS = """
+import resource, torch
+from vaelab import models, networks, training
+model = models.vae(networks.small_conv(1, 28, 16))
+x = torch.rand(1000, 1, 28, 28)
+
+def faults(epochs):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    training.fit(model, x, epochs=epochs, device="cpu", progress=False)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults(1)
+one, three = faults(1), faults(3)
+print((three - one) / 20)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_a_step_takes_the_memory_of_the_last_one():
+    """A batch, what the network makes of it and the gradients are some thousand pages."""
+    line = [sys.executable, "-c", FAULTS]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 300

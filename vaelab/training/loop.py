@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab._inputs import pick_device, shown
-from vaelab._memory import is_out_of_memory
+from vaelab._memory import is_out_of_memory, kept_memory
 from vaelab._processes import mean_of_all, place
 from vaelab.parts import Module, account, as_data
 from vaelab.training.acceleration import (
@@ -264,6 +264,7 @@ def run(
     device = batches.device
     with (
         keeper.held(),
+        kept_memory(),
         accelerated(model, device, settings["precision"], session.compile),
         parallel(model, device) as state.loss_terms,
     ):
