@@ -171,6 +171,26 @@ def test_gaussian_has_the_moments_of_the_codes(fitted):
     )
 
 
+@pytest.mark.parametrize("density", [Gaussian(), GaussianMixture(3), DirichletMixture(6)])
+@pytest.mark.parametrize("scale", [1e-2, 1e-5])
+def test_small_codes_keep_their_spread(density, scale):
+    """A density of cz is that of z, scaled: nothing absolute is added to a covariance."""
+    small = clusters().scaled(torch.zeros(2), 1 / scale)
+    z = draw(small, 1).double()
+    by_scale = density.fit_codes(clusters()).log_prob(z / scale) - 2 * math.log(scale)
+    assert (density.fit_codes(small).log_prob(z) - by_scale).abs().max() < 0.1
+    torch.testing.assert_close(density.sample(5000).std(0), z.float().std(0), rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("density", [Gaussian(), DirichletMixture(2)])
+def test_a_density_takes_every_seed_that_codes_are_drawn_with(density):
+    z = Point(torch.rand(30, 2))
+    same = [density.fit_codes(z, seed).mixture.means_ for seed in (5, 2**32 + 5, 2**63 - 2**32 + 5)]
+    assert (same[0] == same[1]).all() and (same[0] == same[2]).all()
+    constant = density.fit_codes(Point(torch.full((30, 2), 3.1)))
+    assert constant.sample(9).sub(3.1).abs().max() < 0.01
+
+
 def test_a_gaussian_takes_two_codes_and_no_fewer():
     gaussian = Gaussian().fit_codes(Point(torch.tensor([[1.0, 2.0], [3.0, 2.0]])))
     np.testing.assert_allclose(gaussian.mixture.means_, [[2.0, 2.0]])

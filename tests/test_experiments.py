@@ -24,7 +24,7 @@ import scipy.stats
 import torch
 from PIL import Image
 
-from vaelab import experiments, metrics, models, networks, plots, posteriors
+from vaelab import densities, experiments, metrics, models, networks, plots, posteriors
 from vaelab.__main__ import main
 from vaelab.data import Images, load_images
 from vaelab.experiments import (
@@ -562,6 +562,18 @@ def test_a_cell_measures_what_the_measures_say(whole):
     )
     np.testing.assert_allclose(noise["variance"], one, rtol=1e-3)
     assert noise["rank_correlation"] == pytest.approx(metrics.rank_correlation(axes.values, one))
+
+
+def test_codes_of_a_second_stage_are_compared_with_its_own_prior():
+    images = load_images("digits")
+    model = models.flow_prior_vae(networks.mlp((1, 8, 8), 2, (8,)))
+    model.prior.flow.shift.data += 5
+    second = densities.SecondStage((8,), epochs=1).fit(model, images.train)
+    found = experiments.measuring.measure_stages(images, model, second, n=500)["mmd2"]
+    z = densities.draw(model.codes(images.train[:500]), 0)
+    normal = torch.randn(500, 2, generator=torch.Generator().manual_seed(2))
+    assert found["stage 2"] == metrics.mmd2(second.codes(z, 1), normal)
+    assert found["stage 1"] == metrics.mmd2(z, model.prior.sample(500, 2, 2))
 
 
 def test_what_has_run_is_not_run_again(whole, monkeypatch):

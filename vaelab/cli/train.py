@@ -406,7 +406,7 @@ def as_text(results: dict[str, Any]) -> str:
         f"γ {gamma}    second stage's γ {results['second_gamma']:.3f}    r̂ "
         f"{results['active_dims']:.0f}    reconstruction error "
         f"{results['reconstruction_error']:.5f}",
-        f"MMD² to N(0, I)    stage 1 {mmd2['stage 1']:.5f}    stage 2 {mmd2['stage 2']:.5f}",
+        f"MMD² to the prior    stage 1 {mmd2['stage 1']:.5f}    stage 2 {mmd2['stage 2']:.5f}",
         f"Fréchet distance of {results['n_samples']} samples to the test images, in the features "
         f"of {results['features']}:",
     ]

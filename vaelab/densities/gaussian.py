@@ -38,14 +38,15 @@ class GaussianMixture(Density):
                 f"{self.n_components} components: expected at least {least} images, got {len(q)}"
             )
         z = draw(q, seed).double().cpu().numpy()
-        self.mixture = self._fitted(z, seed)
+        floor = min(1e-6, 1e-4 * z.var(0).mean()) or 1e-6  # Small beside small codes too.
+        self.mixture = self._fitted(z, random_state=as_seed(seed) % 2**32, reg_covar=floor)
         self.latent_dim = z.shape[1]
         return self
 
-    def _fitted(self, z: np.ndarray, seed: int) -> Any:
+    def _fitted(self, z: np.ndarray, **how: Any) -> Any:
         from sklearn.mixture import GaussianMixture as Mixture
 
-        return Mixture(self.n_components, max_iter=200, random_state=seed).fit(z)
+        return Mixture(self.n_components, max_iter=200, **how).fit(z)
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         self.check(n)
@@ -100,15 +101,15 @@ class DirichletMixture(GaussianMixture):
         n_components: K, at most the number of images; the prior's concentration is 1/K.
     """
 
-    def _fitted(self, z: np.ndarray, seed: int) -> Any:
+    def _fitted(self, z: np.ndarray, **how: Any) -> Any:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import BayesianGaussianMixture
 
         k = self.n_components
-        prior = {"weight_concentration_prior": 1 / k, "max_iter": 100}
+        how |= {"weight_concentration_prior": 1 / k, "max_iter": 100}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            posterior = BayesianGaussianMixture(n_components=k, random_state=seed, **prior).fit(z)
+            posterior = BayesianGaussianMixture(n_components=k, **how).fit(z)
         arrays = [getattr(posterior, f"{name}_") for name in LEARNED]
         return self._of(arrays)
 

@@ -19,7 +19,7 @@ from vaelab.interpolation import midpoints
 
 N_SAMPLES = 10_000  # Images for a Fréchet distance, codes for an MMD.
 SECONDS = "second stage"
-NORMAL = "N(0, I)"
+NORMAL = "N(0, I)"  # The model's own prior, also where that is learned.
 GAUSSIAN = "Gaussian"
 MIXTURE = "mixture of 10"
 N_GIVEN = 300  # Halves of test images that are completed, each this often:
@@ -201,28 +201,30 @@ def measure_stages(
         images: the data set.
         model, second: trained.
         seed: of every draw.
-        n: how many codes are compared with N(0, I).
+        n: how many codes are compared with draws from the prior.
         rebuilt: reconstructions of the test images, where they are at hand.
 
     Returns:
         Plain data: "gamma", "active_dims", "reconstruction_error" (per pixel, test images), "mmd2"
-        of each stage's codes to N(0, I), "spectra" of each, "eigenvalues" (means over the test
-        images), "histogram" (of λ_j, see `metrics.eigenvalue_counts`), "noise" (see
-        `noise_by_direction`) and "n_codes"; with a second stage "second_gamma".
+        of each stage's codes to its own prior (the second's is N(0, I)), "spectra" of each,
+        "eigenvalues" (means over the test images), "histogram" (of λ_j, see
+        `metrics.eigenvalue_counts`), "noise" (see `noise_by_direction`) and "n_codes"; with a
+        second stage "second_gamma".
     """
     q_test = model.codes(images.test_pixels)
     rebuilt = model.images(q_test.mean) if rebuilt is None else rebuilt
     eigenvalues = q_test.eigenvalues()
     z = densities.draw(model.codes(images.train_pixels[:n]), seed)
-    codes = {"stage 1": z}
+    codes, priors = {"stage 1": z}, {"stage 1": model.prior}
     if second is not None:
         codes["stage 2"] = second.codes(z, seed + 1)
-    normal = checkpoints.model_prior(model).sample(len(z), seed + 2)
+        priors["stage 2"] = second.vae.prior
+    drawn = {name: prior.sample(*z.shape, seed + 2) for name, prior in priors.items()}
     measured = {
         "gamma": model.gamma,
         "active_dims": metrics.active_dims(eigenvalues),
         "reconstruction_error": metrics.mean_squared_error(images.test, rebuilt),
-        "mmd2": {name: metrics.mmd2(c, normal) for name, c in codes.items()},
+        "mmd2": {name: metrics.mmd2(c, drawn[name]) for name, c in codes.items()},
         "spectra": {name: metrics.singular_values(c).tolist() for name, c in codes.items()},
         "eigenvalues": eigenvalues.mean(0).tolist(),
         "histogram": metrics.eigenvalue_counts(eigenvalues).tolist(),
