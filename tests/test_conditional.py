@@ -113,6 +113,27 @@ def test_what_does_not_fit_is_refused():
         )
 
 
+@pytest.mark.parametrize("kind", [torch.Tensor.numpy, torch.Tensor.float, torch.Tensor.half])
+def test_images_and_contexts_may_be_what_other_models_take(kind):
+    model, (x, c) = made(), pictures()
+    x, c = (x * 16).round() / 16, (c * 16).round() / 16  # Numbers that every type holds.
+    assert torch.equal(model.reconstruct(kind(x)), model.reconstruct(x))
+    assert torch.equal(model.draw(kind(c), 2).double(), model.draw(c, 2))
+
+
+def test_bytes_are_rebuilt_as_pixels_in_any_number():
+    pixels = torch.randint(256, (1001, 6), dtype=torch.uint8)
+    model = made()
+    torch.testing.assert_close(model.reconstruct(pixels), model.reconstruct(pixels.double() / 255))
+    assert model.reconstruct(pixels)[:, :3].mul(255).round().equal(pixels[:, :3].double())
+
+
+def test_a_saved_one_says_how_it_draws(tmp_path):
+    saved = load(save(tmp_path / "run", made()))
+    with pytest.raises(TypeError, match=r"pass what is given to saved\.model\.draw\(context, n\)"):
+        saved.sample(3)
+
+
 def test_a_part_need_not_be_given_twice():
     model, (x, c) = made(), pictures()
     ours, theirs = (

@@ -30,7 +30,7 @@ from vaelab import networks
 from vaelab._files import CheckpointError, check_writable, digest, joined, parted, write_atomic
 from vaelab._formats import from_format_1
 from vaelab.densities import Density, ModelPrior
-from vaelab.models import CATALOGUE, Autoencoder
+from vaelab.models import CATALOGUE, Autoencoder, Conditional
 from vaelab.parts import UnknownPart, account, as_data, fill, names_in, public_name, rebuild
 from vaelab.posteriors import Point
 
@@ -75,8 +75,13 @@ class Saved:
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """Draw `n` images, shape (n, *image_shape): codes from the density, decoded without
-        noise.
+        noise. A model that is given something draws by its own `model.draw(context, n)`.
         """
+        if isinstance(self.model, Conditional):
+            raise TypeError(
+                "sample: expected a model without context; pass what is given to "
+                "saved.model.draw(context, n)"
+            )
         return self.model.images(self.density.sample(n, seed))
 
 

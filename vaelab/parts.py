@@ -45,7 +45,8 @@ class Part:
 
     __signature__ = _Signature()
     is_recorded: ClassVar = True
-    forgets: ClassVar[tuple[str, ...]] = ()  # Arguments that matter until it is fitted: not saved.
+    forgets: ClassVar[tuple[str, ...]] = ()  # Arguments that matter until it is fitted: not saved
+    # with it, but with an estimator that is to fit a part like it.
     _call: tuple[Callable[..., Any], tuple, dict]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -161,6 +162,7 @@ def call_of(part: Recorded, seen: dict[int, Call] | None = None) -> Call:
     Raises:
         TypeError: a constructor with `*args`, whose arguments have no names.
     """
+    forgets = part.forgets if seen is None else ()  # What is asked for, not its arguments.
     seen = {} if seen is None else seen
     if id(part) not in seen:
         maker, args, kwargs = part._call
@@ -176,7 +178,7 @@ def call_of(part: Recorded, seen: dict[int, Call] | None = None) -> Call:
                 arguments[name] = value
             elif value:
                 raise TypeError(f"{maker.__name__}: expected arguments with names, got *{name}")
-        kept = {name: value for name, value in arguments.items() if name not in part.forgets}
+        kept = {name: value for name, value in arguments.items() if name not in forgets}
         seen[id(part)] = Call(maker, _each(kept, Part, lambda other: call_of(other, seen)))
     return seen[id(part)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import ClassVar, Self, cast
 
 import torch
@@ -102,8 +102,12 @@ class SecondStage(Density):
         return self.fit_codes(q, seed, session)
 
     def _take(self, vae: Autoencoder, run: Run) -> Self:
-        scale_back(vae, *self._units)
-        self.run = run
+        shift, scale = self._units
+        scale_back(vae, shift, scale)
+        nats = dict.fromkeys(("nll", "loss", "validation"), vae.latent_dim * math.log(scale))
+        history = {name: values + nats.get(name, 0.0) for name, values in run.history.items()}
+        history["gamma"] *= scale**2
+        self.run = replace(run, history=history)
         self.vae = vae
         self.latent_dim = vae.latent_dim
         return self

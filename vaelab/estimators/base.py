@@ -129,7 +129,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             check(name, getattr(self, name))
         trial = copy.copy(self)
         trial._fit(X)
-        vars(self).update(vars(trial))
+        self.__dict__ = vars(trial)
         return self
 
     def _fit(self, X: Any) -> None:
@@ -328,6 +328,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         if reset:
             self.image_shape_ = shape
             self.n_features_in_ = math.prod(shape)
+            vars(self).pop("feature_names_in_", None)
             self._fitted_on_tensor = False
         if shape != tuple(self.image_shape_) or len(rows) < 1 + reset:
             raise ValueError(

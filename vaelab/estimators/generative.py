@@ -64,7 +64,7 @@ class Generative(Estimator):
         gamma_: the decoder variance, in the data's units squared; None where there is none.
         eigenvalues_: λ_j of Σ_z, averaged over the training rows, ascending, shape (latent_dim,).
         active_dims_: r̂, the number of λ_j below ½ (median over the rows).
-        history_: one value an epoch of each term, in nats.
+        history_: one value an epoch of each term, in nats of the scaled rows, and of their γ.
         n_features_in_, n_iter_: as in scikit-learn.
 
     >>> import numpy as np

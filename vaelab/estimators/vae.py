@@ -67,7 +67,7 @@ class VAE(Estimator):
             scaled by column.
         eigenvalues_: λ_j of Σ_z, averaged over the training rows, ascending, shape (latent_dim,).
         active_dims_: r̂, the number of λ_j below ½ (median over the rows).
-        history_: one value an epoch of each term, in nats.
+        history_: one value an epoch of each term, in nats of the scaled rows, and of their γ.
         n_features_in_, n_iter_: as in scikit-learn.
 
     >>> import numpy as np

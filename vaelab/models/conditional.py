@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from vaelab import likelihoods, posteriors, priors, terms
-from vaelab._inputs import check_draws, check_seed, floats, generator_of
+from vaelab._arrays import Rows, as_numbers
+from vaelab._inputs import check_draws, check_rows, check_seed, floats, generator_of
 from vaelab._processes import Generator
 from vaelab.models.autoencoder import Autoencoder, evaluating
 from vaelab.networks import Networks, with_context
@@ -58,7 +59,10 @@ class Conditional(Autoencoder):
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """The decoder's mean for codes (batch, latent_dim) and contexts (batch, n_context)."""
         if context is None:
-            raise TypeError("context: expected what is given with each code, shape (n, n_context)")
+            raise TypeError(
+                "context: expected what is given with each code, shape (n, n_context); to draw "
+                "images, model.draw(context, n)"
+            )
         x_hat = self._run(self.decoder, torch.cat([z, context], -1))
         if not len(self.part):
             return x_hat
@@ -76,21 +80,30 @@ class Conditional(Autoencoder):
 
     forward = loss_terms
 
-    def reconstruct(self, x: Tensor) -> Tensor:
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor | Rows) -> Tensor:
         """Decode the mean code of every image, whose part is given: shape of `x`."""
-        with torch.no_grad(), evaluating(self):
-            return self.decode(self.codes(x).mean, self.context(x))
+        x = check_rows(x, self.image_shape, self.unit)
+        first = next(self.parameters())
+        decoded = []
+        with evaluating(self):
+            for part in x.split(1000):
+                images = floats(part, first)
+                x_hat = self.decode(self.encode(images).mean, self.context(images))
+                decoded.append(x_hat.to(x.device))
+        return self.likelihood.mode(torch.cat(decoded))
 
     @torch.no_grad()
     def draw(self, context: Tensor, n: int = 1, seed: int = 0) -> Tensor:
         """Draw `n` images for each context, (m, n_context): shape (m, n, *image_shape)."""
+        context = as_numbers("context", context, None)
         check_draws("n", n, len(context) * self.latent_dim)
         seed = check_seed(seed)
         each = floats(context, next(self.parameters())).repeat_interleave(n, 0)
         generator = generator_of(seed)
         eps = torch.randn(len(each), self.latent_dim, generator=generator).to(each)
         with evaluating(self):
-            images = self.decode(self.prior.given(each).at(eps), each)
+            images = self.likelihood.mode(self.decode(self.prior.given(each).at(eps), each))
         return images.unflatten(0, (len(context), n)).to(context.device)
 
 
