@@ -184,10 +184,29 @@ def test_an_answer_that_changes_its_arguments_is_judged_by_its_result():
     assert [verdict(find("06.3"), in_place) for _ in range(2)] == ["ok", "ok"]
 
 
-def test_what_an_encoder_gives_is_no_code_to_train_on():
-    answer = lambda encode, x, eps, train: train(encode(x))  # noqa: E731
-    said = verdict(find("06.1"), answer)
-    assert said == "train takes codes, one tensor; it got a tuple: draw z first"
+def sigma_of(log_var):
+    return (log_var / 2).exp()
+
+
+def by_epoch(loss, parameters, batches, epochs):
+    return [[loss(batch).item() for batch in batches(epoch)] for epoch in range(epochs)]
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "named"),
+    [
+        ("00.1", lambda loss, *_: [loss.item()], "loss is a function"),
+        ("00.1", lambda loss, parameters, batches, n: [loss(b)(b) for b in batches(0)], "loss is"),
+        ("00.1", lambda loss, parameters, batches, n: list(batches), "batches is a function"),
+        ("00.1", by_epoch, "this is a list for each epoch"),
+        ("00.2", lambda mu, v, eps: (mu + sigma_of(v) * eps).detach(), "no gradient passes: "),
+        ("00.2", lambda mu, v, eps: mu.detach() + sigma_of(v) * eps, "no gradient passes to mu"),
+        ("00.2", lambda mu, v, eps: mu + sigma_of(v.data) * eps, "no gradient passes to log_var"),
+        ("06.1", lambda encode, x, eps, train: train(encode(x)), "train takes codes, one tensor"),
+    ],
+)
+def test_a_slip_that_no_number_shows_is_named(number, answer, named):
+    assert verdict(find(number), answer).startswith(named)
 
 
 def test_an_unknown_exercise_names_the_nearest():

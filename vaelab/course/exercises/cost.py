@@ -160,6 +160,16 @@ def best_gamma(x: Tensor, x_hat: Tensor) -> Answers:
         "the root of each image's error is averaged; γ is a variance": squares.mean(1)
         .sqrt()
         .mean(),
+        "this is the standard deviation of the error; γ is a variance": (x - x_hat).std(),
+        "by n − 1, and with the mean error subtracted: take the mean of the squares": (
+            (x - x_hat).var()
+        ),
+        "this is the variance of x, by n − 1; x_hat is not used": x.var(),
+        "this is the largest square; their mean is asked for": squares.max(),
+        "the mean is squared: square first, then average": (x - x_hat).mean().square(),
+        "this is the length of all errors together; γ is the mean of their squares": (
+            squares.sum().sqrt()
+        ),
         "the median where the mean belongs": squares.median(),
         "divided by n d − 1: nothing was estimated beside γ": squares.sum() / (squares.numel() - 1),
     }

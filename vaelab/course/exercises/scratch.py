@@ -92,6 +92,13 @@ def training_loop(loss: Loss, parameters: list, batches: Batches, epochs: int) -
             run(partial(Adam, lr=1e-2))
         ),
         "SGD takes these steps; Adam is asked for": run(partial(torch.optim.SGD, lr=1e-3)),
+        "AdamW takes these steps; Adam is asked for": run(torch.optim.AdamW),
+        "epochs are counted from 0: batches(0) comes first": (
+            run(parts=[batches(epoch + 1) for epoch in range(epochs)])
+        ),
+        "one batch an epoch: is there a break or a return inside the loop over batches?": (
+            run(parts=[part[:1] for part in parts])
+        ),
         **_not_all(right, epochs),
     }
 
@@ -104,6 +111,10 @@ def _not_all(right: list[float], epochs: int) -> dict[str, Any]:
         "these are means over an epoch; the losses of all steps are asked for": each.mean(1),
         "this is the last loss of each epoch; those of all steps are asked for": each[:, -1],
         "this is the last loss alone; those of all steps are asked for": each[-1, -1],
+        "these are sums of the losses so far; append that of each step alone": (
+            each.flatten().cumsum(0)
+        ),
+        "these are the losses of the last epoch: make the list once, before the loops": each[-1],
     }
 
 
@@ -121,16 +132,31 @@ def _restore(parameters: list, start: list[Tensor]) -> None:
             p.grad = None
 
 
+NO_FUNCTION = "loss is a function: write value = loss(batch), and go on with value"
+MISNAMED = {
+    "'function' object is not iterable": (
+        "batches is a function: batches(epoch) gives the batches of an epoch"
+    ),
+    "'function' object has no attribute": NO_FUNCTION,
+    "'Tensor' object is not callable": NO_FUNCTION,
+}
+
+
 def losses(
     train: Callable[..., Any], loss: Loss, parameters: list, batches: Batches, epochs: int
 ) -> Any:
     """What a loop returns, if these are plain numbers."""
     try:
         history = train(loss, parameters, batches, epochs)
-    except TypeError as error:
-        if "'function' object is not iterable" not in str(error):
-            raise
-        raise Slip("batches is a function: batches(epoch) gives the batches of an epoch") from None
+    except (TypeError, AttributeError) as error:
+        for words, slip in MISNAMED.items():
+            if words in str(error):
+                raise Slip(slip) from None
+        raise
+    if isinstance(history, list) and any(isinstance(each, list) for each in history):
+        raise Slip(
+            "this is a list for each epoch; one list of the losses of all steps is asked for"
+        )
     if isinstance(history, list) and any(isinstance(each, Tensor) for each in history):
         raise Slip("these are tensors: append value.item(), a plain number, for each step")
     return history
@@ -164,16 +190,27 @@ def draw(mu: Tensor, log_var: Tensor, eps: Tensor) -> Answers:
         "log_var may be negative, and its root is not σ: take exp(log_var / 2)": (
             mu + log_var.sqrt() * eps
         ),
+        "the half stands inside the exponential: exp(log_var / 2)": mu + log_var.exp() / 2 * eps,
+        "log_var / 2 is log σ: the exponential is missing": mu + log_var / 2 * eps,
+        "there is a minus too many: σ grows with log_var": mu + (-0.5 * log_var).exp() * eps,
+        "mu and log_var are swapped": log_var + (0.5 * mu).exp() * eps,
+        "σ scales the mean as well; it scales eps alone": (mu + eps) * sigma,
+        "σ is added; multiply it with eps": mu + sigma + eps,
     }
 
 
 def with_gradient(sample: Callable[..., Any], mu: Tensor, log_var: Tensor, eps: Tensor) -> Any:
-    """A draw, if a gradient passes through it."""
-    mu.requires_grad_()
-    log_var.requires_grad_()
+    """A draw, if a gradient passes through it to both."""
+    given = {"mu": mu.requires_grad_(), "log_var": log_var.requires_grad_()}
     z = sample(mu, log_var, eps)
-    if isinstance(z, Tensor) and z.dtype == torch.float64 and not z.requires_grad:
+    if not (isinstance(z, Tensor) and z.dtype == torch.float64):
+        return z
+    if not z.requires_grad:
         raise Slip("no gradient passes: is there a detach(), an item() or a no_grad()?")
+    if z.shape == mu.shape and torch.allclose(z, draw(mu, log_var, eps)[0]):
+        for name, part in given.items():
+            if torch.autograd.grad(z.sum(), part, retain_graph=True, allow_unused=True)[0] is None:
+                raise Slip(f"no gradient passes to {name}: is there a detach() or a .data?")
     return z
 
 

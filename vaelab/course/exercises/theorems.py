@@ -297,7 +297,7 @@ def decoders(generator: Generator) -> Inputs:
     def decode(u: Tensor) -> Tensor:
         return torch.tanh(u @ weight)
 
-    for gamma in numbers(0.09, 2.5):
+    for gamma in (0.09, 2.5):
         u = normal(generator, 6, 4)
         eps = normal(generator, 6, 4)
         yield decode, gamma, u, eps
@@ -305,7 +305,7 @@ def decoders(generator: Generator) -> Inputs:
 
 def second_stage(
     decode: Callable[[Tensor], Tensor],
-    gamma: Tensor,
+    gamma: float,
     u: Tensor,
     eps: Tensor,
 ) -> Answers:
@@ -324,6 +324,11 @@ def second_stage(
         "the noise goes on what is decoded, not on u": decode(u + sigma * eps),
         "u stands for the noise as well: eps is to be scaled": mean + sigma * u,
         "γ is taken for log γ: it needs no exponential": mean + math.exp(gamma / 2) * eps,
+        "γ is no logarithm: its root is asked for": mean + math.exp(gamma) * eps,
+        "a 2 too many under the root: γ is the variance": mean + math.sqrt(2 * gamma) * eps,
+        "the decoder is missing": u + sigma * eps,
+        "eps goes into the decoder: u does": decode(eps),
+        "the noise goes on u as well: it goes on z alone": decode(u + sigma * eps) + sigma * eps,
         "γ is squared; the noise is scaled by its root": mean + gamma**2 * eps,
         "the mean is multiplied in: add it": mean * sigma * eps,
         "the noise is subtracted; on average it is the same, for this eps it is not": (
