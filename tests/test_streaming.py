@@ -1,5 +1,6 @@
 """Data larger than memory, rows held out, patience, and what is called once an epoch."""
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -36,9 +37,9 @@ def mapped(folder, array=None):
     return np.load(path, mmap_mode="r")
 
 
-def make(seed=0):
+def make(gamma="learned", seed=0):
     with networks.seeded(seed):
-        return models.vae(networks.mlp((1, 4, 4), latent_dim=2, hidden=(8,)))
+        return models.vae(networks.mlp((1, 4, 4), latent_dim=2, hidden=(8,)), gamma)
 
 
 def fit(data, **settings):
@@ -206,6 +207,44 @@ def test_a_callback_sees_every_epoch_and_changes_nothing():
     assert same(weights(run), weights(fit(PIXELS, epochs=3)))
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_callback_has_the_model_as_it_is_afterwards(precision):
+    """What it measures trains nothing, and what it copies is the model of that epoch."""
+    held, seen = PIXELS[:20] / 255, []
+
+    def objective(model):
+        with torch.no_grad():
+            return model.loss_terms(held, torch.Generator().manual_seed(0))
+
+    def look(run, epoch, values):
+        seen.append((objective(run.model), objective(copy.deepcopy(run.model).eval())))
+
+    settings = {"precision": precision, "beta_schedule": training.Ramp(1.0), "keep_every": 1}
+    runs = [
+        training.fit(model, PIXELS, epochs=3, batch_size=20, progress=False, **settings, **more)
+        for model, more in ((make("optimal"), {"callback": look}), (make("optimal"), {}))
+    ]
+    assert same(*map(weights, runs))
+    for (inside, copied), (_, twin) in zip(seen, runs[1].saved, strict=True):
+        assert same(inside, objective(twin)) and same(copied, objective(twin))
+
+
+def test_patience_weighs_the_whole_kl_while_beta_rises():
+    held = PIXELS[:20] / 255
+    run = fit(PIXELS, validation=held, beta_schedule=training.Ramp(1.0), keep_every=1, epochs=4)
+    rows = training.batches.feed(run.model, held, torch.device("cpu"))
+    measured = training.validation.HeldOut(rows, torch.device("cpu"), 0, 20)
+    expected = [measured.loss(model) for _, model in run.saved]
+    assert run.history["validation"].tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_no_held_out_row_is_measured_alone():
+    with networks.seeded(0):
+        model = models.wae_mmd(networks.mlp((1, 4, 4), latent_dim=2, hidden=(8,)))
+    run = training.fit(model, PIXELS, epochs=1, batch_size=2, validation=5 / N, progress=False)
+    assert np.isfinite(run.history["validation"]).all()
+
+
 def test_a_second_stage_may_hold_codes_out():
     model = fit(PIXELS).model
     second = densities.SecondStage((8,), epochs=3, batch_size=20, validation=0.2)
@@ -232,10 +271,11 @@ def test_settings_that_mean_nothing_are_refused(settings):
         fit(PIXELS, **settings)
 
 
-def test_models_trained_together_hold_nothing_out():
-    plan = Plan(1, validation=0.1)
-    with pytest.raises(ValueError, match="validation: none is held out"):
-        training.fit_together([make(), make(1)], PIXELS, plan, seeds=[0, 1])
+@pytest.mark.parametrize("settings", [{"validation": 0.1}, {"patience": 1}])
+def test_models_trained_together_hold_nothing_out(settings):
+    (name,) = settings
+    with pytest.raises(ValueError, match=f"{name}: no rows are held out"):
+        training.fit_together([make(), make()], PIXELS, Plan(1, **settings), seeds=[0, 1])
 
 
 def test_arrays_of_every_kind_are_one():

@@ -448,6 +448,24 @@ def test_checkpoints_come_as_often_as_asked(tmp_path, monkeypatch):
     assert saved[6:] == [36]
 
 
+def halved(epoch, epochs):
+    return 0.5**epoch
+
+
+def test_a_function_is_a_schedule_that_resumes(tmp_path):
+    first = fit(schedule=halved, checkpoint=tmp_path / "a")
+    assert first.settings["schedule"] == f"{__name__}.halved"
+    assert content(fit(schedule=halved, checkpoint=tmp_path / "a")) == content(first)
+
+
+@pytest.mark.parametrize("name", ["schedule", "gamma_schedule", "beta_schedule"])
+def test_a_schedule_without_a_name_is_refused_before_training(name, tmp_path):
+    schedule = {name: lambda *moment: 1.0}
+    with pytest.raises(ValueError, match=f"^{name}: expected what a checkpoint can name, a func"):
+        fit(checkpoint=tmp_path / "a", **schedule)
+    assert np.isfinite(fit(epochs=1, **schedule).history["loss"]).all()
+
+
 @pytest.mark.parametrize(
     ("other", "named"),
     [
@@ -523,9 +541,29 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     assert _files.read_state(tmp_path / "a")[1]["step"] == 6
 
 
-def test_an_exploding_step_size_is_noticed():
+@pytest.mark.parametrize("validation", [None, 0.5])
+@pytest.mark.parametrize("build", [models.vae, models.ce_vae])
+def test_an_exploding_step_size_is_noticed(build, validation):
+    model = build(networks.mlp(D, latent_dim=2, hidden=(8,), output="sigmoid"))
     with pytest.raises(TrainingDiverged, match="no longer finite"):
-        fit(lr=1e30)
+        fit(model, torch.rand(N, D), lr=1e30, validation=validation)
+
+
+@pytest.mark.parametrize("validation", [None, 0.8])
+def test_a_layer_that_refuses_nan_hides_no_divergence(validation):
+    """In the step after the one that broke the weights, or on the rows held out."""
+
+    class Strict(likelihoods.Gaussian):
+        def nll(self, x, x_hat):
+            if x_hat.isnan().any():
+                raise RuntimeError("expected numbers")
+            return super().nll(x, x_hat)
+
+    model = make()
+    model.likelihood = Strict()
+    model.decoder[1].weight.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(TrainingDiverged, match="no longer finite at step 1 "):
+        fit(model, validation=validation)
 
 
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
@@ -674,11 +712,12 @@ def test_bad_settings_are_answered(setting, error, message):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
-def test_a_missing_device_is_named():
+@pytest.mark.parametrize("device", ["cuda", torch.device("cuda")])
+def test_a_missing_device_is_named(device):
     with pytest.raises(
         ValueError, match=r"device 'cuda' is not available here \(.*\); use \"auto\""
     ):
-        fit(device="cuda")
+        fit(device=device)
 
 
 def test_auto_leaves_float64_to_a_device_that_knows_it(monkeypatch):
@@ -805,10 +844,14 @@ def test_compiled_networks_train_as_plain_ones_do(monkeypatch):
     monkeypatch.setattr(
         torch, "compile", lambda f, mode: asked.append(mode) or usual(f, backend="eager")
     )
-    compiled = fit(epochs=2, compile=True)
-    assert asked == ["default"] * 2 and "forward" not in vars(compiled.model.encoder)
-    plain = fit(epochs=2)
+    compiled = fit(epochs=2, lr=0.05, keep_every=1, compile=True)
+    assert asked == ["default"] * 2
+    assert compiled.model.encoder._compiled_call_impl is None
+    plain = fit(epochs=2, lr=0.05, keep_every=1)
     np.testing.assert_allclose(compiled.history["loss"], plain.history["loss"], rtol=1e-5)
+    for (_, copy_of_compiled), (_, copy_of_plain) in zip(compiled.saved, plain.saved, strict=True):
+        images = [model.reconstruct(data()) for model in (copy_of_compiled, copy_of_plain)]
+        torch.testing.assert_close(*images, rtol=1e-3, atol=1e-4)
     for name, value in plain.model.state_dict().items():
         torch.testing.assert_close(
             value, compiled.model.state_dict()[name], rtol=1e-3, atol=1e-5, msg=name
@@ -843,9 +886,8 @@ def test_what_cuda_would_be_given(build, monkeypatch):
         torch.testing.assert_close(again, terms, rtol=1e-4, atol=1e-3)
         sum(model.train().loss_terms(pictures()).values()).mean().backward()
         torch.optim.Adam(model.parameters(), fused=True).step()
-    assert torch.get_float32_matmul_precision() == "highest" and "forward" not in vars(
-        model.decoder
-    )
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert model.decoder._compiled_call_impl is None
     assert np.isfinite(fit(model, pictures(), epochs=1).history["loss"]).all()
 
 

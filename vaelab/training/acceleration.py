@@ -47,7 +47,7 @@ def _multiplies_bfloat16() -> bool:
 @contextlib.contextmanager
 def accelerated(model: Any, device: torch.device, precision: str, compile: bool) -> Iterator[None]:
     """Train inside with faster arithmetic; the model and torch's settings are afterwards as they
-    were.
+    were, but for the order of a convolution's weights in memory.
 
     Convolutions on a CUDA device, or in bfloat16, run with channels last. Encoder and decoder alone
     take part in bfloat16: posterior, likelihood and terms stay in the model's precision, since γ
@@ -80,8 +80,8 @@ def accelerated(model: Any, device: torch.device, precision: str, compile: bool)
         model.autocast = None
         if compile:  # torch keeps eight variants of a function and runs the ninth as it is.
             torch.compiler.reset()
-        for network in networks:
-            vars(network).pop("forward", None)
+            for network in networks:
+                vars(network).pop("_compiled_call_impl", None)
 
 
 def _compile(model: Any, networks: list[nn.Module], mode: str) -> None:
@@ -90,7 +90,7 @@ def _compile(model: Any, networks: list[nn.Module], mode: str) -> None:
         model.compile_pass()
         return
     for network in networks:
-        network.forward = torch.compile(network.forward, mode=mode)
+        network.compile(mode=mode)  # Which copies of it do not share.
 
 
 def largest_batch(

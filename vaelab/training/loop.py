@@ -28,7 +28,7 @@ from vaelab.training.acceleration import (
 )
 from vaelab.training.batches import Batches, Given, feed, share
 from vaelab.training.interrupts import interrupts_held
-from vaelab.training.parallel import BATCH_NORM, check_share, parallel
+from vaelab.training.parallel import BATCH_NORM, check_shared, parallel
 from vaelab.training.plan import BetaSchedule, Callback, GammaSchedule, Plan, Schedule, Session
 from vaelab.training.progress import Bar, Lines, progress_of
 from vaelab.training.state import Keeper, State
@@ -51,7 +51,7 @@ class Run:
         model: trained, in evaluation mode.
         history: one value an epoch: each term of the objective by its name ("nll", "kl", …) and
             their sum "loss" (means a row, nats), "validation" (the same sum for rows held out, if
-            any are), "gamma" (at its end), "lr".
+            any are, with the whole β), "gamma" (at its end), "lr".
         settings: the arguments of the run, as stored in a checkpoint.
         seconds: wall time of this call.
         saved: (γ, a copy of the model) as `keep_every` asks for, of this call alone, on the CPU in
@@ -163,7 +163,8 @@ def fit(
             Takes a minute to start, and a C++ compiler on the CPU. What else was compiled in this
             process is compiled anew afterwards.
         progress: whether to show a bar, or, where standard error is no terminal, a line a minute.
-        checkpoint: file to save the state of training in, and to resume from.
+        checkpoint: file to save the state of training in, and to resume from. It holds the names
+            of schedules, so they cannot be lambdas then.
         checkpoint_every: seconds between two saves; 0 saves after every epoch and every 50 steps.
         label: caption of the bar.
         callback: called after each epoch with the run so far, the epoch's number from 1, and its
@@ -203,8 +204,8 @@ def fit_plan(
     model.to(device)
     rows = feed(model, data, device, plan.flip)
     given = None if validation is None else feed(model, validation, device)
-    rows, held_out = held_out_of(model, rows, given, plan)
-    check_share(model, min(plan.batch_size, len(rows)), device)
+    rows, held_out = held_out_of(device, rows, given, plan)
+    check_shared(model, min(plan.batch_size, len(rows)), device)
     batches = Batches(rows, device, plan.seed, share(device, plan.seed))
     return run(model, batches, plan, session, kind(model), held_out)
 
@@ -287,8 +288,10 @@ def _loop(state: State, keeper: Keeper, session: Session) -> None:
     def tell() -> None:
         if session.callback is not None:
             values = {name: series[-1] for name, series in state.history.items()}
+            model = state.model.eval()
+            autocast, model.autocast = getattr(model, "autocast", None), None
             session.callback(_run_so_far(state, started), state.epoch, values)
-            state.model.train()
+            model.train().autocast = autocast
 
     progress = progress_of(state, session)
     try:
@@ -319,7 +322,7 @@ def _steps(state: State, keeper: Keeper, progress: Bar | Lines, tell: Callable[[
             if order is None or at == 0:
                 order = state.batches.order(state.epoch)
             rows = order[..., at * size : (at + 1) * size][..., part]
-            problem = _try_step(state, rows)
+            problem = _try_step(state, keeper, rows)
             if problem:  # After the failed step, whose memory is free again.
                 raise OutOfMemory(_advice(state, rows, problem))
             stops = interrupted.is_set()
@@ -340,8 +343,8 @@ def _look(
     """Look at the loss, tell of it, and save where it is time to."""
     saves = stops or keeper.due()
     ends_epoch = state.step % state.steps_per_epoch == 0
-    may_end = state.step == state.total or (ends_epoch and state.plan.patience is not None)
-    _check_finite(state, keeper, weights=saves or may_end)
+    is_used = state.step == state.total or (ends_epoch and state.held_out is not None)
+    _check_finite(state, keeper, weights=saves or is_used)
     if ends_epoch:
         state.end_epoch()
         state.keep()
@@ -352,12 +355,13 @@ def _look(
         tell()
 
 
-def _try_step(state: State, rows: Tensor) -> str:
+def _try_step(state: State, keeper: Keeper, rows: Tensor) -> str:
     """Take a step; torch's message if memory did not suffice for it, else nothing."""
     try:
         step(state, state.batches.batch(rows))
     except RuntimeError as error:
         if not is_out_of_memory(error):
+            _check_finite(state, keeper, weights=True)  # Some layers refuse NaN.
             raise
         return str(error).splitlines()[0]
     return ""
@@ -384,7 +388,7 @@ def _check_finite(state: State, keeper: Keeper, weights: bool) -> None:
     """Raise if the loss of a step since the last look, or a weight of what is to be saved, is NaN
     or infinite.
     """
-    recent = state.terms[-CHECK_EVERY:]
+    recent = state.terms[-CHECK_EVERY:] or [torch.zeros(1, 1)]
     finite_terms = torch.isfinite(torch.stack(recent))
     finite = finite_terms.flatten(1).all(1)
     broken = weights and _any_broken(list(state.model.parameters()))

@@ -17,16 +17,11 @@ from vaelab import _processes
 BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
 
 
-def check_share(model: nn.Module, batch_size: int, device: torch.device) -> int:
-    """Rows of a batch that each process takes.
-
-    Raises:
-        ValueError: a batch, a latent term or a layer that cannot be shared among the processes
-            there are.
-    """
+def check_shared(model: nn.Module, batch_size: int, device: torch.device) -> None:
+    """Raise unless batch, latent terms and layers can be shared among the processes there are."""
     _, processes = _processes.place()
     if processes == 1:
-        return batch_size
+        return
     if batch_size % processes:
         nearest = max(processes, batch_size // processes * processes)
         expected = f"expected a multiple of the number of processes, {processes}"
@@ -43,7 +38,6 @@ def check_share(model: nn.Module, batch_size: int, device: torch.device) -> int:
             f"{device.type}: expected networks without it (mlp), a GPU for each process, or one "
             "process"
         )
-    return batch_size // processes
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Self
 
 import torch
@@ -94,13 +95,20 @@ class Plan(_Fields):
         """What decides the numbers: two runs of equal settings are one run."""
         settings = {
             **vars(self),
-            "schedule": repr(self.schedule),
-            "gamma_schedule": repr(self.gamma_schedule),
+            "schedule": _name_of(self.schedule),
+            "gamma_schedule": _name_of(self.gamma_schedule),
         }
         del settings["keep_every"]
         if self.beta_schedule is not None:  # Runs of earlier versions had none.
-            settings["beta_schedule"] = repr(self.beta_schedule)
+            settings["beta_schedule"] = _name_of(self.beta_schedule)
         return settings
+
+
+def _name_of(schedule: Any) -> str:
+    """What a checkpoint calls a schedule: a function of a module by its name, else the repr."""
+    if isinstance(schedule, FunctionType) and "<" not in schedule.__qualname__:
+        return f"{schedule.__module__}.{schedule.__qualname__}"
+    return repr(schedule)
 
 
 @dataclass(frozen=True)

@@ -101,12 +101,12 @@ class State:
         if self.share is None:
             first = next(self.model.parameters())
             self.share = torch.ones((), device=first.device, dtype=first.dtype)
-            if not hasattr(self.model, "anneal") or not self.model.anneal(self.share):
-                raise ValueError("beta_schedule: this model has no KL; expected None")
+        if not hasattr(self.model, "anneal") or not self.model.anneal(self.share):
+            raise ValueError("beta_schedule: this model has no KL; expected None")
         self.share.fill_(share)
 
     def release_beta(self) -> None:
-        """Give the KL its whole weight again."""
+        """Give the KL its whole weight again, until the next step."""
         if self.share is not None:
             self.model.anneal(None)
 
@@ -118,7 +118,11 @@ class State:
             self.model.likelihood.gamma = gamma
 
     def end_epoch(self) -> None:
-        """Move the steps of the epoch that ends into the history."""
+        """Move the steps of the epoch that ends into the history.
+
+        What follows, until the next step, sees the objective with the whole weight of the KL.
+        """
+        self.release_beta()
         means = torch.stack(self.terms).double().mean(0)
         gamma = getattr(self.model, "gamma", None)
         values = dict(zip(self.names, means.tolist(), strict=True))
@@ -136,8 +140,7 @@ class State:
         every = self.plan.keep_every
         if every and (self.epoch % every == 0 or self.is_done):
             twin = copy.deepcopy(self.model).cpu().eval()
-            if self.share is not None:
-                twin.anneal(None)
+            twin.autocast = None
             self.copies.append((getattr(self.model, "gamma", None), twin))
 
     def newest(self, name: str) -> float:
@@ -234,9 +237,18 @@ class Keeper:
         """Go on from the checkpoint, if there is one and it is of this run.
 
         Raises:
-            ValueError: it is of another run; says which settings differ.
+            ValueError: it is of another run, and says which settings differ; or a schedule that no
+                later call could tell from others.
         """
-        if self.path is None or not self.path.exists():
+        if self.path is None:
+            return
+        for name in ("schedule", "gamma_schedule", "beta_schedule"):
+            if " at 0x" in str(state.settings[name]):
+                raise ValueError(
+                    f"{name}: expected what a checkpoint can name, a function of a module or an "
+                    f"object with its own repr (such as HalveEvery), got {state.settings[name]}"
+                )
+        if not self.path.exists():
             return
         tensors, record = _files.read_state(self.path)
         saved = record["settings"]

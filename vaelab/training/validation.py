@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaelab._inputs import generator_of
 from vaelab.training.batches import Feed
@@ -32,7 +32,7 @@ class HeldOut:
         self.rows = replace(rows, flip=False)
         self.device = device
         self.seed = seed
-        parts = math.ceil(len(rows) / batch_size)
+        parts = min(math.ceil(len(rows) / batch_size), len(rows) // 2)  # Terms compare rows.
         self.parts = torch.arange(len(rows)).tensor_split(parts)
 
     @torch.no_grad()
@@ -68,7 +68,7 @@ def split(rows: Feed, share: float, seed: int) -> tuple[Feed, Feed]:
 
 
 def held_out_of(
-    model: nn.Module, rows: Feed, given: Feed | None, plan: Plan
+    device: torch.device, rows: Feed, given: Feed | None, plan: Plan
 ) -> tuple[Feed, HeldOut | None]:
     """The rows to train on, and those held out: the ones given, or the plan's share of the rows.
 
@@ -85,5 +85,4 @@ def held_out_of(
                 "patience: expected None without held-out rows; pass validation=0.1 too"
             )
         return rows, None
-    device = next(model.parameters()).device
     return rows, HeldOut(given, device, plan.seed, min(plan.batch_size, len(rows)))
