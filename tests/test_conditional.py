@@ -97,8 +97,18 @@ def test_a_conditional_model_is_saved_and_copied(tmp_path):
         assert torch.equal(twin.draw(c, 2), model.draw(c, 2))
 
 
+def test_context_may_be_an_array():
+    x, c = pictures()
+    runs = [
+        training.fit(made(), Given(x, given), epochs=1, progress=False) for given in (c, c.numpy())
+    ]
+    assert runs[0].history["loss"] == runs[1].history["loss"]
+
+
 def test_what_does_not_fit_is_refused():
     model, (x, c) = made(), pictures()
+    with pytest.raises(ValueError, match="context: expected finite numbers, but it holds NaN"):
+        training.fit(model, Given(x, c / 0), epochs=1)
     with pytest.raises(ValueError, match=r"context: expected finite numbers of shape \(24, n_c"):
         training.fit(model, Given(x, c[1:]), epochs=1)
     with pytest.raises(TypeError, match="context: expected what is given with each code"):

@@ -291,6 +291,20 @@ def test_too_little_memory_says_how_many_might_fit(monkeypatch):
         together(built("learned"), flat(), **PLAN)
 
 
+def test_too_little_memory_names_a_batch_that_fits_all(monkeypatch):
+    usual = ensemble.Ensemble.loss_terms
+
+    def short(self, x, generator):
+        nats = usual(self, x, generator)
+        if x.shape[1] > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return nats
+
+    monkeypatch.setattr(ensemble.Ensemble, "loss_terms", short)
+    with pytest.raises(training.OutOfMemory, match="batch_size=5 fits"):
+        together(built("learned"), flat(), **PLAN)
+
+
 def test_nothing_of_an_ensemble_outlives_its_training():
     gone = []
 

@@ -289,21 +289,19 @@ def pick_device(
     Raises:
         ValueError: an unknown device, or one this machine does not have.
     """
-    if isinstance(name, torch.device):
-        return name
     if isinstance(name, str) and name == "auto":
         device = torch.accelerator.current_accelerator(check_available=True)
         if device is None or (device.type == "mps" and dtype == torch.float64):
             return torch.device("cpu")
         return device
     kinds = ("cpu", "cuda", "mps", "xpu")
-    if str(name).partition(":")[0] not in kinds:
+    if not isinstance(name, torch.device) and str(name).partition(":")[0] not in kinds:
         check_choice("device", name, ("auto", *kinds))
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
-            f'device {name!r} is not available here ({str(error).splitlines()[0]}); use "auto"'
+            f'device {str(name)!r} is not available here ({str(error).splitlines()[0]}); use "auto"'
         ) from error
     return device

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import _files
-from vaelab._arrays import Rows
+from vaelab._arrays import Rows, as_numbers
 from vaelab._inputs import check_images, check_rows
 from vaelab._memory import is_out_of_memory
 from vaelab._processes import Share, draw, place
@@ -159,10 +159,11 @@ def _feed(model: nn.Module, data: Any, device: torch.device, flip: bool) -> Feed
     return Feed(rows.to(device), x.dtype, dtype, flip)
 
 
-def _context(context: Tensor, rows: Feed) -> Tensor:
+def _context(context: Any, rows: Feed) -> Tensor:
     if rows.flip:
         raise ValueError("flip: what is given with an image is not mirrored; expected False")
-    if context.ndim != 2 or len(context) != len(rows) or not context.isfinite().all():
+    context = as_numbers("context", context, None)
+    if context.ndim != 2 or len(context) != len(rows):
         raise ValueError(
             f"context: expected finite numbers of shape ({len(rows)}, n_context), got shape "
             f"{tuple(context.shape)}"

@@ -89,7 +89,7 @@ class Ensemble(nn.Module):
         self._spectral = {name: layer.eval() for name, layer in spectral.items()}
         self._dense = is_dense(one)
         self._all = (_rows_pass if self._dense else _pass)(one)
-        self._asked: list | None = None
+        self._asked: dict[int, list] = {}  # Noise of a step, by the rows of its batch.
 
     def to(self, *args: Any, **kwargs: Any) -> Ensemble:
         vars(self).pop("_tensors", None)
@@ -118,15 +118,16 @@ class Ensemble(nn.Module):
         one.autocast = self.autocast
         self._normalise_spectra()
         images = x.x if isinstance(x, Given) else x
-        if self._asked is None:  # One step shows which noise a step draws.
+        n = images.shape[1]
+        if n not in self._asked:  # One step shows which noise a step draws.
             asks = Noise()
             with torch.no_grad():
                 first = tree_map(lambda rows: rows[0], x)
                 self._probe[0].to(images.device).loss_terms(first, asks)
-            self._asked = asks.asked
+            self._asked[n] = asks.asked
         noise = [
             torch.stack([draw(sample, shape, g, images) for g in generator.each])
-            for sample, shape in self._asked
+            for sample, shape in self._asked[n]
         ]
         return self._all(self._tensors, x, *noise)
 
@@ -256,6 +257,6 @@ class StackedBatches(Batches):
         return tree_map(lambda *several: torch.stack(several), *batches)
 
     def whose(self, finite: Tensor) -> str:
-        broken = [i for i, fine in enumerate(finite.all(0).all(0).tolist()) if not fine]
+        broken = [i for i, fine in enumerate(finite.flatten(0, 1).all(0).tolist()) if not fine]
         names = ", ".join(f"{i} (seed {self.seed[i]})" for i in broken)
         return f" of model {names}" if names else ""

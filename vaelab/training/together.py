@@ -103,11 +103,12 @@ def _check(models: list[nn.Module], seeds: list[int], plan: Plan) -> None:
         check_seed(seed)
     if plan.keep_every:
         raise ValueError("keep_every: no copies are kept of models trained together; expected 0")
-    if plan.validation is not None:
-        raise ValueError(
-            "validation: none is held out from models trained together; expected None, or call "
-            "training.fit for each"
-        )
+    for name in ("validation", "patience"):
+        if getattr(plan, name) is not None:
+            raise ValueError(
+                f"{name}: no rows are held out from models trained together; expected None, or "
+                "call training.fit for each"
+            )
     if _processes.place()[1] > 1:
         raise ValueError(
             "models trained together: expected one process; let each of several train models of "
