@@ -4,9 +4,10 @@ run.
 Both train the same network on the same batches in memory with the same fused Adam, alternately,
 round after round; the figure is the median over the rounds of the ratio of their times. Each lives
 in a process of its own, since our loop has the process keep its memory from step to step, which a
-bare one in the same process would profit from. The bare loop does nothing but forward, backward and step: no history, no look at the loss, no schedule, no
-checkpoint. Its spectral normalisation is torch's own, which divides weights. On a machine with
-other work each pair of times still compares, and the spread of their ratios is printed beside.
+bare one in the same process would profit from. The bare loop does nothing but forward, backward and
+step: no history, no look at the loss, no schedule, no checkpoint. Its spectral normalisation is
+torch's own, which divides weights. On a machine with other work each pair of times still compares,
+and the spread of their ratios is printed beside.
 
     python benchmarks/training.py [--rounds 9] [--json FILE]
 """
