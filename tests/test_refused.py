@@ -18,11 +18,17 @@ from vaelab import (
     densities,
     estimators,
     experiments,
+    grammar,
     interpolation,
+    lines,
+    manifolds,
+    metrics,
     models,
     networks,
     posteriors,
     priors,
+    theory,
+    toys,
     training,
 )
 from vaelab._files import CheckpointError
@@ -220,3 +226,70 @@ def test_whole_numbers_of_every_width_are_looked_at_in_a_file(tmp_path):
         rows[:] = 2**24 + 1
         with pytest.raises(ValueError, match=r"up to 2²⁴, which float32 holds exactly, got 1677"):
             small().fit(rows)
+
+
+# ---- what the other public functions are given
+
+
+def arc():
+    """A manifold with a global chart."""
+    return manifolds.manifold("arc")
+
+
+BEYOND_FLOAT = np.array([[10**400] * 2] * 3, dtype=object)
+LARGE = np.eye(3) * 1e300
+CALLS = {
+    "numbers that no float holds": lambda: metrics.energy_distance(BEYOND_FLOAT, BEYOND_FLOAT),
+    "rows that no float holds": lambda: small().fit(BEYOND_FLOAT),
+    "squares that no float holds": lambda: metrics.frechet_distance(LARGE, LARGE),
+    "errors that no float holds": lambda: metrics.mean_squared_error(LARGE, -LARGE),
+    "draws": lambda: metrics.direction_variance(torch.sin, torch.eye(3), n_draws=HUGE),
+    "bins": lambda: metrics.eigenvalue_counts([0.5], bins=HUGE),
+    "shuffles": lambda: metrics.energy_test(np.eye(3), np.eye(3), shuffles=HUGE),
+    "projections": lambda: metrics.sliced_wasserstein(np.eye(3), np.eye(3), HUGE),
+    "angles": lambda: metrics.precision_recall(np.eye(3), np.eye(3), 2, n_angles=HUGE),
+    "clusters": lambda: metrics.precision_recall(np.eye(3), np.eye(3), n_clusters="a"),
+    "scales": lambda: metrics.imq(scales=[1.0, -1.0]),
+    "no scales": lambda: metrics.imq(scales=3),
+    "codes": lambda: interpolation.midpoints("abc", 3),
+    "a way": lambda: interpolation.midpoints(torch.eye(3), 3, way=""),
+    "nodes": lambda: manifolds.bimodal().nodes(-1),
+    "nodes of a product": lambda: manifolds.density("open_square", 2).nodes(None),
+    "corners": lambda: manifolds.uniform(torch.zeros(1, device="meta"), (1.0,)),
+    "short floats": lambda: theory.inverse_root(torch.ones(4, 3, 2, dtype=torch.float16)),
+    "an interval": lambda: theory.wilson_interval(3, 10, z=-1.0),
+    "seeds": lambda: toys.members(arc(), 2, n_seeds=HUGE),
+    "a grammar": lambda: grammar.draw_lines("expressions", 3, 6),
+    "a length": lambda: grammar.draw_lines(grammar.expressions(), 3, HUGE),
+    "rules": lambda: grammar.Grammar('S -> "a"', joint=np.zeros(2)),
+    "a warning": lambda: grammar.Grammar('S -> "a"', warn="no"),
+    "points": lambda: grammar.distance_to("x", points=None),
+    "a line": lambda: lines.is_valid(None, grammar.expressions()),
+    "scores": lambda: lines.normal_scores(np.array([1.0, np.nan])),
+    "a mean": lambda: lines.expected_improvement(np.array([np.nan]), np.ones(1), 0.0),
+    "a count of lines": lambda: lines.split(-1, lines.LinePlan()),
+    "transforms": lambda: densities.Flow(transforms="six"),
+    "widths": lambda: densities.Flow(hidden=3),
+    "a rule": lambda: densities.SecondStage(gamma=None),
+    "a switch": lambda: densities.SecondStage(standardise="yes"),
+    "a prior": lambda: densities.ModelPrior("normal"),
+    "a name": lambda: densities.named(None, priors.StandardNormal()),
+    "posteriors": lambda: densities.Gaussian().fit_codes(None),
+    "posteriors of a flow": lambda: densities.Flow().fit_codes(torch.eye(3)),
+    "a model": lambda: densities.log_prob_mc(None, torch.eye(3)),
+    "a folder": lambda: vaelab.load(None),
+    "a place": lambda: vaelab.save(3, None),
+    "a root": lambda: data.load_images("mnist", root=3),
+    "a data set": lambda: data.load_images(["digits"]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_what_means_nothing_is_refused_in_words(name):
+    with pytest.raises((ValueError, TypeError), match=r"expected|needs .* GB of memory"):
+        CALLS[name]()
+
+
+def test_a_large_weight_of_recall_leaves_recall():
+    assert metrics.f_score([0.5, 1.0], [0.5, 0.25], beta=1e200) == 0.5
+    assert metrics.eigenvalue_counts([1e60, 0.1], bins=2).tolist() == [0.5, 0.5]

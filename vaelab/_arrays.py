@@ -175,7 +175,10 @@ def _array(x: Any, name: str) -> np.ndarray:
             f"({str(error).partition(chr(10))[0]})"
         ) from error
     if array.dtype == object and array.size and all(isinstance(v, Real) for v in array.flat):
-        array = array.astype(np.float64)  # A data frame of columns of several kinds.
+        try:
+            array = array.astype(np.float64)  # A data frame of columns of several kinds.
+        except OverflowError as error:
+            raise ValueError(f"{name}: expected numbers that float64 holds ({error})") from error
     if array.dtype.kind not in "fiub":
         dense = "; pass x.toarray()" if hasattr(x, "toarray") else ""
         raise TypeError(

@@ -29,6 +29,7 @@ import vaelab
 from vaelab import networks
 from vaelab._files import CheckpointError, check_writable, digest, joined, parted, write_atomic
 from vaelab._formats import from_format_1
+from vaelab._inputs import check_path
 from vaelab.densities import Density, ModelPrior
 from vaelab.models import CATALOGUE, Autoencoder, Conditional
 from vaelab.parts import UnknownPart, account, as_data, fill, names_in, public_name, rebuild
@@ -139,7 +140,7 @@ def save(
     ...     load(f"{folder}/mine").sample(5).shape
     torch.Size([5, 3])
     """
-    folder = Path(folder)
+    folder = check_path("folder", folder)
     if (folder / "run.json").exists():
         raise FileExistsError(
             f"{folder} already holds a saved model; choose another folder or delete it"
@@ -271,7 +272,7 @@ def place_of(folder: str | Path) -> Path:
     """The folder of a model: that of one which comes with the package, where its name is given and
     no folder here has it.
     """
-    shipped = SHIPPED / folder
+    shipped = SHIPPED / check_path("folder", folder)
     is_name = shipped.parent == SHIPPED and (shipped / "run.json").is_file()
     return shipped if is_name and not Path(folder).exists() else Path(folder)
 

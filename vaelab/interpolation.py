@@ -77,6 +77,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return way.to(a)
 
 
+@door
 def midpoints(z: Tensor, n: int, way: Way | None = None, seed: int = 0) -> Tensor:
     """The middles of the ways between `n` random pairs of different codes.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vaelab._inputs import check_choice, check_positive, check_positive_int
+from vaelab._inputs import check_choice, check_path, check_positive, check_positive_int
 from vaelab.data.colour import CROPS, load_celeba, load_cifar10
 from vaelab.data.drawn import shapes
 from vaelab.data.grey import IDX_SETS, load_digits_split, load_idx
@@ -79,6 +79,7 @@ def load_images(
     >>> load_images("digits")
     Images('digits': 1297 train, 500 test, shape (1, 8, 8), 10 classes)
     """
+    check_path("name", name)
     if side is not None:
         check_positive_int("side", side)
     if crop is not None and name != "celeba":

@@ -11,6 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from vaelab._files import check_writable
+from vaelab._inputs import check_path
 
 _TIMEOUT = 30.0  # seconds
 
@@ -24,7 +25,7 @@ def data_root(root: str | Path | None = None) -> Path:
     """
     chosen = root if root is not None else os.environ.get("VAELAB_DATA") or None
     if chosen is not None:
-        folder = Path(chosen).expanduser()
+        folder = check_path("root", chosen).expanduser()
         if not folder.is_dir():
             origin = "root" if root is not None else "the environment variable VAELAB_DATA"
             raise FileNotFoundError(

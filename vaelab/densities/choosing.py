@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vaelab._door import door
 from vaelab._inputs import check_choice
 from vaelab.densities.density import Density
 from vaelab.densities.empirical import Empirical
@@ -21,6 +22,7 @@ DENSITIES = {
 SIZED = {"gmm": GaussianMixture, "dirichlet": DirichletMixture}
 
 
+@door
 def named(name: str, prior: Prior) -> Density:
     """The density of that name, not fitted yet.
 

@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab._inputs import generator_of
 from vaelab.densities.density import Density, draw
 from vaelab.posteriors import Distribution
@@ -27,6 +28,7 @@ class Empirical(Density):
 
     codes: Tensor
 
+    @door
     def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
         self.codes = draw(q, seed).float().cpu()
         self.latent_dim = q.mean.shape[1]

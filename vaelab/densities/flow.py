@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import networks
+from vaelab._door import door, taken
 from vaelab.densities.density import Density
 from vaelab.models import Autoencoder
 from vaelab.parts import fill
@@ -44,6 +45,7 @@ class Flow(Density):
 
     forgets: ClassVar = tuple(field.name for field in fields(Plan))
 
+    @door
     def __init__(
         self,
         transforms: int = 6,
@@ -74,6 +76,7 @@ class Flow(Density):
             seed: of weights, batches and noise.
             session: where and how it runs; quietly unless given.
         """
+        taken("q", q, Distribution)
         prior = self._new(q.mean.shape[1], seed)
         self.run: Run = fit_plan(_Codes(prior), q, self.plan.with_seed(seed), session)
         self.prior = prior.cpu()

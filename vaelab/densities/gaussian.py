@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab._inputs import as_seed, check_positive_int
 from vaelab.densities.density import Density, draw
 from vaelab.posteriors import Distribution
@@ -31,6 +32,7 @@ class GaussianMixture(Density):
 
     mixture: Any  # scikit-learn's, once it is fitted.
 
+    @door
     def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
         least = max(2, self.n_components)
         if len(q) < least:

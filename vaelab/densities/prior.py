@@ -6,6 +6,7 @@ from typing import Self
 
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab.densities.density import Density
 from vaelab.parts import fill
 from vaelab.posteriors import Distribution
@@ -26,9 +27,11 @@ class ModelPrior(Density):
     torch.Size([5, 2])
     """
 
+    @door
     def __init__(self, prior: Prior) -> None:
         self.prior = prior
 
+    @door
     def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
         self.latent_dim = q.mean.shape[1]
         return self

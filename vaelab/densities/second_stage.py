@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import networks
+from vaelab._door import door, taken
 from vaelab._inputs import check_widths, generator_of
 from vaelab._memory import check_parameters
 from vaelab.densities.density import Density, draw
@@ -50,6 +51,7 @@ class SecondStage(Density):
 
     forgets: ClassVar = tuple(field.name for field in fields(Plan))
 
+    @door
     def __init__(
         self,
         hidden: Sequence[int] = (1024, 1024, 1024),
@@ -85,6 +87,7 @@ class SecondStage(Density):
             seed: of weights, batches and noise.
             session: where and how it runs; quietly unless given.
         """
+        taken("q", q, Distribution)
         vae = self.new_vae(q.mean.shape[1], seed)
         data = self._data(q, seed)
         return self._take(vae, fit_plan(vae, data, self.plan.with_seed(seed), session))

@@ -201,7 +201,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         array = _as_array(X)
         try:
             z = torch.from_numpy(np.array(check_array(array, dtype=_DTYPES)))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise _in_one_line(error) from error
         rows = self._unscaled(self.model_.images(z.to(self._dtype)))
         return self._like(X, rows)
@@ -316,7 +316,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         minimum: dict[str, Any] = {"ensure_min_samples": 2} if reset else {}
         try:
             array = cast(Any, validate_data)(self, array, reset=reset, dtype=_DTYPES, **minimum)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise _in_one_line(error) from error
         if reset:
             self.image_shape_ = shape or array.shape[1:]
@@ -396,7 +396,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
 def _in_one_line(error: Exception) -> Exception:
     """What scikit-learn says of rows, and its checks look for, without the rows."""
     said = " ".join(re.sub(r"\sarray=.*?(?=Reshape|$)", " ", str(error), flags=re.DOTALL).split())
-    return type(error)(
+    kind = ValueError if isinstance(error, OverflowError) else type(error)
+    return kind(
         f"X: expected finite rows (n, d) or images (n, channels, height, width), got others: {said}"
     )
 

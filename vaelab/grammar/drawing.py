@@ -8,7 +8,8 @@ import itertools
 import random
 from collections.abc import Callable, Sequence
 
-from vaelab._inputs import check_positive_int, check_seed
+from vaelab._door import door
+from vaelab._inputs import check_draws, check_positive_int, check_seed
 from vaelab.grammar.grammar import Grammar
 
 Stack = tuple[int, ...]
@@ -55,6 +56,7 @@ def _rights(grammar: Grammar) -> list[list[tuple[int, Stack]]]:
     return rights
 
 
+@door
 def draw_lines(grammar: Grammar, n: int, length: int, seed: int = 0) -> list[str]:
     """`n` different lines of at most `length` rules, drawn uniformly from all derivations.
 
@@ -72,7 +74,7 @@ def draw_lines(grammar: Grammar, n: int, length: int, seed: int = 0) -> list[str
     ['3 + 3 / 2', '2 * 1 / x', 'x / 2 * 3']
     """
     check_positive_int("n", n)
-    check_positive_int("length", length)
+    check_draws("length", length, length)  # Counts of so many digits, each.
     seed = check_seed(seed)
     count = derivations(grammar)
     sizes = [count((0,), size) for size in range(length + 1)]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vaelab._door import door
 from vaelab.grammar.grammar import Grammar, cited
 from vaelab.grammar.reading import Rule
 
@@ -95,6 +96,7 @@ def _value(rule: Rule, values: list[Any], x: np.ndarray) -> Any:
     return -values[0] if words == ["-"] else values[0]
 
 
+@door
 def distance_to(target: str, points: np.ndarray = POINTS) -> Callable[[str], float]:
     """How far an expression is from a target: log(1 + mean squared error) over points.
 

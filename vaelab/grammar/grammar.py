@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int, shown
+from vaelab._inputs import check_flag, check_positive_int, shown
 from vaelab.grammar.parser import Parser, Production, Unexpected
 from vaelab.grammar.reading import Rule, read_rules
 from vaelab.parts import Part
@@ -46,8 +46,9 @@ class Grammar(Part):
     """
 
     def __init__(self, rules: str, joint: str = "", warn: bool = True) -> None:
-        if joint not in ("", " "):
-            raise ValueError(f"joint: expected '' or ' ', got {joint!r}")
+        if not isinstance(joint, str) or joint not in ("", " "):
+            raise ValueError(f"joint: expected '' or ' ', got {shown(joint)}")
+        check_flag("warn", warn)
         self.joint = joint
         self.rules: tuple[Rule, ...] = tuple(read_rules(rules))
         self.padding = len(self.rules)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vaelab import densities, models, networks, training
+from vaelab._door import door
 from vaelab._inputs import (
     check_choice,
     check_positive,
@@ -131,6 +132,7 @@ def fit(
     return Fitted(model, density, figures, run.history, trained, held_out)
 
 
+@door
 def split(n: int, plan: LinePlan) -> tuple[Tensor, Tensor]:
     """The numbers of the lines that are trained on, and of those held out."""
     order = torch.randperm(n, generator=generator_of(plan.seed))
@@ -236,6 +238,7 @@ def _shares(drawn: list[str | None], grammar: Grammar, known: set[str]) -> dict[
     }
 
 
+@door
 def is_valid(line: str, grammar: Grammar) -> bool:
     """Whether a grammar derives a line."""
     try:

@@ -11,7 +11,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from vaelab._arrays import as_numbers
 from vaelab._bars import bar_of
+from vaelab._door import door
 from vaelab.densities import Density
 from vaelab.lines.state import Score, SearchPlan, State
 from vaelab.models import Autoencoder
@@ -63,6 +65,7 @@ class Found:
         return "\n".join(rows)
 
 
+@door
 def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
     """By how much a score is expected to fall below the best: E max(best − y, 0),
     y ~ N(mean, std²),
@@ -80,10 +83,12 @@ def expected_improvement(mean: np.ndarray, std: np.ndarray, best: float) -> np.n
     """
     from scipy.stats import norm
 
+    mean, std = as_numbers("mean", mean).numpy(), as_numbers("std", std).numpy()
     u = (best - mean) / std
     return (best - mean) * norm.cdf(u) + std * norm.pdf(u)
 
 
+@door
 def normal_scores(y: np.ndarray) -> np.ndarray:
     """The scores' ranks as quantiles of N(0, 1): their order alone counts, and a long tail of bad
     scores does not hide what lies between good ones. Shape (n,).
@@ -93,7 +98,8 @@ def normal_scores(y: np.ndarray) -> np.ndarray:
     """
     from scipy.stats import norm, rankdata
 
-    return norm.ppf((rankdata(y) - 0.5) / len(y))
+    ranks = rankdata(as_numbers("y", y).flatten().numpy())
+    return norm.ppf((ranks - 0.5) / len(ranks))
 
 
 def search(

@@ -14,7 +14,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from vaelab._door import check_fields
+from vaelab._door import check_fields, door
 from vaelab._inputs import check_positive
 from vaelab.manifolds.lattice import Nodes, beside, float64
 from vaelab.manifolds.mixture import Conditionals, Density, log_ndtr
@@ -199,6 +199,7 @@ class Transformed(Density):
     def sample_with(self, n: int, generator: torch.Generator) -> Tensor:
         return self.forward(self.base.sample_with(n, generator))
 
+    @door
     def nodes(self, n: int, smooth: bool = False) -> Nodes:
         v, w = self.base.nodes(n, smooth)
         return self.forward(v), w

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaelab._door import door
 from vaelab._inputs import check_draws, check_positive
 from vaelab.manifolds.lattice import (
     LOG_2_PI,
@@ -77,6 +78,7 @@ class Density:
         """The same from a generator."""
         return self.from_noise(normal_noise(generator, n, self.dim))
 
+    @door
     def nodes(self, n: int, smooth: bool = False) -> Nodes:
         """About n points, shape (m, r), and weights that sum to 1, shape (m,), with E g(u) ≈ Σ w g.
 
@@ -219,6 +221,7 @@ class Mixture(Density):
         away = self.scale_trils[k] @ eps
         return self.means[k] + away.squeeze(-1)
 
+    @door
     def nodes(self, n: int, smooth: bool = False) -> Nodes:
         nodes = []
         weights = []

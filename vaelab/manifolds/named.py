@@ -208,6 +208,7 @@ def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
 class _Boxed(Transformed):
     """The uniform density, with nodes spread evenly over its box."""
 
+    @door
     def nodes(self, n: int, smooth: bool = False) -> Nodes:
         share = unit_lattice(n, self.dim)
         u = self.low + (self.high - self.low) * share

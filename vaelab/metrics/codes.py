@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vaelab._inputs import (
     check_callable,
-    check_positive_int,
+    check_draws,
     check_seed,
     check_share,
     generator_of,
@@ -62,11 +62,11 @@ def eigenvalue_counts(eigenvalues: Any, bins: int = 20) -> Tensor:
     >>> eigenvalue_counts([[0.01, 0.99], [0.02, 1.04]], bins=4).tolist()
     [0.5, 0.0, 0.0, 0.5]
     """
-    check_positive_int("bins", bins)
+    check_draws("bins", bins, 1)
     values = as_numbers("eigenvalues", eigenvalues).flatten()
     if values.min() < 0:
         raise ValueError(f"eigenvalues: expected all ≥ 0, got {values.min():.4g}")
-    return torch.bincount((values * bins).long().clamp(max=bins - 1), minlength=bins) / len(values)
+    return torch.bincount((values * bins).clamp(max=bins - 1).long(), minlength=bins) / len(values)
 
 
 @torch.no_grad()
@@ -103,7 +103,7 @@ def direction_variance(
     check_callable("decode", decode)
     z = _codes(z)
     seed = check_seed(seed)
-    if check_positive_int("n_draws", n_draws) < 2:
+    if check_draws("n_draws", n_draws, z.numel()) < 2:
         raise ValueError("n_draws: expected at least 2, one has no variance")
     axes = torch.eye(z.shape[1]) if directions is None else directions
     axes = as_numbers("directions", axes, None).to(z)

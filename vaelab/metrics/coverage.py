@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive, check_positive_int, check_seed
+from vaelab._inputs import check_draws, check_positive, check_positive_int, check_seed
 from vaelab.metrics.distances import BLOCK, _squared_distances
 from vaelab.metrics.samples import as_numbers, as_rows
 
@@ -49,7 +49,7 @@ def precision_recall(
     x, y = as_rows(x, y)
     seed = check_seed(seed)
     check_positive_int("n_runs", n_runs)
-    check_positive_int("n_angles", n_angles)
+    check_draws("n_angles", n_angles, 2)
     both = torch.cat([x, y]).cpu().numpy()
     if check_positive_int("n_clusters", n_clusters) > len(both):
         raise ValueError(f"n_clusters: expected at most {len(both)} rows, got {n_clusters}")
@@ -82,8 +82,9 @@ def f_score(precision: Any, recall: Any, beta: float = 1.0) -> float:
             "precision, recall: expected as many of each, all ≥ 0, got shapes "
             f"{tuple(p.shape)} and {tuple(r.shape)}, the least {min(p.min(), r.min()):.4g}"
         )
-    below = beta**2 * p + r
-    scores = (1 + beta**2) * p * r / below.clamp(min=torch.finfo(below.dtype).tiny)
+    share = 1 / (1 + beta * beta)  # Of recall in the mean; a large β² may be infinite.
+    below = (1 - share) * p + share * r
+    scores = p * r / below.clamp(min=torch.finfo(below.dtype).tiny)
     return scores.max().item()
 
 

@@ -8,7 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_callable, check_positive_int, check_seed, generator_of, shown
+from vaelab._door import door
+from vaelab._inputs import (
+    check_callable,
+    check_draws,
+    check_positive,
+    check_seed,
+    generator_of,
+    shown,
+)
 from vaelab.metrics.samples import as_rows
 
 BLOCK = 512  # rows at a time: a block of pair distances is 2 MB and stays in the processor's cache
@@ -16,6 +24,7 @@ BLOCK = 512  # rows at a time: a block of pair distances is 2 MB and stays in th
 Kernel = Callable[[Tensor, int], Tensor]
 
 
+@door
 def imq(scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)) -> Kernel:
     """The inverse multiquadratic kernel of WAE, summed over scales: k = Σ_s C_s / (C_s + ‖x − y‖²),
     C_s = 2κ s.
@@ -25,6 +34,8 @@ def imq(scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)) -> Kerne
     Returns:
         A function of squared distances and the dimension κ.
     """
+    for scale in scales:
+        check_positive("scales", scale)
 
     def kernel(squared: Tensor, dimension: int) -> Tensor:
         total = torch.zeros_like(squared)
@@ -117,7 +128,7 @@ def sliced_wasserstein(
     3.0
     """
     x, y = as_rows(x, y)
-    check_positive_int("n_projections", n_projections)
+    check_draws("n_projections", n_projections, len(x) + len(y))
     seed = check_seed(seed)
     if isinstance(p, bool) or not isinstance(p, (int, float)) or p not in (1, 2):
         raise ValueError(f"p: expected 1 or 2, got {shown(p)}")
@@ -183,7 +194,7 @@ def energy_test(x: Any, y: Any, shuffles: int = 200, seed: int = 0) -> float:
     """
     x, y = as_rows(x, y)
     seed = check_seed(seed)
-    check_positive_int("shuffles", shuffles)
+    check_draws("shuffles", shuffles, len(x) + len(y))
     pooled, n = torch.cat([x, y]), len(x)
     distances = torch.cdist(pooled, pooled)
     generator = generator_of(seed)

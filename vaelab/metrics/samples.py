@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from vaelab._arrays import as_numbers, as_tensor
+from vaelab import _arrays
+from vaelab._arrays import as_tensor
+
+_LIMITS = {torch.float64: 1e70, torch.float32: 1e15}  # Products of variances stay finite.
+
+
+def as_numbers(name: str, values: Any, dtype: torch.dtype | None = torch.float64) -> Tensor:
+    """`_arrays.as_numbers`, of numbers so small that what is measured is finite, too.
+
+    Raises:
+        ValueError: larger ones.
+    """
+    x = _arrays.as_numbers(name, values, dtype)
+    limit, largest = _LIMITS.get(x.dtype, math.inf), x.abs().max()
+    if largest > limit:
+        raise ValueError(
+            f"{name}: expected numbers up to {limit:g}, whose squares can be computed with, got "
+            f"{largest:.4g}; rescale them"
+        )
+    return x
 
 
 def as_rows(*samples: Any) -> list[Tensor]:

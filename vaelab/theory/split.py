@@ -189,6 +189,7 @@ def wilson_interval(hits: float, n: int, z: float = 1.959964) -> tuple[float, fl
     >>> tuple(round(end, 3) for end in wilson_interval(10, 10))
     (0.722, 1.0)
     """
+    check_positive("z", z)
     if not 0 <= hits <= n:
         raise ValueError(f"hits: expected a number from 0 to n = {n}, got {shown(hits)}")
     p = hits / n

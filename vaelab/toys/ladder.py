@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vaelab import models, networks, theory
 from vaelab._door import door
-from vaelab._inputs import check_choice, check_positive_int
+from vaelab._inputs import check_choice, check_draws
 from vaelab.manifolds import Manifold
 from vaelab.models import Autoencoder
 from vaelab.toys.geodesic import BETAS, QUIET, anchored, widen
@@ -43,6 +43,7 @@ def members(
     a tenth.
     """
     out = []
+    check_draws("n_seeds", n_seeds, 1000)
     for s in range(n_seeds):
         with networks.seeded(seed + s):
             model = models.vae(networks.mlp(truth.d, latent_dim, hidden), gamma, full=full)
@@ -154,7 +155,7 @@ def train(
         ValueError: γ that do not fall, not as many `steps` as `gammas`, widths above κ or 3.
         TrainingDiverged: as `training.fit`.
     """
-    check_positive_int("n_seeds", n_seeds)
+    check_draws("n_seeds", n_seeds, 1000)
     check_choice("order", order, ("variance", "geodesic"))
     geodesic = order == "geodesic" and _has_an_order(truth)
     if start is None:
