@@ -308,8 +308,8 @@ by_trick, by_score = z, 0.5 * z**2 * eps / sigmas[:, None]
 theory_score = ((mu**4 + 18 * mu**2 * sigmas**2 + 15 * sigmas**4) / (4 * sigmas**2) - mu**2).sqrt()
 assert ((by_score.mean(1) - mu).abs() < 5 * theory_score / math.sqrt(len(eps))).all()
 worst = by_score.mean(1)[(by_score.mean(1) - mu).abs().argmax()]
-print("ok  both estimators have the mean μ, within five standard errors, at each of nine σ")
-print(f"    the score at its worst σ (found {worst:.3f}, expected {mu:.3f})")
+says = "the score has the mean μ too, within five standard errors, at each of nine σ"
+print(f"ok  {says} (found {worst:.3f} at the worst, expected {mu:.3f})")
 
 # %% alt="Left, a narrow and a very wide histogram with one mean; right, the spread of the score grows as σ shrinks, that of the trick falls"
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3))
