@@ -227,9 +227,9 @@ claims.check(
 # squared error of a pixel, over images and draws of $z$. Then
 #
 # $$-\mathbb E \log p_\theta(x \mid z) = \frac d2 \Big( \frac C\gamma + \log\gamma + \log 2\pi \Big), \qquad
-#   \frac{\partial}{\partial \log\gamma} = \frac d2 \Big( 1 - \frac C\gamma \Big).$$
+#   \frac{\partial\, [-\mathbb E \log p_\theta(x \mid z)]}{\partial \log\gamma} = \frac d2 \Big( 1 - \frac C\gamma \Big).$$
 #
-# The derivative is zero at $\gamma = C$ and nowhere else. The minimum is $\frac d2 (1 + \log 2\pi C)$.
+# ($\theta$ are the decoder's weights.) The derivative is zero at $\gamma = C$ and nowhere else. The minimum is $\frac d2 (1 + \log 2\pi C)$.
 #
 # > **Reading note (E2).** Footnote 4 says that the infimum of $C/\gamma + \log\gamma$ over $\gamma > 0$ is infinite.
 # > By the line above it is $1 + \log C$, at $\gamma = C$. What is infinite is the limit $\gamma \to 0$.
@@ -269,8 +269,8 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Each valley has its floor on the straight line, the cost at $\gamma = C$. That line has no floor: it falls with $\log\gamma$. A better
-# decoder reaches a deeper valley further left. Leave $\gamma$ at one, at the right, and the three decoders cost almost
+# Each valley touches the straight line at its lowest point, the cost at $\gamma = C$. That line has no floor: it falls
+# with $\log\gamma$. A better decoder reaches a deeper valley further left. Leave $\gamma$ at one, at the right, and the three decoders cost almost
 # the same: there is nothing to gain from a better one.
 #
 # **Exercise 01.3** (4 minutes). For images `x` and what a decoder makes of them, `x_hat`, both of shape (batch, d), return
@@ -504,9 +504,10 @@ plt.show()
 # largest eigenvalue of the digits is below one, so nothing is active. Every image is answered with the mean image.
 #
 # In 00 $\gamma = 1$ did learn something: clothes of 28 × 28 pixels have some eigenvalues above one. These digits of
-# 8 × 8 pixels have none. So $\gamma = 1$ means something else on each data set.
+# 8 × 8 pixels have none. So $\gamma = 1$ means something different on each data set.
 #
-# The first cell also looks for any decoder that does better than the mean image, linear or not, and finds none.
+# The first cell also looks for any decoder that does better than the mean image, linear or not. It climbs from 200 starts
+# and finds none.
 #
 # <details><summary>Why this holds for every decoder, and what the cell climbs</summary>
 #
@@ -522,7 +523,7 @@ plt.show()
 #
 # </details>
 #
-# The best linear VAE, probabilistic PCA, shows what to expect in between. Its reconstruction at $\gamma$ shrinks component
+# For $\gamma$ below 1 the best linear VAE, called probabilistic PCA, shows what to expect. Its reconstruction at $\gamma$ shrinks component
 # $j$ by the factor $1 - \gamma / \Lambda_j$ and drops it if $\Lambda_j \le \gamma$.
 
 # %%
@@ -585,7 +586,8 @@ active = {
 }
 
 # %% [markdown]
-# A third VAE follows *your* rule of exercise 01.3: after every two epochs its $\gamma$ becomes what `best_gamma` says.
+# A third VAE follows *your* rule of exercise 01.3 (ours, until yours is right): after every two epochs its $\gamma$ becomes
+# what `best_gamma` says.
 
 # %%
 rule = exercises.given("01.3", best_gamma)  # yours if it is right
@@ -659,8 +661,8 @@ plots.show_rows(right, {name: images[:8] for name, images in rows.items()})
 plt.show()
 
 # %% [markdown]
-# The dotted line is the error of a model that knows the mean image and nothing else. The one with $\gamma = 1$ ends
-# there, in the grey bottom row. The learned one passes it: $\gamma$ falls, directions become active, the error falls too,
+# The dotted line is the error of a model that knows the mean image and nothing else. The error of the one with
+# $\gamma = 1$, printed above, ends there, with the grey bottom row. The learned one passes it: $\gamma$ falls, directions become active, the error falls too,
 # and $\gamma$ follows it down until the two meet. Your rule falls faster at first, and both end together.
 #
 # ## Takeaways
