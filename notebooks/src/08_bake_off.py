@@ -9,11 +9,7 @@
 # | Optional | the sections *Must the stages be trained apart?* and *Could a plain autoencoder be the first stage?* |
 # | Source | Dai & Wipf (2019), Sections 4 and 5, footnote 5, Table 1; Tolstikhin et al. (2018); Ghosh et al. (2020) |
 #
-# A table of models says who won. It seldom says what each was given: how many steps, how large a network, how much care
-# in choosing its settings. Here twelve models, sampled in 21 ways, share the digits, one pair of networks and one
-# judge. (Digits, because two dozen models are trained here; on clothes that would take a core many minutes.) The first
-# stages share one number of steps; a second stage comes on top, and the models that merge both get the sum. Three questions of the paper follow. Do two stages have to be trained apart? Could a plain autoencoder be the
-# first? And what does the number of latent dimensions do?
+# Six models, one data set, and two tables that disagree on their order. What does a table say?
 
 # %%
 # %matplotlib inline
@@ -43,7 +39,32 @@ from vaelab import (
 plots.use_style()
 torch.set_num_threads(1)  # the same floats on every number of cores
 
+# %% alt="Two panels of six points. As printed two stages and the cross-entropy lead and WAE-MMD is far behind; at a laptop's budget the same two lead, WAE-MMD is third and the VAE with gamma fixed at one is last"
+table, place = experiments.TABLES["dai-wipf-1"], experiments.Place(out=experiments.SHIPPED)
+cells = experiments.cells_of(table, experiments.PROFILES["laptop"], ("mnist",), (), 3)
+filled = experiments.fill(table, experiments.read_table(cells, place))
+labels = [row.label for row in table.rows]
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.3), sharey=True)
+for ax, kind, title in zip(axes, ("paper", "mean"), ("as printed", "on a laptop"), strict=True):
+    places = [getattr(filled.entries[label, *filled.columns], kind) for label in labels]
+    ax.plot(places, labels, "o", color=plots.COLORS["second"])
+    ax.set(title=title, xlabel="Fréchet distance, MNIST", xlim=(0, None))
+    ax.grid(axis="y", color="0.9")
+axes[0].invert_yaxis()
+plt.show()
+
 # %% [markdown]
+# On the left is the paper's Table 1, on the right what was stored for notebook 07: a small network, and as many epochs as
+# one core has patience for. (The features differ too, so only the orders compare.) The first two places stay. WAE-MMD, last in
+# print, is third on a laptop; $\gamma$ fixed at one, third in print, is last.
+#
+# A table of models says who won. It seldom says what each was given: how many steps, how large a network, how much care
+# in choosing its settings. Here twelve models, sampled in 21 ways, share the digits, one pair of networks and one
+# judge. (Digits, because two dozen models are trained here; on clothes that would take a core many minutes.) The first
+# stages share one number of steps; a second stage comes on top, and the models that merge both get the sum. Three
+# questions of the paper follow. Do two stages have to be trained apart? Could a plain autoencoder be the first? And what
+# does the number of latent dimensions do?
+#
 # ## The entrants
 #
 # **Claim D34.** The baselines of Table 1 and 2: a cross-entropy decoder, a VAE with a flow on its encoder, WAE-MMD and
@@ -103,7 +124,6 @@ def trained(name, kappa=16, seed=0):
     return model
 
 
-# %%
 def second_of(model, x, batch_size=129, hold=(0.8, 0.5), rule="optimal", seed=0):
     rates = {"epochs": epochs, "lr": 2e-2, "schedule": training.Cosine()}
     rates["batch_size"] = batch_size
@@ -364,10 +384,13 @@ two = pixels["VAE, 2 stages"]
 far = "digits: sampled from N(0, I) in z, its pixels are three times as far off or more"
 claims.check_above("D23", pixels["joint"], 3 * two, far)
 near = "digits: but through its second decoder, by pixels, it is as near as two, to a quarter"
-claims.refute("D23", bool((pixels["joint, 2 stages"] < 1.25 * two).all()), near)
-assert (joint < longer).all() and (pixels["joint"] > 3 * pixels["VAE, twice"]).all()
-assert (fused < longer).all() and (pixels["fused"] > pixels["VAE, twice"]).all()
-print("ok  joint and fused against a VAE of the same epochs: nearer in features, further in pixels")
+times = pixels["joint, 2 stages"] / two
+claims.refute("D23", bool((times < 1.25).all()), near, found=times)
+for name, least in (("joint", 3), ("fused", 1)):
+    most, times = (scores[name] / longer).max(), (pixels[name] / pixels["VAE, twice"]).min()
+    assert most < 1 and times > least
+    print(f"ok  {name} over a VAE of equal epochs: in features nearer (found {most:.2f}, below 1)")
+    print(f"ok  {name}: in pixels further (found {times:.2f}, expected above {least})")
 
 # %% alt="Left: bars of energy distance in pixels; the merged model decoded from N(0, I) is far above all others, and all that sample from a second stage are lowest. Right: the standard deviation of the codes, near one for VAE and fused, less than half for the merged model"
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 2.9), width_ratios=[3, 2])
@@ -458,8 +481,9 @@ worse = "toy, kappa > r: they are further off"
 claims.check_above("D24", error["AE", 6], 1.2 * error["VAE", 6], worse)
 behind = "digits, kappa = 16: two stages after an autoencoder are further off in the features"
 claims.check_above("D24", scores["AE, 2 stages"], 1.2 * two_stage, behind)
-nearer = bool((pixels["AE, 2 stages"] < pixels["VAE, 2 stages"]).all())
-claims.refute("D24", nearer, "digits: but by pixels they are nearer, each seed")
+times = pixels["AE, 2 stages"] / pixels["VAE, 2 stages"]
+nearer = "digits: but by pixels their distance is less than that after a VAE, each seed, as a share"
+claims.refute("D24", bool((times < 1).all()), nearer, found=times)
 
 # %% alt="Two panels of grouped bars for two and six latent dimensions: the second gamma relative to the codes' variance, tiny for the autoencoder at six; and the energy distance of samples, where the autoencoder is better at two and worse at six"
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.9))
@@ -539,7 +563,7 @@ two, wae = (digits_too[m].mean(1)[-1] / digits_too[m].mean(1)[0] for m in ("two 
 claims.refute(
     "D25", bool(two > 1.3 and wae < 1.1 * two),
     "digits, kappa from 16 to 64: two stages' distance grows by three tenths or more, "
-    "the WAE's no faster",
+    "the WAE's no faster", found=[two, wae],
 )
 
 # %% [markdown]
