@@ -6,6 +6,7 @@ import copy
 import errno
 import math
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -856,6 +857,13 @@ def test_compiled_networks_train_as_plain_ones_do(monkeypatch):
         torch.testing.assert_close(
             value, compiled.model.state_dict()[name], rtol=1e-3, atol=1e-5, msg=name
         )
+
+
+def test_a_copy_of_a_compiled_part_runs_its_own_code():
+    part = likelihoods.Gaussian(0.1)
+    part.compile(backend="eager")
+    assert copy.deepcopy(part)._compiled_call_impl is None
+    assert pickle.loads(pickle.dumps(part))._compiled_call_impl is None
 
 
 @pytest.mark.parametrize(

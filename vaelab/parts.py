@@ -57,7 +57,8 @@ class Part:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         twin = object.__new__(type(self))
         memo[id(self)] = twin
-        for name, value in vars(self).items():
+        state: Any = self.__getstate__()  # Without what torch compiled of it.
+        for name, value in state.items():
             twin.__dict__[name] = copy.deepcopy(value, memo)
         return twin
 

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from vaelab._processes import Generator, draw
-
-LOG_2_PI = math.log(2 * math.pi)
+from vaelab.flows import LOG_2_PI
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal, numbers
-
-LOG_2_PI = math.log(2 * math.pi)
+from vaelab.posteriors import LOG_2_PI
 
 
 def scalars(generator: Generator) -> Inputs:

@@ -13,8 +13,6 @@ from vaelab import priors
 from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal, numbers
 from vaelab.networks import seeded
 
-LOG_2_PI = math.log(2 * math.pi)
-
 
 def codes(generator: Generator) -> Inputs:
     """Codes (n, κ) and β."""
@@ -176,7 +174,7 @@ class Mixture(priors.Prior):
         z = z.detach() if self.slip == "detached" else z
         standard = (z.unsqueeze(-2) - self.means) * torch.exp(-self.log_scales)
         log_scales = 0.0 if self.slip == "scales" else self.log_scales
-        constant = 0.0 if self.slip == "constant" else LOG_2_PI
+        constant = 0.0 if self.slip == "constant" else priors.LOG_2_PI
         each = -(0.5 * (standard.square() + constant) + log_scales).sum(-1)
         if self.slip == "weights":
             return torch.logsumexp(each, -1)
