@@ -1,10 +1,12 @@
 """Two processes in one place: who holds it, and whose files may be cleared away."""
 
+import contextlib
 import errno
 import functools
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -64,6 +66,37 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, dead):
         train(path)
     os.utime(lock, (0, time.time() - 3600))
     train(path)
+
+
+def test_of_two_that_meet_a_dead_holder_one_takes_over(tmp_path, dead, monkeypatch):
+    """The first has seen that the holder is dead when the second comes, and acts half a second
+    after.
+    """
+    (tmp_path / ".state.vaelab-lock").write_text(f"{dead}@{_files._MACHINE}")
+    alive, asked, done, inside = _files._is_alive, threading.Event(), threading.Event(), []
+
+    def slowly(*args):
+        found = alive(*args)
+        if not asked.is_set():
+            asked.set()
+            time.sleep(0.5)
+        return found
+
+    def enter():
+        with contextlib.suppress(BlockingIOError), _files.held(tmp_path / "state"):
+            inside.append(threading.current_thread())
+            done.wait(2)
+
+    monkeypatch.setattr(_files, "_is_alive", slowly)
+    both = [threading.Thread(target=enter) for _ in range(2)]
+    both[0].start()
+    asked.wait()
+    both[1].start()
+    time.sleep(1.5)
+    done.set()
+    for thread in both:
+        thread.join()
+    assert len(inside) == 1 and not list(tmp_path.glob(".*lock"))
 
 
 def test_the_folder_of_a_place_is_made_where_it_was_removed(tmp_path):

@@ -137,6 +137,28 @@ def _is_alive(mark: str, path: Path) -> bool:
     return False
 
 
+def _take(lock: Path) -> str:
+    """Mark a lock as this process's and give "", or give the mark of the living one that holds it.
+
+    The file itself is locked meanwhile, so that of two that meet a dead holder one takes over.
+    """
+    while True:
+        with lock.open("a+", encoding="utf-8") as file:
+            with contextlib.suppress(ImportError, OSError):  # Where there is none: without it.
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not lock.exists() or not os.path.samefile(lock, file.fileno()):
+                continue  # Whoever held it has let go of it, and of the file.
+            file.seek(0)
+            holder = file.read()
+            if holder and _is_alive(holder, lock):
+                return holder
+            file.truncate(0)
+            file.write(_mark())
+            return ""
+
+
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[Path]:
     """Hold a place for this process alone, by a file beside it that names the holder; gives that
@@ -147,22 +169,14 @@ def held(path: Path) -> Iterator[Path]:
     """
     check_writable(path.parent)
     lock = path.with_name(f".{path.name}.vaelab-lock")
-    for _ in range(2):
-        try:
-            with lock.open("x", encoding="utf-8") as file:
-                file.write(_mark())
-            break
-        except FileExistsError:
-            holder = lock.read_text(encoding="utf-8") if lock.exists() else ""
-            if not holder or _is_alive(holder, lock):
-                number, _, machine = holder.partition("@")
-                problem = (
-                    f"{path} is held by process {number or '?'} on {machine or '?'}, which trains "
-                    f"there now; wait for it, or name another folder. If it has ended, delete "
-                    f"{lock}"
-                )
-                raise BlockingIOError(errno.EAGAIN, problem) from None
-            lock.unlink(missing_ok=True)
+    holder = _take(lock)
+    if holder:
+        number, _, machine = holder.partition("@")
+        raise BlockingIOError(
+            errno.EAGAIN,
+            f"{path} is held by process {number} on {machine or '?'}, which trains there now; wait "
+            f"for it, or name another folder. If it has ended, delete {lock}",
+        )
     try:
         yield lock
     finally:
