@@ -2,6 +2,7 @@
 refused.
 """
 
+import copy
 import errno
 import json
 import os
@@ -38,6 +39,25 @@ def test_a_pipe_or_a_folder_in_a_files_place_is_refused(name, put, tmp_path):
 def make(gamma="learned"):
     with networks.seeded(0):
         return models.vae(networks.mlp((1, 4, 4), latent_dim=3, hidden=(8,)), gamma).eval()
+
+
+def test_what_was_changed_of_a_part_is_pickled_and_never_saved_as_it_was(tmp_path):
+    model = make()
+    model.terms["kl"].beta = 4.0
+    model.encoder[0].note = "mine"
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert twin.terms["kl"].beta == 4.0 and twin.encoder[0].note == "mine"
+    with pytest.raises(ValueError, match=r"terms\.kl\.beta is 4\.0, and was 1\.0 when it was made"):
+        checkpoints.save(tmp_path / "run", model)
+    assert not (tmp_path / "run").exists()
+    model.terms["kl"].beta = 1.0
+    model.train().decoder.eval().requires_grad_(False)
+    twin = pickle.loads(pickle.dumps(model))
+    assert twin.encoder[0].training and not twin.decoder[0].training
+    checkpoints.save(tmp_path / "run", twin)
+    model.draws = 3
+    with pytest.raises(ValueError, match="draws is 3, and was 1"):
+        checkpoints.save(tmp_path / "other", model)
 
 
 def posterior(n=40, k=3):

@@ -5,13 +5,14 @@ end.
 import copy
 import itertools
 import math
+import pickle
 
 import numpy as np
 import pytest
 import torch
 from torch.distributions import Bernoulli, Normal
 
-from vaelab import grammar, models, networks, parts, training
+from vaelab import grammar, load, models, networks, parts, save, training
 from vaelab.grammar import Grammar
 from vaelab.likelihoods import CrossEntropy, Gaussian, Perceptual, Rules
 
@@ -216,7 +217,7 @@ def test_vgg19_looks_at_its_first_four_blocks(tmp_path, monkeypatch):
     vgg = pytest.importorskip("torchvision.models.vgg")
     widths = [n if n == "M" else n // 16 for n in vgg.cfgs["E"]]
     whole = torch.nn.ModuleDict({"features": vgg.make_layers(widths)})
-    monkeypatch.setattr("torchvision.models.vgg19", lambda weights: copy.deepcopy(whole))
+    monkeypatch.setitem(vgg.cfgs, "E", widths)
     with pytest.raises(FileNotFoundError, match=r"path: no file .*expected torchvision's weights"):
         Perceptual("vgg19", path=str(tmp_path / "none.pth"))
     torch.save(whole.state_dict(), tmp_path / "vgg19.pth")
@@ -230,6 +231,20 @@ def test_vgg19_looks_at_its_first_four_blocks(tmp_path, monkeypatch):
     for depth, each in zip((2, 7, 12, 21), found, strict=True):
         torch.testing.assert_close(each, whole["features"][:depth](seen))
     assert len(likelihood.body) == 21  # Nothing is computed that nobody looks at.
+    (tmp_path / "vgg19.pth").unlink()  # Its layers lie with the model.
+    model = models.Autoencoder(networks.mlp((1, 32, 32), 2, (4,)), likelihood=likelihood)
+    saved = load(save(tmp_path / "run", model)).model
+    for twin in (saved, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        torch.testing.assert_close(twin.likelihood.nll(x, 1 - x), likelihood.nll(x, 1 - x))
+
+
+def test_a_classifier_sees_images_of_the_shape_it_was_trained_on():
+    x = torch.rand(2, 3, 64, 64)
+    small = torch.nn.functional.avg_pool2d(x, 2)
+    seen, expected = (Perceptual("cifar10").maps(each) for each in (x, small))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(seen, expected, strict=True))
+    with pytest.raises(ValueError, match=r"expected images of shape \(3, 32, 32\).*got \(1, 8, 8"):
+        Perceptual("cifar10").nll(x[:, :1, :8, :8], x[:, :1, :8, :8])
 
 
 # ---- the rules of a grammar

@@ -148,7 +148,11 @@ def _take(lock: Path) -> str:
                 import fcntl
 
                 fcntl.flock(file, fcntl.LOCK_EX)
-            if not lock.exists() or not os.path.samefile(lock, file.fileno()):
+            try:
+                is_there = os.path.samestat(lock.stat(), os.fstat(file.fileno()))
+            except FileNotFoundError:
+                is_there = False
+            if not is_there:
                 continue  # Whoever held it has let go of it, and of the file.
             file.seek(0)
             holder = file.read()

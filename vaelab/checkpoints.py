@@ -32,7 +32,17 @@ from vaelab._formats import from_format_1
 from vaelab._inputs import check_path
 from vaelab.densities import Density, ModelPrior
 from vaelab.models import CATALOGUE, Autoencoder, Conditional
-from vaelab.parts import UnknownPart, account, as_data, fill, names_in, public_name, rebuild
+from vaelab.parts import (
+    UnknownPart,
+    account,
+    as_data,
+    changed,
+    fill,
+    names_in,
+    public_name,
+    rebuild,
+    to_be_filled,
+)
 from vaelab.posteriors import Point
 
 MODEL_FORMAT = "vaelab model 2"
@@ -129,7 +139,8 @@ def save(
     Raises:
         TypeError: something that `load` could not rebuild or a file cannot hold; says which.
             Nothing is written.
-        ValueError: weights that are not finite.
+        ValueError: weights that are not finite; an argument that was changed after the model was
+            made.
         FileExistsError: a saved model is there already; nothing is overwritten.
         OSError: it cannot be written.
 
@@ -155,6 +166,12 @@ def save(
         "versions": versions(),
     }
     _check_public(record)
+    different = changed(model)
+    if different:
+        raise ValueError(
+            f"model: {different} when it was made, which is what `load` would make again; make "
+            "the model with it. Nothing is written"
+        )
     notes = as_data(run or {}, "run")
     taken = [name for name in (*record, "estimator", "sha256") if name in notes]
     if set(taken) - {"versions"}:
@@ -315,7 +332,8 @@ def _rebuilt(
     of = {"density": {}, "estimator": {}, **parted(tensors)}
     if len(of) > 3:
         raise ValueError(f"expected tensors of model, density and estimator, got {', '.join(of)}")
-    with networks.seeded(0), Allowance(sum(value.nbytes for value in tensors.values())):
+    allowance = Allowance(sum(value.nbytes for value in tensors.values()))
+    with networks.seeded(0), to_be_filled(), allowance:
         model = _of_kind(Autoencoder, record["model"], makers)
         density = _of_kind(Density, record["density"], makers)
         fill(model, of["model"])

@@ -7,10 +7,12 @@ holds an *account*: plain data in which classes and functions are names.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -96,8 +98,11 @@ class Module(Part, nn.Module):
         return None
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickle as call and state: layers with spectral norm allow nothing else."""
-        plain = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        """Pickle as call, state and attributes: layers with spectral norm allow nothing else."""
+        plain = {
+            name: {k: v for k, v in vars(each).items() if k[0] != "_" and not callable(v)}
+            for name, each in self.named_modules()
+        }
         learned = {name for name, p in self.named_parameters() if p.requires_grad}
         return _remake, (call_of(self), self.state_dict(), learned, plain)
 
@@ -196,16 +201,54 @@ def _each(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
 
 
 def _remake(
-    call: Call, state: dict[str, torch.Tensor], learned: set[str], plain: dict[str, Any]
+    call: Call,
+    state: dict[str, torch.Tensor],
+    learned: set[str],
+    plain: dict[str, dict[str, Any]],
 ) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):  # The first weights are drawn, and then replaced.
+    # The first weights are drawn, and then replaced.
+    with torch.random.fork_rng(devices=[]), to_be_filled():
         part = call.make()
-    for name, value in plain.items():
-        setattr(part, name, value)
     fill(part, state)
+    for name, each in part.named_modules():
+        vars(each).update(plain[name])
     for name, parameter in part.named_parameters():
         parameter.requires_grad_(name in learned)
-    return part.train(part.training)
+    return part
+
+
+_filled: ContextVar[bool] = ContextVar("filled", default=False)
+
+
+@contextlib.contextmanager
+def to_be_filled() -> Iterator[None]:
+    """Say of parts made inside that their tensors come from elsewhere: see `is_to_be_filled`."""
+    token = _filled.set(True)
+    try:
+        yield
+    finally:
+        _filled.reset(token)
+
+
+def is_to_be_filled() -> bool:
+    """Whether a part need not read weights that were trained, as the tensors of a file or of a
+    pickle will take their place.
+    """
+    return _filled.get()
+
+
+def changed(part: Module) -> str | None:
+    """What was changed of a part after it was made, so that `rebuild` would make another: the first
+    attribute called as an argument whose plain value is another than it was.
+    """
+    with torch.random.fork_rng(devices=[]), to_be_filled():
+        twins = dict(call_of(part).make().named_modules())
+    for place, each in part.named_modules():
+        for name in inspect.signature(type(each)).parameters if isinstance(each, Part) else ():
+            now, made = (vars(one).get(name) for one in (each, twins.get(place, each)))
+            if isinstance(now, (bool, int, float, str, tuple)) and now != made:
+                return f"{'.'.join(filter(None, (place, name)))} is {now!r}, and was {made!r}"
+    return None
 
 
 def fill(module: nn.Module, state: dict[str, torch.Tensor]) -> None:

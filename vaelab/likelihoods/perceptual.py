@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vaelab._inputs import check_weight
 from vaelab.likelihoods.likelihood import Gaussian
+from vaelab.parts import is_to_be_filled
 
 VGG19_RELUS = (1, 6, 11, 20)  # relu1_1 to relu4_1, in torchvision's numbering.
 
@@ -53,7 +54,12 @@ class Perceptual(Gaussian):
         check_weight("weight", weight)
         self.weight = weight
         self.seen_by_vgg = network == "vgg19"
-        body = _vgg19(path) if self.seen_by_vgg else load_classifier(network).body
+        self.image_shape: tuple[int, ...] | None = None  # What a classifier was trained on.
+        if self.seen_by_vgg:
+            body = _vgg19(path)
+        else:
+            classifier = load_classifier(network)
+            body, self.image_shape = classifier.body, classifier.image_shape
         self.body = body.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
@@ -63,10 +69,21 @@ class Perceptual(Gaussian):
         return self
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """φ_l of images (n, *image_shape), one tensor a layer."""
+        """φ_l of images (n, *image_shape), one tensor a layer; a classifier sees those larger than
+        32×32 averaged down to that.
+        """
+        from vaelab.features.classifier import shrink
+
         if self.seen_by_vgg:
             mean, scale = x.new_tensor([0.485, 0.456, 0.406]), x.new_tensor([0.229, 0.224, 0.225])
             x = (x.expand(-1, 3, -1, -1) - mean[:, None, None]) / scale[:, None, None]
+        else:
+            x = shrink(x)
+        if self.image_shape not in (None, tuple(x.shape[1:])):
+            raise ValueError(
+                f"Perceptual: expected images of shape {self.image_shape}, on which the classifier "
+                f"was trained, got {tuple(x.shape[1:])}"
+            )
         found = []
         for number, layer in enumerate(self.body):
             x = layer(x)
@@ -87,21 +104,27 @@ class Perceptual(Gaussian):
 
 
 def _vgg19(path: str | None) -> Any:
-    """VGG19's layers up to relu4_1."""
-    from torchvision.models import VGG19_Weights, vgg19
+    """VGG19's layers up to relu4_1, the twelfth entry of torchvision's configuration E."""
+    from torchvision.models import vgg
 
-    if path is None:
-        network = vgg19(weights=VGG19_Weights.IMAGENET1K_V1)
-    else:
-        file = Path(path)
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"path: no file {file}; expected torchvision's weights of VGG19 (vgg19-*.pth)"
-            )
-        network = vgg19(weights=None)
-        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    relus = cast(Any, network.features)[: VGG19_RELUS[-1] + 1]
+    relus = vgg.make_layers(cast(Any, vgg.cfgs["E"][:12]))
+    if not is_to_be_filled():
+        weights = _vgg19_weights(path)
+        relus.load_state_dict({name: weights[f"features.{name}"] for name in relus.state_dict()})
     for layer in relus:
         if isinstance(layer, nn.ReLU):
             layer.inplace = False  # The maps that are kept would be overwritten.
     return relus
+
+
+def _vgg19_weights(path: str | None) -> dict[str, Tensor]:
+    if path is None:
+        from torchvision.models import VGG19_Weights
+
+        return dict(VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True))
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"path: no file {file}; expected torchvision's weights of VGG19 (vgg19-*.pth)"
+        )
+    return torch.load(file, map_location="cpu", weights_only=True)
