@@ -413,6 +413,16 @@ def test_a_second_stage_is_scaled_back_by_the_codes_own_units(standardise):
         assert stage.gamma == pytest.approx(scale**2, rel=1e-5)
 
 
+def test_codes_that_cannot_be_scaled_say_how_else():
+    model = models.vae_flow(networks.mlp(3, 2, (4,)))
+    q = model.codes(torch.rand(30, 3))
+    with pytest.raises(
+        NotImplementedError, match="FlowNormal .*train on it with standardise=False"
+    ):
+        SecondStage((4,), epochs=1, standardise=True).fit_codes(q)
+    SecondStage((4,), epochs=1, standardise=False).fit_codes(q)
+
+
 def test_the_history_of_a_second_stage_is_in_the_units_of_its_codes():
     z = 3 + 0.01 * torch.randn(40, 2, generator=generator()).double()
     plan = {"epochs": 3, "gamma_schedule": None, "validation": 0.25, "standardise": True}
@@ -485,6 +495,16 @@ def test_many_draws_come_near_where_it_is_not():
         [densities.log_prob_mc(model, x, n_samples=1, seed=s) for s in range(100)]
     ).mean(0)
     assert (few < model.log_p(x)).all()  # a lower bound in expectation
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_log_prob_is_a_number_in_the_codes_own_type(fitted, name):
+    z = draw(clusters(), 0)[:5]
+    for each in (z.double(), z.clone().requires_grad_()):
+        nats = fitted[name].log_prob(each)
+        assert nats.dtype == each.dtype and np.isfinite(nats.numpy()).all()
+    learned = models.flow_prior_vae(networks.mlp(3, 2, (4,)))
+    assert checkpoints.model_prior(learned).log_prob(z.double()).numpy().dtype == np.float64
 
 
 def test_the_density_takes_the_priors_place():

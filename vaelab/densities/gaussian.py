@@ -63,7 +63,7 @@ class GaussianMixture(Density):
 
     def log_prob(self, z: Tensor) -> Tensor:
         self.check()
-        return torch.from_numpy(self.mixture.score_samples(z.double().cpu().numpy())).to(z)
+        return torch.from_numpy(self.mixture.score_samples(z.detach().double().cpu().numpy())).to(z)
 
     def _shapes(self, k: int) -> dict[str, tuple[int, ...]]:
         n = self.n_components

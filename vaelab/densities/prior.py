@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from vaelab._door import door
@@ -40,9 +41,10 @@ class ModelPrior(Density):
         self.check(n)
         return self.prior.sample(n, self.latent_dim, seed)
 
+    @torch.no_grad()
     def log_prob(self, z: Tensor) -> Tensor:
         self.check()
-        return self.prior.log_prob(z)
+        return self.prior.log_prob(z.to(next(self.prior.parameters(), z))).to(z)
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.prior.state_dict()

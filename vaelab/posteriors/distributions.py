@@ -69,7 +69,10 @@ class Distribution:
 
     def scaled(self, shift: Tensor, scale: float) -> Self:
         """The distribution of (z − shift) / scale, for `shift` of shape (latent_dim,)."""
-        raise NotImplementedError(f"{type(self).__name__} cannot be scaled: write `scaled`")
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot be scaled: train on it with standardise=False, or write "
+            "`scaled`"
+        )
 
     def rsample(self, generator: Generator = None) -> Tensor:
         """Draw one code a row, differentiable in the parameters. Shape (batch, latent_dim)."""
