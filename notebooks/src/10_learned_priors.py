@@ -8,9 +8,7 @@
 # | Time | 45 minutes to read; quick: a minute or two to run, full: some minutes on a GPU |
 # | Source | "Empirical observations pertaining to learned priors for deep latent variable models"; Chen et al. (2017); Dinh et al. (2017); Mescheder et al. (2018) |
 #
-# Notebook 06 mended the gap between $q(z)$ and $N(0, I)$ afterwards, with a second VAE. There is another way: do not fix
-# the prior. Learn it, beside the autoencoder, and let it go where the codes are. The paper does so with a normalizing flow
-# and with a generator, and finds that the weight β of the KL can then fall to zero. We look at what it found, and at why.
+# The codes of an autoencoder are where they are. Could the prior go there, instead of the codes to the prior?
 
 # %%
 # %matplotlib inline
@@ -39,7 +37,33 @@ plots.use_style()
 torch.set_num_threads(1)  # networks this small are slower on two
 colors = plots.COLORS
 
+# %% alt="Codes of test digits in the plane, spread wide in uneven clusters, a class a color; draws of N(0, I), grey crosses, are a small heap at their edge"
+digits = data.load_images(notebooks.choose(quick="digits", full="mnist"))
+wide = notebooks.choose(quick=(128, 128), full=(512, 512))
+with networks.seeded(0):
+    flat = models.ae(networks.mlp(digits.shape, 2, wide, output="sigmoid"))
+cosine = {"lr": 4e-3, "schedule": training.Cosine(), "progress": False}
+training.fit(flat, digits.train, epochs=notebooks.choose(quick=40, full=20), **cosine)
+some, others = (
+    torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:500]
+    for x in (digits.test, digits.train)
+)
+held_out, known = flat.codes(digits.test[some]).mean, flat.codes(digits.train[others]).mean
+normal = torch.randn(500, 2, generator=torch.Generator().manual_seed(5))
+fig, ax = plt.subplots(figsize=(6, 3.2))
+ax.scatter(*normal.T, s=12, color="0.6", marker="+", label="draws of N(0, I)")
+ax.scatter(*held_out.T, s=8, c=digits.test_labels[some], cmap="tab10")
+ax.set(title="codes of digits in the plane, a class a color")
+ax.legend(loc="lower left")
+plt.show()
+
 # %% [markdown]
+# Few of the codes are where $N(0, I)$ would have them, and much of what it covers belongs to a class or two.
+#
+# Notebook 06 mended the gap between $q(z)$ and $N(0, I)$ afterwards, with a second VAE. There is another way: do not fix
+# the prior. Learn it, beside the autoencoder, and let it go where the codes are. The paper does so with a normalizing flow
+# and with a generator, and finds that the weight β of the KL can then fall to zero. We look at what it found, and at why.
+#
 # ## A flow in two dimensions
 #
 # A flow is an invertible map $f$ from codes to normal noise. **Claim L1.** It matches the two-dimensional code of an
@@ -48,25 +72,13 @@ colors = plots.COLORS
 # flow from them, nor $f$ of the codes of *test* images from $N(0, I)$. As a control: does it tell codes of training from those
 # of test images? The test images of the digits are by other writers.
 
-# %%
-digits = data.load_images(notebooks.choose(quick="digits", full="mnist"))
-wide = notebooks.choose(quick=(128, 128), full=(512, 512))
-with networks.seeded(0):
-    flat = models.ae(networks.mlp(digits.shape, 2, wide, output="sigmoid"))
-cosine = {"lr": 4e-3, "schedule": training.Cosine(), "progress": False}
-training.fit(flat, digits.train, epochs=notebooks.choose(quick=40, full=20), **cosine)
+# %% alt="Five scatter plots. Test codes in the plane in uneven clusters, a class a color; draws of the flow that fill the same shape; draws of one Gaussian, an oval that does not. Then test codes mapped to noise, round, the classes in sectors; and a round cloud of normal draws"
 fitted = densities.Flow(4, (64, 64), epochs=notebooks.choose(quick=60, full=10)).fit(
     flat, digits.train
 )
 rival = densities.Gaussian().fit(flat, digits.train)
-some, others = (
-    torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:500]
-    for x in (digits.test, digits.train)
-)
-held_out, known = flat.codes(digits.test[some]).mean, flat.codes(digits.train[others]).mean
 with torch.no_grad():
     noise, _ = fitted.prior.flow(held_out)
-normal = torch.randn(500, 2, generator=torch.Generator().manual_seed(5))
 p_value = {
     "flow": metrics.energy_test(fitted.sample(500), known),
     "Gaussian": metrics.energy_test(rival.sample(500), known),
@@ -81,8 +93,6 @@ claims.check(
     "energy test, 500 a side: the Gaussian is told from the codes, the flow is not",
     found=list(p_value.values()),
 )
-
-# %% alt="Five scatter plots. Test codes in the plane in uneven clusters, a class a color; draws of the flow that fill the same shape; draws of one Gaussian, an oval that does not. Then test codes mapped to noise, round, the classes in sectors; and a round cloud of normal draws"
 fig, axes = plt.subplots(1, 5, figsize=(12, 2.8))
 panels = {
     "test codes": held_out,
