@@ -417,7 +417,7 @@ def test_codes_that_cannot_be_scaled_say_how_else():
     model = models.vae_flow(networks.mlp(3, 2, (4,)))
     q = model.codes(torch.rand(30, 3))
     with pytest.raises(
-        NotImplementedError, match="FlowNormal .*train on it with standardise=False"
+        NotImplementedError, match=r"FlowNormal .*train on it with standardise=False"
     ):
         SecondStage((4,), epochs=1, standardise=True).fit_codes(q)
     SecondStage((4,), epochs=1, standardise=False).fit_codes(q)
