@@ -25,7 +25,9 @@ from vaelab.training import (
     Cosine,
     HalveEvery,
     Hold,
+    Plan,
     Ramp,
+    Session,
     TrainingDiverged,
     acceleration,
     batches,
@@ -488,6 +490,23 @@ def test_the_checkpoint_of_another_run_is_refused(other, named, tmp_path):
     ):
         fit(checkpoint=tmp_path / "a", **other)
     assert (tmp_path / "a").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "schedule", [{}, {"gamma_schedule": Hold(0.5)}, {"beta_schedule": Ramp(0.5)}], ids=str
+)
+def test_a_run_grows_unless_its_length_decides_what_it_minimises(schedule, tmp_path):
+    session = Session("cpu", progress=False, checkpoint=tmp_path / "a", extends=True)
+
+    def run(epochs):
+        return training.fit_plan(make(), data(), Plan(epochs, BATCH, **schedule), session)
+
+    run(2)
+    if schedule:
+        with pytest.raises(ValueError, match=r"belongs to another run .*epochs: 2 there, 4 here"):
+            run(4)
+    else:
+        assert content(run(4)) == content(fit(epochs=4))
 
 
 # ---- what can go wrong

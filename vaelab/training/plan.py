@@ -117,7 +117,7 @@ class Session(_Fields):
 
     Args:
         extends: whether a checkpoint of the same run with fewer epochs is gone on from. Adam's step
-            size is then the longer run's; with a schedule of γ such a checkpoint is refused.
+            size is then the longer run's; with a schedule of γ or β it is refused.
 
     Raises:
         ValueError, TypeError: an unknown precision, a negative time, a callback that is none.

@@ -252,7 +252,8 @@ class Keeper:
             return
         tensors, record = _files.read_state(self.path)
         saved = record["settings"]
-        may_grow = self.extends and state.plan.gamma_schedule is None
+        plan = state.plan
+        may_grow = self.extends and not (plan.gamma_schedule or plan.beta_schedule)
         if may_grow and saved.get("epochs", math.inf) < state.settings["epochs"]:
             saved = {**saved, "epochs": state.settings["epochs"]}
         differences = [
