@@ -48,9 +48,9 @@ plt.show()
 
 # %% [markdown]
 # The first row shows pictures from Fashion-MNIST. An *autoencoder* squeezed each of them into eight numbers and built
-# the second row from these. The copies can be recognised. The third row was built from eight random numbers, drawn from
-# $N(0, I)$, and it is rubbish.
-# In this notebook you write the autoencoder, find out what is wrong, and turn it into a model that can invent.
+# the second row from these. Most copies can be recognised. The third row was built from eight random numbers, each
+# standard normal, $N(0, I)$, and it is rubbish. In this notebook you write the autoencoder, find out what is wrong, and
+# turn it into a model that can invent.
 #
 # Every symbol stands in [one table](A_notation.ipynb#Symbols), every word in [one glossary](A_notation.ipynb#Glossary).
 #
@@ -69,7 +69,7 @@ print(pictures)
 #
 # The *encoder* turns a picture $x$ of $d = 784$ pixels into $\kappa = 8$ numbers $z$, its
 # [latent](A_notation.ipynb#Glossary). The *decoder* turns
-# $z$ into a picture $\hat x$. Each has one hidden layer, bent by `silu`, a smooth ReLU. The input is also copied past the
+# $z$ into a picture $\hat x$. Each has one hidden layer, passed through `silu`, a smooth ReLU. The input is also copied past the
 # hidden layer (`torch.cat`), so that the next layer sees both. A layer starts with small random weights and zero biases.
 
 # %%
@@ -112,12 +112,12 @@ squared_error(x[:100]).shape
 # The loss is one number: the squared error of a picture, summed over its pixels and averaged over a batch. What is
 # missing is the loop that makes it small.
 #
-# **Exercise 00.1** (10 minutes). Write the loop. For each epoch, for each batch of `batches(epoch)`, take one step of
-# `torch.optim.Adam(parameters, fused=True)` on `loss(batch)`. Return the losses of all steps as a list of numbers.
+# **Exercise 00.1** (10 minutes). Write the loop. For each epoch 0, 1, …, for each batch of `batches(epoch)`, take one step
+# of `torch.optim.Adam(parameters, fused=True)` on `loss(batch)`. Return the losses of all steps as one list of numbers.
 # (`fused=True` is a faster version of the same optimizer.)
 #
-# <details><summary>Hint</summary>Four lines a batch: the loss, zero_grad() of the optimizer, backward() of the loss,
-# step() of the optimizer. The number in a loss is loss.item().</details>
+# <details><summary>Hint</summary>Four lines a batch: value = loss(batch), zero_grad() of the optimizer, value.backward(),
+# step() of the optimizer. The number in it is value.item().</details>
 
 # %% tags=["stub"]
 def my_loop(loss, parameters, batches, epochs):
@@ -152,7 +152,7 @@ train = exercises.given("00.1", my_loop)
 
 
 def batches(epoch):
-    """The pictures in an order of this epoch's own, a hundred at a time."""
+    """The pictures, shuffled anew each epoch, a hundred at a time."""
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(epoch))
     return x[order].split(100)
 
@@ -166,7 +166,7 @@ round(history[0], 1), round(history[-1], 1)
 # ## Why the inventions are rubbish
 #
 # The inventions at the top came from $z$ drawn from $N(0, I)$. Feed your decoder with the same numbers. And where do the
-# latents of the pictures lie? *Prediction*: nothing in the loss says where, so there is no reason why they should lie where we draw.
+# latents of the pictures lie? *Our prediction*: not where we draw, since nothing in the loss says where.
 
 # %% tags=["nbval-ignore-output"] alt="Left, latents of pictures by class, many of them outside a circle that holds most of N(0, I); right, ten smears that are no clothes"
 with torch.no_grad():
@@ -190,7 +190,7 @@ plt.show()
 # %% [markdown]
 # The dots are pictures, and the circle holds most of what we draw. Many pictures lie outside it, and these are only two
 # of eight dimensions: in all eight the latents are longer than the draws. So the decoder is asked about places that it
-# has seldom seen, and it answers with smears. We need a loss that says where latents shall lie.
+# has seldom seen, and it answers with smears. We need a loss that says where latents should lie. First a quiz:
 
 # %% tags=["widget", "nbval-ignore-output"]
 exercises.quiz("00.5")
@@ -199,13 +199,14 @@ exercises.quiz("00.5")
 # ## A loss that knows: the ELBO in five steps
 #
 # Here is a loss in which such a term turns up by itself. Describe how a picture comes about: draw $z$ from
-# $p(z) = N(0, I)$, then $x$ from $p(x \mid z)$, a Gaussian round the decoder's picture. A good model makes the pictures
+# $p(z) = N(0, I)$, then $x$ from $p(x \mid z)$, a Gaussian centred at the decoder's picture. A good model makes the pictures
 # that we have probable: $\log p(x)$ should be large.
 #
 # 1. What we want contains all latents: $\log p(x) = \log \int p(x \mid z)\, p(z)\, dz$. Nobody can compute this: it is an
 #    integral over eight dimensions, through a network.
 # 2. Take for each picture a density $q(z \mid x)$ that we can draw from, and write $\mathbb E_q$ for the mean over draws
-#    $z \sim q$. Multiply and divide by it: $\log p(x) = \log \mathbb E_q \big[ p(x \mid z)\, p(z) / q(z \mid x) \big]$.
+#    $z \sim q$. Multiply and divide by $q$ inside the integral:
+#    $\log p(x) = \log \mathbb E_q \big[ p(x \mid z)\, p(z) / q(z \mid x) \big]$.
 # 3. The logarithm is concave, so the log of a mean is at least the mean of the logs (*Jensen's inequality*):
 #    $\log p(x) \ge \mathbb E_q \log \big[ p(x \mid z)\, p(z) / q(z \mid x) \big]$.
 # 4. Sort the factors: $\log p(x) \ge \mathbb E_q \log p(x \mid z) - \mathrm{KL}[q(z \mid x) \,\Vert\, p(z)]$, where
@@ -266,8 +267,8 @@ plt.show()
 #
 # $$z = \mu + \sigma \odot \varepsilon, \qquad \varepsilon \sim N(0, I).$$
 #
-# The sign $\odot$ multiplies entry by entry. Now $z$ is a plain function of $\mu$ and $\sigma$, and the chain rule does the rest. This is the *reparameterisation
-# trick*.
+# The sign $\odot$ multiplies entry by entry. Now $z$ is a plain function of $\mu$ and $\sigma$, and the chain rule does
+# the rest. This is the *reparameterisation trick*.
 #
 # **Exercise 00.2** (4 minutes). The encoder will give `mu` and `log_var`, the logarithm of $\sigma^2$, which may be any
 # number. Return $z$ for given noise `eps`. Your VAE will draw with this function.
@@ -385,7 +386,7 @@ with torch.no_grad():
     mu = plain.to_q(plain.encoder(shown.flatten(1)))[:, :kappa]
     copies = plain.decoder(mu)
 first_rows = {"pictures": shown, "copies": copies}
-show_rows({**first_rows, "inventions": invented, "those of before": inventions})
+show_rows({**first_rows, "inventions": invented, "the earlier ones": inventions})
 plt.show()
 
 # %% [markdown]
@@ -394,8 +395,8 @@ plt.show()
 #
 # ## The knob that is missing
 #
-# $\gamma$ is the variance of the decoder's noise. At $\gamma = 1$ a pixel may be wrong by one, the distance from black
-# to white, before the loss minds. Nobody chose that: it came with leaving $\gamma$ out. Let training choose: $\log
+# $\gamma$ is the variance of the decoder's noise. At $\gamma = 1$ a pixel that is wrong by one, the distance from black
+# to white, costs only half a nat. Nobody chose that: it came with leaving $\gamma$ out. Let training choose: $\log
 # \gamma$ becomes one more parameter, with ten times the step size, since it has far to go.
 
 # %%
@@ -419,10 +420,12 @@ show_rows({"pictures": shown, **both})
 plt.show()
 
 # %% [markdown]
-# The copies have gained a little detail. The inventions have not: most are darker, and fewer could pass for a garment. (A
-# cost may be negative: a density may exceed 1. Costs are in *nats*, the unit of natural logarithms.) So the lower cost did not buy better inventions. Why that is so, and how a second VAE mends it, is what this course is about.
+# The copies have gained a little detail. The inventions have not: most are darker, and fewer could pass for a garment. (The
+# loss of a VAE is also called its cost. It may be negative: a density may exceed 1. It is in *nats*, the unit of natural
+# logarithms.) So the lower cost did not buy better inventions. Why that is so, and how a second VAE mends it, is what
+# this course is about.
 #
-# **Question.** Why must a model that copies well not invent well? Write down your reason before you open ours.
+# **Question.** Why need a model that copies well not invent well? Write down your reason before you open ours.
 #
 # <details><summary>Ours</summary>To copy, the decoder needs to be right only where the encoder puts latents. To invent,
 # it needs to be right where N(0, I) puts them. A small γ makes the copy's error expensive, so the encoder spreads
