@@ -13,7 +13,7 @@ QUIZZES: dict[str, tuple[str, dict[str, str]]] = {
                 "More epochs mend the copies. They say nothing about places without pictures."
             ),
             "Eight numbers cannot hold a picture": (
-                "For most they can, as the copies show. The trouble is which eight numbers are drawn."
+                "For most they can, as copies show. The trouble is which eight numbers are drawn."
             ),
             "The decoder has no noise": (
                 "Noise on the pixels would make grain. It would not make clothes of smears."
