@@ -229,7 +229,7 @@ claims.check(
 # $$-\mathbb E \log p_\theta(x \mid z) = \frac d2 \Big( \frac C\gamma + \log\gamma + \log 2\pi \Big), \qquad
 #   \frac{\partial\, [-\mathbb E \log p_\theta(x \mid z)]}{\partial \log\gamma} = \frac d2 \Big( 1 - \frac C\gamma \Big).$$
 #
-# ($\theta$ are the decoder's weights.) The derivative is zero at $\gamma = C$ and nowhere else. The minimum is $\frac d2 (1 + \log 2\pi C)$.
+# The derivative is zero at $\gamma = C$ and nowhere else. The minimum is $\frac d2 (1 + \log 2\pi C)$.
 #
 # > **Reading note (E2).** Footnote 4 says that the infimum of $C/\gamma + \log\gamma$ over $\gamma > 0$ is infinite.
 # > By the line above it is $1 + \log C$, at $\gamma = C$. What is infinite is the limit $\gamma \to 0$.
@@ -506,8 +506,8 @@ plt.show()
 # In 00 $\gamma = 1$ did learn something: clothes of 28 × 28 pixels have some eigenvalues above one. These digits of
 # 8 × 8 pixels have none. So $\gamma = 1$ means something different on each data set.
 #
-# The first cell also looks for any decoder that does better than the mean image, linear or not. It climbs from 200 starts
-# and finds none.
+# The first cell also looks for any decoder that does better than the mean image, linear or not. It climbs from
+# 200 starts and finds none.
 #
 # <details><summary>Why this holds for every decoder, and what the cell climbs</summary>
 #
@@ -547,8 +547,7 @@ for ax, gamma in zip(axes, (1, 0.5, 0.2, 0.1, 0.03, 0.003), strict=True):
 plt.show()
 
 # %% [markdown]
-# The top row is one image twelve times. Below it the digits come to life, one component after another. Each component
-# wakes when $\gamma$ passes its eigenvalue. Below is the top row again, with a slider for $\gamma$. Move it to the left:
+# The top row is one image twelve times. Below it each component wakes when $\gamma$ passes its eigenvalue. Below is the top row again, with a slider for $\gamma$. Move it to the left:
 
 # %% tags=["widget", "nbval-ignore-output"]
 widgets.gamma_explorer(ppca_reconstruct)
@@ -586,7 +585,7 @@ active = {
 }
 
 # %% [markdown]
-# A third VAE follows *your* rule of exercise 01.3 (ours, until yours is right): after every two epochs its $\gamma$ becomes
+# A third VAE follows *your* rule of exercise 01.3 (or ours): after every two epochs its $\gamma$ becomes
 # what `best_gamma` says.
 
 # %%
@@ -678,7 +677,7 @@ plt.show()
 # The closed forms are for Gaussian data and linear decoders. On curved data the count of active dimensions differs from
 # the count of large PCA eigenvalues. A cost without floor also means that training never ends by itself: what stops
 # $\gamma$ is the network, the step size, or the noise in the data, and then overfitting. And a low cost says that the
-# reconstructions are good. Whether *samples* are good is another question.
+# reconstructions are good. Are *samples* good too?
 #
 # ## Next
 #

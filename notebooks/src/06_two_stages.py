@@ -151,9 +151,8 @@ right.set(
 plt.show()
 
 # %% [markdown]
-# Left, what sampling assumes; in the middle, what the encoder does. The codes keep the ring: five clusters
-# around a hole. Draws from $N(0, I)$ fall into the hole too, where no training point was encoded. Right, the MMD² that was
-# found lies far outside what arises by chance.
+# Left, what sampling assumes; in the middle, what the encoder does: five clusters around a hole. Draws from $N(0, I)$ fall
+# into the hole too, where no training point was encoded. Right, the MMD² found lies far outside what arises by chance.
 #
 # ## A second VAE on the codes
 #
@@ -337,10 +336,9 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# Left: the first $\gamma$ falls by orders of magnitude, as fast as its running mean lets it, and would go on with more
-# training. The second is held at its start, then stays near the dotted line. Right: the first cost slides down along the
-# slope that theory drew, $(d - r)/2 = 4$ nats for each unit of $\log\gamma$. The second comes down towards its floor
-# and cannot pass it.
+# Left: the first $\gamma$ falls by orders of magnitude, and would go on with more training. The second is held at its
+# start, then stays near the dotted line. Right: the first cost slides down the slope of theory, $(d - r)/2 = 4$ nats for
+# each unit of $\log\gamma$. The second comes down towards its floor and cannot pass it.
 #
 # ## A false repair
 #
@@ -382,8 +380,9 @@ for ax, values, title in bars:
 plt.show()
 
 # %% [markdown]
-# The middle panel prefers the collapsed stage; its bar has vanished. The right panel shows what that is worth. A measure
-# of codes alone asks whether $u$ looks normal, not whether $u$ knows anything about $z$. So a table of MMDs, like Table 3 of the paper, needs a distance of samples beside it.
+# The middle panel prefers the collapsed stage. The right panel shows what that is worth. A measure of codes alone asks
+# whether $u$ looks normal, not whether $u$ knows anything about $z$. So a table of MMDs, like the paper's Table 3, needs a
+# distance of samples beside it.
 #
 # **Exercise 06.3** (5 minutes). The measure that was fooled. From the kernel matrices of $x$ with $x$, $y$ with $y$ and
 # $x$ with $y$, compute the unbiased MMD²: $\operatorname{mean}_{i \ne j} k(x_i, x_j) + \operatorname{mean}_{i \ne j}
@@ -419,8 +418,8 @@ exercises.check("06.3", mmd2_unbiased)
 # pixel.
 #
 # And we add a rival from Ghosh et al., claim **N9**: a mixture of ten Gaussians, fitted to the codes, beats the second
-# stage; and a sensible fixed $\gamma$ beats a learned one. How near can *any* density of the codes come? About as near as reconstructions of the test images: they pass the
-# same decoder, from codes of real images.
+# stage; and a sensible fixed $\gamma$ beats a learned one. How near can *any* density of the codes come? About as near as
+# reconstructions of the test images.
 
 # %%
 clothes = data.load_images("fashion-small")
@@ -466,12 +465,12 @@ plt.show()
 
 # %% [markdown]
 # A bar is the mean over seeds, a dot one seed (`quick` has one). The second stage beats all that decode $N(0, I)$. The mixture beats the
-# second stage, and comes to the dashed line: what is left there is not the fault of any density, but of the blur of the
-# decoder. (Dotted: real pictures, the training images.)
+# second stage, and comes to the dashed line: what is left there is the blur of the decoder. (Dotted: the training
+# images.)
 #
 # Among the three that decode $N(0, I)$ the learned $\gamma$ is ahead, by less than two stages gain on it. The "sensible"
 # value does about as well as 1. This agrees with D19: a learned $\gamma$ improves the copies, and samples also need the
-# distribution. (In 00 the inventions of the learned one looked worse. An eye forgives blur; these features do not.)
+# distribution. (In 00 its inventions looked worse: an eye forgives blur, these features do not.)
 
 # %%
 fixed_1, fixed, learned, two_stage, mixture, copies = distances.T
@@ -503,11 +502,11 @@ plt.show()
 # The last three rows come from *one* decoder; only the codes differ, and your function drew those of *two stages*. In each
 # row, count what you would accept as a garment. Do your counts agree with the bars?
 #
-# <details><summary>Ours</summary>For the last three rows they do. For γ = 1 they may not: its pictures are blurred, and
-# still whole garments. The classifier was trained on photographs, and to its features blur is far from them.</details>
+# <details><summary>Ours</summary>For the last three rows. With γ = 1 pictures are blurred, and whole garments all the
+# same: to features of a classifier that was trained on photographs blur is far off.</details>
 #
-# So why teach the second stage? The same machine, applied where $r = d$, finds the distribution without a number of
-# components. Ten suit ten classes; measure whether they suit your data. Notebook 12 compares the two by more measures.
+# So why teach the second stage? It finds the distribution without a number of components. Ten suit ten classes; measure
+# whether they suit your data. Notebook 12 compares the two by more measures.
 #
 # ## The same figures on clothes
 #
@@ -567,10 +566,9 @@ plt.show()
 # line, up to a tilt: $n$ normal draws spread from about $1 + \sqrt{\kappa/n}$ to $1 - \sqrt{\kappa/n}$. Right: what about
 # $\hat r = \kappa$? It fails here. A few directions of $u$ are used, and sharply; the others are not, although on the line
 # of the linear decoder all would be. The few tell clusters apart; the rest of $z$ is left to noise of variance $\gamma_2$.
-# So we keep the first half of D21: $\gamma_2$ stays of the order of the codes' own variances.
+# So we keep the first half of D21.
 #
-# Last, a walk along each of the six most active directions of $u$, through both decoders, from one sample in the middle
-# column.
+# Last, a walk along each of the six most active directions of $u$, through both decoders, from one sample in the middle.
 
 # %% alt="Six rows that share the garment in the middle column; along each row it changes, in some rows into another kind of garment"
 walked = q_u.sigma.square().mean(0).argsort()[:6]
@@ -589,7 +587,8 @@ plots.show_images(ax, clothes_of(torch.cat(walks)), "one direction of u a row", 
 plt.show()
 
 # %% [markdown]
-# Along a row one kind of garment may become another, and quickly: that is how a smooth map imitates clusters. The sliders set the six; `z[0]` is the first row.
+# Along a row one kind of garment may quickly become another: that is how a smooth map imitates clusters. The sliders set
+# the six; `z[0]` is the first row.
 
 # %% tags=["widget", "nbval-ignore-output"]
 widgets.latent_explorer(clothes_of, 6)
@@ -607,7 +606,6 @@ widgets.latent_explorer(clothes_of, 6)
 # - A second VAE has $r = d = \kappa$. Its cost has a floor, and reaching it means matching the distribution.
 # - Its $\gamma_2$ stays of the order of the codes' variance, inside a cluster if there are clusters. It does not vanish.
 # - MMD of codes is blind to collapse (*A false repair*). Put a distance of samples beside it.
-# - On these pictures ten Gaussians do better than a second VAE, as well as the decoder allows.
 #
 # **Question.** In two sentences each: why does a VAE sample badly, and what does a second one do about it?
 #
@@ -621,12 +619,12 @@ widgets.latent_explorer(clothes_of, 6)
 #
 # The bound that holds $\gamma_2$ up needs an encoder with noise. Point codes of a plain autoencoder with $\kappa > r$ lie
 # on a manifold again, so there is no floor (the paper's footnote 5, claim D24). $\gamma_2$ also needs a start below the
-# largest eigenvalues of the codes. Ours was chosen by looking at the distances reported here: on clothes, starts at 0.3
-# and 0.5 gave worse ones. One small classifier judges. And five thousand images can be learned by heart.
+# largest eigenvalues of the codes. Ours was chosen by the distances reported here: on clothes, starts at 0.3 and 0.5 gave
+# worse ones. One small classifier judges. And five thousand images can be learned by heart.
 #
 # ## Next
 #
-# Notebook 07 trains both stages with the paper's networks, notebook 12 fits more densities. With $\kappa = 64$ a full
+# Notebook 07 trains the paper's networks, notebook 12 fits more densities. With $\kappa = 64$ a full
 # covariance has 2,080 numbers: is the mixture still your bet?
 #
 # ## References
