@@ -62,7 +62,7 @@ TINY = Profile(
     ("digits",),
     n_train=300,
     n_samples=200,
-    small={"epochs": 3, "second_epochs": 4, "latent_dim": 4},
+    on={"digits": {"epochs": 3, "second_epochs": 4, "latent_dim": 4}},
 )
 QUIET = Session(device="cpu", progress=False)
 ONE = TABLES["dai-wipf-1"]
@@ -699,7 +699,7 @@ def test_a_file_of_another_run_is_not_taken_for_this_one(whole, tmp_path):
     path = place(tmp_path).out / cell.path
     path.parent.mkdir(parents=True)
     path.write_bytes((folder / "results" / cell.path).read_bytes())
-    other = dataclasses.replace(TINY, small={**TINY.small, "epochs": 5})
+    other = dataclasses.replace(TINY, on={"digits": {**TINY.on["digits"], "epochs": 5}})
     said = run(tmp_path, "ce", profile=other)[0].failed
     assert (
         "measured in another way (epochs: 3 there, 5 here); delete it or give another --out" in said
@@ -963,9 +963,9 @@ for where in (folder, folder / "whole"):
     outcomes = experiments.run_table(chosen, place(where), 1, lambda _: None)
     print(json.dumps([outcome.record for outcome in outcomes]))
 """
-LONGER = dataclasses.replace(
-    TINY, small={**TINY.small, "epochs": 12, "second_epochs": 12}
-)  # some 26 writes
+LONGER = dataclasses.replace(  # Some 26 writes.
+    TINY, on={"digits": {**TINY.on["digits"], "epochs": 12, "second_epochs": 12}}
+)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
@@ -1009,7 +1009,8 @@ def test_a_dask_worker_is_killed_and_nothing_is_lost(tmp_path):
     """A real cluster of two workers; one is killed once the first cell is written, so that the
     other, of one core, has the rest.
     """
-    profile = dataclasses.replace(TINY, small={"epochs": 30, "second_epochs": 30, "latent_dim": 4})
+    longer = {"epochs": 30, "second_epochs": 30, "latent_dim": 4}
+    profile = dataclasses.replace(TINY, on={"digits": longer})
     chosen = cells_of(ONE, profile, ("digits",), ("ce", "learned", "two-stage"), 2)
     killed = []
 

@@ -167,7 +167,7 @@ def test_the_networks_of_appendix_c_and_the_tables_as_data():
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory):
     """Digits at the size of a test: an epoch a model."""
-    small = replace(experiments.PROFILES["sketch"], small={"epochs": 1}, n_samples=200)
+    small = replace(experiments.PROFILES["sketch"], on={"digits": {"epochs": 1}}, n_samples=200)
     place = experiments.Place(runs=tmp_path_factory.mktemp("runs"))
     return experiments.Subject("digits", small, 0, place)
 

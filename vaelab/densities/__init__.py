@@ -7,7 +7,7 @@ Ghosh et al. 2020, Section 4), and then `model.images(density.sample(n))` draws 
 """
 
 from vaelab.densities.choosing import DENSITIES, named
-from vaelab.densities.density import Density, draw
+from vaelab.densities.density import Density, Trained, draw
 from vaelab.densities.empirical import Empirical
 from vaelab.densities.evidence import log_prob_mc
 from vaelab.densities.flow import Flow
@@ -26,6 +26,7 @@ __all__ = [
     "ModelPrior",
     "SecondStage",
     "StandardNormal",
+    "Trained",
     "draw",
     "fit_second_stages",
     "is_standard_normal",

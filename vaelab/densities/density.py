@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from dataclasses import fields
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -11,9 +12,9 @@ from vaelab._inputs import check_draws, generator_of
 from vaelab.models import Autoencoder
 from vaelab.parts import Part
 from vaelab.posteriors import Distribution
+from vaelab.training import Plan, Session
 
-if TYPE_CHECKING:
-    from vaelab.training import Session
+QUIET = Session(progress=False)
 
 
 @torch.no_grad()
@@ -102,3 +103,26 @@ class Density(Part):
             name = type(self).__name__
             raise NotFittedError(f"this {name} is not fitted yet; call fit(model, images) first")
         return check_draws("n", n, self.latent_dim)
+
+
+class Trained(Density):
+    """A density that a training fits, whose arguments among those of `Plan` say how."""
+
+    forgets: ClassVar = tuple(field.name for field in fields(Plan))
+
+    def fit(self, model: Autoencoder, x: Tensor, seed: int = 0, session: Session = QUIET) -> Self:
+        """Fit to the codes of images `x`, shape (n, *image_shape); see `fit_codes`."""
+        return self.fit_codes(model.codes(x), seed, session)
+
+    def fit_codes(self, q: Distribution, seed: int = 0, session: Session = QUIET) -> Self:
+        """Fit to the posteriors `q` of n images, of which every training step draws afresh.
+
+        Args:
+            q: one row an image.
+            seed: of weights, batches and noise.
+            session: where and how it runs; quietly unless given.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: write fit_codes(q, seed, session)")
+
+    def fit_in(self, session: Session, q: Distribution, seed: int = 0) -> Self:
+        return self.fit_codes(q, seed, session)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from vaelab import networks
 from vaelab._door import door, taken
-from vaelab.densities.density import Density
-from vaelab.models import Autoencoder
+from vaelab.densities.density import QUIET, Trained
 from vaelab.parts import fill
 from vaelab.posteriors import Distribution
 from vaelab.priors import FlowPrior
 from vaelab.training import Cosine, Plan, Run, Session, fit_plan
-
-QUIET = Session(progress=False, label="flow")
 
 
 class _Codes(nn.Module):
@@ -32,7 +28,7 @@ class _Codes(nn.Module):
         return {"nll": -self.prior.log_prob(z)}
 
 
-class Flow(Density):
+class Flow(Trained):
     """A flow of affine couplings, fitted to q(z) by maximum likelihood.
 
     It is the flow of `models.flow_prior_vae` at β = 0, trained afterwards instead of beside the
@@ -42,8 +38,6 @@ class Flow(Density):
         transforms, hidden: as for `flows.Couplings`.
         epochs, batch_size, lr, schedule, weight_decay: as in `training.fit`.
     """
-
-    forgets: ClassVar = tuple(field.name for field in fields(Plan))
 
     @door
     def __init__(
@@ -61,21 +55,7 @@ class Flow(Density):
         self.transforms = transforms
         self.hidden = tuple(hidden)
 
-    def fit(self, model: Autoencoder, x: Tensor, seed: int = 0, session: Session = QUIET) -> Self:
-        """Fit to the codes of images `x`, shape (n, *image_shape); see `fit_codes`."""
-        return self.fit_codes(model.codes(x), seed, session)
-
-    def fit_in(self, session: Session, q: Distribution, seed: int = 0) -> Self:
-        return self.fit_codes(q, seed, session)
-
     def fit_codes(self, q: Distribution, seed: int = 0, session: Session = QUIET) -> Self:
-        """Fit to the posteriors `q` of n images, of which every training step draws afresh.
-
-        Args:
-            q: one row an image.
-            seed: of weights, batches and noise.
-            session: where and how it runs; quietly unless given.
-        """
         taken("q", q, Distribution)
         prior = self._new(q.mean.shape[1], seed)
         self.run: Run = fit_plan(_Codes(prior), q, self.plan.with_seed(seed), session)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
-from typing import ClassVar, Self, cast
+from dataclasses import replace
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from vaelab import networks
 from vaelab._door import door, taken
 from vaelab._inputs import check_widths, generator_of
 from vaelab._memory import check_parameters
-from vaelab.densities.density import Density, draw
+from vaelab.densities.density import QUIET, Trained, draw
 from vaelab.densities.evidence import log_prob_mc
 from vaelab.likelihoods import Gaussian
 from vaelab.models import Autoencoder
@@ -23,10 +23,8 @@ from vaelab.parts import fill
 from vaelab.posteriors import Distribution, Point
 from vaelab.training import Hold, Plan, Run, Session, fit_plan, fit_together
 
-QUIET = Session(progress=False, label="second stage")
 
-
-class SecondStage(Density):
+class SecondStage(Trained):
     """A second VAE, fitted to q(z): the enhancement of the Two-Stage VAE.
 
     Its data are fresh draws z = μ + σε at every step, its latent space has the dimension of z (so r
@@ -48,8 +46,6 @@ class SecondStage(Density):
             and then scaled back. Codes that no prior holds may be far smaller than 1, and a γ held
             at 1 would then settle on u that say nothing of z. Unless given: where codes are points.
     """
-
-    forgets: ClassVar = tuple(field.name for field in fields(Plan))
 
     @door
     def __init__(
@@ -75,18 +71,7 @@ class SecondStage(Density):
         self.activation = activation
         self.gamma_rule = gamma
 
-    def fit(self, model: Autoencoder, x: Tensor, seed: int = 0, session: Session = QUIET) -> Self:
-        """Fit to the codes of images `x`, shape (n, *image_shape); see `fit_codes`."""
-        return self.fit_codes(model.codes(x), seed, session)
-
     def fit_codes(self, q: Distribution, seed: int = 0, session: Session = QUIET) -> Self:
-        """Fit to the posteriors `q` of n images, of which every training step draws afresh.
-
-        Args:
-            q: one row an image.
-            seed: of weights, batches and noise.
-            session: where and how it runs; quietly unless given.
-        """
         taken("q", q, Distribution)
         vae = self.new_vae(q.mean.shape[1], seed)
         data = self._data(q, seed)
@@ -100,9 +85,6 @@ class SecondStage(Density):
             self._units = (z.mean(0), (z - z.mean(0)).std().item() or 1.0)
             q = q.scaled(*self._units)
         return q
-
-    def fit_in(self, session: Session, q: Distribution, seed: int = 0) -> Self:
-        return self.fit_codes(q, seed, session)
 
     def _take(self, vae: Autoencoder, run: Run) -> Self:
         shift, scale = self._units

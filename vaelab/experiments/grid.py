@@ -39,7 +39,7 @@ class Profile:
         n_train: training images, drawn with a fixed seed; None for all.
         n_samples: generated images.
         share: of the paper's epochs, for every data set but those that come with the package.
-        images, small: what else it changes in the settings, of the others and of those.
+        images: what else it changes in the settings of the others.
         base: settings in the place of the paper's and the table's, for the others.
         on: what it changes in the settings of one data set.
         searches: whether rows that say what to search among have it searched.
@@ -53,7 +53,6 @@ class Profile:
     n_samples: int = 10_000
     share: float = 1.0
     images: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    small: Mapping[str, Any] = field(default_factory=dict, hash=False)
     base: Settings | None = None
     on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     searches: bool = False
@@ -124,7 +123,7 @@ def settings_for(table: Table, row: Row, data_set: str, profile: Profile, trial:
         changed["search"] = row.search
     own = table.on.get(data_set, {})
     if data_set in SMALL:
-        return replace(SMALL[data_set], **{**own, **profile.small, **changed})
+        return replace(SMALL[data_set], **{**own, **changed})
     paper = profile.base or replace(PAPER[data_set], **{**table.settings, **own})
     names = ("epochs", "second_epochs", "halve_every", "second_halve_every")
     lengths = {name: getattr(paper, name) for name in names}

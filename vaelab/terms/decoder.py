@@ -34,8 +34,7 @@ class WeightNorm(Term):
         self.weight = weight
 
     def forward(self, p: Pass) -> Tensor:
-        matrices = [w for w in p.decoder.parameters() if w.ndim > 1]
-        squares = [w.square().sum() for w in matrices]
+        squares = [w.square().sum() for w in p.decoder.parameters() if w.ndim > 1]
         total = functools.reduce(torch.add, squares)
         return (self.weight * total).expand(len(p.z))
 
@@ -64,8 +63,7 @@ class GradientPenalty(Term):
         self.probes = check_positive_int("probes", probes)
 
     def forward(self, p: Pass) -> Tensor:
-        slopes = [p.pull_back(p.noise(p.x)) for _ in range(self.probes)]
-        squares = [slope.square().sum(1) for slope in slopes]
+        squares = [p.pull_back(p.noise(p.x)).square().sum(1) for _ in range(self.probes)]
         return (self.weight / self.probes) * functools.reduce(torch.add, squares)
 
 
