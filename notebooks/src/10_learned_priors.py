@@ -37,7 +37,7 @@ plots.use_style()
 torch.set_num_threads(1)  # networks this small are slower on two
 colors = plots.COLORS
 
-# %% alt="Codes of test digits in the plane, spread wide in uneven clusters, a class a color; draws of N(0, I), grey crosses, are a small heap at their edge"
+# %% alt="Codes of test digits in the plane, spread wide in uneven clusters, a class a color; draws of N(0, I), black crosses, are a small heap at their edge"
 digits = data.load_images(notebooks.choose(quick="digits", full="mnist"))
 wide = notebooks.choose(quick=(128, 128), full=(512, 512))
 with networks.seeded(0):
@@ -51,7 +51,7 @@ some, others = (
 held_out, known = flat.codes(digits.test[some]).mean, flat.codes(digits.train[others]).mean
 normal = torch.randn(500, 2, generator=torch.Generator().manual_seed(5))
 fig, ax = plt.subplots(figsize=(6, 3.2))
-ax.scatter(*normal.T, s=12, color="0.6", marker="+", label="draws of N(0, I)")
+ax.scatter(*normal.T, s=12, color="black", marker="+", label="draws of N(0, I)")
 ax.scatter(*held_out.T, s=8, c=digits.test_labels[some], cmap="tab10")
 ax.set(title="codes of digits in the plane, a class a color")
 ax.legend(loc="lower left")
