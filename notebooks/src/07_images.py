@@ -465,7 +465,7 @@ outcomes = experiments.run_table(cells["full"], place) if full else found[most]
 filled = experiments.fill(table, outcomes)
 print(experiments.as_text(filled, width=100))
 
-# %% alt="Five panels, one a data set, of distances relative to the two-stage VAE: every printed and stored point lies right of one, and so does this run's star"
+# %% alt="Five panels, one a data set, of distances relative to the two-stage VAE: every printed point lies right of one, so does this run's star, and of the stored ones all but three on CIFAR-10"
 def relative(column, kind):
     values = [getattr(filled.entries[row.label, column], kind) for row in table.rows]
     return [value / values[-1] if value and values[-1] else float("nan") for value in values]
@@ -479,20 +479,21 @@ for ax, column in zip(axes, filled.columns, strict=True):
     ax.axvline(1, color="0.7", linestyle=":", zorder=0)
     ax.set(xscale="log", xlim=(0.7, 30), title=column.split(",")[0], xticks=(1, 10))
     ax.set_xticklabels(("1", "10"))
-axes[-1].plot([clean[0] / clean[1], 1], [2.3, 5.3], "*", color=plots.COLORS["q"], markersize=10)
+axes[-1].plot([clean[0] / clean[1], 1], [2, 5], "*", color=plots.COLORS["q"], markersize=10)
 axes[0].set(yticks=rows, yticklabels=labels, ylim=(5.6, -0.6))
 fig.supxlabel("distance, two stages = 1", fontsize=10)
 plt.show()
 
 # %% [markdown]
 # Distances in different features do not compare, and their ratios compare little better: $\gamma = 1$ on MNIST is four
-# times two stages in print, and far more than that here. Dividing only brings the orders of the rows into one picture.
+# times two stages in print, and more than that here. Dividing only brings the orders of the rows into one picture.
 # Hollow points are printed, filled ones are what we have stored, the star is the run of this notebook. In print the second stage
 # wins everywhere; note who comes close. Our star says the same for its row. It is one seed on small images, and these cells
 # have a fraction of the epochs and other features than Inception's.
 #
-# **At a laptop's size.** The profile `laptop` trains on all 60,000 images, with a small network of two convolutions, for
-# as long as one core has patience. Its cells are stored, too: three trials of Fashion-MNIST and of MNIST.
+# **At a laptop's size.** The stored cells are those of the profile `laptop`: all images, a small network of two
+# convolutions, and as many epochs as one core has patience for. Three trials each of Fashion-MNIST, MNIST and CIFAR-10,
+# the last from JPEG pictures; one trial of its cross-entropy row diverged.
 
 # %%
 def stored(column, trials):
@@ -500,18 +501,20 @@ def stored(column, trials):
     cells = experiments.cells_of(table, experiments.PROFILES["laptop"], (column,), (), trials)
     done = experiments.read_table(cells, place)
     return {
-        row.label: [row.value(o.record) for o in done if o.cell.model == row.cell]
+        row.label: [row.value(o.record) for o in done if o.record and o.cell.model == row.cell]
         for row in table.rows
     }
 
 
-laptop = {"fashion": stored("fashion", 3), "mnist": stored("mnist", 3)}
+laptop = {column: stored(column, 3) for column in ("fashion", "mnist", "cifar10")}
 for column, rows_of in laptop.items():
-    half = 0.5 * torch.tensor(rows_of["VAE, γ learned"])
-    claims.check_below(
-        "D22", torch.tensor(rows_of["two-stage VAE"]), half,
-        f"{column}, laptop: two stages are less than half as far as one", digits=3,
-    )
+    one, two = (torch.tensor(rows_of[label]) for label in ("VAE, γ learned", "two-stage VAE"))
+    if column == "cifar10":
+        behind = "cifar10, laptop: two stages are further off than one, each trial"
+        claims.refute("D22", bool((two > one).all()), behind, found=[one, two])
+    else:
+        nearer = f"{column}, laptop: two stages are less than half as far as one"
+        claims.check_below("D22", two, 0.5 * one, nearer, digits=3)
     print(column, {label: f"{sum(values) / len(values):.1f}" for label, values in rows_of.items()})
 
 printed = experiments.published("dai-wipf-1")
@@ -530,8 +533,15 @@ print(
 # WAE-MMD, last in print and among the first here. Its weight was searched for among four, on training images, and each cell
 # tells what was found; how the paper chose its weight is not said. On MNIST another row moves as well: $\gamma = 1$ is
 # last here, and level with a learned $\gamma$ in print, at thirty times the epochs. Two stages are first on both, and by
-# far. So what the paper's table is for is seen on a laptop, and its figures are not: D29, FID at the paper's size, stays
-# open. `vaelab table dai-wipf-1 --profile paper --device cuda` would settle it.
+# far.
+#
+# On CIFAR-10 they are not: WAE-MMD is first, and two stages are behind a single one. Here the copies themselves are nearly as
+# far off as samples are, so no density of the codes can gain much. Yet two stages lose, and the codes' MMD does not tell:
+# it falls to a fraction (Table 3). With $\kappa = 64$ nearly all directions are active, and this second stage leaves $\gamma_2$ at a
+# quarter: noise on every one of them. Whether more epochs mend that, as the paper has, was not tried.
+#
+# So what the paper's table is for is seen on a laptop for two data sets of three, and its figures are not: D29, FID at
+# the paper's size, stays open. `vaelab table dai-wipf-1 --profile paper --device cuda` would settle it.
 #
 # ## Takeaways
 #
