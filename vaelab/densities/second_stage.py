@@ -89,9 +89,9 @@ class SecondStage(Trained):
     def _take(self, vae: Autoencoder, run: Run) -> Self:
         shift, scale = self._units
         scale_back(vae, shift, scale)
-        nats = dict.fromkeys(("nll", "loss", "validation"), vae.latent_dim * math.log(scale))
-        history = {name: values + nats.get(name, 0.0) for name, values in run.history.items()}
-        history["gamma"] *= scale**2
+        history = {**run.history, "gamma": scale**2 * run.history["gamma"]}
+        for name in {"nll", "loss", "validation"} & set(history):
+            history[name] = history[name] + vae.latent_dim * math.log(scale)
         self.run = replace(run, history=history)
         self.vae = vae
         self.latent_dim = vae.latent_dim

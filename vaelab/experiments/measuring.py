@@ -219,7 +219,7 @@ def measure_stages(
     if second is not None:
         codes["stage 2"] = second.codes(z, seed + 1)
         priors["stage 2"] = second.vae.prior
-    drawn = {name: prior.sample(*z.shape, seed + 2) for name, prior in priors.items()}
+    drawn = {name: prior.sample(len(z), z.shape[1], seed + 2) for name, prior in priors.items()}
     measured = {
         "gamma": model.gamma,
         "active_dims": metrics.active_dims(eigenvalues),
