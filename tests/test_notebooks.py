@@ -106,18 +106,14 @@ def stated_seconds(header):
     raise AssertionError(f"no running time in {row!r}")
 
 
-OWED = ("08", "09", "10")  # Lessons that do neither of these two yet.
-OPENED = [path for path in COPIES if path.stem[:2] not in OWED]
-
-
-@pytest.mark.parametrize("notebook", OPENED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("notebook", COPIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_check_prints_the_numbers_that_it_found(notebook):
     text = text_of(nbformat.read(notebook, as_version=4))
     for line in re.findall(r"^(?:ok|refuted)  .*$", text, re.MULTILINE):
         assert re.search(r"found [^()]*\d", line), f"without a number: {line}"
 
 
-@pytest.mark.parametrize("notebook", OPENED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("notebook", COPIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_lesson_shows_a_picture_before_150_words(notebook):
     if notebook.stem.startswith("A"):
         pytest.skip("an appendix is for looking things up")
