@@ -1321,6 +1321,7 @@ def test_the_help_names_every_table(capsys):
 def test_the_machine_names_the_device(monkeypatch):
     assert experiments.machine("cpu")["device"] == "cpu"
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Imagined {device}")
+    monkeypatch.setattr("vaelab.experiments.records.pick_device", torch.device)
     told = experiments.machine(torch.device("cuda:1"))
     assert told["device"] == "cuda" and told["device_name"] == "Imagined cuda:1"
 
