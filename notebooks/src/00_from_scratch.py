@@ -396,7 +396,7 @@ plt.show()
 # ## The knob that is missing
 #
 # $\gamma$ is the variance of the decoder's noise. At $\gamma = 1$ a pixel that is wrong by one, the distance from black
-# to white, costs only half a nat. Nobody chose that: it came with leaving $\gamma$ out. Let training choose: $\log
+# to white, costs only half a *nat*, the unit of natural logarithms. Nobody chose that: it came with leaving $\gamma$ out. Let training choose: $\log
 # \gamma$ becomes one more parameter, with ten times the step size, since it has far to go.
 
 # %%
@@ -421,8 +421,7 @@ plt.show()
 
 # %% [markdown]
 # The copies have gained a little detail. The inventions have not: most are darker, and fewer could pass for a garment. (The
-# loss of a VAE is also called its cost. It may be negative: a density may exceed 1. It is in *nats*, the unit of natural
-# logarithms.) So the lower cost did not buy better inventions. Why that is so, and how a second VAE mends it, is what
+# loss of a VAE is also called its cost. It may be negative: a density may exceed 1.) So the lower cost did not buy better inventions. Why that is so, and how a second VAE mends it, is what
 # this course is about.
 #
 # **Question.** Why need a model that copies well not invent well? Write down your reason before you open ours.
@@ -512,7 +511,7 @@ print(f"ok  {says} (found a difference of {worst:.1g}, expected below 0.001)")
 # ## Takeaways
 #
 # - An autoencoder copies. Nothing in it says where latents lie, so it cannot invent.
-# - The ELBO bounds $\log p(x)$ from below, by Jensen. It touches where $q$ is the posterior.
+# - The ELBO bounds $\log p(x)$ from below, by Jensen. It is exact where $q$ is $p(z \mid x)$.
 # - The reparameterisation trick moves the randomness out of the way of the gradient, and its estimate varies little.
 # - Half the squared error plus the KL is a VAE with $\gamma = 1$: leaving $\gamma$ out chooses it.
 #

@@ -223,11 +223,11 @@ claims.check(
 # ## The best γ is the mean squared error
 #
 # **Claim N2** (Rybkin et al.). For given encoder and decoder the best $\gamma$ has a closed form. The cost is
-# $-\mathbb E \log p_\theta(x \mid z)$ plus a KL (00), and only the first term contains $\gamma$. Write $C$ for the mean
+# $-\mathbb E \log p(x \mid z)$ plus a KL (00), and only the first term contains $\gamma$. Write $C$ for the mean
 # squared error of a pixel, over images and draws of $z$. Then
 #
-# $$-\mathbb E \log p_\theta(x \mid z) = \frac d2 \Big( \frac C\gamma + \log\gamma + \log 2\pi \Big), \qquad
-#   \frac{\partial\, [-\mathbb E \log p_\theta(x \mid z)]}{\partial \log\gamma} = \frac d2 \Big( 1 - \frac C\gamma \Big).$$
+# $$-\mathbb E \log p(x \mid z) = \frac d2 \Big( \frac C\gamma + \log\gamma + \log 2\pi \Big), \qquad
+#   \frac{\partial\, [-\mathbb E \log p(x \mid z)]}{\partial \log\gamma} = \frac d2 \Big( 1 - \frac C\gamma \Big).$$
 #
 # The derivative is zero at $\gamma = C$ and nowhere else. The minimum is $\frac d2 (1 + \log 2\pi C)$.
 #
@@ -269,7 +269,7 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Each valley touches the straight line at its lowest point, the cost at $\gamma = C$. That line has no floor: it falls
+# The straight line meets each valley at its lowest point, the cost at $\gamma = C$. That line has no floor: it falls
 # with $\log\gamma$. A better decoder reaches a deeper valley further left. Leave $\gamma$ at one, at the right, and the three decoders cost almost
 # the same: there is nothing to gain from a better one.
 #
@@ -506,8 +506,8 @@ plt.show()
 # In 00 $\gamma = 1$ did learn something: clothes of 28 × 28 pixels have some eigenvalues above one. These digits of
 # 8 × 8 pixels have none. So $\gamma = 1$ means something different on each data set.
 #
-# The first cell also looks for any decoder that does better than the mean image, linear or not. It climbs from
-# 200 starts and finds none.
+# The first cell also looks for any decoder that does better than the mean image, linear or not. Two
+# hundred searches find none.
 #
 # <details><summary>Why this holds for every decoder, and what the cell climbs</summary>
 #
@@ -553,11 +553,11 @@ plt.show()
 widgets.gamma_explorer(ppca_reconstruct)
 
 # %% [markdown]
-# **Question.** At which $\gamma$ do you first see any difference between the digits? And at which can you read all
-# twelve? Which of them comes last, and why that one?
+# **Question.** At which $\gamma$ do you first see any difference between the digits? And at which do they stop changing
+# for you? Which of them changes last, and why that one?
 #
 # <details><summary>Ours</summary>The first difference shows as γ falls below the largest eigenvalue, where the count of
-# active directions leaves 0. All twelve can be read between the last two rows of the figure. Last comes whichever digit
+# active directions leaves 0. They stop changing between the last two rows of the figure. Last changes whichever digit
 # differs from its neighbours only in directions of small variance.</details>
 #
 # ## Learning γ on digits

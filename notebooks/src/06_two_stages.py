@@ -55,12 +55,16 @@ def surface(s):
     return torch.cat((s, 0.7 * torch.sin(0.8 * s @ bends + 3 * shifts)), 1)
 
 
-# %% alt="Five clusters in a ring in the plane, and the same five clusters on a curved sheet in space"
+# %% alt="Five clusters in a ring in the plane, and the same five clusters on a sheet that is bent like a wave"
 x, x_test = surface(ring(2560, seed=0)), surface(ring(2000, seed=1))
 fig = plt.figure(figsize=(7, 2.9))
 left, right = fig.add_subplot(1, 2, 1), fig.add_subplot(1, 2, 2, projection="3d")
 left.scatter(*x[:350, :2].T, s=3, color=plots.COLORS["data"])
 left.set(title="the chart, r = 2", aspect="equal", xlabel="$s_1$", ylabel="$s_2$")
+grid = torch.linspace(-2.4, 2.4, 21)
+sheet = surface(torch.cartesian_prod(grid, grid))[:, [0, 1, 4]].reshape(21, 21, 3).numpy()
+right.plot_surface(*sheet.transpose(2, 0, 1), color="0.8", alpha=0.5, linewidth=0)
+right.view_init(35, -20)
 right.scatter(*x[:350, [0, 1, 4]].T, s=2, color=plots.COLORS["data"])
 right.set(title="three of d = 10 dimensions", xlabel="$x_1$", ylabel="$x_2$", zlabel="$x_5$")
 plt.show()
@@ -105,11 +109,11 @@ z, z_test = densities.draw(q, seed=0), densities.draw(q_test, seed=1)
 #
 # </details>
 #
-# What does training pay for the distribution? Let the error, and $\gamma$ with it, fall to a tenth. The data term falls by
-# $d/2 \cdot \log 10$ (01). The KL grows by $r/2 \cdot \log 10$: it contains $-\log \sigma_j$, and in $r$ directions
-# $\sigma_j$ must fall by $\sqrt{10}$. So the cost falls by $(d - r)/2 \cdot \log 10$ nats, here $4 \cdot 2.3 = 9.2$, again
-# and again. Getting the distribution right saves $\text{KL}[q(z) \,\Vert\, p(z)]$ once. (The mean KL is this plus what $z$
-# tells of $x$.) Training goes where the saving is.
+# What does training gain by the distribution? Let the error, and $\gamma$ with it, fall to a tenth. The data term falls by
+# $d/2 \cdot \log 10$ (01). The KL grows by $r/2 \cdot \log 10$: it contains $-\log \sigma_j$, the error grows as
+# $\sigma_j^2$, so $r$ of them fall by $\sqrt{10}$. So the cost falls by $(d - r)/2 \cdot \log 10$ nats, here
+# $4 \cdot 2.3 = 9.2$, again and again. Getting the distribution right saves $\text{KL}[q(z) \,\Vert\, p(z)]$ once.
+# Training goes where the saving is.
 #
 # **Prediction.** A test tells codes from normal draws. A *kernel* $k(a, b)$ is large for close points and near 0 for
 # distant ones. MMD² (squared maximum mean discrepancy) is the mean $k$ within the one sample, plus that within the other,
@@ -219,7 +223,7 @@ def sample_codes(decode, gamma, u, eps):
 exercises.check("06.2", sample_codes)
 
 # %% [markdown]
-# **Prediction.** Draws of $p_2(z)$ are closer to codes than $N(0, I)$ was, and the codes of the codes, $u$, are closer to
+# **Prediction.** Draws of the second VAE are closer to codes than $N(0, I)$ was, and the codes of the codes, $u$, are closer to
 # $N(0, I)$ than $z$ was. The first cell trains and draws with your two functions.
 # The second does the same by the package, which draws fresh $z \sim q(z \mid x)$ at every step. `Hold` keeps
 # $\gamma_2$ at a value for a share of the training, so that the stage does not stop using $u$ early.
@@ -468,7 +472,7 @@ plt.show()
 # second stage, and comes to the dashed line: what is left there is the blur of the decoder. (Dotted: the training
 # images.)
 #
-# Among the three that decode $N(0, I)$ the learned $\gamma$ is ahead, by less than two stages gain on it. The "sensible"
+# Among the three that decode $N(0, I)$ the learned $\gamma$ is ahead; two stages gain more. The "sensible"
 # value does about as well as 1. This agrees with D19: a learned $\gamma$ improves the copies, and samples also need the
 # distribution. (In 00 its inventions looked worse: an eye forgives blur, these features do not.)
 
@@ -502,8 +506,8 @@ plt.show()
 # The last three rows come from *one* decoder; only the codes differ, and your function drew those of *two stages*. In each
 # row, count what you would accept as a garment. Do your counts agree with the bars?
 #
-# <details><summary>Ours</summary>For the last three rows. With γ = 1 pictures are blurred, and whole garments all the
-# same: to features of a classifier that was trained on photographs blur is far off.</details>
+# <details><summary>Ours</summary>Yes, for the last three rows. With γ = 1 pictures are blurred, yet whole garments: to
+# features of a classifier that was trained on photographs blur is far off.</details>
 #
 # So why teach the second stage? It finds the distribution without a number of components. Ten suit ten classes; measure
 # whether they suit your data. Notebook 12 compares the two by more measures.
@@ -602,14 +606,14 @@ widgets.latent_explorer(clothes_of, 6)
 #
 # ## Takeaways
 #
-# - Training pays for the manifold without end, for the distribution a few nats. So $q(z) \ne N(0, I)$.
+# - Training rewards the manifold without end, the distribution by a few nats. So $q(z) \ne N(0, I)$.
 # - A second VAE has $r = d = \kappa$. Its cost has a floor, and reaching it means matching the distribution.
 # - Its $\gamma_2$ stays of the order of the codes' variance, inside a cluster if there are clusters. It does not vanish.
 # - MMD of codes is blind to collapse (*A false repair*). Put a distance of samples beside it.
 #
 # **Question.** In two sentences each: why does a VAE sample badly, and what does a second one do about it?
 #
-# <details><summary>Ours</summary>Training pays for a small γ, which means sharp copies, for ever, and for the right
+# <details><summary>Ours</summary>Training rewards a small γ, which means sharp copies, for ever, and the right
 # distribution of codes only once. So the codes of the data do not fill N(0, I), and draws from it land where the decoder
 # was never trained. — The second VAE learns the distribution of the codes; since these fill all their dimensions, its cost
 # has a floor, and only matching the distribution reaches it. Its samples land where codes are, and the first decoder

@@ -169,6 +169,7 @@ def best_gamma(x: Tensor, x_hat: Tensor) -> Answers:
         "this is the length of all errors together; γ is the mean of their squares": (
             squares.sum().sqrt()
         ),
+        "summed over the batch where it must be averaged": squares.sum(0).mean(),
         "the median where the mean belongs": squares.median(),
         "divided by n d − 1: nothing was estimated beside γ": squares.sum() / (squares.numel() - 1),
     }

@@ -96,6 +96,7 @@ def training_loop(loss: Loss, parameters: list, batches: Batches, epochs: int) -
         "epochs are counted from 0: batches(0) comes first": (
             run(parts=[batches(epoch + 1) for epoch in range(epochs)])
         ),
+        "one step in all: is there a return inside the loop over batches?": right[:1],
         "one batch an epoch: is there a break or a return inside the loop over batches?": (
             run(parts=[part[:1] for part in parts])
         ),
@@ -196,6 +197,7 @@ def draw(mu: Tensor, log_var: Tensor, eps: Tensor) -> Answers:
         "mu and log_var are swapped": log_var + (0.5 * mu).exp() * eps,
         "σ scales the mean as well; it scales eps alone": (mu + eps) * sigma,
         "σ is added; multiply it with eps": mu + sigma + eps,
+        "μ and σ are swapped: σ scales the noise": mu * eps + sigma,
     }
 
 
@@ -206,7 +208,7 @@ def with_gradient(sample: Callable[..., Any], mu: Tensor, log_var: Tensor, eps: 
     if not (isinstance(z, Tensor) and z.dtype == torch.float64):
         return z
     if not z.requires_grad:
-        raise Slip("no gradient passes: is there a detach(), an item() or a no_grad()?")
+        raise Slip("no gradient passes: is there a detach(), a no_grad() or a sample()?")
     if z.shape == mu.shape and torch.allclose(z, draw(mu, log_var, eps)[0]):
         for name, part in given.items():
             if torch.autograd.grad(z.sum(), part, retain_graph=True, allow_unused=True)[0] is None:

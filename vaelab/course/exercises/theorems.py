@@ -328,6 +328,8 @@ def second_stage(
         "a 2 too many under the root: γ is the variance": mean + math.sqrt(2 * gamma) * eps,
         "the decoder is missing": u + sigma * eps,
         "eps goes into the decoder: u does": decode(eps),
+        "eps goes into the decoder, and is the noise too: u goes in": decode(eps) + sigma * eps,
+        "the noise goes on u, unscaled: it goes on z, times √γ": decode(u + eps),
         "the noise goes on u as well: it goes on z alone": decode(u + sigma * eps) + sigma * eps,
         "γ is squared; the noise is scaled by its root": mean + gamma**2 * eps,
         "the mean is multiplied in: add it": mean * sigma * eps,
