@@ -522,6 +522,12 @@ def test_the_density_takes_the_priors_place():
     )
 
 
+def test_more_draws_than_memory_holds_are_refused():
+    model = LinearGaussian()
+    with pytest.raises(ValueError, match="n_samples=1000000000000: needs "):
+        densities.log_prob_mc(model, rows(model), n_samples=10**12)
+
+
 def test_where_no_draw_can_be_the_value_is_minus_infinity():
     class Nowhere(densities.Density):
         def log_prob(self, z):

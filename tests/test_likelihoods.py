@@ -166,6 +166,15 @@ def test_cross_entropy_for_grey_values():
     assert CrossEntropy().gamma is None
 
 
+def test_cross_entropy_of_what_is_no_number_is_none_and_other_rows_keep_theirs():
+    x, x_hat = pair()
+    expected = CrossEntropy().nll(x, x_hat)
+    x_hat = x_hat.detach().clone()
+    x_hat[0].flatten()[0] = math.nan
+    nll = CrossEntropy().nll(x, x_hat)
+    assert nll[0].isnan() and torch.equal(nll[1:], expected[1:].detach())
+
+
 def test_cross_entropy_is_finite_at_certain_and_right():
     x = torch.tensor([[0.0, 1.0]])
     assert CrossEntropy().nll(x, x).item() == 0

@@ -21,6 +21,7 @@ EXPLAINED = {
     "GaussianMixture.sample: operator, mean + z": "−z is as normal as z",
     "SecondStage.log_prob: operator, seed + 2 ** 31": "another seed, as far from the first",
     "SecondStage.log_prob: constant": "another seed, as far from the first",
+    "kl_between_covariances: constant, 1  →  2": "a covariance is square",
     "jacobians: constant, 64  →  65": "as many rows at a time as fit",
     "precision_recall: operator, seed * 1009 + run": "other seeds of k-means",
     "precision_recall: constant, 1009  →  1010": "other seeds of k-means",

@@ -473,7 +473,7 @@ def check_lattice_on_a_curve():
 def check_heavy_tail():
     """Its entropy, truncated, by quadrature in v = log(e + |u|); its map and its two tails."""
     p = theory.tails.LogTail()
-    for cutoff in (3.0, 40.0, 1e4):
+    for cutoff in (0.5, 3.0, 40.0, 1e4):
         v = torch.logspace(0, math.log10(cutoff + math.log1p(math.exp(1 - cutoff))), 20_001)
         v = v.to(F64)
         surprise = (math.log(2) + v + 2 * v.log()) / v**2
