@@ -10,6 +10,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
+USUAL = (signal.default_int_handler, signal.SIG_DFL)  # Handlers that nobody else has set.
+
 
 @contextlib.contextmanager
 def handled(handler: Any, usual: Sequence[Any], *numbers: signal.Signals) -> Iterator[None]:
@@ -35,8 +38,7 @@ def importing() -> contextlib.AbstractContextManager[None]:
 
     An import that is interrupted by an exception may swallow it, hang, or abort the process.
     """
-    usual = [signal.default_int_handler, signal.SIG_DFL]
-    return handled(_leave, usual, signal.SIGINT, signal.SIGTERM)
+    return handled(_leave, USUAL, *STOPS)
 
 
 def _leave(*_: object) -> NoReturn:

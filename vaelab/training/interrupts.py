@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-_USUAL = (signal.default_int_handler, signal.SIG_DFL)
+from vaelab._imports import STOPS, USUAL, handled
 
 
 @contextlib.contextmanager
@@ -19,19 +19,11 @@ def interrupts_held() -> Iterator[threading.Event]:
     Only the first of each, and only in the main thread, where nobody else handles it.
     """
     interrupted = threading.Event()
-    held = {}
-    if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        held = {number: handler for number, handler in handlers.items() if handler in _USUAL}
+    former = {number: signal.getsignal(number) for number in STOPS}
 
     def hold(number: int, frame: Any) -> None:
-        signal.signal(number, held[signal.Signals(number)])
+        signal.signal(number, former[signal.Signals(number)])
         interrupted.set()
 
-    for number in held:
-        signal.signal(number, hold)
-    try:
+    with handled(hold, USUAL, *STOPS):
         yield interrupted
-    finally:
-        for number, handler in held.items():
-            signal.signal(number, handler)
