@@ -118,12 +118,12 @@ def figures(state: State) -> tuple[str, str]:
 def duration(seconds: float) -> str:
     """A time in words, to two places.
 
-    >>> duration(42), duration(750), duration(12_000), duration(300_000)
-    ('42 s', '12 min', '3 h 20 min', '3 d 11 h')
+    >>> duration(42), duration(760), duration(12_000), duration(300_000)
+    ('42 s', '13 min', '3 h 20 min', '3 d 11 h')
     """
     if seconds < 100:
         return f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
+    minutes = round(seconds / 60)
     hours = minutes // 60
     if hours == 0:
         return f"{minutes} min"
