@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from vaelab._door import door
-from vaelab._inputs import check_draws, check_positive_int, check_seed
+from vaelab._inputs import check_draws
 from vaelab.grammar.grammar import Grammar
 
 Stack = tuple[int, ...]
@@ -73,9 +73,7 @@ def draw_lines(grammar: Grammar, n: int, length: int, seed: int = 0) -> list[str
     >>> draw_lines(expressions(), 3, length=6, seed=0)
     ['3 + 3 / 2', '2 * 1 / x', 'x / 2 * 3']
     """
-    check_positive_int("n", n)
     check_draws("length", length, length)  # Counts of so many digits, each.
-    seed = check_seed(seed)
     count = derivations(grammar)
     sizes = [count((0,), size) for size in range(length + 1)]
     if sum(sizes) < n:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from vaelab._door import door
-from vaelab.grammar.grammar import Grammar, cited
+from vaelab._inputs import shown
+from vaelab.grammar.grammar import Grammar
 from vaelab.grammar.reading import Rule
 
 _FORMULAS = """
@@ -64,7 +65,7 @@ class Formula:
         self._rules = _grammar().parse(text)
         torn = re.search(r"[\d.]\s+[\d.]", text)
         if torn:
-            raise ValueError(f"{cited(text)}: expected an operator within {torn.group()!r}")
+            raise ValueError(f"{shown(text)}: expected an operator within {torn.group()!r}")
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Its values at x, shape of x; NaN and infinities where it has none."""
@@ -87,7 +88,7 @@ def _value(rule: Rule, values: list[Any], x: np.ndarray) -> Any:
         rest = iter(values)
         text = "".join(name if quoted else next(rest) for name, quoted in rule.right)
         return np.asarray(float(text)) if rule.left == "number" else text
-    if words in (["x"], ["pi"]):
+    if not values:
         return x if words == ["x"] else np.asarray(np.pi)
     if len(values) == 2 and rule.left == "atom":
         return getattr(np, values[0])(values[1])
@@ -115,11 +116,12 @@ def distance_to(target: str, points: np.ndarray = POINTS) -> Callable[[str], flo
     0.0363
     """
     wanted = Formula(target)(points)
-    if not np.isfinite(wanted).all():
+    bad = ~np.isfinite(wanted)
+    if bad.any():
         raise ValueError(
-            f"{cited(target)}: expected a finite value at each of {len(points)} points from "
-            f"{points.min():g} to {points.max():g}, got "
-            f"{wanted[~np.isfinite(wanted)][0]} at x = {points[~np.isfinite(wanted)][0]:.3g}"
+            f"{shown(target)}: expected a finite value at each of {len(points)} points from "
+            f"{points.min():g} to {points.max():g}, got {wanted[bad][0]} at x = "
+            f"{points[bad][0]:.3g}"
         )
 
     def score(line: str) -> float:

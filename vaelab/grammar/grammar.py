@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 import torch
@@ -55,68 +57,59 @@ class Grammar(Part):
         self.n_rules = len(self.rules) + 1
         if self.n_rules > 256:
             raise ValueError(f"expected at most 255 rules, which fit a byte, got {self.padding}")
-        used = [name for rule in self.rules for name, terminal in rule.right if not terminal]
-        self.symbols = list(dict.fromkeys([*(rule.left for rule in self.rules), *used]))
-        quoted = [name for rule in self.rules for name, terminal in rule.right if terminal]
-        self.terminals = list(dict.fromkeys(quoted))
+        rights = [symbol for rule in self.rules for symbol in rule.right]
+        names = [*(rule.left for rule in self.rules), *(name for name, quoted in rights if not quoted)]
+        self.symbols = list(dict.fromkeys(names))
+        self.terminals = list(dict.fromkeys(name for name, quoted in rights if quoted))
         # What a line is read by: characters where nothing stands between the terminals.
         spelled = self.terminals if joint else "".join(self.terminals)
         self.tokens = list(dict.fromkeys(spelled))
-        self.live = self._live(warn)
+        self._number = {token: number for number, token in enumerate(self.tokens)}
+        ends = self._grown({(name, True) for name in self.terminals})
+        self.live = [ends.issuperset(rule.right) for rule in self.rules]
+        self._check_ends([name for name in self.symbols if (name, False) not in ends], warn)
         self._check_cycles()
 
     def __repr__(self) -> str:
         return f"Grammar({self.n_rules} rules with the padding, start {self.symbols[0]})"
 
-    def _live(self, warn: bool) -> list[bool]:
-        """Which rules a line can use; the rest are named in a warning, if one is wanted."""
-        ends: set[str] = set()
-        size = -1
+    def _grown(self, found: set[tuple[str, bool]]) -> set[tuple[str, bool]]:
+        """The symbols, and all non-terminals of which something made of them alone can come."""
+        for _ in self.symbols:
+            found = found | {(r.left, False) for r in self.rules if found.issuperset(r.right)}
+        return found
 
-        def can_end(rule: Rule) -> bool:
-            return all(terminal or name in ends for name, terminal in rule.right)
-
-        while size != (size := len(ends)):
-            ends |= {rule.left for rule in self.rules if can_end(rule)}
-        if self.symbols[0] not in ends:
+    def _check_ends(self, dead: list[str], warn: bool) -> None:
+        """Raise for a start that derives nothing; name the rules that no line can use in a warning,
+        if one is wanted.
+        """
+        if self.symbols[0] in dead:
             raise ValueError(
                 f"the start, {self.symbols[0]}, derives nothing: each of its rules leads to itself "
                 "again or to a name without rules; give it a rule that ends (terminals: in quotes)"
             )
-        dead = [name for name in self.symbols if name not in ends]
-        live = [can_end(rule) for rule in self.rules]
         if dead and warn:
-            pairs = zip(self.rules, live, strict=True)
-            masked = [str(rule) for rule, is_live in pairs if not is_live]
-            warnings.warn(
-                f"no line can come of {', '.join(dead)}; masked: {'; '.join(masked)}", stacklevel=3
-            )
-        return live
+            pairs = zip(self.rules, self.live, strict=True)
+            masked = "; ".join(str(rule) for rule, is_live in pairs if not is_live)
+            warnings.warn(f"no line can come of {', '.join(dead)}; masked: {masked}", stacklevel=3)
 
     def _check_cycles(self) -> None:
         """Raise for a non-terminal that derives itself and nothing else: its lines would have
         endless parses.
         """
-        empty: set[str] = set()
-        size = -1
-        while size != (size := len(empty)):
-            rights = ((rule.left, rule.right) for rule in self.rules)
-            empty |= {left for left, right in rights if all(n in empty and not t for n, t in right)}
-        alone: dict[str, set[str]] = {name: set() for name in self.symbols}
+        empty = self._grown(set())
+        alone: TopologicalSorter[str] = TopologicalSorter()
         for rule in self.rules:
-            for i, (name, terminal) in enumerate(rule.right):
-                rest = rule.right[:i] + rule.right[i + 1 :]
-                if not terminal and all(n in empty and not t for n, t in rest):
-                    alone[rule.left].add(name)
-        for _ in self.symbols:
-            for reached in alone.values():
-                reached |= {far for near in tuple(reached) for far in alone[near]}
-        cycles = [name for name, reached in alone.items() if name in reached]
-        if cycles:
+            for i, (name, quoted) in enumerate(rule.right):
+                if not quoted and empty.issuperset(rule.right[:i] + rule.right[i + 1 :]):
+                    alone.add(rule.left, name)
+        try:
+            alone.prepare()
+        except CycleError as error:
             raise ValueError(
-                f"{cycles[0]} derives itself, so that its lines have endless parses; delete a rule "
-                "of that circle"
-            )
+                f"{error.args[1][0]} derives itself, so that its lines have endless parses; delete "
+                "a rule of that circle"
+            ) from None
 
     # ---- what the stack machine needs
 
@@ -151,13 +144,15 @@ class Grammar(Part):
         Raises:
             ValueError: no such rule, or the mask of the top does not allow it.
         """
-        top = stack[0] if stack else len(self.symbols)
+        right = self._right(stack[0] if stack else -1, rule)
+        return (*(symbol for symbol in right if symbol >= 0), *stack[1:])
+
+    def _right(self, top: int, rule: int) -> tuple[int, ...]:
+        """What comes in the place of the top symbol, −1 of the empty stack; or raise."""
         if not (0 <= rule < self.n_rules and self.masks[top, rule]):
-            name = self.symbols[top] if stack else "the empty stack"
+            name = self.symbols[top] if top >= 0 else "the empty stack"
             raise ValueError(f"rule {rule} does not expand {name}")
-        if not stack:
-            return ()
-        return (*(symbol for symbol in self.productions[rule][1] if symbol >= 0), *stack[1:])
+        return self.productions[rule][1] if rule < self.padding else ()
 
     # ---- lines and rules
 
@@ -168,20 +163,13 @@ class Grammar(Part):
         return re.compile("|".join([*words, r"\S" if self.joint else "."]), re.DOTALL)
 
     @cached_property
-    def _number(self) -> dict[str, int]:
-        return {token: number for number, token in enumerate(self.tokens)}
-
-    @cached_property
     def _parser(self) -> Parser:
         """Of the rules that a line can use, each terminal spelled in tokens."""
-        spelled = [(word,) if self.joint else tuple(word) for word in self.terminals]
-        numbers = [tuple(~self._number[token] for token in tokens) for tokens in spelled]
-
-        def read(right: tuple[int, ...]) -> tuple[int, ...]:
-            return tuple(n for s in right for n in ((s,) if s >= 0 else numbers[~s]))
-
+        spelled = [[word] if self.joint else word for word in self.terminals]
+        symbols = {n: (n,) for n in range(len(self.symbols))}
+        symbols |= {~j: tuple(~self._number[t] for t in word) for j, word in enumerate(spelled)}
         live = {
-            number: (left, read(right))
+            number: (left, tuple(itertools.chain.from_iterable(symbols[s] for s in right)))
             for number, (left, right) in enumerate(self.productions)
             if self.live[number]
         }
@@ -206,7 +194,7 @@ class Grammar(Part):
         if len(parses) > 1:
             one, other = (self.tree(rules) for rules in parses)
             raise ValueError(
-                f"{cited(line)} has two parses:\n{one}\nand\n{other}\nMend the grammar"
+                f"{shown(line)} has two parses:\n{one}\nand\n{other}\nMend the grammar"
             )
         return list(parses[0])
 
@@ -220,7 +208,7 @@ class Grammar(Part):
             got, at = repr(words[error.place].group()), words[error.place].start()
         after = f", after {line[:at][-40:]!r}" if at else ""
         expected = ", ".join(names[number] for number in error.expected)
-        return f"{cited(line)} at character {at + 1}{after}: expected {expected}, got {got}"
+        return f"{shown(line)} at character {at + 1}{after}: expected {expected}, got {got}"
 
     def write(self, rules: Iterable[int]) -> str:
         """The line of a derivation; padding is left out.
@@ -230,19 +218,12 @@ class Grammar(Part):
         """
         words: list[str] = []
         stack = [0]
-        productions, live = self.productions, self.live
         for rule in rules:
             while stack and stack[-1] < 0:
                 words.append(self.terminals[~stack.pop()])
             if rule == self.padding and not stack:
                 break
-            top = stack[-1] if stack else -1
-            fits = 0 <= rule < self.padding and live[rule] and productions[rule][0] == top
-            if not fits:
-                what = self.symbols[top] if stack else "the empty stack"
-                raise ValueError(f"rule {rule} does not expand {what}")
-            stack.pop()
-            stack += reversed(productions[rule][1])
+            stack[-1:] = reversed(self._right(stack[-1] if stack else -1, rule))
         waiting = [self.symbols[symbol] for symbol in reversed(stack) if symbol >= 0]
         if waiting:
             raise ValueError(f"the line is unfinished: {', '.join(waiting)} waits for a rule")
@@ -282,7 +263,7 @@ class Grammar(Part):
         if length is not None:
             check_positive_int("length", length)
         if isinstance(lines, str):
-            raise TypeError(f"expected several lines, got one: {cited(lines)}; put it in brackets")
+            raise TypeError(f"expected several lines, got one: {shown(lines)}; put it in brackets")
         if not len(lines):
             raise ValueError("expected at least one line, got none")
         rows: list[list[int]] = []
@@ -293,7 +274,7 @@ class Grammar(Part):
                 raise ValueError(f"line {number}: {error}") from error
             if length is not None and len(rows[-1]) > length:
                 raise ValueError(
-                    f"line {number}: {cited(line)} takes {len(rows[-1])} rules; expected at most "
+                    f"line {number}: {shown(line)} takes {len(rows[-1])} rules; expected at most "
                     f"length={length}: shorten it, or give a larger length"
                 )
         width = length or max(map(len, rows))
@@ -326,11 +307,6 @@ class Grammar(Part):
         quote = {name: '"' if "'" in name else "'" for name in self.tokens}
         rules = [f"line -> {q}{name}{q} line" for name, q in quote.items()]
         return Grammar("\n".join([*rules, "line -> ''"]), self.joint)
-
-
-def cited(text: str) -> str:
-    """A line as an error names it: cut where it is long."""
-    return repr(text if len(text) <= 80 else f"{text[:79]}…")
 
 
 def rule_numbers(x: Tensor) -> Tensor:

@@ -10,11 +10,13 @@ the sharing of stacks; the table is SLR(1), DeRemer (1971).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 # Numbers ≥ 0 are non-terminals, ~j is the terminal j.
 Production = tuple[int, tuple[int, ...]]
 Stack = tuple[int, tuple[int, ...], "Stack | None"]  # state, rules beneath it in order, the rest
+_NOTHING = -1  # Among the terminals that may come first: there may be none.
 
 
 class Unexpected(Exception):
@@ -39,42 +41,32 @@ class Parser:
         self.end = n_terminals
         top = max(left for left, _ in productions.values()) + 1
         self.productions = {**productions, -1: (max(top, start + 1), (start, ~self.end))}
-        self._rules_of: dict[int, list[int]] = {}
+        self._rules_of: dict[int, list[int]] = defaultdict(list)
         for number, (left, _) in self.productions.items():
-            self._rules_of.setdefault(left, []).append(number)
-        self._follow = self._follows()
-        self._build()
+            self._rules_of[left].append(number)
+        self._build(self._follows())
 
     def _follows(self) -> dict[int, set[int]]:
         """The terminals that may come after each non-terminal, by a fixed point."""
-        empty: set[int] = set()
         first: dict[int, set[int]] = {left: set() for left in self._rules_of}
         follow: dict[int, set[int]] = {left: set() for left in self._rules_of}
-        size = -1
-        while size != (size := sum(map(len, (empty, *first.values(), *follow.values())))):
-            for left, right in self.productions.values():
-                after, vanishes = set(follow[left]), True
-                for symbol in reversed(right):
-                    if symbol < 0:
-                        after, vanishes = {~symbol}, False
-                        continue
-                    follow[symbol] |= after
-                    kept = after if symbol in empty else set()
-                    after = first[symbol] | kept
-                    vanishes = vanishes and symbol in empty
-                first[left] |= self._firsts(right, first, empty)
-                if vanishes:
-                    empty.add(left)
-        return follow
 
-    @staticmethod
-    def _firsts(right: Sequence[int], first: dict[int, set[int]], empty: set[int]) -> set[int]:
-        found: set[int] = set()
-        for symbol in right:
-            found |= {~symbol} if symbol < 0 else first[symbol]
-            if symbol not in empty:
-                break
-        return found
+        def begins(symbols: tuple[int, ...], after: set[int]) -> set[int]:
+            """The terminals that may come first, where `after` may come after the symbols."""
+            if not symbols:
+                return after
+            head = {~symbols[0]} if symbols[0] < 0 else first[symbols[0]]
+            rest = begins(symbols[1:], after) if _NOTHING in head else set()
+            return head - {_NOTHING} | rest
+
+        size = -1
+        while size != (size := sum(map(len, (*first.values(), *follow.values())))):
+            for left, right in self.productions.values():
+                first[left] |= begins(right, {_NOTHING})
+                for place, symbol in enumerate(right):
+                    if symbol >= 0:
+                        follow[symbol] |= begins(right[place + 1 :], follow[left])
+        return follow
 
     def _closure(self, kernel: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
         """The items (rule, symbols seen) of a state."""
@@ -88,35 +80,27 @@ class Parser:
                 agenda += new
         return items
 
-    def _build(self) -> None:
-        """Every state's actions by terminal (≥ 0: shift to that state; < 0: reduce by a rule), and
-        where it goes by non-terminal.
+    def _build(self, follow: dict[int, set[int]]) -> None:
+        """Of every state, where each symbol leads, and the rules that end there, by the terminals
+        that may come after them.
         """
         kernels = [frozenset({(-1, 0)})]
-        self._actions: list[dict[int, tuple[int, ...]]] = []
-        self._gotos: list[dict[int, int]] = []
+        self._moves: list[dict[int, int]] = []
+        self._ends: list[dict[int, list[int]]] = []
         for kernel in kernels:  # Grows meanwhile.
-            actions: dict[int, tuple[int, ...]] = {}
-            gotos: dict[int, int] = {}
-            moves: dict[int, set[tuple[int, int]]] = {}
+            moves: dict[int, set[tuple[int, int]]] = defaultdict(set)
+            ends: dict[int, list[int]] = defaultdict(list)
             for number, dot in sorted(self._closure(kernel)):
                 left, right = self.productions[number]
                 if dot < len(right):
-                    moves.setdefault(right[dot], set()).add((number, dot + 1))
+                    moves[right[dot]].add((number, dot + 1))
                     continue
-                for terminal in self._follow[left]:
-                    actions[terminal] = (*actions.get(terminal, ()), ~number)
-            for symbol, items in moves.items():
-                following = frozenset(items)
-                if following not in kernels:
-                    kernels.append(following)
-                state = kernels.index(following)
-                if symbol < 0:
-                    actions[~symbol] = (*actions.get(~symbol, ()), state)
-                else:
-                    gotos[symbol] = state
-            self._actions.append(actions)
-            self._gotos.append(gotos)
+                for terminal in follow[left]:
+                    ends[terminal].append(number)
+            following = {symbol: frozenset(items) for symbol, items in moves.items()}
+            kernels += [items for items in dict.fromkeys(following.values()) if items not in kernels]
+            self._moves.append({symbol: kernels.index(items) for symbol, items in following.items()})
+            self._ends.append(dict(ends))
 
     def parses(self, tokens: Sequence[int]) -> list[tuple[int, ...]]:
         """The parses of a line, two at most, each as its rules, leftmost non-terminal first.
@@ -135,19 +119,25 @@ class Parser:
         return list(dict.fromkeys(stack[2][1] for stack in stacks if stack[2]))
 
     def _advance(self, stacks: list[Stack], token: int, depth: int) -> list[Stack]:
-        """The stacks after one more token, reductions first."""
+        """The stacks after one more token, reductions first; of those with the same states, which
+        have the same future, two.
+        """
         shifted: list[Stack] = []
         agenda = [*stacks]
         while agenda:
             stack = agenda.pop()
-            for action in self._actions[stack[0]].get(token, ()):
-                if action >= 0:
-                    shifted.append((action, (), stack))
-                    continue
-                reduced = self._reduce(stack, ~action)
-                if self.productions[~action][1] or _height(reduced) <= depth:
+            for number in self._ends[stack[0]].get(token, ()):
+                reduced = self._reduce(stack, number)
+                if self.productions[number][1] or len(_states(reduced)) <= depth:
                     agenda.append(reduced)
-        return shifted if len(shifted) < 2 else _two_of_each(shifted)
+            if ~token in self._moves[stack[0]]:
+                shifted.append((self._moves[stack[0]][~token], (), stack))
+        if len(shifted) < 2:
+            return shifted
+        alike: dict[tuple[int, ...], list[Stack]] = defaultdict(list)
+        for stack in shifted:
+            alike[_states(stack)].append(stack)
+        return [stack for group in alike.values() for stack in group[:2]]
 
     def _reduce(self, stack: Stack, number: int) -> Stack:
         left, right = self.productions[number]
@@ -155,22 +145,12 @@ class Parser:
         for _ in right:
             rules = stack[1] + rules
             stack = stack[2]  # type: ignore[assignment]
-        return (self._gotos[stack[0]][left], (number, *rules), stack)
+        return (self._moves[stack[0]][left], (number, *rules), stack)
 
 
-def _height(stack: Stack | None) -> int:
-    return sum(1 for _ in _states(stack))
-
-
-def _states(stack: Stack | None) -> Iterable[int]:
+def _states(stack: Stack | None) -> tuple[int, ...]:
+    states = []
     while stack:
-        yield stack[0]
+        states.append(stack[0])
         stack = stack[2]
-
-
-def _two_of_each(stacks: list[Stack]) -> list[Stack]:
-    """Of the stacks with the same states, which have the same future, two."""
-    alike: dict[tuple[int, ...], list[Stack]] = {}
-    for stack in stacks:
-        alike.setdefault(tuple(_states(stack)), []).append(stack)
-    return [stack for group in alike.values() for stack in group[:2]]
+    return tuple(states)
