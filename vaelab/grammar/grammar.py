@@ -58,7 +58,10 @@ class Grammar(Part):
         if self.n_rules > 256:
             raise ValueError(f"expected at most 255 rules, which fit a byte, got {self.padding}")
         rights = [symbol for rule in self.rules for symbol in rule.right]
-        names = [*(rule.left for rule in self.rules), *(name for name, quoted in rights if not quoted)]
+        names = [
+            *(rule.left for rule in self.rules),
+            *(name for name, quoted in rights if not quoted),
+        ]
         self.symbols = list(dict.fromkeys(names))
         self.terminals = list(dict.fromkeys(name for name, quoted in rights if quoted))
         # What a line is read by: characters where nothing stands between the terminals.

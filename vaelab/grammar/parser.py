@@ -98,8 +98,12 @@ class Parser:
                 for terminal in follow[left]:
                     ends[terminal].append(number)
             following = {symbol: frozenset(items) for symbol, items in moves.items()}
-            kernels += [items for items in dict.fromkeys(following.values()) if items not in kernels]
-            self._moves.append({symbol: kernels.index(items) for symbol, items in following.items()})
+            kernels += [
+                items for items in dict.fromkeys(following.values()) if items not in kernels
+            ]
+            self._moves.append(
+                {symbol: kernels.index(items) for symbol, items in following.items()}
+            )
             self._ends.append(dict(ends))
 
     def parses(self, tokens: Sequence[int]) -> list[tuple[int, ...]]:

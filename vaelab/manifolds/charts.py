@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vaelab._door import door
-from vaelab._inputs import check_positive, check_positive_int
+from vaelab._inputs import check_positive
 from vaelab.manifolds.lattice import beside, generator_from, normal_noise
 
 TURN = 2 * math.pi
@@ -218,8 +218,6 @@ def smooth_graph(
     >>> torch.allclose(chart.coordinates(chart.embed(u)), u)
     True
     """
-    check_positive_int("r", r)
-    check_positive_int("d", d)
     if d < r:
         raise ValueError(
             f"smooth_graph: expected d ≥ r, got r = {r}, d = {d}; no manifold is larger than its "
@@ -335,15 +333,10 @@ def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
         "torus",
         3,
         embed=lambda a, b: _around(major + minor * b.cos(), a, minor * b.sin()),
-        coordinates=lambda x, y, z: beside(_turned(x, y), _turned(_radius(x, y) - major, z)),
+        coordinates=lambda x, y, z: beside(_turned(x, y), _turned(torch.hypot(x, y) - major, z)),
         low=(0.0, 0.0),
         high=(TURN, TURN),
     )
-
-
-def _radius(x: Tensor, y: Tensor) -> Tensor:
-    """The distance of (x, y) from the axis, shape (n, 1)."""
-    return beside(x, y).norm(dim=1, keepdim=True)
 
 
 @door
@@ -377,7 +370,7 @@ def moebius_band(half_width: float = 0.4) -> Chart:
     def coordinates(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         a = _turned(x, y)
         half = 0.5 * a
-        width = (_radius(x, y) - 1) * half.cos() + z * half.sin()
+        width = (torch.hypot(x, y) - 1) * half.cos() + z * half.sin()
         return beside(a, width)
 
     return _closed(

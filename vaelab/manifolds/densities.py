@@ -43,8 +43,7 @@ class _StudentLogCdf(torch.autograd.Function):
         return grads[0] * log_slope.exp(), None
 
 
-def _student_log_cdf(t: Tensor, df: float) -> Tensor:
-    return _StudentLogCdf.apply(t, df)
+_student_log_cdf = _StudentLogCdf.apply
 
 
 def _student_log_prob(t: Tensor, df: float) -> Tensor:

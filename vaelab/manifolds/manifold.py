@@ -118,11 +118,7 @@ class Manifold:
         """
         if self.r == 1:
             return _mass_on_curve(self, region)
-
-        def inside(x: Tensor) -> Tensor:
-            return region.contains(x).double()
-
-        return float(self.expectation(inside, n_nodes))
+        return float(self.expectation(lambda x: region.contains(x).double(), n_nodes))
 
     @door
     def with_density(self, density: str | Density) -> Manifold:
@@ -137,11 +133,8 @@ class Manifold:
         Raises:
             ValueError: `rotation` not an orthogonal d×d matrix.
         """
-        d = self.d
-        chart = self.chart
-        if rotation is None:
-            rotation = _random_rotation(d, seed)
-        Q = float64(rotation)
+        d, chart = self.d, self.chart
+        Q = float64(_random_rotation(d, seed) if rotation is None else rotation)
         eye = torch.eye(d, dtype=Q.dtype)
         if Q.shape != eye.shape or not torch.allclose(Q @ Q.T, eye, atol=1e-10):
             raise ValueError(

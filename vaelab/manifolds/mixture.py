@@ -286,32 +286,26 @@ def _mixture_quantile(
     sign = torch.where(z > 0, -1.0, 1.0).to(z)
     target = log_ndtr(sign * z)
     corners = mean + sd * z[:, None]
-    low = corners.amin(1)
-    high = corners.amax(1)
-    x = (log_w.exp() * corners).sum(1)
+    low, high = corners.aminmax(dim=1)
+    x = at = (log_w.exp() * corners).sum(1)
     eps = torch.finfo(x.dtype).eps
     rows = torch.arange(len(z))
     for _ in range(200):
-        at = x[rows]
-        s = sd[rows]
-        w = log_w[rows]
-        side = sign[rows]
-        goal = target[rows]
-        y = (at[:, None] - mean[rows]) / s
-        log_tail = (w + log_ndtr(side[:, None] * y)).logsumexp(1)
-        log_p = (w + log_phi(y) - s.log()).logsumexp(1)
-        miss = side * (log_tail - goal)
-        above = torch.where(miss > 0, at, high[rows])
-        below = torch.where(miss < 0, at, low[rows])
-        high[rows] = above
-        low[rows] = below
+        y = (at[:, None] - mean) / sd
+        log_tail = (log_w + log_ndtr(sign[:, None] * y)).logsumexp(1)
+        log_p = (log_w + log_phi(y) - sd.log()).logsumexp(1)
+        miss = sign * (log_tail - target)
+        high = torch.where(miss > 0, at, high)
+        low = torch.where(miss < 0, at, low)
         new = at - miss * (log_tail - log_p).exp()
-        inside = (new >= below) & (new <= above)
-        step = torch.where(inside, new, 0.5 * (below + above)) - at
-        x[rows] += step
-        moving = step.abs() > 4 * eps * (x[rows].abs() + s.amin(1))
-        missing = miss.abs() > 2 * eps * (1 + goal.abs())
-        rows = rows[moving & missing]
-        if not len(rows):
+        inside = (new >= low) & (new <= high)
+        step = torch.where(inside, new, 0.5 * (low + high)) - at
+        at = at + step
+        x[rows] = at
+        moving = step.abs() > 4 * eps * (at.abs() + sd.amin(1))
+        going = moving & (miss.abs() > 2 * eps * (1 + target.abs()))
+        if not going.any():
             break
+        of_rows = (rows, at, low, high, log_w, mean, sd, sign, target)
+        rows, at, low, high, log_w, mean, sd, sign, target = (each[going] for each in of_rows)
     return x

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vaelab._door import door
-from vaelab._inputs import check_choice, check_positive, check_positive_int
+from vaelab._inputs import check_choice, check_positive
 from vaelab.manifolds.densities import Product, StudentT, Transformed
 from vaelab.manifolds.lattice import (
     Nodes,
@@ -41,9 +41,8 @@ def _bumps(centres: Tensor, width: float) -> Mixture:
 @door
 def gaussian(dim: int = 1, mean: Tensor | None = None, covariance: Tensor | None = None) -> Mixture:
     """N(mean, covariance) on ℝ^dim; the standard one by default."""
-    check_positive_int("dim", dim)
-    mean = float64(torch.zeros(dim) if mean is None else mean)
-    covariance = float64(torch.eye(dim) if covariance is None else covariance)
+    mean = torch.zeros(dim) if mean is None else mean
+    covariance = torch.eye(dim) if covariance is None else covariance
     return Mixture.from_covariances([1.0], mean[None], covariance[None])
 
 
@@ -84,7 +83,6 @@ def narrow() -> Mixture:
 @door
 def two_moons(n_components: int = 10, width: float = 0.25) -> Mixture:
     """Two interleaved half circles in ℝ², smoothed: `n_components` round bumps along them."""
-    check_positive_int("n_components", n_components)
     check_positive("width", width)
     n_upper = (n_components + 1) // 2
     place = float64(torch.arange(n_upper)) + 0.5
@@ -105,8 +103,6 @@ def modes(
     """`n_modes` round bumps of standard deviation `width` at random centres of variance `spread`²,
     on ℝ^dim.
     """
-    check_positive_int("dim", dim)
-    check_positive_int("n_modes", n_modes)
     check_positive("width", width)
     centres = normal_noise(generator_from(seed), n_modes, dim)
     return _bumps(spread * centres, width)
@@ -133,7 +129,6 @@ def banana(bend: float = 0.7, width: float = 0.5) -> Transformed:
 @door
 def student_t(df: float = 3.0, dim: int = 1) -> Density:
     """Student's t with ν = df, in `dim` independent coordinates."""
-    check_positive_int("dim", dim)
     return StudentT(df) if dim == 1 else Product([StudentT(df)] * dim)
 
 
@@ -188,19 +183,16 @@ def uniform(lows: tuple[float, ...], highs: tuple[float, ...]) -> Transformed:
     width = high - low
 
     def forward(v: Tensor) -> Tensor:
-        i = v.shape[1]
         # Rounding must not leave the open box.
         share = torch.special.ndtr(v).clamp(1e-15, 1 - 1e-15)
-        return low[:i] + width[:i] * share
+        return low[: v.shape[1]] + width[: v.shape[1]] * share
 
     def inverse(u: Tensor) -> Tensor:
-        i = u.shape[1]
-        share = (u - low[:i]) / width[:i]
+        share = (u - low[: u.shape[1]]) / width[: u.shape[1]]
         return torch.special.ndtri(share)
 
     def log_slopes(v: Tensor) -> Tensor:
-        i = v.shape[1]
-        return width[:i].log() + log_phi(v)
+        return width[: v.shape[1]].log() + log_phi(v)
 
     return _Boxed(gaussian(len(lows)), forward, inverse, log_slopes, low, high)
 
@@ -249,7 +241,6 @@ def density(name: str | Density, dim: int) -> Density:
     >>> density("bimodal", 1).dim
     1
     """
-    check_positive_int("dim", dim)
     if isinstance(name, Density):
         if name.dim != dim:
             raise ValueError(

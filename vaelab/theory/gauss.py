@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from vaelab._door import door
-from vaelab._inputs import check_positive_int
 from vaelab.manifolds.lattice import Nodes, grid
 
 DEFAULT_NODES = {1: 100, 2: 20, 3: 10, 4: 8}
@@ -26,9 +25,7 @@ def hermite(dim: int, n_nodes: int | None = None) -> Nodes:
     >>> round((p * w.square().sum(1)).sum().item(), 12)
     2.0
     """
-    check_positive_int("dim", dim)
     n_nodes = DEFAULT_NODES.get(dim, 6) if n_nodes is None else n_nodes
-    check_positive_int("n_nodes", n_nodes)
     points, weights = np.polynomial.hermite_e.hermegauss(n_nodes)
     shares = torch.from_numpy(weights / weights.sum())
     w = grid(torch.from_numpy(points), dim)

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from vaelab._door import door
-from vaelab._inputs import check_positive, check_positive_int
 from vaelab.manifolds.lattice import float64
 
 
@@ -79,8 +78,6 @@ def linear_optimum(covariance: Tensor, latent_dim: int, gamma: float) -> LinearO
     >>> best.n_active, best.sigma_z.diagonal().tolist()
     (2, [0.125, 0.5])
     """
-    check_positive_int("latent_dim", latent_dim)
-    check_positive("gamma", gamma)
     values, vectors = spectrum(covariance)
     d = len(values)
     q = min(latent_dim, d)
@@ -141,7 +138,6 @@ def optimal_gamma(covariance: Tensor, latent_dim: int) -> float:
     >>> optimal_gamma(torch.diag(torch.tensor([4.0, 1.0, 0.5])), latent_dim=1)
     0.75
     """
-    check_positive_int("latent_dim", latent_dim)
     values, _ = spectrum(covariance)
     left_out = values[latent_dim:] if latent_dim < len(values) else values[-1:]
     return float(left_out.mean())
@@ -172,7 +168,6 @@ def linear_cost(
     Returns:
         data term and KL term, scalars; the cost in nats is half their sum.
     """
-    check_positive("gamma", gamma)
     d, kappa = weights.shape
     miss = torch.eye(d, dtype=weights.dtype) - weights @ encoder
     error = _trace(miss, covariance) + (weights @ scale).square().sum()

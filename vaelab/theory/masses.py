@@ -16,7 +16,7 @@ from vaelab._door import door
 from vaelab._inputs import check_positive
 from vaelab.manifolds import Density, Manifold, Mixture, Region, gaussian, row_hessian
 from vaelab.theory.gauss import hermite
-from vaelab.theory.optimum import OptimalVAE, check_t, log_p_theta_lattice
+from vaelab.theory.optimum import OptimalVAE, log_p_theta_lattice
 
 
 @door
@@ -44,7 +44,7 @@ def mass_of_set(
     >>> round(mass_of_set(vae, manifolds.HalfSpace([1.0], 0.0), 1e4), 12)
     0.5
     """
-    gamma = 1 / check_t(t)
+    gamma = 1 / t
     n_nodes = n_nodes or 2 ** (17 if vae.r == 1 else 18)
     u, w = vae.truth.density.nodes(n_nodes)
     mass = 0.0
@@ -76,7 +76,7 @@ def mass_under_graph(
     Raises:
         ValueError: not a graph in the plane.
     """
-    sigma = math.sqrt(1 / check_t(t))
+    sigma = math.sqrt(1 / t)
     u, w = curve.density.nodes(n_nodes)
     if (curve.r, curve.d) != (1, 2) or not torch.allclose(curve.embed(u)[:, :1], u):
         raise ValueError(
@@ -161,7 +161,7 @@ def mass_of_tube(
     curvature = (bend * normal).sum(1) / speed.square()
     share = w * speed / truth.density.log_prob(u).exp()
     mass = 0.0
-    reach = min(width, 6 / math.sqrt(check_t(t)))
+    reach = min(width, 6 / math.sqrt(t))
     for node, weight in zip(*np.polynomial.legendre.leggauss(12), strict=True):
         s = reach * node
         density = log_p_theta_lattice(vae, truth.embed(u) + s * normal, t, 20 * n_nodes).exp()

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 
 from vaelab._door import check_fields, door
-from vaelab._inputs import check_positive, check_positive_int
 from vaelab.manifolds import Manifold, Mixture, generator_from, row_hessian
 from vaelab.manifolds.lattice import normal_noise
 from vaelab.theory.gauss import hermite
@@ -111,10 +110,8 @@ class OptimalVAE:
     @door
     def scale(self, x: Tensor, t: float) -> Tensor:
         """S_z(x), shape (n, κ, κ), with Σ_z = S_z S_zᵀ (Eq. 24, 33, 53)."""
-        gamma = 1 / check_t(t)
-        U = self.basis[:, : self.r]
-        N = self.basis[:, self.r :]
-        narrow = U @ (math.sqrt(gamma) * inverse_root(self.jacobian(x)))
+        U, N = self.basis.tensor_split([self.r], 1)
+        narrow = U @ (math.sqrt(1 / t) * inverse_root(self.jacobian(x)))
         return torch.cat([narrow, N.expand(len(x), *N.shape)], 2)
 
     @door
@@ -135,7 +132,7 @@ class OptimalVAE:
         generator = generator_from(seed, generator)
         z = normal_noise(generator, n, self.latent_dim)
         eps = normal_noise(generator, n, self.d)
-        return self.decode(z) + eps / math.sqrt(check_t(t))
+        return self.decode(z) + eps / math.sqrt(t)
 
     def _coordinates(self, x: Tensor) -> Tensor:
         check_points("x", x, self.d)
@@ -162,7 +159,6 @@ def optimal_vae(
     torch.Size([3, 3])
     """
     kappa = truth.r if latent_dim is None else latent_dim
-    check_positive_int("latent_dim", kappa)
     if kappa < truth.r:
         raise ValueError(
             f"latent_dim: expected κ ≥ r = {truth.r}, got {kappa}; fewer codes cannot reach all "
@@ -180,12 +176,6 @@ def optimal_vae(
         noise = normal_noise(generator_from(seed), kappa, kappa)
         basis = torch.linalg.qr(noise).Q
     return OptimalVAE(truth, basis)
-
-
-def check_t(t: float) -> float:
-    """t = 1/γ as a float, or ValueError."""
-    check_positive("t = 1/γ", t)
-    return float(t)
 
 
 @door
@@ -266,7 +256,7 @@ def log_p_theta(
     x. Otherwise through the decoder, `log_p_theta_decoder`, at x on the manifold.
     """
     if vae.truth.chart.isometric and isinstance(vae.truth.density, Mixture):
-        return vae.truth.density.convolve(1 / check_t(t)).log_prob(vae.truth.coordinates(x))
+        return vae.truth.density.convolve(1 / t).log_prob(vae.truth.coordinates(x))
     return log_p_theta_decoder(vae, x, t, n_nodes)
 
 
@@ -283,7 +273,7 @@ def log_p_theta_decoder(
     Gauss–Hermite with nodes from N(μ_z, [I + JᵀJ/γ]⁻¹), the Laplace approximation of the posterior,
     on r coordinates: the other κ − r integrate to one.
     """
-    gamma = 1 / check_t(t)
+    gamma = 1 / t
     small = optimal_vae(vae.truth)
     w, weights = hermite(vae.r, n_nodes)
     _, s, Vt = torch.linalg.svd(vae.jacobian(x), full_matrices=False)
@@ -310,7 +300,7 @@ def log_p_theta_lattice(
     For r = 1 exact to rounding as long as neighbouring nodes decode to points closer than about √γ;
     for r ≥ 2 the lattice gives some 3 digits where √γ is not small against the manifold.
     """
-    gamma = 1 / check_t(t)
+    gamma = 1 / t
     u, w = vae.truth.density.nodes(n_nodes)
     mean = vae.truth.embed(u)
     log_w = w.log()

@@ -19,7 +19,7 @@ from torch import Tensor
 from vaelab._door import door
 from vaelab.manifolds import Density, Manifold, Mixture, row_hessian, row_jacobian
 from vaelab.manifolds.lattice import float64
-from vaelab.theory.optimum import OptimalVAE, check_t, inverse_root
+from vaelab.theory.optimum import OptimalVAE, inverse_root
 
 
 @door
@@ -69,7 +69,7 @@ def l1_distance(density: Mixture, t: float, n_nodes: int = 2**15) -> float:
     As E[2 |p_θt − p_gt| / (p_θt + p_gt)] under the even mixture of the two densities: the integrand
     lies in [0, 2].
     """
-    blurred = density.convolve(1 / check_t(t))
+    blurred = density.convolve(1 / t)
     total = 0.0
     for source in (density, blurred):
         x, w = source.nodes(n_nodes)
@@ -93,7 +93,7 @@ def l1_rate_exact(density: Density, n_nodes: int = 2**15) -> float:
 @door
 def sup_distance(density: Mixture, x: Tensor, t: float) -> float:
     """max |p_θt(x) − p_gt(x)| over the given points, shape (n, r)."""
-    blurred = density.convolve(1 / check_t(t))
+    blurred = density.convolve(1 / t)
     difference = blurred.log_prob(x).exp() - density.log_prob(x).exp()
     return float(difference.abs().max())
 
@@ -109,7 +109,7 @@ def nll_limit(truth: Manifold, x: Tensor, t: float) -> Tensor:
     """−log p_θt(x) up to O(γ): ½ (d − r) log(2πγ) − log p̃_gt(x), for x on the manifold, in nats;
     shape (n,).
     """
-    return 0.5 * (truth.d - truth.r) * math.log(2 * math.pi / check_t(t)) - truth.log_density(x)
+    return 0.5 * (truth.d - truth.r) * math.log(2 * math.pi / t) - truth.log_density(x)
 
 
 @door

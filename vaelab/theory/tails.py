@@ -29,7 +29,6 @@ from vaelab._door import door
 from vaelab._inputs import check_positive
 from vaelab.manifolds.lattice import log_phi
 from vaelab.manifolds.mixture import Conditionals, Density
-from vaelab.theory.optimum import check_t
 
 
 @door
@@ -56,7 +55,7 @@ def _scale(t: float, z: float) -> float:
     """S = √γ / f'(z)."""
     square = z * z
     log_slope = math.expm1(square) + math.log1p(2 * z * z * math.exp(square))
-    return math.exp(-0.5 * math.log(check_t(t)) - log_slope)
+    return math.exp(-0.5 * math.log(t) - log_slope)
 
 
 @door
@@ -87,7 +86,7 @@ def truncated_error(t: float, cutoff: float, n_nodes: int = 20_001) -> float:
         n_nodes: of the trapezoidal rule.
     """
     check_positive("cutoff", cutoff)
-    reach = cutoff * math.sqrt(check_t(t))
+    reach = cutoff * math.sqrt(t)
     centre = min(reach, 12.0)
     parts = [_log_trapezoid(-centre, centre, n_nodes, t)]
     if reach > centre:
@@ -166,7 +165,6 @@ def cost_floor(cutoff: float, gamma: float) -> float:
         cutoff: T > 0.
         gamma: decoder variance > 0.
     """
-    check_positive("gamma", gamma)
     P = 1 - 1 / _log_reach(cutoff)
     return P * (0.5 * math.log(2 * math.pi * gamma) + math.log(P)) + truncated_entropy(cutoff)
 
