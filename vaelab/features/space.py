@@ -32,7 +32,7 @@ class PrincipalComponents(FeatureNetwork):
     do not matter.
 
     Args:
-        x: images (n, *image_shape), n ≥ 2.
+        x: images (n, *image_shape), n ≥ 2; bytes are pixels 0 to 255.
         n_components: how many at most; fewer if there are fewer pixels, or images less one.
         seed: of the randomised decomposition, which scikit-learn takes for large images.
     """
@@ -44,7 +44,7 @@ class PrincipalComponents(FeatureNetwork):
         from sklearn.decomposition import PCA
 
         super().__init__()
-        rows = shrink(x[:: math.ceil(len(x) / _N_IMAGES)]).flatten(1)
+        rows = shrink(unit(x[:: math.ceil(len(x) / _N_IMAGES)])).flatten(1)
         self.n_features = min(n_components, rows.shape[1], len(rows) - 1)
         pca = PCA(self.n_features, random_state=seed).fit(rows.numpy())
         self.register_buffer("mean", torch.as_tensor(pca.mean_).float())
@@ -127,9 +127,7 @@ def features_for(images: Images, seed: int = 0) -> FeatureSpace:
             name = f"{TRAINED_ON.get(images.name, images.name)} classifier"
             return _space(name, load_classifier(images.name), images, record["test_accuracy"])
     if images.train_labels is None:
-        pixels = images.train_pixels
-        every = math.ceil(len(pixels) / _N_IMAGES)
-        components = PrincipalComponents(unit(pixels[::every]), seed=seed)
+        components = PrincipalComponents(images.train_pixels, seed=seed)
         name = f"{components.n_features} principal components of the pixels"
         return FeatureSpace(name, components, images.shape)
     classifier = train_classifier(images, seed, epochs=6, n_images=_N_IMAGES)

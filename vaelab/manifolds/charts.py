@@ -102,8 +102,8 @@ def sine_curve(frequency: float = 2.0, height: float = 1.0) -> Chart:
     """The graph x = (u, height sin(frequency u)): r = 1, d = 2."""
     return Chart(
         "sine curve",
-        r=1,
-        d=2,
+        1,
+        2,
         embed=lambda u: beside(u, height * torch.sin(frequency * u)),
         coordinates=lambda x: x[:, :1],
     )
@@ -140,8 +140,8 @@ def helix(pitch: float = 0.4, turns: float = 1.5) -> Chart:
     check_positive("pitch", pitch)
     return Chart(
         "helix",
-        r=1,
-        d=3,
+        1,
+        3,
         embed=lambda u: _around(1.0, turns * u, pitch * u),
         coordinates=lambda x: x[:, 2:] / pitch,
     )
@@ -246,11 +246,10 @@ def _closed(
     d: int,
     embed: Callable[..., Tensor],
     coordinates: Callable[..., Tensor],
-    low: tuple[float, ...],
-    high: tuple[float, ...],
+    cell: tuple[tuple[float, ...], tuple[float, ...]],
     flip: bool = False,
 ) -> Chart:
-    """A manifold without a global chart, its coordinates in one cell between `low` and `high`.
+    """A manifold without a global chart, its coordinates in one cell.
 
     Coordinates that reach 2π are angles: a point has preimages with 2πk added to them, k = −3..3.
     With `flip`, odd k changes the sign of the second coordinate.
@@ -260,28 +259,27 @@ def _closed(
         d: dimension of the space around it.
         embed: ψ, from the columns of u.
         coordinates: φ, from the columns of x.
-        low, high: corners of the cell.
+        cell: its corners.
         flip: for a band that comes back upside down.
     """
     none = torch.zeros(1, dtype=torch.long)
-    turns = [torch.arange(-3, 4) if end == TURN else none for end in high]
-    ks = torch.cartesian_prod(*turns).reshape(-1, 1, len(high))
+    turns = [torch.arange(-3, 4) if end == TURN else none for end in cell[1]]
+    ks = torch.cartesian_prod(*turns).reshape(-1, 1, len(turns))
 
     def preimages(u: Tensor) -> Tensor:
         turned = u + TURN * ks.to(u)
         if flip:
-            odd = ks[..., 0] % 2 == 1
-            turned[..., 1] *= torch.where(odd, -1.0, 1.0)
+            turned[..., 1] *= (-1.0) ** ks[..., 0]
         return turned
 
     return Chart(
         name,
-        r=len(low),
+        r=len(turns),
         d=d,
         embed=_by_columns(embed),
         coordinates=_by_columns(coordinates),
         preimages=preimages,
-        cell=(low, high),
+        cell=cell,
     )
 
 
@@ -294,8 +292,7 @@ def circle(radius: float = 1.0) -> Chart:
         2,
         embed=lambda a: _around(radius, a),
         coordinates=_turned,
-        low=(0.0,),
-        high=(TURN,),
+        cell=((0.0,), (TURN,)),
     )
 
 
@@ -316,8 +313,7 @@ def sphere(radius: float = 1.0) -> Chart:
         3,
         embed,
         coordinates=lambda x, y, z: beside(_turned(x, y), z / radius),
-        low=(0.0, -1.0),
-        high=(TURN, 1.0),
+        cell=((0.0, -1.0), (TURN, 1.0)),
     )
 
 
@@ -334,8 +330,7 @@ def torus(major: float = 1.0, minor: float = 0.4) -> Chart:
         3,
         embed=lambda a, b: _around(major + minor * b.cos(), a, minor * b.sin()),
         coordinates=lambda x, y, z: beside(_turned(x, y), _turned(torch.hypot(x, y) - major, z)),
-        low=(0.0, 0.0),
-        high=(TURN, TURN),
+        cell=((0.0, 0.0), (TURN, TURN)),
     )
 
 
@@ -347,8 +342,7 @@ def clifford_torus() -> Chart:
         4,
         embed=lambda a, b: _around(1.0, a, _around(1.0, b)),
         coordinates=lambda x, y, z, w: beside(_turned(x, y), _turned(z, w)),
-        low=(0.0, 0.0),
-        high=(TURN, TURN),
+        cell=((0.0, 0.0), (TURN, TURN)),
     )
 
 
@@ -378,8 +372,7 @@ def moebius_band(half_width: float = 0.4) -> Chart:
         3,
         embed,
         coordinates,
-        low=(0.0, -half_width),
-        high=(TURN, half_width),
+        cell=((0.0, -half_width), (TURN, half_width)),
         flip=True,
     )
 

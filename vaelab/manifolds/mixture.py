@@ -154,6 +154,7 @@ class Mixture(Density):
         _check_mixture(weights, self.means, self.scale_trils)
         self.weights = weights / weights.sum()
         self._whiten = torch.linalg.inv(self.scale_trils).tril()
+        self._log_scales = self.scale_trils.diagonal(dim1=-2, dim2=-1).log()
 
     @classmethod
     def from_covariances(
@@ -186,8 +187,7 @@ class Mixture(Density):
         i = u.shape[1]
         away = u[:, None] - self.means[:, :i]
         y = torch.einsum("kij,nkj->nki", self._whiten[:, :i, :i], away)
-        log_d = _diagonals(self.scale_trils)[:, :i].log()
-        return y, log_phi(y) - log_d
+        return y, log_phi(y) - self._log_scales[:, :i]
 
     def conditionals(self, u: Tensor) -> Conditionals:
         y, log_n = self._whitened(u)
@@ -201,9 +201,8 @@ class Mixture(Density):
     def _log_prob_inside(self, u: Tensor) -> Tensor:
         away = u[:, None] - self.means
         y = torch.einsum("kij,nkj->nki", self._whiten, away)
-        log_d = _diagonals(self.scale_trils).log().sum(-1)
         squares = y.square().sum(-1)
-        log_n = -0.5 * (squares + self.dim * LOG_2_PI) - log_d
+        log_n = -0.5 * (squares + self.dim * LOG_2_PI) - self._log_scales.sum(-1)
         return (self.weights.log() + log_n).logsumexp(1)
 
     def quantile(self, z: Tensor, before: Tensor) -> Tensor:
@@ -223,20 +222,18 @@ class Mixture(Density):
 
     @door
     def nodes(self, n: int, smooth: bool = False) -> Nodes:
-        nodes = []
-        weights = []
+        parts = []
         for pi, mean, factor in zip(self.weights, self.means, self.scale_trils, strict=True):
             n_part = max(16, round(n * pi.item()))
             z, w = normal_lattice(n_part, self.dim, smooth)
-            nodes.append(mean + z @ factor.mT)
-            weights.append(pi * w)
-        return torch.cat(nodes), torch.cat(weights)
+            parts.append((mean + z @ factor.mT, pi * w))
+        nodes, weights = map(torch.cat, zip(*parts, strict=True))
+        return nodes, weights
 
     def convolve(self, gamma: float) -> Mixture:
         """The density of u + N(0, γ I): the mixture with C_k + γ I (Dai & Wipf, Eq. 21)."""
         check_positive("gamma", gamma)
-        eye = torch.eye(self.dim, dtype=torch.float64)
-        covariances = self.covariances() + gamma * eye
+        covariances = self.covariances() + gamma * torch.eye(self.dim, dtype=torch.float64)
         return Mixture.from_covariances(self.weights, self.means, covariances)
 
     def moments(self) -> tuple[Tensor, Tensor]:
@@ -258,17 +255,12 @@ def _check_mixture(weights: Tensor, means: Tensor, factors: Tensor) -> None:
         raise ValueError(
             f"weights: expected finite numbers > 0, got {weights.tolist()}; drop empty components"
         )
-    positive = (_diagonals(factors) > 0).all()
+    positive = (factors.diagonal(dim1=-2, dim2=-1) > 0).all()
     if not positive or factors.triu(1).any() or not torch.isfinite(means).all():
         raise ValueError(
             "scale_trils: expected lower triangular matrices with positive diagonal and finite "
             "means, got others; for covariances use Mixture.from_covariances"
         )
-
-
-def _diagonals(matrices: Tensor) -> Tensor:
-    """The diagonal of each, shape (…, r, r) to (…, r)."""
-    return matrices.diagonal(dim1=-2, dim2=-1)
 
 
 def _mixture_quantile(
@@ -287,25 +279,22 @@ def _mixture_quantile(
     target = log_ndtr(sign * z)
     corners = mean + sd * z[:, None]
     low, high = corners.aminmax(dim=1)
-    x = at = (log_w.exp() * corners).sum(1)
+    x = (log_w.exp() * corners).sum(1)
     eps = torch.finfo(x.dtype).eps
-    rows = torch.arange(len(z))
+    going = torch.ones_like(x, dtype=torch.bool)
     for _ in range(200):
-        y = (at[:, None] - mean) / sd
+        y = (x[:, None] - mean) / sd
         log_tail = (log_w + log_ndtr(sign[:, None] * y)).logsumexp(1)
         log_p = (log_w + log_phi(y) - sd.log()).logsumexp(1)
         miss = sign * (log_tail - target)
-        high = torch.where(miss > 0, at, high)
-        low = torch.where(miss < 0, at, low)
-        new = at - miss * (log_tail - log_p).exp()
+        high = torch.where(miss > 0, x, high)
+        low = torch.where(miss < 0, x, low)
+        new = x - miss * (log_tail - log_p).exp()
         inside = (new >= low) & (new <= high)
-        step = torch.where(inside, new, 0.5 * (low + high)) - at
-        at = at + step
-        x[rows] = at
-        moving = step.abs() > 4 * eps * (at.abs() + sd.amin(1))
-        going = moving & (miss.abs() > 2 * eps * (1 + target.abs()))
+        step = torch.where(inside, new, 0.5 * (low + high)) - x
+        x = torch.where(going, x + step, x)
+        moving = step.abs() > 4 * eps * (x.abs() + sd.amin(1))
+        going &= moving & (miss.abs() > 2 * eps * (1 + target.abs()))
         if not going.any():
             break
-        of_rows = (rows, at, low, high, log_w, mean, sd, sign, target)
-        rows, at, low, high, log_w, mean, sd, sign, target = (each[going] for each in of_rows)
     return x

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vaelab._inputs import check_seed
-from vaelab.metrics.distances import BLOCK
+from vaelab.metrics.coverage import nearest
 from vaelab.metrics.samples import as_numbers, as_rows
 
 
@@ -24,9 +24,7 @@ def conditional_entropy(predicted: Any, actual: Any) -> float:
     >>> conditional_entropy([0, 0, 1, 1], [0, 0, 1, 1]), conditional_entropy([0, 0], [0, 1])
     (0.0, 1.0)
     """
-    x, y = (
-        as_numbers(name, v).bool() for name, v in (("predicted", predicted), ("actual", actual))
-    )
+    x, y = as_numbers("predicted", predicted).bool(), as_numbers("actual", actual).bool()
     if x.shape != y.shape or x.ndim != 1:
         raise ValueError(f"expected two lists of one length, got {x.shape} and {y.shape}")
     bits = 0.0
@@ -67,12 +65,13 @@ def separability(z: Any, attributes: Any, seed: int = 0) -> tuple[float, Tensor]
         raise ValueError(f"attributes: expected both values of each, {constant} are constant")
     spread = codes.std(0).clamp(min=torch.finfo(codes.dtype).tiny)
     rows = ((codes - codes.mean(0)) / spread).cpu().numpy()
-    seed = check_seed(seed)
-    machine = LinearSVC(dual=cast(Any, False), random_state=seed)
-    sides = (machine.fit(rows, column.numpy()).predict(rows) for column in wanted.T)
-    pairs = zip(sides, wanted.T, strict=True)
-    bits = torch.tensor([conditional_entropy(side, column) for side, column in pairs])
-    return math.exp(bits.sum().item()), bits.double()
+    machine = LinearSVC(dual=cast(Any, False), random_state=check_seed(seed))
+    bits = []
+    for column in wanted.T:
+        side = machine.fit(rows, column.numpy()).predict(rows)
+        bits.append(conditional_entropy(side, column))
+    found = torch.tensor(bits)
+    return math.exp(found.sum().item()), found.double()
 
 
 def step_variation(paths: Any) -> Tensor:
@@ -107,8 +106,8 @@ def nearest_share(samples: Any, one: Any, other: Any) -> float:
     x, a, b = as_rows(samples, one, other)
     if len(a) != len(b):
         raise ValueError(f"expected two sets of one size, got {len(a)} and {len(b)}")
-    nearest = [torch.cdist(part, torch.cat([a, b])).argmin(1) for part in x.split(BLOCK)]
-    return (torch.cat(nearest) < len(a)).double().mean().item()
+    index, _ = nearest(x, torch.cat([a, b]))
+    return (index < len(a)).double().mean().item()
 
 
 def diversity(features: Any) -> Tensor:

@@ -99,8 +99,7 @@ class OptimalVAE:
         """∂²f/∂(Uᵀz)² at the code of x, shape (n, d, r, r): ψ''[Ka, Kb] − ψ' K h''[Ka, Kb], K =
         (h')⁻¹.
         """
-        u = self._coordinates(x)
-        truth = self.truth
+        truth, u = self.truth, self._coordinates(x)
         K = torch.linalg.inv(to_noise_jacobian(truth.density, u))
         H = to_noise_hessian(truth.density, u)
         straightened = torch.einsum("ndi,nij,njkl->ndkl", truth.jacobian(u), K, H)

@@ -53,8 +53,7 @@ def log_integrand(w: Tensor, t: float, z: float = 0.0) -> Tensor:
 
 def _scale(t: float, z: float) -> float:
     """S = √γ / f'(z)."""
-    square = z * z
-    log_slope = math.expm1(square) + math.log1p(2 * z * z * math.exp(square))
+    log_slope = math.expm1(z * z) + math.log1p(2 * z * z * math.exp(z * z))
     return math.exp(-0.5 * math.log(t) - log_slope)
 
 
@@ -88,11 +87,11 @@ def truncated_error(t: float, cutoff: float, n_nodes: int = 20_001) -> float:
     check_positive("cutoff", cutoff)
     reach = cutoff * math.sqrt(t)
     centre = min(reach, 12.0)
-    parts = [_log_trapezoid(-centre, centre, n_nodes, t)]
+    total = _log_trapezoid(-centre, centre, n_nodes, t)
     if reach > centre:
         tail = _log_trapezoid(centre, reach, n_nodes, t)
-        parts.append(tail + math.log(2))
-    return float(torch.stack(parts).logsumexp(0))
+        total = torch.logaddexp(total, tail + math.log(2))
+    return float(total)
 
 
 def _log_trapezoid(

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from vaelab import posteriors
 from vaelab._door import door
-from vaelab._inputs import check_positive_int, check_seed
 from vaelab._processes import Generator, draw
 from vaelab.likelihoods import Likelihood
 from vaelab.manifolds import Manifold
@@ -93,14 +92,12 @@ def geodesic_coordinates(
     >>> abs(float(torch.corrcoef(torch.stack([found.coordinates[:, 0], t]))[0, 1])) > 0.999
     True
     """
-    check_positive_int("neighbours", neighbours)
-    seed = check_seed(seed)
-    if x.ndim != 2 or len(x) < 1000 or not torch.isfinite(x).all():
-        raise ValueError(f"x: expected at least 1000 finite points (n, d), got {tuple(x.shape)}")
-    if check_positive_int("dim", dim) > 3:
+    if x.ndim != 2 or len(x) < 1000:
+        raise ValueError(f"x: expected at least 1000 points (n, d), got {tuple(x.shape)}")
+    if dim > 3:
         raise ValueError(f"dim: expected at most 3 geodesic coordinates, got {dim}")
     graph, n_joined = _graph(x.double().cpu().numpy(), neighbours, cut)
-    n = min(check_positive_int("landmarks", landmarks), len(x))
+    n = min(landmarks, len(x))
     chosen = np.random.default_rng(seed).choice(len(x), n, replace=False)
     paths = torch.from_numpy(csgraph.dijkstra(graph, directed=False, indices=chosen))
     coordinates, spectrum = _scaling(paths.square(), torch.from_numpy(chosen), dim)

@@ -92,9 +92,8 @@ def measure(
     generator = generator_of(seed)
     eps = torch.randn(draws, len(x), members[0].latent_dim, generator=generator).to(x)
     rows = [_measure_one(model, x, w, torch.cat([eps, -eps])) for model in members]
-    error, error_at_mean, kl, frobenius, kl_eq83, penalty = torch.tensor(
-        rows, dtype=torch.float64
-    ).T
+    columns = torch.tensor(rows, dtype=torch.float64).T
+    error, error_at_mean, kl, frobenius, kl_eq83, penalty = columns
     gamma = torch.tensor([model.gamma for model in members], dtype=torch.float64)
     data_term = truth.d * (error / gamma + (2 * math.pi * gamma).log())
     optimum = [theory.certified_optimum(truth, cast(float, model.gamma)) for model in members]
