@@ -352,7 +352,7 @@ def test_the_same_seed_gives_the_same_weights():
         (lambda: toys.train(plane(), 2, order="length"), ValueError, "order: expected"),
         (lambda: toys.train(plane(4, 5), 5, order="geodesic"), ValueError, "at most 3, got .4"),
         (lambda: toys.train(plane(), 2, order="geodesic", widths=(3,)), ValueError, "κ = 2"),
-        (lambda: toys.geodesic_coordinates(torch.zeros(999, 3), 1), ValueError, "1000 finite"),
+        (lambda: toys.geodesic_coordinates(torch.zeros(999, 3), 1), ValueError, "1000 points"),
         (lambda: toys.geodesic_coordinates(torch.zeros(1000, 5), 4), ValueError, "at most 3"),
     ],
 )

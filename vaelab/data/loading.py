@@ -126,19 +126,16 @@ def _load(
         return load_cifar10(data_root(root), may_download, reading.side)
     if name == "celeba":
         return load_celeba(data_root(root), may_download, reading.side, crop)
-    folder = Path(name).expanduser()
-    if name != "" and folder.is_dir():
-        images = load_folder(folder, reading)
-        is_taken = images.name in NAMES  # by a data set of that name, which this is not
-        return replace(images, name=f"{images.name}-folder") if is_taken else images
     check_name(name)
-    raise FileNotFoundError(f"{name}: expected a folder; check its spelling")
+    images = load_folder(Path(name).expanduser(), reading)
+    is_taken = images.name in NAMES  # by a data set of that name, which this is not
+    return replace(images, name=f"{images.name}-folder") if is_taken else images
 
 
 def check_name(name: str | Path, more: Sequence[str] = ()) -> None:
     """Raise unless it is the name of a data set, one of `more`, or the path of a folder."""
     known, text = (*NAMES, *more), str(name)
-    if text in known or (text and Path(text).expanduser().is_dir()):
+    if name in known or (text and Path(text).expanduser().is_dir()):
         return
     if not (isinstance(name, Path) or text.startswith(".") or {"/", os.sep} & set(text)):
         check_choice("data set", name, known, " or the path of a folder of pictures")

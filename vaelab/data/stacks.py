@@ -53,41 +53,34 @@ def load_folder(folder: Path, reading: Reading) -> Images:
     listing = list_folder(folder)
     paths, labels = zip(*listing.train, *listing.test, strict=True)
     stack = read_pictures(paths, reading)
-    n_train = sum(number < len(listing.train) for number in stack.kept)
-    n_test = len(stack.kept) - n_train
+    kept = stack.kept
+    n_train = sum(number < len(listing.train) for number in kept)
+    n_test = len(kept) - n_train
     if not n_train or not n_test:
         raise ValueError(
             f"{folder}: expected at least 1 picture to train on and 1 to test on, got {n_train} "
             f"and {n_test} that can be read"
         )
-    notes = [*listing.notes, *stack.notes]
-    kept = stack.kept
+    notes = [*listing.notes, *stack.notes, *_shared(stack.pixels, n_train)]
+    train, test = torch.from_numpy(stack.pixels).tensor_split([n_train])
     if reading.stream:
-        kept, note = _fewer(kept, n_train)
-        notes.append(note)
-        several = [paths[number] for number in kept]
-        train = _on_disk(several[:n_train], reading, stack.shape)
-        test = _on_disk(several[n_train:], reading, stack.shape)[:]
-    else:
-        train, test = torch.from_numpy(stack.pixels).tensor_split([n_train])
-        notes += _shared(stack.pixels, n_train)
-    y_train, y_test = torch.tensor(labels)[kept].tensor_split([n_train])
+        held = np.sort(np.random.default_rng(0).permutation(n_test)[:_HELD])
+        kept = kept[:n_train] + [kept[n_train + i] for i in held]
+        notes.append(
+            f"Pictures to train on are read as they are asked for; {len(held)} of {n_test} test "
+            "pictures are used."
+        )
+        chosen = [paths[number] for number in kept]
+        train = _on_disk(chosen[:n_train], reading, stack.shape)
+        test = _on_disk(chosen[n_train:], reading, stack.shape)[:]
     files = tuple(printable(paths[number].relative_to(folder).as_posix()) for number in kept)
     classes = tuple(map(printable, listing.classes))
-    notes = tuple(map(printable, notes))
+    numbers = torch.tensor(labels)[kept].tensor_split([n_train]) if classes else (None, None)
     place = printable(str(folder.resolve()))
-    return Images(
-        Path(place).name,
-        train,
-        test,
-        y_train if classes else None,
-        y_test if classes else None,
-        classes,
-        " ".join((f"{len(stack.kept)} pictures from the folder {place}.", *notes)),
-        notes,
-        files[:n_train],
-        files[n_train:],
-    )
+    notes = tuple(map(printable, notes))
+    source = " ".join((f"{len(stack.kept)} pictures from the folder {place}.", *notes))
+    parts = (files[:n_train], files[n_train:])
+    return Images(Path(place).name, train, test, *numbers, classes, source, notes, *parts)
 
 
 def _shared(pixels: np.ndarray, n_train: int) -> list[str]:
@@ -96,14 +89,6 @@ def _shared(pixels: np.ndarray, n_train: int) -> list[str]:
     n = sum(hash(picture.tobytes()) in known for picture in pixels[n_train:])
     of = f"{n} of {len(pixels) - n_train} test pictures"
     return [f"{of} are also to train on, pixel by pixel: remove copies."] if n else []
-
-
-def _fewer(kept: list[int], n_train: int) -> tuple[list[int], str]:
-    """All pictures to train on and at most 2,000 to test on, and a sentence that says so."""
-    n_test = len(kept) - n_train
-    held = np.sort(np.random.default_rng(0).permutation(n_test)[:_HELD])
-    note = f"Pictures to train on are read as they are asked for; {len(held)} of {n_test} test "
-    return kept[:n_train] + [kept[n_train + i] for i in held], f"{note}pictures are used."
 
 
 def _on_disk(paths: Sequence[Path], reading: Reading, shape: tuple[int, ...]) -> Rows:
@@ -230,11 +215,12 @@ def _check_range(depth: str, top: float, named: float | None) -> None:
         return
     likely = 2 ** math.ceil(math.log2(top + 1)) - 1 if top > 1 else top
     remedy = f"say which value is white, such as white={likely:.6g}"
+    problem = f"up to {white:g}"
     if is_dark:
         remedy += f" (white={white:g} takes them as they are)"
+        problem = f"above {least:.6g}, as white is {white:g}"
     if depth == "16-bit colour":
         remedy = "Pillow reads its upper 8 bits alone; convert the pictures to 8 bits"
-    problem = f"above {least:.6g}, as white is {white:g}" if is_dark else f"up to {white:g}"
     raise ValueError(
         f"{depth} pictures: expected pixel values {problem}, got at most {top:.6g}; {remedy}"
     )
