@@ -45,7 +45,7 @@ def test_a_log_has_one_line_a_minute_with_epoch_loss_gamma_and_time_left():
         log.show(state_of(second, history={"loss": [9.0, -12.345], "gamma": [1.0, 0.01234]}))
     assert len(lines) == 5
     assert lines[0] == (
-        "first stage: epoch 7 of 100, loss -12.35 nats, γ 0.0123, 15 min left"
+        "first stage: epoch 7 of 100, loss -12.35 nats, γ 0.0123, 16 min left"
     )  # 940 steps at a second each
     assert lines[-1].endswith("epoch 31 of 100, loss -12.35 nats, γ 0.0123, 11 min left")
 
