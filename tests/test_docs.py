@@ -231,6 +231,14 @@ def test_the_path_of_ninety_minutes_has_three_lessons_and_ninety_minutes():
 
 
 @pytest.mark.parametrize(("lesson", "left_out"), STOPS, ids=lambda value: value.strip()[:2])
+def test_a_section_that_the_path_of_ninety_minutes_leaves_out_says_so(lesson, left_out):
+    text = (ROOT / f"notebooks/src/{lesson}.py").read_text(encoding="utf-8")
+    mark = r"\n#\n# \*Not on the path of ninety minutes\.\*$"
+    marked = re.findall(r"^# ## +(.*?)\s*" + mark, text, re.MULTILINE)
+    assert marked == re.findall(r"\*([^*]+)\*", left_out)
+
+
+@pytest.mark.parametrize(("lesson", "left_out"), STOPS, ids=lambda value: value.strip()[:2])
 def test_no_cell_of_the_path_of_ninety_minutes_needs_one_that_is_left_out(lesson, left_out):
     known = set(dir(builtins))
     for source in cells_on_the_path(lesson, re.findall(r"\*([^*]+)\*", left_out)):

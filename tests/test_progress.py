@@ -47,7 +47,7 @@ def test_a_log_has_one_line_a_minute_with_epoch_loss_gamma_and_time_left():
     assert lines[0] == (
         "first stage: epoch 7 of 100, loss -12.35 nats, γ 0.0123, 16 min left"
     )  # 940 steps at a second each
-    assert lines[-1].endswith("epoch 31 of 100, loss -12.35 nats, γ 0.0123, 11 min left")
+    assert lines[-1].endswith("epoch 31 of 100, loss -12.35 nats, γ 0.0123, 12 min left")
 
 
 def test_the_time_left_is_that_of_the_steps_of_this_call_alone():

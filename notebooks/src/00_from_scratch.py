@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | write a variational autoencoder (VAE) and the loop that trains it, and say why each line is there |
 # | You need | Python, PyTorch tensors, the density of a Gaussian |
-# | Time | 50 minutes with its exercises; half a minute to run |
+# | Time | 55 minutes with its exercises; half a minute to run |
 # | Optional | the sections *How much does the bound lose?*, *An older way, and its price* and *Two broken VAEs* |
 # | Source | Kingma & Welling (2014), Sections 2.2–2.4; Dai & Wipf (2019), Definition 1 |
 #
@@ -55,6 +55,8 @@ plt.show()
 # Every symbol stands in [one table](A_notation.ipynb#Symbols), every word in [one glossary](A_notation.ipynb#Glossary).
 #
 # ## Is everything there?
+#
+# *Not on the path of ninety minutes.*
 #
 # `vaelab doctor` looks at the installation, and says what to do about each fault. Any PyTorch from 2.7 on will do, and
 # no GPU is needed. If it does not say *nothing wrong*, run `vaelab doctor` in a terminal, and send what it prints with your
@@ -112,15 +114,20 @@ squared_error(x[:100]).shape
 # The loss is one number: the squared error of a picture, summed over its pixels and averaged over a batch. What is
 # missing is the loop that makes it small.
 #
-# **Exercise 00.1** (10 minutes). Write the loop. For each epoch 0, 1, …, for each batch of `batches(epoch)`, take one step
-# of `torch.optim.Adam(parameters, fused=True)` on `loss(batch)`. Return the losses of all steps as one list of numbers.
-# (`fused=True` is a faster version of the same optimizer.)
+# **Exercise 00.1** (6 minutes). Fill in the loop. `loss` and `batches` are functions that are handed in. For each batch take
+# one step of the optimizer on `loss(batch)`, and append this loss, as a number, to `history`. Return `history`: both `...`
+# give way. (`fused=True` is a faster version of the same optimizer.)
 #
-# <details><summary>Hint</summary>Four lines a batch: value = loss(batch), zero_grad() of the optimizer, value.backward(),
-# step() of the optimizer. The number in it is value.item().</details>
+# <details><summary>Hint</summary>Five lines a batch: value = loss(batch), zero_grad() of the optimizer, value.backward(),
+# step() of the optimizer, and history.append(value.item()).</details>
 
 # %% tags=["stub"]
 def my_loop(loss, parameters, batches, epochs):
+    optimizer = torch.optim.Adam(parameters, fused=True)
+    history = []
+    for epoch in range(epochs):
+        for batch in batches(epoch):
+            ...
     return ...
 
 
@@ -142,10 +149,10 @@ def my_loop(loss, parameters, batches, epochs):
 exercises.check("00.1", my_loop)
 
 # %% [markdown]
-# Under an exercise stands its check. It prints `todo` until you change the code, then what slipped, or `ok` and in
-# brackets a number that was found and the one expected. It stops nothing: the next cell trains with *your* loop if it is
-# right, and with ours if not. In later notebooks checks also print a letter with a number, such as N6. Skip them: they are
-# entries of a list of the papers' claims, which `vaelab claims` prints.
+# Under an exercise stands its check. Run your cell, then the check. It prints `todo` until you change the code, then what
+# slipped, or `ok` and in brackets a number that was found (of several, the worst) and the one expected. It stops nothing:
+# the next cell trains with *your* loop if it is right, and with ours if not. In later notebooks checks also print a letter
+# with a number, such as N6. Skip them: they are entries of a list of the papers' claims, which `vaelab claims` prints.
 
 # %% tags=["nbval-ignore-output"]
 train = exercises.given("00.1", my_loop)
@@ -219,6 +226,8 @@ exercises.quiz("00.5")
 #
 # ## How much does the bound lose?
 #
+# *Not on the path of ninety minutes.*
+#
 # Step 3 is an inequality. How much does it lose? A decoder with one latent and one pixel, $\hat x = 2z$ with noise of
 # variance $\gamma$, lets us compute everything on a grid.
 
@@ -262,7 +271,7 @@ plt.show()
 #
 # ## A gradient through a die: the reparameterisation trick
 #
-# The loss contains draws from $q$, and the encoder must learn through them. How does one differentiate a random draw?
+# The loss is a mean over draws from $q$, and the encoder must learn through them. How does one differentiate a random draw?
 # Write the draw as a function of noise that no parameter touches:
 #
 # $$z = \mu + \sigma \odot \varepsilon, \qquad \varepsilon \sim N(0, I).$$
@@ -290,6 +299,8 @@ exercises.check("00.2", draw)
 
 # %% [markdown]
 # ## An older way, and its price
+#
+# *Not on the path of ninety minutes.*
 #
 # The *score function* gives the same gradient: $\nabla_\mu \mathbb E_q f(z) = \mathbb E_q [f(z)\, (z - \mu) / \sigma^2]$.
 # It needs no derivative of $f$. Take $f(z) = z^2 / 2$. Then $\mathbb E_q f = (\mu^2 + \sigma^2) / 2$, and its gradient
@@ -338,9 +349,10 @@ plt.show()
 # ## The VAE
 #
 # Two things change in the autoencoder. The encoder gives $2\kappa$ numbers, $\mu$ and $\log \sigma^2$, and the loss
-# is the ELBO with its sign turned. The KL has a closed form. The other term is a mean over $z$. We put in one draw,
-# $z = \mu + \sigma \odot \varepsilon$. Round the decoder's $\hat x$ each pixel has noise of variance $\gamma$, so
-# $p(x \mid z) = N(\hat x, \gamma I)$, and
+# is the ELBO with its sign turned. The KL has a closed form. The other term is a mean over $z$; one draw,
+# $z = \mu + \sigma \odot \varepsilon$, stands for it, since a batch averages many. Round the decoder's $\hat x$ each
+# pixel has noise of variance $\gamma$, so $p(x \mid z) = N(\hat x, \gamma I)$, and what the code calls `nll` (the
+# negative log-likelihood) and `kl` is
 #
 # $$-\log p(x \mid z) = \tfrac12 \Big( \tfrac1\gamma \lVert x - \hat x \rVert^2 + d \log 2\pi\gamma \Big), \qquad
 #   \mathrm{KL} = \tfrac12 \sum_{j=1}^{\kappa} \big( \mu_j^2 + \sigma_j^2 - \log \sigma_j^2 - 1 \big).$$
@@ -368,8 +380,8 @@ class VAE(nn.Module):
 
 
 # %% [markdown]
-# Train it with your loop and your draws. Many programs write the first term as half the squared error, which is $\gamma = 1$. We do so
-# first, by leaving `log_gamma` at zero, out of the optimizer's hands.
+# Train it with your loop and your draws. Many programs write the first term as half the squared error, which is
+# $\gamma = 1$. We do so first, by leaving `log_gamma` at zero, out of the optimizer's hands.
 
 # %%
 def all_but_gamma(vae):
@@ -396,8 +408,9 @@ plt.show()
 # ## The knob that is missing
 #
 # $\gamma$ is the variance of the decoder's noise. At $\gamma = 1$ a pixel that is wrong by one, the distance from black
-# to white, costs only half a *nat*, the unit of natural logarithms. Nobody chose that: it came with leaving $\gamma$ out. Let training choose: $\log
-# \gamma$ becomes one more parameter, with ten times the step size, since it has far to go.
+# to white, costs only half a *nat*, the unit of natural logarithms. Nobody chose that: it came with leaving $\gamma$
+# out. Let training choose: $\log \gamma$ becomes one more parameter, with ten times the step size, since it has far to go.
+# The check prints the loss, also called the *cost* of a VAE. It may be negative, since a density may exceed 1.
 
 # %%
 with networks.seeded(0):
@@ -420,11 +433,10 @@ show_rows({"pictures": shown, **both})
 plt.show()
 
 # %% [markdown]
-# The copies have gained a little detail. The inventions have not: most are darker, and fewer could pass for a garment. (The
-# loss of a VAE is also called its cost. It may be negative: a density may exceed 1.) So the lower cost did not buy better inventions. Why that is so, and how a second VAE mends it, is what
-# this course is about.
+# The copies have gained a little detail. The inventions have not: most are darker, and fewer could pass for a garment. So
+# the lower cost did not buy better inventions. Why that is so, and how a second VAE mends it, is what this course is about.
 #
-# **Question.** Why need a model that copies well not invent well? Write down your reason before you open ours.
+# **Question.** Why need a model that copies well not invent well? Think of a reason before you open ours.
 #
 # <details><summary>Ours</summary>To copy, the decoder needs to be right only where the encoder puts latents. To invent,
 # it needs to be right where N(0, I) puts them. A small γ makes the copy's error expensive, so the encoder spreads
@@ -432,6 +444,8 @@ plt.show()
 # fill N(0, I).</details>
 #
 # ## Two broken VAEs
+#
+# *Not on the path of ninety minutes.*
 #
 # Nothing raises an error when a VAE is wrong. Here are two losses with one fault each. The encoder
 # gives `mu` and `log_sigma`, the logarithm of the *standard deviation*. The check runs your repaired code.
@@ -490,6 +504,8 @@ exercises.check("00.4", cost_of_batch)
 # %% [markdown]
 # ## The same in one line
 #
+# *Not on the path of ninety minutes.*
+#
 # You have written a VAE. From now on the notebooks build it with the package `vaelab`: one line for the model, one for
 # the training. Is it the same model?
 
@@ -511,8 +527,10 @@ print(f"ok  {says} (found a difference of {worst:.1g}, expected below 0.001)")
 # ## Takeaways
 #
 # - An autoencoder copies. Nothing in it says where latents lie, so it cannot invent.
-# - The ELBO bounds $\log p(x)$ from below, by Jensen. It is exact where $q$ is $p(z \mid x)$.
-# - The reparameterisation trick moves the randomness out of the way of the gradient, and its estimate varies little.
+# - The ELBO bounds $\log p(x)$ from below, by Jensen. It is exact where $q$ is $p(z \mid x)$ (*How much does the bound
+#   lose?*).
+# - The reparameterisation trick moves the randomness out of the way of the gradient. Its estimate varies little (*An older
+#   way*).
 # - Half the squared error plus the KL is a VAE with $\gamma = 1$: leaving $\gamma$ out chooses it.
 #
 # ## Where it breaks

@@ -3,13 +3,13 @@
 #
 # | | |
 # | --- | --- |
-# | You will be able to | write down the cost of a VAE, predict in closed form what its $\gamma$ does, and recognise a collapse |
+# | You will be able to | write down the cost of a VAE, predict in closed form what its $\gamma$ does, and recognise one that has learned nothing |
 # | You need | notebook 00, eigenvalues of a covariance matrix |
 # | Time | 75 minutes with its exercises; quick: half a minute to run, full: three minutes |
 # | Optional | the sections *The exception: footnote 3* and *Learned or optimal* |
 # | Source | Dai & Wipf (2019), Definition 1, Eqs. 1, 2, 8, Theorem 3, footnotes 3 and 4, Fig. 1a; Rybkin et al. (2021) |
 #
-# One number decides what a Gaussian VAE learns: $\gamma$, the variance of its decoder. Many programs set it to one and
+# One number decides what a VAE learns: $\gamma$, the variance of its Gaussian decoder. Many programs set it to one and
 # forget it. Look at what that makes of digits:
 
 # %%
@@ -74,6 +74,8 @@ plt.show()
 #
 # ## What a κ-simple VAE is
 #
+# *Not on the path of ninety minutes.*
+#
 # Definition 1 of Dai & Wipf names the plainest VAE there is. It has a latent code $z$ of $\kappa$ numbers, a
 # prior $p(z) = N(0, I)$, and two Gaussians:
 #
@@ -121,6 +123,8 @@ exercises.check("01.1", kl_of_rows)
 
 # %% [markdown]
 # ## One cost, two forms
+#
+# *Not on the path of ninety minutes.*
 #
 # **Claim D2.** The cost can be read in two ways, and they are equal for every $q$:
 #
@@ -223,8 +227,8 @@ claims.check(
 # ## The best γ is the mean squared error
 #
 # **Claim N2** (Rybkin et al.). For given encoder and decoder the best $\gamma$ has a closed form. The cost is
-# $-\mathbb E \log p(x \mid z)$ plus a KL (00), and only the first term contains $\gamma$. Write $C$ for the mean
-# squared error of a pixel, over images and draws of $z$. Then
+# $-\mathbb E \log p(x \mid z)$ plus a KL (00), and only the first term contains $\gamma$. Write $d$ for the number of
+# pixels, here 64, and $C$ for the mean squared error of a pixel, over images and draws of $z$. Then
 #
 # $$-\mathbb E \log p(x \mid z) = \frac d2 \Big( \frac C\gamma + \log\gamma + \log 2\pi \Big), \qquad
 #   \frac{\partial\, [-\mathbb E \log p(x \mid z)]}{\partial \log\gamma} = \frac d2 \Big( 1 - \frac C\gamma \Big).$$
@@ -234,8 +238,9 @@ claims.check(
 # > **Reading note (E2).** Footnote 4 says that the infimum of $C/\gamma + \log\gamma$ over $\gamma > 0$ is infinite.
 # > By the line above it is $1 + \log C$, at $\gamma = C$. What is infinite is the limit $\gamma \to 0$.
 #
-# We take three decoders that need no training: principal component analysis (PCA) of the digits with 0, 2 and 8
-# components. Each has its own error $C$. Prediction: three valleys, with their lowest points on one curve.
+# We take three decoders that need no training: the mean image and 0, 2 or 8 *components*, the eigenvectors of the pixels'
+# covariance with the largest eigenvalues (PCA, principal component analysis). Each has its own error $C$. Prediction:
+# three valleys, with their lowest points on one curve.
 
 # %%
 x, d = pixels, pixels.shape[1]
@@ -270,11 +275,12 @@ plt.show()
 
 # %% [markdown]
 # The straight line meets each valley at its lowest point, the cost at $\gamma = C$. That line has no floor: it falls
-# with $\log\gamma$. A better decoder reaches a deeper valley further left. Leave $\gamma$ at one, at the right, and the three decoders cost almost
+# with $\log\gamma$. A better decoder reaches a deeper valley further left. At $\gamma = 1$ the three decoders cost almost
 # the same: there is nothing to gain from a better one.
 #
-# **Exercise 01.3** (4 minutes). For images `x` and what a decoder makes of them, `x_hat`, both of shape (batch, d), return
+# **Exercise 01.3** (3 minutes). For images `x` and what a decoder makes of them, `x_hat`, both of shape (batch, d), return
 # the $\gamma$ that minimises the mean of $-\log N(x; \hat x, \gamma I)$ over the rows. Your rule will train a VAE below.
+# Under its check stands a quiz on what the minimum of the cost says.
 #
 # <details><summary>Hint</summary>One number for the whole batch. Is it a sum or a mean over the pixels?</details>
 
@@ -291,8 +297,13 @@ def best_gamma(x, x_hat):
 # %%
 exercises.check("01.3", best_gamma)
 
+# %% tags=["widget", "nbval-ignore-output"]
+exercises.quiz("01.4")
+
 # %% [markdown]
 # ## Why γ falls: Theorem 3 on linear data
+#
+# *Not on the path of ninety minutes.*
 #
 # So a smaller $\gamma$ needs a smaller error. Is there always one to be had? Theorem 3 says so if the data fill $r < d$
 # dimensions and $\kappa \ge r$.
@@ -409,9 +420,11 @@ plt.show()
 #
 # ## The exception: footnote 3
 #
+# *Not on the path of ninety minutes.*
+#
 # **Claim D11.** Gaussian data that fill all dimensions, $r = d$, are an exception. With $\kappa = d$ and
 # $\gamma < \Lambda_d$ no direction is inactive, so the slope is a sum over nothing: zero. The cost stays at the entropy
-# of the data, and no smaller $\gamma$ improves it. With $\kappa < d$ the inactive directions are the last $d - \kappa$
+# of the data. With $\kappa < d$ the inactive directions are the last $d - \kappa$
 # for small $\gamma$. Their slope changes sign at their mean: the best $\gamma$ is
 # $\frac{1}{d - \kappa} \sum_{j > \kappa} \Lambda_j$, and it is unique.
 
@@ -448,6 +461,8 @@ plt.show()
 # a good place for a race.
 #
 # ## Learned or optimal
+#
+# *Not on the path of ninety minutes.*
 #
 # `gamma="optimal"` sets $\gamma$ to a running mean of the error, by N2. `gamma="learned"` leaves $\log\gamma$ to Adam.
 # Both have one optimum. *Prediction*: Adam moves a parameter by about its step size, whatever the gradient. After some
@@ -493,21 +508,21 @@ plt.show()
 
 # %% [markdown]
 # The plain learned $\gamma$ follows its travel limit and is not there at the end. The optimal rule needs no step size:
-# it arrives soon after the networks do, as late as its running mean remembers. So "fewer steps" holds against
-# the step size of the networks, not against one ten times as long.
+# it arrives soon after the networks do, as late as its running mean remembers.
 #
 # ## What γ = 1 does to digits
 #
 # **Claim N6.** A linear decoder uses a direction of the data, it is *active*, exactly if its variance, an eigenvalue
-# $\Lambda_j$ of their covariance, exceeds $\gamma$ (*Why γ falls* proves it). Digits are not Gaussian, and networks not
-# linear. Does N6 still predict? The pixels lie in $[0, 1]$, and many programs have $\gamma = 1$. *Prediction*: the
-# largest eigenvalue of the digits is below one, so nothing is active. Every image is answered with the mean image.
+# $\Lambda_j$ of their covariance, exceeds $\gamma$. What varies less is left to the decoder's noise (*Why γ falls* proves
+# it). So the best linear VAE, called probabilistic PCA, shrinks component $j$ by the factor $1 - \gamma / \Lambda_j$ and
+# drops it if $\Lambda_j \le \gamma$.
 #
-# In 00 $\gamma = 1$ did learn something: clothes of 28 × 28 pixels have some eigenvalues above one. These digits of
-# 8 × 8 pixels have none. So $\gamma = 1$ means something different on each data set.
+# *Prediction* for $\gamma = 1$: the largest eigenvalue of the digits is below one, so nothing is active, and every image
+# is answered with the mean image. In 00 $\gamma = 1$ did learn something: clothes of 28 × 28 pixels have some eigenvalues
+# above one, these digits of 8 × 8 pixels none.
 #
-# The first cell also looks for any decoder that does better than the mean image, linear or not. Two
-# hundred searches find none.
+# The first check compares the largest eigenvalue with one. The second searches two hundred times for a decoder of any
+# kind, linear or not, that does better than the mean image, and finds none.
 #
 # <details><summary>Why this holds for every decoder, and what the cell climbs</summary>
 #
@@ -522,9 +537,6 @@ plt.show()
 # It starts at 200 digits and climbs this function, by steps to a weighted mean of the data. All climbs end at u = 0.
 #
 # </details>
-#
-# For $\gamma$ below 1 the best linear VAE, called probabilistic PCA, shows what to expect. Its reconstruction at $\gamma$ shrinks component
-# $j$ by the factor $1 - \gamma / \Lambda_j$ and drops it if $\Lambda_j \le \gamma$.
 
 # %%
 centred = digits.train.double().flatten(1) - mean
@@ -547,24 +559,26 @@ for ax, gamma in zip(axes, (1, 0.5, 0.2, 0.1, 0.03, 0.003), strict=True):
 plt.show()
 
 # %% [markdown]
-# The top row is one image twelve times. Below it each component wakes when $\gamma$ passes its eigenvalue. Below is the top row again, with a slider for $\gamma$. Move it to the left:
+# These are copies by the best linear VAE. The top row is one image twelve times. Below it each component wakes when
+# $\gamma$ passes its eigenvalue. Next the top row again, with a slider for $\gamma$. Move it to the left:
 
 # %% tags=["widget", "nbval-ignore-output"]
 widgets.gamma_explorer(ppca_reconstruct)
 
 # %% [markdown]
-# **Question.** At which $\gamma$ do you first see any difference between the digits? And at which do they stop changing
-# for you? Which of them changes last, and why that one?
+# **Question.** At which $\gamma$ do you first see any difference between the digits, and is that where N6 expects it?
 #
-# <details><summary>Ours</summary>The first difference shows as γ falls below the largest eigenvalue, where the count of
-# active directions leaves 0. They stop changing between the last two rows of the figure. Last changes whichever digit
-# differs from its neighbours only in directions of small variance.</details>
+# <details><summary>Ours</summary>As γ falls below the largest eigenvalue, which the first check printed: there the count
+# of active directions leaves 0.</details>
 #
 # ## Learning γ on digits
 #
 # **Claim D26** (Fig. 1a). Learned, $\gamma$ falls in training, and images are reconstructed better than with
 # $\gamma = 1$. By N2 the learned $\gamma$ should meet the error, which the figure shows as points. A latent dimension of a
 # network counts as active if the encoder's variance in it is below ½. One that carries nothing keeps the prior's, 1.
+#
+# A third VAE follows *your* rule of exercise 01.3 (or ours): after every two epochs its $\gamma$ becomes what
+# `best_gamma` says.
 #
 # > **Reading note (E4).** The caption of Fig. 1a says that $\log\gamma$ converges close to 0. It is $\gamma$ that does.
 # > Its logarithm goes far below 0, and $\log\gamma = 0$ is the model with $\gamma = 1$, which learns nothing here.
@@ -584,11 +598,6 @@ active = {
     gamma: metrics.active_dims(vae.codes(digits.test).eigenvalues()) for gamma, vae in vaes.items()
 }
 
-# %% [markdown]
-# A third VAE follows *your* rule of exercise 01.3 (or ours): after every two epochs its $\gamma$ becomes
-# what `best_gamma` says.
-
-# %%
 rule = exercises.given("01.3", best_gamma)  # yours if it is right
 
 
@@ -661,8 +670,9 @@ plt.show()
 
 # %% [markdown]
 # The dotted line is the error of a model that knows the mean image and nothing else. The error of the one with
-# $\gamma = 1$, printed above, ends there, with the grey bottom row. The learned one passes it: $\gamma$ falls, directions become active, the error falls too,
-# and $\gamma$ follows it down until the two meet. Your rule falls faster at first, and both end together.
+# $\gamma = 1$, printed above, ends there, with the grey bottom row. The learned one passes it: $\gamma$ falls, directions
+# become active, the error falls too, and $\gamma$ follows it down until the two meet. Your rule falls faster at first, and
+# both end together.
 #
 # ## Takeaways
 #
@@ -675,9 +685,9 @@ plt.show()
 # ## Where it breaks
 #
 # The closed forms are for Gaussian data and linear decoders. On curved data the count of active dimensions differs from
-# the count of large PCA eigenvalues. A cost without floor also means that training never ends by itself: what stops
-# $\gamma$ is the network, the step size, or the noise in the data, and then overfitting. And a low cost says that the
-# reconstructions are good. Are *samples* good too?
+# the count of large PCA eigenvalues. A cost without floor never ends training: what stops $\gamma$ is the network, the
+# step size, or the noise in the data, and then overfitting. And a low cost says that the reconstructions are good. Are
+# *samples* good too?
 #
 # ## Next
 #

@@ -93,12 +93,17 @@ z, z_test = densities.draw(q, seed=0), densities.draw(q_test, seed=1)
 # $p(z) = N(0, I)$. (In 00 $q(z \mid x)$ was the density for one picture; $q(z)$ is the mean of these over the data.)
 #
 # **Assumption.** $r < d$. A decoder with weights $\theta$ says by itself how probable each $x$ is, $p_\theta(x)$, and which
-# codes may have made it, the *posterior* $p_\theta(z \mid x)$. Training drives $q(z \mid x)$ to this posterior. Even then
-# $q(z)$ differs from $p(z)$, unless $p_\theta(x)$ is the right *distribution* on the sheet.
+# codes may have made it, the *posterior* $p_\theta(z \mid x)$. Training drives $q(z \mid x)$ to this posterior, where the
+# bound of 00 is exact. Its mean over the decoder's own $x \sim p_\theta(x)$ is $p(z)$; its mean over the data is $q(z)$.
+# So the two differ, unless $p_\theta(x)$ is the right *distribution* on the sheet.
 #
-# <details><summary>In formulas (Eq. 10)</summary>
+# And training hardly asks for the right one. Let the error, and $\gamma$ with it, fall to a tenth: that saves
+# $(d - r)/2 \cdot \log 10$ nats, here $9.2$, again and again. Getting the distribution right saves
+# $\text{KL}[q(z) \,\Vert\, p(z)]$ once. Training goes where the saving is.
 #
-# Write $\mu_\text{gt}$ for the true distribution of the data, and read $\int f(x)\, \mu_\text{gt}(dx)$ as the mean of $f$
+# <details><summary>Both in formulas (Eq. 10)</summary>
+#
+# Write $\mu_\text{gt}$ for the true distribution of the data, and $\int f(x)\, \mu_\text{gt}(dx)$ for the mean of $f$
 # over the data. Then
 #
 # $$q(z) = \int q(z \mid x)\, \mu_\text{gt}(dx), \qquad p(z) = \int p_\theta(z \mid x)\, p_\theta(x)\, dx .$$
@@ -107,19 +112,21 @@ z, z_test = densities.draw(q, seed=0), densities.draw(q_test, seed=1)
 #
 # $$q(z) - p(z) = \int p_\theta(z \mid x)\, \big[ \mu_\text{gt}(dx) - p_\theta(x)\, dx \big] .$$
 #
+# The saving: the data term falls by $d/2 \cdot \log 10$ (01). The KL grows by $r/2 \cdot \log 10$: it contains
+# $-\log \sigma_j$, the error grows as $\sigma_j^2$, so $r$ of them fall by $\sqrt{10}$.
+#
 # </details>
 #
-# What does training gain by the distribution? Let the error, and $\gamma$ with it, fall to a tenth. The data term falls by
-# $d/2 \cdot \log 10$ (01). The KL grows by $r/2 \cdot \log 10$: it contains $-\log \sigma_j$, the error grows as
-# $\sigma_j^2$, so $r$ of them fall by $\sqrt{10}$. So the cost falls by $(d - r)/2 \cdot \log 10$ nats, here
-# $4 \cdot 2.3 = 9.2$, again and again. Getting the distribution right saves $\text{KL}[q(z) \,\Vert\, p(z)]$ once.
-# Training goes where the saving is.
+# **Prediction.** A test tells codes from normal draws. Its measure is MMD², near 0 if two samples are alike. How near? If
+# they are alike, shuffling which row is from which sample changes nothing. The *p-value* is the share of 999 shuffles, and
+# of the real order, that reach the MMD² of the real order. We expect the least there is, 1/1000.
 #
-# **Prediction.** A test tells codes from normal draws. A *kernel* $k(a, b)$ is large for close points and near 0 for
-# distant ones. MMD² (squared maximum mean discrepancy) is the mean $k$ within the one sample, plus that within the other,
-# minus twice that between them: near 0 if they are alike. How near? If they are alike, shuffling which row is from which
-# sample changes nothing. The *p-value* is the share of 999 shuffles, and of the real order, that reach the MMD² of the
-# real order: at least 1/1000.
+# <details><summary>What MMD² is</summary>
+#
+# A *kernel* $k(a, b)$ is large for close points and near 0 for distant ones. MMD² (squared maximum mean discrepancy) is
+# the mean $k$ within the one sample, plus that within the other, minus twice that between them.
+#
+# </details>
 
 # %%
 def permutation_test(a, b, n_shuffles=999):
@@ -164,9 +171,10 @@ plt.show()
 # gap.
 #
 # The first stage failed because its data fill only $r < d$ dimensions, so $\gamma$ could fall for ever. The codes fill all
-# $\kappa$ dimensions, because the encoder adds noise. So here $\gamma_2$ cannot fall for ever, and only matching the
-# distribution lowers the cost (Theorem 1, notebook 02). Once it is matched, the codes of the codes are normal:
-# $q(u) = N(0, I)$.
+# $\kappa$ dimensions, because the encoder adds noise. So $\gamma_2$, the $\gamma$ of the second VAE, cannot fall for ever,
+# and only matching the distribution lowers its cost (Theorem 1, notebook 02). Once it is matched, the codes of the codes
+# are normal: $q(u) = N(0, I)$. To invent, go back from there: draw $u \sim N(0, I)$, then $z$ by the second decoder and
+# its noise, then $\hat x$ by the first decoder.
 #
 # <details><summary>In formulas</summary>
 #
@@ -204,8 +212,8 @@ def train_second(encode, x, eps, train):
 exercises.check("06.1", train_second)
 
 # %% [markdown]
-# **Exercise 06.2** (3 minutes). Draw codes from the second VAE. You get its decoder, its $\gamma_2$, draws $u$, and standard normal
-# noise of the shape of $z$. $\gamma_2$ is a plain number.
+# **Exercise 06.2** (3 minutes). Draw codes from the second VAE. You get its decoder, its $\gamma_2$ (a plain number), draws
+# `u`, and standard normal noise `eps` of the shape of $z$. Under the check stands a quiz.
 #
 # <details><summary>Hint</summary>A density is asked for, not its mean. And γ is a variance.</details>
 
@@ -222,14 +230,18 @@ def sample_codes(decode, gamma, u, eps):
 # %%
 exercises.check("06.2", sample_codes)
 
+# %% tags=["widget", "nbval-ignore-output"]
+exercises.quiz("06.4")
+
 # %% [markdown]
-# **Prediction.** Draws of the second VAE are closer to codes than $N(0, I)$ was, and the codes of the codes, $u$, are closer to
-# $N(0, I)$ than $z$ was. The first cell trains and draws with your two functions.
-# The second does the same by the package, which draws fresh $z \sim q(z \mid x)$ at every step. `Hold` keeps
-# $\gamma_2$ at a value for a share of the training, so that the stage does not stop using $u$ early.
+# **Prediction.** Draws of the second VAE are nearer to codes than $N(0, I)$ was, by the *energy distance*, another measure
+# that is 0 if two samples are alike. And the codes of the codes, $u$, are nearer to $N(0, I)$ than $z$ was. The first cell
+# trains and draws with your two functions. The second does the same by the package, with fresh $z \sim q(z \mid x)$ at
+# every step.
 
 # %%
 def train(z):
+    # γ₂ is held at a value at first, so that the stage does not stop using u early.
     hold = {"gamma_schedule": training.Hold(0.1, 0.3), "lr": 2e-2, "batch_size": 256}
     return first_stage(z, "optimal", z.shape[1], (64, 64), epochs=second_epochs, **hold).model
 
@@ -277,18 +289,20 @@ for ax, (points, color, title) in zip(axes, panels, strict=True):
 plt.show()
 
 # %% [markdown]
-# The *energy distance* is another distance between two samples, 0 if they are alike. (This MMD² leaves out each point's
-# kernel with itself and takes more codes, so it is smaller than the one above.) The circle is where theory expects 86 % of
-# a standard normal cloud. The samples in the middle have found the five clusters; some lie between them, and in the hole,
-# since a smooth map cannot tear a round cloud apart. On the right, $u$ has nearly filled the circle. Nearly: seams between the five clusters
-# can be seen, and the test sees them too. `refuted` marks what speaks against a claim: D20 holds in part.
+# The circle is where theory expects 86 % of a standard normal cloud. The samples in the middle have found the ring, and
+# are sparser in its hole. Its clusters run together, since a smooth map cannot tear a round cloud apart. On the
+# right, $u$ has nearly filled the circle. Nearly: seams between the five clusters can be seen, and the test sees them too.
+# `refuted` marks what speaks against a claim: D20 holds in part. (This MMD² leaves out each point's kernel with itself, so
+# it is smaller than the one above.)
 #
 # ## What the second γ does
+#
+# *Not on the path of ninety minutes.*
 #
 # **Claim D21.** The $\gamma$ of the second stage does not collapse, and all its dimensions are active: $\hat r =
 # \kappa$.
 #
-# The first half follows from the bound above. But "does not collapse" is not yet a number. Take the simplest codes, $z \sim N(0, \Lambda)$.
+# The first half follows from the bound above. How large is it? Take the simplest codes, $z \sim N(0, \Lambda)$.
 # With $\gamma_2$ below the smallest eigenvalue $\Lambda_{\min}$, a linear decoder reaches the floor exactly, since signal
 # and noise add up to $\Lambda$. So *every* $\gamma_2 \le \Lambda_{\min}$ is optimal, and every larger one is worse. A
 # $\gamma_2$ that comes from above has no reason to fall further.
@@ -340,11 +354,13 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# Left: the first $\gamma$ falls by orders of magnitude, and would go on with more training. The second is held at its
-# start, then stays near the dotted line. Right: the first cost slides down the slope of theory, $(d - r)/2 = 4$ nats for
+# Left: the first $\gamma$ falls by orders of magnitude. The second is held at its start, then stays near the dotted line.
+# Right: the first cost slides down the slope of theory, $(d - r)/2 = 4$ nats for
 # each unit of $\log\gamma$. The second comes down towards its floor and cannot pass it.
 #
 # ## A false repair
+#
+# *Not on the path of ninety minutes.*
 #
 # **Claim N8.** A second stage can collapse, and then its MMD to $N(0, I)$ looks perfect.
 #
@@ -413,17 +429,16 @@ exercises.check("06.3", mmd2_unbiased)
 # %% [markdown]
 # ## Clothes
 #
-# Now real images: the six thousand pictures of clothes of notebook 00, and $\kappa = 16$. **Claim D22**: two stages sample better than learned $\gamma$, and learned $\gamma$ better than fixed
-# $\gamma$. The judge is a Fréchet distance: draw images, map them and the test images to the features of a classifier,
-# fit a Gaussian to each cloud, and measure how far apart the two are. Another classifier has other units, so compare
-# ratios.
+# Now real images: the clothes of notebook 00, and $\kappa = 16$. **Claim D22**: two stages sample better than learned
+# $\gamma$, and learned $\gamma$ better than fixed $\gamma$. The judge is a Fréchet distance: draw images, take the
+# *features* of these and of the test images (what a classifier computes before its answer), fit a Gaussian to each cloud,
+# and measure how far apart the two are. Another classifier has other units, so compare ratios.
 #
-# "Fixed" needs a value. Many use $\gamma = 1$ for pixels in $[0, 1]$. A sensible value is the mean variance of a
-# pixel.
+# "Fixed" needs a value. Many use $\gamma = 1$. A sensible one is the mean variance of a pixel.
 #
 # And we add a rival from Ghosh et al., claim **N9**: a mixture of ten Gaussians, fitted to the codes, beats the second
-# stage; and a sensible fixed $\gamma$ beats a learned one. How near can *any* density of the codes come? About as near as
-# reconstructions of the test images.
+# stage; and a sensible fixed $\gamma$ beats a learned one. *Any* density of the codes can come about as near as
+# reconstructions of the test images, the dashed line.
 
 # %%
 clothes = data.load_images("fashion-small")
@@ -435,7 +450,6 @@ def frechet(images):
     return metrics.frechet_distance(space(images), real)
 
 
-# %%
 def compare(seed):
     epochs, more = notebooks.choose(quick=(15, 60), full=(40, 150))
     rates = {"epochs": epochs, "batch_size": 100, "lr": 2e-3, "seed": seed}
@@ -468,13 +482,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# A bar is the mean over seeds, a dot one seed (`quick` has one). The second stage beats all that decode $N(0, I)$. The mixture beats the
-# second stage, and comes to the dashed line: what is left there is the blur of the decoder. (Dotted: the training
-# images.)
-#
-# Among the three that decode $N(0, I)$ the learned $\gamma$ is ahead; two stages gain more. The "sensible"
-# value does about as well as 1. This agrees with D19: a learned $\gamma$ improves the copies, and samples also need the
-# distribution. (In 00 its inventions looked worse: an eye forgives blur, these features do not.)
+# A bar is the mean over seeds, a dot one seed (`quick` has one). Among the three that decode $N(0, I)$ the learned
+# $\gamma$ is ahead; the "sensible" value does about as well as 1. Two stages gain more. The mixture beats them, and comes
+# to the dashed line: what is left there is the blur of the decoder. (In 00 the inventions with $\gamma$ learned looked
+# worse: an eye forgives blur, these features do not.)
 
 # %%
 fixed_1, fixed, learned, two_stage, mixture, copies = distances.T
@@ -504,15 +515,17 @@ plt.show()
 
 # %% [markdown]
 # The last three rows come from *one* decoder; only the codes differ, and your function drew those of *two stages*. In each
-# row, count what you would accept as a garment. Do your counts agree with the bars?
+# row, count what you would accept as a garment. Do the last three counts agree with the bars?
 #
-# <details><summary>Ours</summary>Yes, for the last three rows. With γ = 1 pictures are blurred, yet whole garments: to
-# features of a classifier that was trained on photographs blur is far off.</details>
+# <details><summary>Ours</summary>Yes. With γ = 1 pictures are blurred, yet whole garments: to features of a classifier
+# that was trained on photographs blur is far off.</details>
 #
 # So why teach the second stage? It finds the distribution without a number of components. Ten suit ten classes; measure
 # whether they suit your data. Notebook 12 compares the two by more measures.
 #
 # ## The same figures on clothes
+#
+# *Not on the path of ninety minutes.*
 #
 # For D20 and D21 on images: on the left the singular values of both stages' codes, as in the paper's Fig. 2; normal
 # codes have them all at 1. On the right the eigenvalues $\lambda_j$ of the second stage's encoder. If $z$ were Gaussian
@@ -568,8 +581,7 @@ plt.show()
 # %% [markdown]
 # Left: the first codes are too wide in some directions and too narrow in others. The second ones follow the dashed
 # line, up to a tilt: $n$ normal draws spread from about $1 + \sqrt{\kappa/n}$ to $1 - \sqrt{\kappa/n}$. Right: what about
-# $\hat r = \kappa$? It fails here. A few directions of $u$ are used, and sharply; the others are not, although on the line
-# of the linear decoder all would be. The few tell clusters apart; the rest of $z$ is left to noise of variance $\gamma_2$.
+# $\hat r = \kappa$? It fails here. A few directions of $u$ are used, and sharply; the others are not. The few tell clusters apart; the rest of $z$ is left to noise of variance $\gamma_2$.
 # So we keep the first half of D21.
 #
 # Last, a walk along each of the six most active directions of $u$, through both decoders, from one sample in the middle.
@@ -607,8 +619,9 @@ widgets.latent_explorer(clothes_of, 6)
 # ## Takeaways
 #
 # - Training rewards the manifold without end, the distribution by a few nats. So $q(z) \ne N(0, I)$.
-# - A second VAE has $r = d = \kappa$. Its cost has a floor, and reaching it means matching the distribution.
-# - Its $\gamma_2$ stays of the order of the codes' variance, inside a cluster if there are clusters. It does not vanish.
+# - The data of a second VAE have $r = d = \kappa$. Its cost has a floor, and reaching it means matching the distribution.
+# - Its $\gamma_2$ does not vanish. It stays of the order of the codes' variance, inside a cluster if there are clusters
+#   (*What the second γ does*).
 # - MMD of codes is blind to collapse (*A false repair*). Put a distance of samples beside it.
 #
 # **Question.** In two sentences each: why does a VAE sample badly, and what does a second one do about it?
@@ -624,7 +637,7 @@ widgets.latent_explorer(clothes_of, 6)
 # The bound that holds $\gamma_2$ up needs an encoder with noise. Point codes of a plain autoencoder with $\kappa > r$ lie
 # on a manifold again, so there is no floor (the paper's footnote 5, claim D24). $\gamma_2$ also needs a start below the
 # largest eigenvalues of the codes. Ours was chosen by the distances reported here: on clothes, starts at 0.3 and 0.5 gave
-# worse ones. One small classifier judges. And five thousand images can be learned by heart.
+# worse ones. And five thousand images can be learned by heart.
 #
 # ## Next
 #

@@ -20,4 +20,38 @@ QUIZZES: dict[str, tuple[str, dict[str, str]]] = {
             ),
         },
     ),
+    "01.4": (
+        "An error falls from 0.1 to 0.01, then to 0.001. With the best γ, which step saves more?",
+        {
+            "Both save the same": (
+                "Each saves d/2 · log 10 nats: the lowest cost holds the logarithm of the error."
+            ),
+            "The first, since the error falls by more": (
+                "So it would be with γ fixed. The best γ falls with the error, and makes it dearer."
+            ),
+            "The second, since γ is smaller there": (
+                "A small γ makes error dear, but there is less of it: C / γ is 1 at all three."
+            ),
+            "Neither: the best γ makes up for the error": (
+                "C / γ is 1 each time, but the term log γ falls, and the cost with it."
+            ),
+        },
+    ),
+    "06.4": (
+        "Why does a second VAE find the distribution of its data, where the first one did not?",
+        {
+            "Its data fill all their dimensions": (
+                "So its cost has a floor, and what is left to save is a wrong distribution."
+            ),
+            "Its data are normal already": (
+                "They are not: that is the gap. Were they normal, no second VAE would be needed."
+            ),
+            "It has more latent dimensions": (
+                "It has as many as the first. What differs is how many of theirs its data fill."
+            ),
+            "It adds noise when it decodes": (
+                "So does the first, by its own γ. Where γ may fall for ever, little of it is left."
+            ),
+        },
+    ),
 }
