@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vaelab import manifolds, theory
 from vaelab._door import door
-from vaelab._inputs import check_choice, check_positive, check_positive_int
+from vaelab._inputs import check_choice
 from vaelab.plots import COLORS
 from vaelab.widgets._view import View
 from vaelab.widgets.controls import beside, dropdown, log_slider, range_slider, slider
@@ -60,8 +60,6 @@ class _TheoremView(View):
 
     def __init__(self, density: str, t: float, latent_dim: int) -> None:
         check_choice("density", density, self.densities)
-        check_positive("t = 1/γ", t)
-        check_positive_int("latent_dim", latent_dim)
         if not 1 <= t <= self.t_max or latent_dim > MAX_LATENT_DIM:
             raise ValueError(
                 f"expected 1 ≤ t ≤ {self.t_max:g} and latent_dim ≤ {MAX_LATENT_DIM}, got t = {t}, "
@@ -76,11 +74,11 @@ class _TheoremView(View):
 
     def _begin(self, truth: Sequence[Any], region: Sequence[Any]) -> None:
         """Lay out the controls of p_gt and those of the set A, listen to them, and draw."""
-        self._region_controls = region
         controls = beside(*truth, self.t, self.latent_dim)
         self.children = (controls, HBox(region), self.said, self.image)
         self._listen(self._choose, *truth)
-        self._listen(self.redraw, self.t, self.latent_dim, *region)
+        self._listen(self._choose_region, *region)
+        self._listen(self.redraw, self.t, self.latent_dim)
         self._choose()
 
     @property
@@ -116,10 +114,15 @@ class _TheoremView(View):
         # The nodes are those of `theory.mass_of_set`, for all t.
         u, self._weights = self.truth.density.nodes(self.mass_nodes)
         self._nodes = self.truth.embed(u)
-        self._region_known: list = []
         self.values: dict[str, Any] = {}
         self._fit_axes()
         self._plot.refresh()
+        self._choose_region()
+
+    def _choose_region(self) -> None:
+        """Take A, whose mass under p_gt is the same for all t."""
+        self._region = self._show_region()
+        self.values["mass_limit"] = self.truth.mass(self._region) if self._region else 0.0
         self.redraw()
 
     def _coordinates(self, scores: Tensor) -> Tensor:
@@ -131,37 +134,16 @@ class _TheoremView(View):
         j = np.arange(1, MAX_LATENT_DIM + 1)
         q = COLORS["q"]
         exact = COLORS["exact"]
-        (self._kl,) = kl.semilogy(
-            at,
-            at**0,
-            "o",
-            color=q,
-            markersize=5,
-            label="KL[q ‖ posterior]",
-        )
-        (self._limit,) = kl.semilogy(
-            at,
-            at**0,
-            color=exact,
-            linewidth=1,
-            label="½γ Var δ₁",
-        )
-        kl.set(
-            ylim=(TINY, 1e3),
-            xticks=at[::4],
-            xticklabels=[],
-        )
+        (self._kl,) = kl.semilogy(at, at**0, "o", color=q, markersize=5, label="KL[q ‖ posterior]")
+        (self._limit,) = kl.semilogy(at, at**0, color=exact, linewidth=1, label="½γ Var δ₁")
+        kl.set(ylim=(TINY, 1e3), xticks=at[::4], xticklabels=[])
         kl.set_xlabel("nine points x, from left to right")
         dress(kl, "nats", "lower right")
         line = spectrum.axhline(1, color=COLORS["prior"], linestyle="--", linewidth=1)
         line.set_label("the prior's variance")
         (self._lambda,) = spectrum.semilogy(j, j**0, "o", color=q, label="λ of Σ_z, middle x")
-        spectrum.set(
-            ylim=(1e-7, 1e2),
-            xlim=(0.5, MAX_LATENT_DIM + 0.5),
-            xlabel="index j",
-            xticks=j,
-        )
+        limits = (0.5, MAX_LATENT_DIM + 0.5)
+        spectrum.set(ylim=(1e-7, 1e2), xlim=limits, xlabel="index j", xticks=j)
         dress(spectrum, legend="lower right")
         return [self._limit, self._kl, self._lambda]
 
@@ -188,17 +170,12 @@ class _TheoremView(View):
         self._lambda.set_data(np.arange(1, kappa + 1), eigenvalues)
 
     def _masses(self) -> str:
-        """p_θt(A) and μ_gt(A); the latter does not depend on t and is kept while A stays."""
-        region = self._show_region()
-        if region is None:
-            self.values |= {"mass": 0.0, "mass_limit": 0.0}
+        """p_θt(A) and μ_gt(A)."""
+        if self._region is None:
+            self.values["mass"] = 0.0
             return "A is a point: no mass"
-        masses = region.gaussian_mass(self._nodes, self.gamma)
+        masses = self._region.gaussian_mass(self._nodes, self.gamma)
         model = (self._weights * masses).sum().item()
-        place = [each.value for each in self._region_controls]
-        if self._region_known != place:
-            self._region_known = place
-            self.values["mass_limit"] = self.truth.mass(region)
         self.values["mass"] = model
         data = self.values["mass_limit"]
         return f"mass of A: {model:.5f} under the model, {data:.5f} under the data"
@@ -241,28 +218,12 @@ class TheoremOneView(_TheoremView):
         self._ax, *shared = axes
         self._area = Rectangle((0, 0), 1, 1, color=COLORS["fixed"], alpha=0.25, linewidth=0)
         self._ax.add_patch(self._area)
-        (self._model,) = self._ax.plot(
-            [],
-            [],
-            color=COLORS["other"],
-            linewidth=2.5,
-            label="p_θt",
-        )
-        (self._data,) = self._ax.plot(
-            [],
-            [],
-            "--",
-            color=COLORS["data"],
-            linewidth=1,
-            label="p_gt",
-        )
+        wide = {"color": COLORS["other"], "linewidth": 2.5}
+        (self._model,) = self._ax.plot([], [], **wide, label="p_θt")
+        (self._data,) = self._ax.plot([], [], "--", color=COLORS["data"], linewidth=1, label="p_gt")
         self._ax.set_xlabel("x")
         dress(self._ax, "density, and the set A")
-        self._ax.legend(
-            fontsize=8,
-            frameon=False,
-            loc="upper right",
-        )
+        self._ax.legend(fontsize=8, frameon=False, loc="upper right")
         moving = [self._area, self._model, self._data, *self._shared_panels(*shared)]
         self._plot = Plot(figure, moving)
         self._begin([self.density], [self.region])
@@ -282,10 +243,7 @@ class TheoremOneView(_TheoremView):
 
     def _p_gt(self, x: Tensor) -> Tensor:
         """p_gt at the points x, shape (n,) to (n,)."""
-        inside = self.truth.density.contains(x[:, None])
-        p = torch.zeros_like(x)
-        p[inside] = self.truth.density.log_prob(x[inside][:, None]).exp()
-        return p
+        return self.truth.density.log_prob(x[:, None]).exp()
 
     def _p_theta(self, t: float) -> Tensor:
         """p_θt on the grid: p_gt * N(0, γ I) (Eq. 21)."""
@@ -342,7 +300,6 @@ class TheoremTwoView(_TheoremView):
         n_pixels: int = 64,
     ) -> None:
         check_choice("chart", chart, PLANE)
-        check_positive_int("n_pixels", n_pixels)
         super().__init__(density, t, latent_dim)
         self.chart = dropdown("curve", PLANE, chart)
         self.place = slider("A's place", 0.0, -2.0, 2.0)
@@ -357,13 +314,7 @@ class TheoremTwoView(_TheoremView):
 
     def _map_panel(self, ax: Axes) -> list[Artist]:
         blank = np.zeros((self._n_pixels, self._n_pixels))
-        self._map = ax.imshow(
-            blank,
-            "Blues",
-            vmin=0,
-            vmax=1,
-            origin="lower",
-        )
+        self._map = ax.imshow(blank, "Blues", vmin=0, vmax=1, origin="lower")
         self._map.set_interpolation("bilinear")
         (self._curve,) = ax.plot([], [], color=COLORS["data"], linewidth=0.8)
         self._disc = Circle((0, 0), 1, fill=False, color=COLORS["fixed"], linewidth=2)
@@ -403,13 +354,13 @@ class TheoremTwoView(_TheoremView):
         high = curve.max(0).values + 0.4
         middle = (low + high) / 2
         half = (high - low).max() / 2
-        (x0, y0) = (middle - half).tolist()
-        (x1, y1) = (middle + half).tolist()
-        rows = torch.linspace(y0, y1, self._n_pixels, dtype=torch.float32)
-        columns = torch.linspace(x0, x1, self._n_pixels, dtype=torch.float32)
+        x, y = torch.stack([middle - half, middle + half], 1).tolist()
+        columns, rows = [
+            torch.linspace(*ends, self._n_pixels, dtype=torch.float32) for ends in (x, y)
+        ]
         self._grid = torch.cartesian_prod(rows, columns).flip(1)
         self._thin = (half.item() / self._n_pixels) ** 2  # It is half a pixel, squared.
-        self._map.set_extent((x0, x1, y0, y1))
+        self._map.set_extent((*x, *y))
 
     def _nll_limit(self, t: float) -> float:
         return theory.nll_limit(self.truth, self._x, t).mean().item()
