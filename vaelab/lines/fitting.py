@@ -11,15 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vaelab import densities, models, networks, training
-from vaelab._door import door
-from vaelab._inputs import (
-    check_choice,
-    check_positive,
-    check_positive_int,
-    check_seed,
-    check_weight,
-    generator_of,
-)
+from vaelab._door import check_fields, door
+from vaelab._inputs import check_choice, check_positive, check_weight, generator_of
 from vaelab.densities import Density
 from vaelab.grammar import Grammar, expressions
 from vaelab.models import Autoencoder
@@ -58,15 +51,10 @@ class LinePlan:
 
     def __post_init__(self) -> None:
         check_choice("model", self.model, MODELS)
-        for name in ("length", "held_out"):
-            if getattr(self, name) is not None:
-                check_positive_int(name, getattr(self, name))
-        for name in ("latent_dim", "epochs", "batch_size", "n_components"):
-            check_positive_int(name, getattr(self, name))
+        check_fields(self)
         check_positive("lr", self.lr)
         if self.beta is not None:
             check_weight("beta", self.beta)
-        object.__setattr__(self, "seed", check_seed(self.seed))
 
     def n_held_out(self, n: int) -> int:
         """How many of `n` lines are not trained on."""
@@ -120,7 +108,10 @@ def fit(
     check_different(lines)
     check_enough(lines, plan)
     train, test = split(len(x), plan)
-    model = _model(grammar, written.n_rules, x.shape[1], plan)
+    options = {"grammar": grammar} | ({} if plan.beta is None else {"beta": plan.beta})
+    with networks.seeded(plan.seed):
+        sizes = (x.shape[1], plan.latent_dim, written.n_rules)
+        model = models.build(plan.model, networks.sequence(*sizes, **plan.network_options), options)
     settings = Plan(plan.epochs, plan.batch_size, plan.lr, Cosine(), seed=plan.seed)
     run = training.fit_plan(model, x[train], settings, session or Session())
     model.cpu()
@@ -170,11 +161,16 @@ def encoded(grammar: Grammar, lines: Sequence[str], length: int | None) -> Tenso
     return rows if length else F.pad(rows, (0, 1), value=grammar.padding)
 
 
-def _model(grammar: Grammar, n_rules: int, length: int, plan: LinePlan) -> Autoencoder:
-    options = {"grammar": grammar} | ({} if plan.beta is None else {"beta": plan.beta})
-    with networks.seeded(plan.seed):
-        nets = networks.sequence(length, plan.latent_dim, n_rules, **plan.network_options)
-        return models.build(plan.model, nets, options)
+def grammar_of(model: Any) -> Grammar:
+    """The grammar of a model of lines.
+
+    Raises:
+        TypeError: a model that is not of lines.
+    """
+    grammar = getattr(getattr(model, "likelihood", None), "grammar", None)
+    if not isinstance(grammar, Grammar):
+        raise TypeError("model: expected one of lines, such as models.grammar_rae(...)")
+    return grammar
 
 
 def measure(
@@ -202,7 +198,7 @@ def measure(
         "new" (of the unique: not trained on); "midpoints", the valid share halfway between
         the codes of two held-out lines.
     """
-    own = cast(Any, model.likelihood).grammar
+    own = grammar_of(model)
     x, x_test = (own.encode(part, model.image_shape[0]) for part in (trained, held_out))
     q = cast(Any, model.codes(x_test))
     back = own.decode(model.images(q.mean))

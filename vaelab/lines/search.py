@@ -143,21 +143,21 @@ def search(
     state.resume()
     with bar_of(plan.rounds * plan.batch, "search", quiet=not progress, delay=0) as bar:
         try:
-            if state.data_scores is None:
+            if not len(state.data_scores):
                 bar.set_description("scoring the lines given", refresh=False)
                 state.begin()
             bar.update(len(state.lines))
             _rounds(state, density, bar)
-        except BaseException as error:
-            state.save()
-            if isinstance(error, KeyboardInterrupt):
-                place = "nothing was kept (no checkpoint was named)"
-                if state.path is not None:
-                    place = f"{state.path} keeps every score, and the same call goes on from there"
-                error.add_note(f"stopped after {len(state.valid)} rounds; {place}")
+        except KeyboardInterrupt as error:
+            place = "nothing was kept (no checkpoint was named)"
+            if state.path is not None:
+                place = f"{state.path} keeps every score, and the same call goes on from there"
+            error.add_note(f"stopped after {len(state.valid)} rounds; {place}")
             raise
+        finally:
+            state.save()
     scores, rounds = np.array(state.scores), np.array(state.rounds)
-    best = float(state.given_scores().min())
+    best = float(state.data_scores.min())
     return Found(state.lines, scores, rounds, state.n_capped, state.valid, best)
 
 

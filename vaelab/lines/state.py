@@ -10,15 +10,16 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vaelab import _files
-from vaelab._inputs import check_positive, check_positive_int, check_seed
+from vaelab._door import check_fields
+from vaelab._inputs import check_positive
 from vaelab.densities import Density
-from vaelab.grammar import Grammar
+from vaelab.lines.fitting import grammar_of
 from vaelab.models import Autoencoder
 
 Score = Callable[[str], float]
+_KEPT = ("lines", "rounds", "valid", "n_capped")
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,9 @@ class SearchPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "batch", "n_points", "n_draws"):
-            check_positive_int(name, getattr(self, name))
+        check_fields(self)
         check_positive("spread", self.spread)
         check_positive("cap", self.cap)
-        object.__setattr__(self, "seed", check_seed(self.seed))
 
 
 class State:
@@ -79,14 +78,11 @@ class State:
         path: Path | None,
     ) -> None:
         self.model = model
-        grammar = getattr(getattr(model, "likelihood", None), "grammar", None)
-        if not isinstance(grammar, Grammar):
-            raise TypeError("model: expected one of lines, such as models.grammar_rae(...)")
-        self.grammar = grammar
+        self.grammar = grammar_of(model)
         self.raw_score = score
         self.plan = plan
         self.path = path
-        self.data_scores: np.ndarray | None = None
+        self.data_scores = np.zeros(0)  # Of the lines given, capped, once they are known.
         self.codes = np.zeros((0, model.latent_dim))
         self.lines: list[str] = []
         self.scores: list[float] = []
@@ -138,7 +134,7 @@ class State:
 
     def first_points(self) -> tuple[np.ndarray, np.ndarray]:
         """Codes and scores of the lines that the process begins with."""
-        y = self.given_scores()
+        y = self.data_scores
         order = np.argsort(y, kind="stable")
         n_best = min(self.plan.n_points // 5, len(y))
         rest = np.random.default_rng(self.plan.seed).permutation(order[n_best:])
@@ -205,19 +201,9 @@ class State:
             return
         _files.check_writable(self.path.parent)
         arrays = {"codes": self.codes, "scores": self.scores, "data_scores": self.data_scores}
-        tensors: dict[str, Tensor] = {
-            name: torch.from_numpy(np.array(value))
-            for name, value in arrays.items()
-            if value is not None and len(value)
-        }
-        record = {
-            "settings": self.settings,
-            "lines": self.lines,
-            "rounds": self.rounds,
-            "valid": self.valid,
-            "n_capped": self.n_capped,
-            "known": self.known,
-        }
+        tensors = {n: torch.from_numpy(np.array(a)) for n, a in arrays.items() if len(a)}
+        kept = {name: getattr(self, name) for name in _KEPT}
+        record = {"settings": self.settings, **kept, "known": self.known}
         _files.write_state(self.path, tensors, record)
 
     def resume(self) -> None:
@@ -242,11 +228,5 @@ class State:
         if record["lines"]:
             self.codes = tensors["codes"].numpy()
             self.scores = tensors["scores"].tolist()
-        self.lines, self.rounds = record["lines"], record["rounds"]
-        self.valid, self.n_capped = record["valid"], record["n_capped"]
         self.known = record.get("known", {})
-
-    def given_scores(self) -> np.ndarray:
-        """Scores of the lines given, capped, once they are known."""
-        assert self.data_scores is not None
-        return self.data_scores
+        vars(self).update({name: record[name] for name in _KEPT})

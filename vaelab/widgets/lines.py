@@ -10,9 +10,10 @@ import torch
 from matplotlib.figure import Figure
 
 from vaelab._door import door
-from vaelab.grammar import Formula, Grammar
+from vaelab.grammar import Formula
 from vaelab.grammar.formulas import POINTS
 from vaelab.interpolation import lerp
+from vaelab.lines.fitting import grammar_of
 from vaelab.models import Autoencoder
 from vaelab.plots import COLORS
 from vaelab.widgets._view import View
@@ -46,11 +47,8 @@ class LineInterpolator(View):
 
     @door
     def __init__(self, model: Autoencoder, first: str, second: str) -> None:
-        grammar = getattr(getattr(model, "likelihood", None), "grammar", None)
-        if not isinstance(grammar, Grammar):
-            raise TypeError("model: expected one of lines, such as models.grammar_rae(...)")
         self.model = model
-        self.grammar = grammar
+        self.grammar = grammar_of(model)
         self.codes = self._encoded([first, second])
         super().__init__()
         self.first = self._text("first", first)
