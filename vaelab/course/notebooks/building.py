@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import hashlib
 import io
 import os
@@ -17,6 +16,7 @@ from typing import Any
 from PIL import Image
 
 from vaelab._files import write_atomic
+from vaelab._inputs import check_choice
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -60,8 +60,7 @@ def build(
     sources = _sources(Path(folder), names)
     problems: list[str] = []
     if check:
-        for source in sources:
-            problems += drift(source)
+        problems = [line for source in sources for line in drift(source)]
         return problems if names else problems + _strays(Path(folder))
     for source in sources:
         for target, fresh in copies(source):
@@ -145,49 +144,41 @@ def _notebook(cells: Iterable[Any], without: str) -> Any:
     return v4.new_notebook(cells=kept, metadata=METADATA, nbformat_minor=5)
 
 
-def _cell_changes(fresh: Sequence[Any], stored: Sequence[Any]) -> Iterator[str]:
-    before = [_key(cell) for cell in fresh]
-    after = [_key(cell) for cell in stored]
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    for kind, a, b, c, d in matcher.get_opcodes():
-        if kind == "equal":
-            continue
-        for i in range(a + d - c, b):
-            yield f"cell {i + 1} ({_first_line(fresh[i])}) stands in the source only"
-        for j in range(c + b - a, d):
-            yield f"cell {j + 1} ({_first_line(stored[j])}) stands in the copy only"
-        for i, j in zip(range(a, b), range(c, d), strict=False):
-            what = _difference(fresh[i], stored[j])
-            yield f"cell {j + 1} ({_first_line(fresh[i])}) differs from the source in its {what}"
-
-
-def _key(cell: Any) -> str:
-    metadata = sorted(cell.metadata.items())
-    return repr((cell.get("id"), cell.cell_type, cell.source, metadata))
-
-
-def _difference(a: Any, b: Any) -> str:
-    if a.cell_type != b.cell_type or a.source != b.source:
-        return "text"
-    return "id" if a.metadata == b.metadata else "tags or metadata"
-
-
-def _first_line(cell: Any) -> str:
-    lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
-    return repr(lines[0][:40]) if lines else "empty"
+def _cell_changes(fresh: Sequence[Any], stored: Sequence[Any]) -> list[str]:
+    ours, theirs = [
+        [(cell.source, cell.cell_type, cell.get("id"), cell.metadata) for cell in cells]
+        for cells in (fresh, stored)
+    ]
+    lines = [
+        f"cell {number} ({cell[0].strip()[:40]!r}) stands in the {side} only, with this id and tags"
+        for side, cells, others in (("source", ours, theirs), ("copy", theirs, ours))
+        for number, cell in enumerate(cells, 1)
+        if cell not in others
+    ]
+    if not lines and ours != theirs:
+        return ["its cells stand in another order"]
+    return lines
 
 
 def _output_faults(cells: Sequence[Any]) -> Iterator[str]:
-    code = [cell for cell in cells if cell.cell_type == "code"]
-    counts = [cell.execution_count for cell in code]
-    if counts != list(range(1, len(code) + 1)):
+    counts = [cell.execution_count for cell in cells if cell.cell_type == "code"]
+    if counts != list(range(1, len(counts) + 1)):
         yield "not executed from top to bottom"
     for number, cell in enumerate(cells, 1):
-        for output in cell.get("outputs", []):
-            if output.get("name") == "stderr":
-                yield f"cell {number} holds stderr"
-            if output.output_type == "error" and "raises-exception" not in tags(cell):
-                yield f"cell {number} holds an error"
+        if any(output.get("name") == "stderr" for output in cell.get("outputs", [])):
+            yield f"cell {number} holds stderr"
+    for number in _failed(cells):
+        yield f"cell {number} holds an error"
+
+
+def _failed(cells: Sequence[Any]) -> list[int]:
+    """The numbers of the cells that hold an error which they may not raise."""
+    return [
+        number
+        for number, cell in enumerate(cells, 1)
+        if any(output.output_type == "error" for output in cell.get("outputs", []))
+        and "raises-exception" not in tags(cell)
+    ]
 
 
 def _make(fresh: Any, target: Path, timeout: int) -> float:
@@ -229,7 +220,7 @@ def _execute(notebook: Any, target: Path, timeout: int) -> None:
     try:
         client.execute(env={**os.environ, "VAELAB_PROFILE": "quick"})
     except nbclient.exceptions.CellExecutionError as error:
-        number = next(i for i, cell in enumerate(notebook.cells, 1) if _failed(cell))
+        number = _failed(notebook.cells)[0]
         raise NotebookError(
             f"{target}: cell {number} raised {error.ename}: {error.evalue}"
         ) from error
@@ -237,12 +228,6 @@ def _execute(notebook: Any, target: Path, timeout: int) -> None:
         raise NotebookError(f"{target}: a cell took longer than {timeout} s") from error
     except nbclient.exceptions.DeadKernelError as error:
         raise NotebookError(f"{target}: the kernel died; out of memory?") from error
-
-
-def _failed(cell: Any) -> bool:
-    if "raises-exception" in tags(cell):
-        return False
-    return any(output.output_type == "error" for output in cell.get("outputs", []))
 
 
 def _clean(notebook: Any) -> None:
@@ -253,15 +238,13 @@ def _clean(notebook: Any) -> None:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code, 1):
         if "widget" in tags(cell):
-            cell.outputs = [_still(output) for output in cell.outputs if _has_still(output)]
+            cell.outputs = [
+                _still(each) for each in cell.outputs if "image/png" in each.get("data", {})
+            ]
         cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         cell.execution_count = count
         for output in cell.outputs:
             _clean_output(output, count, cell.metadata.get("alt"))
-
-
-def _has_still(output: Any) -> bool:
-    return "image/png" in output.get("data", {})
 
 
 def _still(output: Any) -> Any:
@@ -289,21 +272,17 @@ def _smaller(png: str, levels: int = 64) -> str:
     the bytes, and no difference to the eye. Greys are rounded first, so that they stay grey and
     leave the palette to the colours.
     """
-    content = io.BytesIO(base64.b64decode(png))
-    picture = Image.open(content).convert("RGBA")
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA")
     white = Image.new("RGBA", picture.size, "white")
     opaque = Image.alpha_composite(white, picture).convert("RGB")
     buffer = io.BytesIO()
-    rounded = opaque.point(3 * _rounded(levels))
+    steps = levels - 1
+    nearest = [round(round(v * steps / 255) * 255 / steps) for v in range(256)]
+    rounded = opaque.point(3 * nearest)
     grey = len({channel.tobytes() for channel in rounded.split()}) == 1
     small = rounded.convert("L") if grey else rounded.quantize(128, dither=Image.Dither.NONE)
     small.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _rounded(levels: int) -> list[int]:
-    """Each byte's nearest of so many even steps from 0 to 255."""
-    return [round(round(v * (levels - 1) / 255) * 255 / (levels - 1)) for v in range(256)]
 
 
 def number(path: Path) -> str:
@@ -333,21 +312,18 @@ def _sources(folder: Path, names: Sequence[str] | None) -> list[Path]:
 
 
 def _stem(name: str, known: Iterable[str]) -> str:
-    wanted = Path(name).stem
-    for stem in known:
-        if wanted in (stem, stem.partition("_")[0]):
-            return stem
-    near = difflib.get_close_matches(wanted, known, 1, 0.3)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"no notebook {name!r} among {', '.join(known)}{hint}")
+    """The source of that name or number."""
+    by_number = {stem.partition("_")[0]: stem for stem in known}
+    stem = by_number.get(Path(name).stem, Path(name).stem)
+    check_choice("notebook", stem, known)
+    return stem
 
 
 def _strays(folder: Path) -> list[str]:
     known = {path.stem for path in (folder / "src").glob("*.py")}
     built = sorted([*folder.glob("*.ipynb"), *folder.glob("solutions/*.ipynb")])
-    return [
-        f"{path}: has no source in {folder / 'src'}" for path in built if path.stem not in known
-    ]
+    strays = [path for path in built if path.stem not in known]
+    return [f"{path}: has no source in {folder / 'src'}" for path in strays]
 
 
 def _module(name: str) -> Any:

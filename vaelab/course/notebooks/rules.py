@@ -20,6 +20,9 @@ HEADER = ("You will be able to", "You need", "Time", "Source")
 ENDING = ("Takeaways", "Where it breaks", "Next", "References")
 TAGS = {"stub", "solution", "widget", "nbval-ignore-output", "nbval-skip", "raises-exception"}
 BANNED = re.compile(r"\b(obviously|simply|just)\b", re.IGNORECASE)
+DRAWS = re.compile(r"^(?=[^\s#]).*\bplt\.\w+\(", re.MULTILINE)  # Not inside a function.
+SHOWS = re.compile(r"\bwidgets\.\w+\(")
+PLANTED = {exercise.id for exercise in EXERCISES.values() if exercise.planted}
 MAX_BYTES = 250_000
 MAX_COLUMNS = 100
 
@@ -67,8 +70,8 @@ def rules(source: str | Path) -> list[str]:
 def _sizes(cells: Cells) -> Problems:
     if not 25 <= len(cells) <= 45:
         yield f"{len(cells)} cells; expected 25 to 45"
-    code = _sources(cells, "code")
-    lengths = [sum(isinstance(node, ast.stmt) for node in _nodes(source)) for source in code]
+    trees = [_parsed(source) for source in _sources(cells, "code")]
+    lengths = [sum(isinstance(node, ast.stmt) for node in ast.walk(tree)) for tree in trees]
     if lengths and median(lengths) > 8:
         yield f"code cells have a median of {median(lengths):g} statements; expected at most 8"
     words = sum(word_count(text) for text in _sources(cells, "markdown"))
@@ -107,9 +110,8 @@ def _prose(cells: Cells) -> Problems:
 
 
 def _tags(cells: Cells) -> Problems:
-    for tag in (tag for cell in cells for tag in tags(cell)):
-        if tag not in TAGS:
-            yield f"unknown tag {tag!r}; known are {', '.join(sorted(TAGS))}"
+    for tag in sorted({tag for cell in cells for tag in tags(cell)} - TAGS):
+        yield f"unknown tag {tag!r}; known are {', '.join(sorted(TAGS))}"
 
 
 def _code(cells: Cells) -> Problems:
@@ -131,7 +133,7 @@ def _rows(cells: Cells) -> Problems:
 
 def _figures(cells: Cells) -> Problems:
     for cell, after in _with_next(cells):
-        if cell.cell_type != "code" or not _draws(cell.source):
+        if cell.cell_type != "code" or not DRAWS.search(cell.source):
             continue
         if cell.source.rstrip().splitlines()[-1] != "plt.show()":
             yield f"{_head(cell)} draws but does not end in plt.show()"
@@ -143,17 +145,10 @@ def _figures(cells: Cells) -> Problems:
             yield f"{_head(cell)} draws and is not followed by a paragraph on what is seen"
 
 
-def _draws(source: str) -> bool:
-    """Whether the cell itself, not a function it defines, calls pyplot."""
-    outside = (node for node in _statements(source) if not isinstance(node, ast.FunctionDef))
-    calls = (name for statement in outside for name in _calls_in(statement))
-    return any(name.startswith("plt.") for name in calls)
-
-
 def _widgets(cells: Cells) -> Problems:
     for cell, after in _with_next(cells):
         if "widget" not in tags(cell):
-            if any(name.startswith("widgets.") for name in _calls(cell.source)):
+            if cell.cell_type == "code" and SHOWS.search(cell.source):
                 yield f"{_head(cell)} shows a widget and needs the tag widget"
             continue
         if "nbval-ignore-output" not in tags(cell):
@@ -175,13 +170,8 @@ def _exercises(cells: Cells, lesson: str) -> Problems:
         checked = re.search(rf'exercises\.check\("({lesson}\.\d+)", {name}\)', code)
         if not checked:
             yield f'{name} is not checked by exercises.check("{lesson}.k", {name})'
-        elif "return ..." not in cell.source and not _is_planted(checked[1]):
+        elif "return ..." not in cell.source and checked[1] not in PLANTED:
             yield f"the stub {name} must return ..., or hold the fault that its exercise names"
-
-
-def _is_planted(exercise_id: str) -> bool:
-    exercise = EXERCISES.get(exercise_id)
-    return exercise is not None and bool(exercise.planted)
 
 
 def _shared_names(source: Path, cells: Cells) -> Problems:
@@ -216,32 +206,17 @@ def _definitions(cells: Iterable[Any]) -> dict[str, Any]:
     return {
         node.name: cell
         for cell in cells
-        for node in _statements(cell.source)
+        for node in _parsed(cell.source).body
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
     }
 
 
-def _calls(source: str) -> list[str]:
-    """The dotted names that a cell calls."""
-    return [name for statement in _statements(source) for name in _calls_in(statement)]
-
-
-def _nodes(source: str) -> list[ast.AST]:
-    return [node for statement in _statements(source) for node in ast.walk(statement)]
-
-
-def _calls_in(statement: ast.stmt) -> list[str]:
-    calls = (node for node in ast.walk(statement) if isinstance(node, ast.Call))
-    return [ast.unparse(call.func) for call in calls]
-
-
-def _statements(source: str) -> list[ast.stmt]:
-    """The statements of a cell without its magics; a cell that is not Python has none."""
-    python = re.sub(r"^[%!].*", "", source, flags=re.MULTILINE)
+def _parsed(source: str) -> ast.Module:
+    """A cell without its magics; nothing for one that is not Python."""
     try:
-        return ast.parse(python).body
+        return ast.parse(re.sub(r"^[%!].*", "", source, flags=re.MULTILINE))
     except SyntaxError:
-        return []
+        return ast.parse("")
 
 
 def _head(cell: Any) -> str:
