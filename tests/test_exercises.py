@@ -61,7 +61,7 @@ def test_a_quiz_answers_back():
     assert sorted(view.choice.options) == sorted(QUIZZES["00.5"][1])
     view.choice.value = view.right
     assert view.reply.value.startswith("<b>Yes.</b>") and view.error is None
-    with pytest.raises(ValueError, match=r"no quiz '99\.9' among 00\.5"):
+    with pytest.raises(ValueError, match=r"quiz: expected one of '00\.5', got '99\.9'"):
         exercises.quiz("99.9")
 
 

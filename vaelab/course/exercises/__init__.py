@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from vaelab._arrays import as_tensor
+from vaelab._inputs import check_choice
 from vaelab.course.exercises import (
     autoencoders,
     cost,
@@ -114,8 +115,7 @@ def quiz(quiz_id: str) -> Any:
     """
     from vaelab.widgets import Quiz
 
-    if quiz_id not in quizzes.QUIZZES:
-        raise ValueError(f"no quiz {quiz_id!r} among {', '.join(quizzes.QUIZZES)}")
+    check_choice("quiz", quiz_id, quizzes.QUIZZES)
     return Quiz(*quizzes.QUIZZES[quiz_id])
 
 
@@ -132,7 +132,7 @@ def results_of(exercise: Exercise, answer: Any) -> list[Tensor] | str:
     if not callable(answer):
         return f"expected a function, got {_kind(answer)}"
     try:
-        results = _results(exercise, answer)
+        results = exercise.results(answer)
     except NotImplementedError:
         return "todo"
     except Slip as slip:
@@ -145,10 +145,10 @@ def results_of(exercise: Exercise, answer: Any) -> list[Tensor] | str:
     if any(result is None for result in results):
         return "your function returned None: is a return missing?"
     try:
-        numbers = [_float64(result) for result in results]
+        numbers = _numbers(results)
     except (TypeError, ValueError, RuntimeError):
         return f"expected numbers or tensors back, got {_kind(results[0])}"
-    if not _agree(numbers, [_float64(result) for result in _results(exercise, answer)]):
+    if not _agree(numbers, _numbers(exercise.results(answer))):
         return "two calls give two results: draw no noise of your own, use what is given"
     return numbers
 
@@ -158,30 +158,19 @@ def judge(exercise: Exercise, got: list[Tensor]) -> str:
     right = _right(exercise)
     if _agree(got, right):
         return "ok"
-    if exercise.probe is None:  # One call gives all that is wrong.
-        answers = [exercise.answers(*each)[1] for each in exercise.arguments()]
-        wrong = {words: [each[words] for each in answers] for words in answers[0]}
-    else:
-        names = exercise.answers(*exercise.arguments()[0])[1]
-        wrong = {words: _results(exercise, exercise.slip(words)) for words in names}
-    for words, results in wrong.items():
-        if _agree(got, [_float64(result) for result in results]):
+    for words in exercise.answers(*exercise.arguments()[0])[1]:
+        if _agree(got, _numbers(exercise.results(exercise.slip(words)))):
             return "todo" if words == exercise.planted else words
     return _describe(got, right)
 
 
 def _right(exercise: Exercise) -> list[Tensor]:
-    return [_float64(result) for result in _results(exercise, exercise.right)]
-
-
-def _results(exercise: Exercise, function: Callable[..., Any]) -> list[Any]:
-    return [exercise.result(function, arguments) for arguments in exercise.arguments()]
+    return _numbers(exercise.results(exercise.right))
 
 
 def _figures(got: list[Tensor], right: list[Tensor]) -> str:
     """The number that is furthest off, the one expected there, and what it may be off."""
-    g = torch.cat([t.flatten() for t in got])
-    r = torch.cat([t.flatten() for t in right])
+    g, r = _joined(got), _joined(right)
     worst = int((g - r).abs().argmax())
     return f"found {g[worst]:.4g}, expected {r[worst]:.4g}, tolerance {RTOL * r[worst].abs():.1g}"
 
@@ -194,8 +183,7 @@ def _describe(got: list[Tensor], right: list[Tensor]) -> str:
             return f"expected shape {tuple(r.shape)} back, got {tuple(g.shape)}{hint}"
         if not torch.isfinite(g).all():
             return "the result holds NaN or infinite values"
-    g = torch.cat([t.flatten() for t in got])
-    r = torch.cat([t.flatten() for t in right])
+    g, r = _joined(got), _joined(right)
     for relation, values in (("times what it should be", g / r), ("too much, everywhere", g - r)):
         spread = values.std() if len(values) > 1 else math.inf
         if spread < 1e-6 * values.abs().max():
@@ -205,14 +193,19 @@ def _describe(got: list[Tensor], right: list[Tensor]) -> str:
 
 
 def _agree(a: list[Tensor], b: list[Tensor]) -> bool:
-    pairs = list(zip(a, b, strict=True))
-    if any(x.shape != y.shape for x, y in pairs):
-        return False
-    return all(torch.allclose(x, y, RTOL, 1e-9, equal_nan=True) for x, y in pairs)
+    return all(
+        x.shape == y.shape and torch.allclose(x, y, RTOL, 1e-9, equal_nan=True)
+        for x, y in zip(a, b, strict=True)
+    )
 
 
-def _float64(value: Any) -> Tensor:
-    return as_tensor(value, "answer").detach().to("cpu", torch.float64)
+def _joined(results: list[Tensor]) -> Tensor:
+    return torch.cat([result.flatten() for result in results])
+
+
+def _numbers(values: list[Any]) -> list[Tensor]:
+    """Results in float64, on the CPU."""
+    return [as_tensor(each, "answer").detach().to("cpu", torch.float64) for each in values]
 
 
 def _kind(value: Any) -> str:

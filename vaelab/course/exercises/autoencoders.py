@@ -10,12 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal, numbers
-
-
-def spreads(generator: Generator) -> Inputs:
-    """σ, a number, and κ."""
-    yield from zip(numbers(0.7, 0.3), numbers(16, 5), strict=True)
+from vaelab.course.exercises.exercise import Answers, Draw, Exercise, Inputs, gradient, numbers
 
 
 def constant_kl(sigma: Tensor, k: Tensor) -> Answers:
@@ -35,12 +30,12 @@ def constant_kl(sigma: Tensor, k: Tensor) -> Answers:
     }
 
 
-def slopes(generator: Generator) -> Inputs:
+def slopes(draw: Draw) -> Inputs:
     """A decoder, codes (n, κ) that have a gradient, and a probe a code, (n, d)."""
     for n, k, d in ((3, 2, 4), (5, 3, 6)):
-        weight = normal(generator, k, d).requires_grad_()
+        weight = draw(k, d).requires_grad_()
         decode = Decoder(weight)
-        yield decode, normal(generator, n, k).requires_grad_(), normal(generator, n, d)
+        yield decode, draw(n, k).requires_grad_(), draw(n, d)
 
 
 @dataclass(frozen=True)
@@ -87,16 +82,14 @@ def value_and_slope(function: Callable[..., Any], decode: Decoder, z: Tensor, v:
     result = function(decode, z, v)
     if not isinstance(result, Tensor):
         return result
-    slope = torch.zeros_like(decode.weight)
-    if result.requires_grad:
-        (slope,) = torch.autograd.grad(result.sum(), decode.weight)
+    slope = gradient(result.sum(), decode.weight)
     return torch.cat([result.detach().flatten(), slope.flatten()])
 
 
-def log_densities(generator: Generator) -> Inputs:
+def log_densities(draw: Draw) -> Inputs:
     """Log-densities of training codes (n,) and of held-out ones (m,)."""
     for n, m in ((9, 5), (12, 20)):
-        yield 3 * normal(generator, n) - 4, 3 * normal(generator, m) - 9
+        yield 3 * draw(n) - 4, 3 * draw(m) - 9
 
 
 def gap_in_nats(train: Tensor, held_out: Tensor) -> Answers:
@@ -113,7 +106,7 @@ def gap_in_nats(train: Tensor, held_out: Tensor) -> Answers:
     }
 
 
-def curves(generator: Generator) -> Inputs:
+def curves(draw: Draw) -> Inputs:
     """Precision and recall (m,), and b."""
     for m, b in zip((7, 11), numbers(8, 0.125), strict=True):
         share = torch.linspace(0.05, 0.95, m, dtype=torch.float64)
@@ -146,7 +139,7 @@ def best_f(precision: Tensor, recall: Tensor, b: Tensor) -> Answers:
 
 
 EXERCISES = (
-    Exercise("09.1", constant_kl, spreads),
+    Exercise("09.1", constant_kl, [(0.7, 16.0), (0.3, 5.0)]),
     Exercise("09.2", probe, slopes, ours=probed, probe=value_and_slope),
     Exercise("09.3", gap_in_nats, log_densities),
     Exercise("09.4", best_f, curves),

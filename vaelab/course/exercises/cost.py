@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal, numbers
+from vaelab.course.exercises.exercise import Answers, Draw, Exercise, Inputs
 from vaelab.posteriors import LOG_2_PI
 
 
-def scalars(generator: Generator) -> Inputs:
+def scalars(draw: Draw) -> Inputs:
     """Five single numbers."""
     for value in torch.linspace(-2.0, 1.3, 5, dtype=torch.float64):
         yield (value,)
@@ -37,69 +37,43 @@ def log_variance(log_sigma: Tensor) -> Answers:
     }
 
 
-def gaussians(generator: Generator) -> Inputs:
-    """mu and log_var, each (batch, κ)."""
-    for n, k in ((5, 3), (4, 6)):
-        mu = normal(generator, n, k)
-        log_var = normal(generator, n, k)
-        yield mu, log_var
-
-
 def kl(mu: Tensor, log_var: Tensor) -> Answers:
     """KL[N(mu, diag exp log_var) ‖ N(0, I)] of each row, (batch, κ) twice to (batch,)."""
     squares = mu.square()
     var = log_var.exp()
-    terms = _kl_terms(squares, var, log_var)
-    right = terms.sum(1)
+
+    def terms(var: Tensor = var, pay: Tensor = log_var, far: Tensor = squares) -> Tensor:
+        return 0.5 * (far + var - pay - 1)
+
+    right = terms().sum(1)
     return right, {
         "the factor 1/2 is missing": 2 * right,
-        "the sign of log_var is wrong": _kl_terms(squares, var, -log_var).sum(1),
+        "the sign of log_var is wrong": terms(pay=-log_var).sum(1),
         "the sign of the whole is wrong: a KL is never negative": -right,
-        "averaged over the latent dimensions where it must be summed": terms.mean(1),
+        "averaged over the latent dimensions where it must be summed": terms().mean(1),
         "reduced over the batch too: one value a row is asked for": right.mean(),
-        "not summed over the latent dimensions": terms,
+        "not summed over the latent dimensions": terms(),
         "σ stands where σ² belongs: exp(log_var) is the variance already": (
-            _kl_terms(squares, var.sqrt(), log_var).sum(1)
+            terms(var.sqrt()).sum(1)
         ),
         "log_var is taken for log σ: exp(2 log_var) is the variance squared": (
-            _kl_terms(squares, var**2, 2 * log_var).sum(1)
+            terms(var**2, 2 * log_var).sum(1)
         ),
-        "log σ stands where log σ² belongs": _kl_terms(squares, var, log_var / 2).sum(1),
-        "the −1 of each dimension is missing": (terms + 0.5).sum(1),
-        "+1 stands where −1 belongs": (terms + 1).sum(1),
-        "−1 is taken once, not once for each dimension": (terms + 0.5).sum(1) - 0.5,
-        "mu is not squared": _kl_terms(mu, var, log_var).sum(1),
+        "log σ stands where log σ² belongs": terms(pay=log_var / 2).sum(1),
+        "the −1 of each dimension is missing": (terms() + 0.5).sum(1),
+        "+1 stands where −1 belongs": (terms() + 1).sum(1),
+        "−1 is taken once, not once for each dimension": (terms() + 0.5).sum(1) - 0.5,
+        "mu is not squared": terms(far=mu).sum(1),
         "this is KL[p ‖ q]; KL[q ‖ p] is asked for": (
             0.5 * ((squares + 1) / var + log_var - 1).sum(1)
         ),
-        "log_var is a logarithm already: do not take it again": (
-            _kl_terms(squares, var, log_var.log()).sum(1)
-        ),
+        "log_var is a logarithm already: do not take it again": terms(pay=log_var.log()).sum(1),
         "log_var stands where the variance belongs, and its logarithm is taken": (
-            _kl_terms(squares, log_var, log_var.log()).sum(1)
+            terms(log_var, log_var.log()).sum(1)
         ),
         "summed over everything: one value a row is asked for, a sum over dim 1": right.sum(),
-        "summed along the batch: one value a row is asked for, a sum over dim 1": terms.sum(0),
+        "summed along the batch: one value a row is asked for, a sum over dim 1": terms().sum(0),
     }
-
-
-def _kl_terms(squares: Tensor, var: Tensor, log_var: Tensor) -> Tensor:
-    return 0.5 * (squares + var - log_var - 1)
-
-
-def pairs(generator: Generator) -> Inputs:
-    """x and x_hat, each (batch, d)."""
-    for n, d in ((5, 7), (3, 4)):
-        x = normal(generator, n, d)
-        x_hat = normal(generator, n, d)
-        yield x, x_hat
-
-
-def pairs_and_gamma(generator: Generator) -> Inputs:
-    """x, x_hat and γ."""
-    gammas = numbers(0.3, 1.7)
-    for pair, gamma in zip(pairs(generator), gammas, strict=True):
-        yield *pair, gamma
 
 
 def nll(x: Tensor, x_hat: Tensor, gamma: Tensor) -> Answers:
@@ -178,7 +152,7 @@ def best_gamma(x: Tensor, x_hat: Tensor) -> Answers:
 EXERCISES = (
     Exercise("A.1", variance, scalars),
     Exercise("A.2", log_variance, scalars),
-    Exercise("01.1", kl, gaussians),
-    Exercise("01.2", nll, pairs_and_gamma),
-    Exercise("01.3", best_gamma, pairs),
+    Exercise("01.1", kl, [((5, 3), (5, 3)), ((4, 6), (4, 6))]),
+    Exercise("01.2", nll, [((5, 7), (5, 7), 0.3), ((3, 4), (3, 4), 1.7)]),
+    Exercise("01.3", best_gamma, [((5, 7), (5, 7)), ((3, 4), (3, 4))]),
 )

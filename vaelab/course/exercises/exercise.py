@@ -6,7 +6,7 @@ that say what is wrong with it, and inputs on which they all differ. A test turn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,27 @@ import torch
 from torch import Tensor
 
 Answers = tuple[Any, dict[str, Any]]
-Generator = torch.Generator
 Inputs = Iterator[tuple[Any, ...]]
+
+
+class Draw:
+    """Random numbers in float64, the same each time: `draw(5, 3)` is standard normal."""
+
+    def __init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(7)
+
+    def __call__(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator, dtype=torch.float64)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Numbers between 0 and 1."""
+        return torch.rand(shape, generator=self.generator, dtype=torch.float64)
+
+    def argument(self, wanted: Any) -> Any:
+        """A shape as normal numbers of that shape, a float as a tensor, all else as it is."""
+        if isinstance(wanted, tuple):
+            return self(*wanted)
+        return numbers(wanted)[0] if isinstance(wanted, float) else wanted
 
 
 class Slip(Exception):
@@ -30,7 +49,8 @@ class Exercise:
         id: notebook and number, "01.1".
         answers: the right result, and the wrong ones by what is wrong with them in words, from the
             arguments of the reader's function. Its docstring is what is asked, with the shapes.
-        inputs: yields the arguments, a tuple of them at a time, drawn from a generator.
+        inputs: the arguments, a tuple of them at a time; see `Draw.argument`. Or a function that
+            yields them from a `Draw`.
         planted: the slip that stands in the stub, where the exercise is to find it: it is to do,
             and the check does not name it.
         ours: the right answer alone, where computing the wrong ones too would cost time.
@@ -41,7 +61,7 @@ class Exercise:
 
     id: str
     answers: Callable[..., Answers]
-    inputs: Callable[[Generator], Inputs]
+    inputs: Callable[[Draw], Inputs] | Sequence[tuple[Any, ...]]
     planted: str = ""
     ours: Callable[..., Any] | None = None
     probe: Callable[..., Any] | None = None
@@ -50,13 +70,16 @@ class Exercise:
         """Fresh inputs, the same each time, so that an answer that changes its arguments harms
         nothing.
         """
-        return list(self.inputs(Generator().manual_seed(7)))
+        draw = Draw()
+        if callable(self.inputs):
+            return list(self.inputs(draw))
+        return [tuple(map(draw.argument, each)) for each in self.inputs]
 
-    def result(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """What is compared of a function at some arguments."""
+    def results(self, function: Callable[..., Any]) -> list[Any]:
+        """What is compared of a function, for all arguments."""
         if self.probe is None:
-            return function(*arguments)
-        return self.probe(function, *arguments)
+            return [function(*each) for each in self.arguments()]
+        return [self.probe(function, *each) for each in self.arguments()]
 
     def slip(self, words: str) -> Callable[..., Any]:
         """A wrong answer, as a function."""
@@ -69,11 +92,37 @@ class Exercise:
         return self.answers(*arguments)[0]
 
 
-def normal(generator: Generator, *shape: int) -> Tensor:
-    """Standard normal numbers in float64."""
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 def numbers(*values: float) -> Tensor:
     """A float64 tensor; its entries can be taken by `math.log` and `torch.log` alike."""
     return torch.tensor(values, dtype=torch.float64)
+
+
+def gradient(total: Tensor, x: Tensor) -> Tensor:
+    """The gradient of one number in x; zero where none passes."""
+    if not total.requires_grad:
+        return torch.zeros_like(x)
+    return torch.autograd.grad(total, x, materialize_grads=True)[0]
+
+
+Slope = Callable[[Tensor], Tensor]
+FIRST = numbers(1, 0)
+SECOND = numbers(0, 1)
+
+
+def descent(slope: Slope, steps: int, lr: float, kept: float = 0.0) -> Tensor:
+    """Two numbers after so many steps from (0, 0) down a slope, with a part of the last step."""
+    at = step = torch.zeros(2, dtype=torch.float64)
+    for _ in range(steps):
+        step = kept * step + slope(at)
+        at = at - lr * step
+    return at
+
+
+def in_turn(slope: Slope, lr: float) -> Slope:
+    """The slope where the first number moves before the second one's slope is taken."""
+
+    def seen(at: Tensor) -> Tensor:
+        first = slope(at)[0]
+        return torch.stack([first, slope(at - lr * first * FIRST)[1]])
+
+    return seen

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal
+from vaelab.course.exercises.exercise import Answers, Draw, Exercise, Inputs
 from vaelab.grammar import Grammar
 from vaelab.lines import is_valid
 
 
-def stacks(generator: Generator) -> Inputs:
+def stacks(draw: Draw) -> Inputs:
     """A stack, the next symbol first, and the symbols of a rule's right side; as numbers."""
     for n, m in ((4, 2), (3, 3), (5, 0), (1, 2)):
-        drawn = torch.randperm(20, generator=generator)[: n + m].tolist()
+        drawn = torch.randperm(20, generator=draw.generator)[: n + m].tolist()
         yield drawn[:n], drawn[n:]
 
 
@@ -32,10 +32,10 @@ def one_step(stack: list[int], right: list[int]) -> Answers:
     }
 
 
-def predictions(generator: Generator) -> Inputs:
+def predictions(draw: Draw) -> Inputs:
     """Means and standard deviations (n,) of a Gaussian process, and the lowest score so far."""
     for n in (5, 3):
-        yield normal(generator, n), 0.5 + normal(generator, n).abs(), normal(generator)
+        yield draw(n), 0.5 + draw(n).abs(), draw()
 
 
 def expected_improvement(mean: Tensor, std: Tensor, best: Tensor) -> Answers:
@@ -66,7 +66,7 @@ def expected_improvement(mean: Tensor, std: Tensor, best: Tensor) -> Answers:
 _WORDS = ["", "ab", "aabb", "aaabbb", "a", "b", "ba", "aab", "abb", "abab", "aaab", "bbaa"]
 
 
-def words(generator: Generator) -> Inputs:
+def words(draw: Draw) -> Inputs:
     """Words of a and b."""
     yield (list(_WORDS),)
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal
+from vaelab.course.exercises.exercise import (
+    FIRST,
+    Answers,
+    Draw,
+    Exercise,
+    Inputs,
+    Slope,
+    descent,
+    in_turn,
+)
 
 
-def posteriors(generator: Generator) -> Inputs:
+def posteriors(draw: Draw) -> Inputs:
     """The encoder's mean and log σ², and the prior's mean, each (n, κ)."""
     for n, kappa in ((4, 3), (5, 2)):
-        mu, log_var, place = (normal(generator, n, kappa) for _ in range(3))
+        mu, log_var, place = (draw(n, kappa) for _ in range(3))
         yield mu, log_var, 2 * place
 
 
@@ -37,11 +43,11 @@ def kl_given(mu: Tensor, log_var: Tensor, m: Tensor) -> Answers:
     }
 
 
-def halves(generator: Generator) -> Inputs:
+def halves(draw: Draw) -> Inputs:
     """What is given, (n, a), and what is asked for, (n, b), which depends on it."""
     for n, a, b in ((30, 3, 4), (25, 2, 3)):
-        given = 1.5 * normal(generator, n, a) + 1
-        wanted = given @ normal(generator, a, b) + normal(generator, n, b) - 2
+        given = 1.5 * draw(n, a) + 1
+        wanted = given @ draw(a, b) + draw(n, b) - 2
         yield given, wanted
 
 
@@ -74,11 +80,11 @@ def silent_gamma(given: Tensor, wanted: Tensor) -> Answers:
     }
 
 
-def to_follow(generator: Generator) -> Inputs:
+def to_follow(draw: Draw) -> Inputs:
     """Codes (n,), what is given with each, (n,), a number of steps and a step size."""
     for n, steps, lr in ((9, 4, 0.1), (7, 6, 0.05)):
-        y = normal(generator, n) + 0.5
-        yield 2 * y - 1 + normal(generator, n), y, steps, lr
+        y = draw(n) + 0.5
+        yield 2 * y - 1 + draw(n), y, steps, lr
 
 
 def followed(z: Tensor, y: Tensor, steps: int, lr: float) -> Answers:
@@ -86,44 +92,31 @@ def followed(z: Tensor, y: Tensor, steps: int, lr: float) -> Answers:
     descent, of size lr, on the mean of −log p, from w = b = 0: (w, b) as a tensor of two.
     """
 
-    def after(slope: Callable[..., Any], steps: int = steps) -> Tensor:
-        w = b = torch.zeros((), dtype=z.dtype)
-        for _ in range(steps):
-            down_w, down_b = slope(w, b)
-            w, b = w - lr * down_w, b - lr * down_b
-        return torch.stack([w, b])
-
-    def right(w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    def right(at: Tensor) -> Tensor:
+        w, b = at
         off = w * y + b - z
-        return (off * y).mean(), off.mean()
+        return torch.stack([(off * y).mean(), off.mean()])
 
-    def in_turn() -> Tensor:
-        w = b = torch.zeros((), dtype=z.dtype)
-        for _ in range(steps):
-            w = w - lr * right(w, b)[0]
-            b = b - lr * right(w, b)[1]
-        return torch.stack([w, b])
+    def after(slope: Slope) -> Tensor:
+        return descent(slope, steps, lr)
 
-    def closed_form() -> Tensor:
-        columns = torch.stack([y, torch.ones_like(y)], 1)
-        return torch.linalg.lstsq(columns, z[:, None]).solution[:, 0]
-
+    columns = torch.stack([y, torch.ones_like(y)], 1)
     return after(right), {
-        "this climbs: −log p is to fall": after(lambda w, b: tuple(-g for g in right(w, b))),
-        "summed over the codes where their mean is asked for": (
-            after(lambda w, b: tuple(len(z) * g for g in right(w, b)))
+        "this climbs: −log p is to fall": after(lambda at: -right(at)),
+        "summed over the codes where their mean is asked for": after(lambda at: len(z) * right(at)),
+        "−log p has ½ (z − m)²: this is the slope of (z − m)²": after(lambda at: 2 * right(at)),
+        "w never hears of y: its slope is the mean of (m − z) y": after(
+            lambda at: right(at)[[1, 1]]
         ),
-        "−log p has ½ (z − m)²: this is the slope of (z − m)²": (
-            after(lambda w, b: tuple(2 * g for g in right(w, b)))
+        "b does not move": after(lambda at: FIRST * right(at)),
+        "b must move by the slope at the old w: take both, then move both": (
+            after(in_turn(right, lr))
         ),
-        "w never hears of y: its slope is the mean of (m − z) y": (
-            after(lambda w, b: (right(w, b)[1], right(w, b)[1]))
-        ),
-        "b does not move": after(lambda w, b: (right(w, b)[0], 0 * b)),
-        "b must move by the slope at the old w: take both, then move both": in_turn(),
         "this is (b, w): (w, b) is asked for": after(right).flip(0),
-        "this is where descent ends: so many steps are asked for, no more": closed_form(),
-        "one step too few": after(right, steps - 1),
+        "this is where descent ends: so many steps are asked for, no more": (
+            torch.linalg.lstsq(columns, z[:, None]).solution[:, 0]
+        ),
+        "one step too few": descent(right, steps - 1, lr),
     }
 
 

@@ -7,14 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs
-
-
-def layers(generator: Generator) -> Inputs:
-    """Input channels, output channels, kernel side."""
-    yield 1, 64, 4
-    yield 64, 128, 4
-    yield 3, 32, 5
+from vaelab.course.exercises.exercise import Answers, Draw, Exercise, Inputs
 
 
 def convolution_weights(c_in: int, c_out: int, k: int) -> Answers:
@@ -42,10 +35,10 @@ def convolution_weights(c_in: int, c_out: int, k: int) -> Answers:
     }
 
 
-def pictures(generator: Generator) -> Inputs:
+def pictures(draw: Draw) -> Inputs:
     """Images (n, channels, h, w) that fill part of [0, 1]."""
     for shape in ((4, 3, 5, 5), (2, 1, 3, 3)):
-        noise = torch.rand(shape, generator=generator).double()
+        noise = torch.rand(shape, generator=draw.generator).double()
         yield (0.1 + 0.7 * noise,)
 
 
@@ -82,11 +75,11 @@ def stretch(x: Tensor) -> Answers:
     }
 
 
-def two_gaussians(generator: Generator) -> Inputs:
+def two_gaussians(draw: Draw) -> Inputs:
     """Mean and variances of one Gaussian, then of another, each (k,)."""
     for k in (5, 3):
-        means = torch.randn(2, k, generator=generator).double()
-        variances = 0.2 + 2 * torch.rand(2, k, generator=generator).double()
+        means = torch.randn(2, k, generator=draw.generator).double()
+        variances = 0.2 + 2 * torch.rand(2, k, generator=draw.generator).double()
         yield means[0], variances[0], means[1], variances[1]
 
 
@@ -129,13 +122,6 @@ def frechet(
     }
 
 
-def code_sizes(generator: Generator) -> Inputs:
-    """κ and r."""
-    yield 6, 2
-    yield 16, 11
-    yield 32, 5
-
-
 def fall_of_cost(kappa: int, r: int) -> Answers:
     """By how many nats the optimal cost of a second stage falls when its γ is divided by ten, for
     codes with κ coordinates that lie on a surface of dimension r.
@@ -157,8 +143,8 @@ def fall_of_cost(kappa: int, r: int) -> Answers:
 
 
 EXERCISES = (
-    Exercise("07.1", convolution_weights, layers),
+    Exercise("07.1", convolution_weights, [(1, 64, 4), (64, 128, 4), (3, 32, 5)]),
     Exercise("07.2", stretch, pictures),
     Exercise("08.1", frechet, two_gaussians),
-    Exercise("08.2", fall_of_cost, code_sizes),
+    Exercise("08.2", fall_of_cost, [(6, 2), (16, 11), (32, 5)]),
 )

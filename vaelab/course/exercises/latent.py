@@ -7,13 +7,13 @@ import math
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal, numbers
+from vaelab.course.exercises.exercise import Answers, Draw, Exercise, Inputs, numbers
 
 
-def log_eigenvalues(generator: Generator) -> Inputs:
+def log_eigenvalues(draw: Draw) -> Inputs:
     """log λ (κ,), below 0, and γ."""
     for n, gamma in zip((6, 4), numbers(0.04, 1.7), strict=True):
-        log_var = -normal(generator, n).abs() - 0.1
+        log_var = -draw(n).abs() - 0.1
         yield log_var, gamma
 
 
@@ -40,11 +40,11 @@ def change_of_image(log_var: Tensor, gamma: Tensor) -> Answers:
     }
 
 
-def ends(generator: Generator) -> Inputs:
+def ends(draw: Draw) -> Inputs:
     """Two codes (κ,) and t."""
     for k, t in zip((3, 8), numbers(0.3, 0.8), strict=True):
-        a = normal(generator, k)
-        b = 2 * normal(generator, k)
+        a = draw(k)
+        b = 2 * draw(k)
         yield a, b, t
 
 
@@ -53,54 +53,45 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Answers:
     turns, the length changes evenly.
     """
 
-    def turn(
-        a: Tensor,
-        b: Tensor,
-        t: Tensor,
-        omega: Tensor,
-    ) -> Tensor:
-        weight_a = torch.sin((1 - t) * omega)
-        weight_b = torch.sin(t * omega)
-        return (weight_a * a + weight_b * b) / torch.sin(omega)
-
     cosine = a @ b / (a.norm() * b.norm())
     omega = torch.arccos(cosine)
-    ends = a / a.norm(), b / b.norm()
+    u, v = a / a.norm(), b / b.norm()
+
+    def turn(omega: Tensor = omega, t: Tensor = t, a: Tensor = u, b: Tensor = v) -> Tensor:
+        return (torch.sin((1 - t) * omega) * a + torch.sin(t * omega) * b) / torch.sin(omega)
+
+    line = (1 - t) * a + t * b
+    chord = (1 - t) * u + t * v
     length = (1 - t) * a.norm() + t * b.norm()
-    straight = (1 - t) * ends[0] + t * ends[1]
-    right = length * turn(*ends, t, omega)
+    right = length * turn()
     return right, {
-        "this is the straight line": (1 - t) * a + t * b,
+        "this is the straight line": line,
         "t and 1 − t are exchanged: at t = 0 you are at a": (
-            (t * a.norm() + (1 - t) * b.norm()) * turn(*ends, 1 - t, omega)
+            (t * a.norm() + (1 - t) * b.norm()) * turn(t=1 - t)
         ),
-        "the codes are scaled to length 1: keep their own lengths": turn(*ends, t, omega),
-        "turn directions of length 1, and let the length go evenly from ‖a‖ to ‖b‖": (
-            turn(a, b, t, omega)
-        ),
-        "both lengths are forgotten at one end: only a keeps its length": (
-            a.norm() * turn(*ends, t, omega)
-        ),
-        "only b keeps its length": b.norm() * turn(*ends, t, omega),
+        "the codes are scaled to length 1: keep their own lengths": turn(),
+        "turn directions of length 1, and let the length go evenly from ‖a‖ to ‖b‖": turn(a=a, b=b),
+        "both lengths are forgotten at one end: only a keeps its length": a.norm() * turn(),
+        "only b keeps its length": b.norm() * turn(),
         "divided by sin Ω is missing": right * torch.sin(omega),
-        "this is the cosine where Ω, its arccos, belongs": length * turn(*ends, t, cosine),
+        "this is the cosine where Ω, its arccos, belongs": length * turn(cosine),
         "cos Ω is a·b divided by both lengths: the lengths are forgotten": (
-            length * turn(*ends, t, torch.arccos((a @ b).clamp(-1 + 1e-6, 1 - 1e-6)))
+            length * turn(torch.arccos((a @ b).clamp(-1 + 1e-6, 1 - 1e-6)))
         ),
         "the direction goes straight and is stretched: it does not turn at one rate": (
-            length * straight / straight.norm()
+            length * chord / chord.norm()
         ),
         "the length is that of the straight line: let it go evenly from ‖a‖ to ‖b‖": (
-            ((1 - t) * a + t * b).norm() * turn(*ends, t, omega)
+            line.norm() * turn()
         ),
     }
 
 
-def encoded(generator: Generator) -> Inputs:
+def encoded(draw: Draw) -> Inputs:
     """The encoder's means and variances, (n, κ) each."""
     for n, k in ((7, 3), (5, 4)):
-        mu = normal(generator, n, k) + 1
-        var = normal(generator, n, k).square()
+        mu = draw(n, k) + 1
+        var = draw(n, k).square()
         yield mu, var
 
 
@@ -137,11 +128,11 @@ def aggregated_covariance(mu: Tensor, var: Tensor) -> Answers:
     }
 
 
-def samples(generator: Generator) -> Inputs:
+def samples(draw: Draw) -> Inputs:
     """Two samples of one size, (n,) each."""
     for n in (6, 9):
-        a = normal(generator, n)
-        b = 2 * normal(generator, n) + 1
+        a = draw(n)
+        b = 2 * draw(n) + 1
         yield a, b
 
 
@@ -166,10 +157,10 @@ def wasserstein(a: Tensor, b: Tensor) -> Answers:
     }
 
 
-def log_densities(generator: Generator) -> Inputs:
+def log_densities(draw: Draw) -> Inputs:
     """log densities (m, n); the exponentials of the second underflow."""
-    yield (3 * normal(generator, 5, 7),)
-    yield (normal(generator, 3, 3) - 900,)
+    yield (3 * draw(5, 7),)
+    yield (draw(3, 3) - 900,)
 
 
 def log_mixture(log_p: Tensor) -> Answers:
@@ -189,10 +180,10 @@ def log_mixture(log_p: Tensor) -> Answers:
     }
 
 
-def neighbour_distances(generator: Generator) -> Inputs:
+def neighbour_distances(draw: Draw) -> Inputs:
     """Distances to the next neighbours, ascending, (n, k)."""
     for n, k in ((6, 5), (4, 8)):
-        yield (torch.rand(n, k, generator=generator, dtype=torch.float64).sort(1).values + 0.1,)
+        yield (draw.uniform(n, k).sort(1).values + 0.1,)
 
 
 def local_dimension(t: Tensor) -> Answers:

@@ -10,14 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import priors
-from vaelab.course.exercises.exercise import Answers, Exercise, Generator, Inputs, normal, numbers
+from vaelab.course.exercises.exercise import (
+    FIRST,
+    SECOND,
+    Answers,
+    Draw,
+    Exercise,
+    Inputs,
+    Slope,
+    descent,
+    gradient,
+    in_turn,
+)
 from vaelab.networks import seeded
-
-
-def codes(generator: Generator) -> Inputs:
-    """Codes (n, κ) and β."""
-    for n, beta in zip((4, 6), numbers(0.3, 1.7), strict=True):
-        yield normal(generator, n, 3), beta
 
 
 def seen(z: Tensor, beta: Tensor) -> Answers:
@@ -40,17 +45,14 @@ def value_and_gradient(function: Callable[..., Any], z: Tensor, beta: Tensor) ->
     result = function(z, beta)
     if not isinstance(result, Tensor):
         return result
-    slope = torch.zeros_like(z)
-    if result.requires_grad:
-        weights = torch.arange(1.0, 1 + z.numel(), dtype=z.dtype).view_as(z)
-        slope = torch.autograd.grad((weights * result).sum(), z)[0] / weights
-    return torch.stack([result.detach(), slope])
+    weights = torch.arange(1.0, 1 + z.numel(), dtype=z.dtype).view_as(z)
+    return torch.stack([result.detach(), gradient((weights * result).sum(), z) / weights])
 
 
-def raw_outputs(generator: Generator) -> Inputs:
+def raw_outputs(draw: Draw) -> Inputs:
     """What a coupling's network says before it is cut, (n, m)."""
     for n, m in ((4, 3), (5, 2)):
-        yield (2 * normal(generator, n, m),)
+        yield (2 * draw(n, m),)
 
 
 def log_det(raw: Tensor) -> Answers:
@@ -70,11 +72,6 @@ def log_det(raw: Tensor) -> Answers:
     }
 
 
-def weights(generator: Generator) -> Inputs:
-    """β and γ."""
-    yield from zip(numbers(0.1, 0.3), numbers(0.5, 2.0), strict=True)
-
-
 def same_gamma(beta: Tensor, gamma: Tensor) -> Answers:
     """The γ at which a VAE with β = 1 has the encoder and decoder of one with β and a fixed γ."""
     return beta * gamma, {
@@ -84,11 +81,6 @@ def same_gamma(beta: Tensor, gamma: Tensor) -> Answers:
         "β is no variance, and multiplies the KL alone: no root": beta.sqrt() * gamma,
         "γ is not left alone: β changes the balance": gamma,
     }
-
-
-def road(generator: Generator) -> Inputs:
-    """t and κ."""
-    yield from zip(numbers(0.5, 0.2), numbers(8.0, 32.0), strict=True)
 
 
 def squared_length(t: Tensor, kappa: Tensor) -> Answers:
@@ -105,10 +97,10 @@ def squared_length(t: Tensor, kappa: Tensor) -> Answers:
     }
 
 
-def to_fit(generator: Generator) -> Inputs:
+def to_fit(draw: Draw) -> Inputs:
     """Codes (n,), a number of steps and a step size."""
     for n, steps, lr in ((9, 3, 0.1), (7, 5, 0.05)):
-        yield 2 * normal(generator, n) + 1, steps, lr
+        yield 2 * draw(n) + 1, steps, lr
 
 
 def descended(z: Tensor, steps: int, lr: float) -> Answers:
@@ -116,44 +108,28 @@ def descended(z: Tensor, steps: int, lr: float) -> Answers:
     −log p over codes z (n,), from m = s = 0: (m, s) as a tensor of two.
     """
 
-    def after(slope: Callable[..., Any], steps: int = steps, kept: float = 0.0) -> Tensor:
-        m = s = down_m = down_s = torch.zeros((), dtype=z.dtype)
-        for _ in range(steps):
-            fresh_m, fresh_s = slope(m, s)
-            down_m, down_s = kept * down_m + fresh_m, kept * down_s + fresh_s
-            m, s = m - lr * down_m, s - lr * down_s
-        return torch.stack([m, s])
-
-    def in_turn() -> Tensor:
-        m = s = torch.zeros((), dtype=z.dtype)
-        for _ in range(steps):
-            m = m - lr * right(m, s)[0]
-            s = s - lr * right(m, s)[1]
-        return torch.stack([m, s])
-
-    def right(m: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    def right(at: Tensor) -> Tensor:
+        m, s = at
         standard = (z - m) * torch.exp(-s)
-        return -(standard * torch.exp(-s)).mean(), 1 - standard.square().mean()
+        return torch.stack([-(standard * torch.exp(-s)).mean(), 1 - standard.square().mean()])
 
+    def after(slope: Slope) -> Tensor:
+        return descent(slope, steps, lr)
+
+    m, s = after(right)
     return after(right), {
-        "this climbs: −log p is to fall": after(lambda m, s: tuple(-g for g in right(m, s))),
-        "summed over the codes where their mean is asked for": (
-            after(lambda m, s: tuple(len(z) * g for g in right(m, s)))
+        "this climbs: −log p is to fall": after(lambda at: -right(at)),
+        "summed over the codes where their mean is asked for": after(lambda at: len(z) * right(at)),
+        "the normalisation is missing: −log p has a term + s": after(lambda at: right(at) - SECOND),
+        "only the mean moves": after(lambda at: FIRST * right(at)),
+        "one step too few": descent(right, steps - 1, lr),
+        "s must move by the slope at the old m: take both, then move both": (
+            after(in_turn(right, lr))
         ),
-        "the normalisation is missing: −log p has a term + s": (
-            after(lambda m, s: (right(m, s)[0], right(m, s)[1] - 1))
-        ),
-        "only the mean moves": after(lambda m, s: (right(m, s)[0], 0 * s)),
-        "one step too few": after(right, steps - 1),
-        "s must move by the slope at the old m: take both, then move both": in_turn(),
-        "−log p has ½ (z − m)²: the ½ is missing": (
-            after(lambda m, s: (2 * right(m, s)[0], 2 * right(m, s)[1] - 1))
-        ),
-        "this is (m, σ): s = log σ is asked for": torch.stack(
-            [after(right)[0], after(right)[1].exp()]
-        ),
+        "−log p has ½ (z − m)²: the ½ is missing": after(lambda at: 2 * right(at) - SECOND),
+        "this is (m, σ): s = log σ is asked for": torch.stack([m, s.exp()]),
         "slopes of earlier steps are added up: clear the gradient at each step": (
-            after(right, kept=1.0)
+            descent(right, steps, lr, kept=1.0)
         ),
     }
 
@@ -203,11 +179,6 @@ MIXTURE_SLIPS = {
 }
 
 
-def sizes(generator: Generator) -> Inputs:
-    """κ and a number of components."""
-    yield 2, 3
-
-
 def mixture(latent_dim: int, n: int) -> Answers:
     """A prior: a mixture of n diagonal Gaussians whose means, widths and weights are learned."""
     wrong = {words: Mixture(latent_dim, n, slip) for slip, words in MIXTURE_SLIPS.items()}
@@ -236,26 +207,19 @@ def facts_of_a_prior(function: Callable[..., Any], latent_dim: int, n: int) -> A
     first = log_p.mean().item()
     learned = [p for p in prior.parameters() if p.requires_grad]
     if learned:
-        _train(prior, learned, z)
+        adam = torch.optim.Adam(learned, 0.05)
+        for _ in range(150):
+            adam.zero_grad()
+            (-prior.log_prob(z).mean()).backward()
+            adam.step()
     return _facts(prior, z, first)
-
-
-def _train(prior: priors.Prior, learned: list[nn.Parameter], z: Tensor) -> None:
-    adam = torch.optim.Adam(learned, 0.05)
-    for _ in range(150):
-        adam.zero_grad()
-        (-prior.log_prob(z).mean()).backward()
-        adam.step()
 
 
 def _facts(prior: priors.Prior, z: Tensor, first: float) -> Tensor:
     axis = torch.linspace(-9, 9, 181)
     grid = torch.cartesian_prod(axis, axis)
     asked = z.clone().requires_grad_()
-    total = prior.log_prob(asked).sum()
-    heard = False
-    if total.requires_grad:
-        heard = torch.autograd.grad(total, asked, allow_unused=True)[0] is not None
+    heard = gradient(prior.log_prob(asked).sum(), asked).any()
     with torch.no_grad():
         masses = prior.log_prob(grid).exp() * 0.1**2
         gain = prior.log_prob(z).mean().item() - first
@@ -268,10 +232,10 @@ def _facts(prior: priors.Prior, z: Tensor, first: float) -> Tensor:
 
 
 EXERCISES = (
-    Exercise("10.1", seen, codes, probe=value_and_gradient),
+    Exercise("10.1", seen, [((4, 3), 0.3), ((6, 3), 1.7)], probe=value_and_gradient),
     Exercise("10.2", log_det, raw_outputs),
-    Exercise("10.3", same_gamma, weights),
+    Exercise("10.3", same_gamma, [(0.1, 0.5), (0.3, 2.0)]),
     Exercise("10.4", descended, to_fit),
-    Exercise("10.5", squared_length, road),
-    Exercise("10.6", mixture, sizes, probe=facts_of_a_prior),
+    Exercise("10.5", squared_length, [(0.5, 8.0), (0.2, 32.0)]),
+    Exercise("10.6", mixture, [(2, 3)], probe=facts_of_a_prior),
 )

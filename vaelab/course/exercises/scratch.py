@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from vaelab.course.exercises.exercise import (
     Answers,
+    Draw,
     Exercise,
-    Generator,
     Inputs,
     Slip,
-    normal,
     numbers,
 )
 
@@ -24,10 +23,10 @@ Batches = Callable[[int], Iterable[Tensor]]
 Loss = Callable[[Tensor], Tensor]
 
 
-def lines(generator: Generator) -> Inputs:
+def lines(draw: Draw) -> Inputs:
     """A loss with one weight matrix, its parameters, batches of three epochs, and their number."""
-    rows = normal(generator, 12, 4)
-    weight = nn.Parameter(normal(generator, 4, 4))
+    rows = draw(12, 4)
+    weight = nn.Parameter(draw(4, 4))
 
     def loss(x: Tensor) -> Tensor:
         return (x - x @ weight).square().sum(1).mean()
@@ -163,12 +162,6 @@ def losses(
     return history
 
 
-def noisy_codes(generator: Generator) -> Inputs:
-    """mu, log_var and eps, each (batch, κ)."""
-    for n, k in ((5, 3), (2, 4)):
-        yield tuple(normal(generator, n, k) for _ in range(3))
-
-
 def draw(mu: Tensor, log_var: Tensor, eps: Tensor) -> Answers:
     """A latent z for noise eps, of N(mu, diag exp log_var): (batch, κ) three times to the same."""
     sigma = (0.5 * log_var).exp()
@@ -203,29 +196,29 @@ def draw(mu: Tensor, log_var: Tensor, eps: Tensor) -> Answers:
 
 def with_gradient(sample: Callable[..., Any], mu: Tensor, log_var: Tensor, eps: Tensor) -> Any:
     """A draw, if a gradient passes through it to both."""
-    given = {"mu": mu.requires_grad_(), "log_var": log_var.requires_grad_()}
-    z = sample(mu, log_var, eps)
+    z = sample(mu.requires_grad_(), log_var.requires_grad_(), eps)
     if not (isinstance(z, Tensor) and z.dtype == torch.float64):
         return z
     if not z.requires_grad:
         raise Slip("no gradient passes: is there a detach(), a no_grad() or a sample()?")
     if z.shape == mu.shape and torch.allclose(z, draw(mu, log_var, eps)[0]):
-        for name, part in given.items():
-            if torch.autograd.grad(z.sum(), part, retain_graph=True, allow_unused=True)[0] is None:
+        slopes = torch.autograd.grad(z.sum(), (mu, log_var), allow_unused=True)
+        for name, slope in zip(("mu", "log_var"), slopes, strict=True):
+            if slope is None:
                 raise Slip(f"no gradient passes to {name}: is there a detach() or a .data?")
     return z
 
 
-def passes(generator: Generator) -> Inputs:
+def passes(draw: Draw) -> Inputs:
     """x, mu, log_sigma, eps, a decoder and γ."""
-    weight = normal(generator, 3, 5)
+    weight = draw(3, 5)
 
     def decode(z: Tensor) -> Tensor:
         return torch.tanh(z @ weight)
 
     for gamma in numbers(0.2, 1.5):
-        x = normal(generator, 6, 5)
-        mu, log_sigma, eps = (normal(generator, 6, 3) for _ in range(3))
+        x = draw(6, 5)
+        mu, log_sigma, eps = (draw(6, 3) for _ in range(3))
         yield x, mu, log_sigma, eps, decode, gamma
 
 
@@ -298,7 +291,7 @@ def cost_of_batch(
 
 EXERCISES = (
     Exercise("00.1", training_loop, lines, ours=loop, probe=losses),
-    Exercise("00.2", draw, noisy_codes, probe=with_gradient),
+    Exercise("00.2", draw, [((5, 3),) * 3, ((2, 4),) * 3], probe=with_gradient),
     Exercise("00.3", cost_of_rows, passes, planted=NO_SIGMA),
     Exercise("00.4", cost_of_batch, passes, planted=FALLING),
 )

@@ -11,23 +11,22 @@ from torch import Tensor
 
 from vaelab.course.exercises.exercise import (
     Answers,
+    Draw,
     Exercise,
-    Generator,
     Inputs,
     Slip,
-    normal,
     numbers,
 )
 
 
-def mixtures(generator: Generator) -> Inputs:
+def mixtures(draw: Draw) -> Inputs:
     """x (n,), the weights, means and variances of a mixture, and γ."""
     pi = numbers(0.5, 0.3, 0.2)
     m = numbers(-0.8, 0.4, 1.8)
     C = numbers(0.2, 0.4, 0.8)
     gammas = numbers(0.3, 1.7)
-    yield normal(generator, 5), pi, m, C, gammas[0]
-    yield normal(generator, 4), pi, m, C, gammas[1]
+    yield draw(5), pi, m, C, gammas[0]
+    yield draw(4), pi, m, C, gammas[1]
 
 
 def blurred_density(
@@ -73,9 +72,9 @@ def blurred_density(
     }
 
 
-def slopes(generator: Generator) -> Inputs:
+def slopes(draw: Draw) -> Inputs:
     """f' at six codes, and γ."""
-    values = 0.3 + torch.rand(2, 6, generator=generator, dtype=torch.float64)
+    values = 0.3 + draw.uniform(2, 6)
     yield from zip(values, numbers(0.04, 2.3), strict=True)
 
 
@@ -95,13 +94,6 @@ def width(slope: Tensor, gamma: Tensor) -> Answers:
     }
 
 
-def dimensions(generator: Generator) -> Inputs:
-    """d, r and κ."""
-    yield 3, 1, 2
-    yield 10, 2, 7
-    yield 64, 5, 20
-
-
 def cost_slope(d: int, r: int, kappa: int) -> Answers:
     """The slope of the optimal cost against log γ as γ → 0, from d, r and κ."""
     return (d - r) / 2, {
@@ -114,12 +106,7 @@ def cost_slope(d: int, r: int, kappa: int) -> Answers:
     }
 
 
-def optima(generator: Generator) -> Inputs:
-    """d, r, γ and an entropy."""
-    gammas = numbers(0.3, 0.02, 1e-3)
-    yield 3, 1, gammas[0], 1.2
-    yield 10, 2, gammas[1], -0.7
-    yield 64, 5, gammas[2], 3.4
+OPTIMA = [(3, 1, 0.3, 1.2), (10, 2, 0.02, -0.7), (64, 5, 1e-3, 3.4)]  # d, r, γ and an entropy.
 
 
 def certified_optimum(
@@ -151,13 +138,6 @@ def _noise_cost(n: int, gamma: Tensor) -> Tensor:
     return n / 2 * torch.log(2 * math.pi * gamma)
 
 
-def jacobians(generator: Generator) -> Inputs:
-    """J (d, κ) and γ."""
-    gammas = numbers(0.2, 3.0)
-    yield normal(generator, 5, 3), gammas[0]
-    yield normal(generator, 4, 4), gammas[1]
-
-
 def posterior_covariance(J: Tensor, gamma: Tensor) -> Answers:
     """Σ_z of Eq. 83 from the decoder's Jacobian J, (d, κ), and γ: to (κ, κ)."""
 
@@ -181,7 +161,7 @@ def posterior_covariance(J: Tensor, gamma: Tensor) -> Answers:
     }
 
 
-def two_costs(generator: Generator) -> Inputs:
+def two_costs(draw: Draw) -> Inputs:
     """d, the optimal costs at two γ, and both γ."""
     gammas = numbers(1e-2, 1e-5)
     yield 5, *(_noise_cost(3, gammas) + 1.3), *gammas
@@ -216,9 +196,9 @@ def dimension(
     }
 
 
-def spectra(generator: Generator) -> Inputs:
+def spectra(draw: Draw) -> Inputs:
     """λ (batch, κ): anywhere in [0, 1], and some between idle and active."""
-    anywhere = torch.rand(8, 10, generator=generator, dtype=torch.float64)
+    anywhere = draw.uniform(8, 10)
     yield (anywhere,)
     first = numbers(0.02, 0.3, 0.45, 0.6, 0.9, 1.0, 1.0)
     second = numbers(0.3, 0.4, 0.47, 0.49, 0.8, 0.95, 1.0)
@@ -240,9 +220,9 @@ def soft_count(lam: Tensor) -> Answers:
     }
 
 
-def encoders(generator: Generator) -> Inputs:
+def encoders(draw: Draw) -> Inputs:
     """The first encoder, x, noise, and a training that shows on what it was called."""
-    weight = normal(generator, 3, 3)
+    weight = draw(3, 3)
 
     def encode(x: Tensor) -> tuple[Tensor, Tensor]:
         return torch.tanh(x @ weight), 0.3 + x.square()
@@ -252,7 +232,7 @@ def encoders(generator: Generator) -> Inputs:
             raise Slip(f"train takes codes, one tensor; it got a {type(z).__name__}: draw z first")
         return torch.cos(z)
 
-    yield encode, normal(generator, 6, 3), normal(generator, 6, 3), train
+    yield encode, draw(6, 3), draw(6, 3), train
 
 
 def trained_on_codes(encode: Callable, x: Tensor, eps: Tensor, train: Callable) -> Any:
@@ -290,16 +270,16 @@ def trained_second(
     }
 
 
-def decoders(generator: Generator) -> Inputs:
+def decoders(draw: Draw) -> Inputs:
     """A decoder, its γ, u and noise."""
-    weight = normal(generator, 4, 4)
+    weight = draw(4, 4)
 
     def decode(u: Tensor) -> Tensor:
         return torch.tanh(u @ weight)
 
     for gamma in (0.09, 2.5):
-        u = normal(generator, 6, 4)
-        eps = normal(generator, 6, 4)
+        u = draw(6, 4)
+        eps = draw(6, 4)
         yield decode, gamma, u, eps
 
 
@@ -339,10 +319,10 @@ def second_stage(
     }
 
 
-def kernels(generator: Generator) -> Inputs:
+def kernels(draw: Draw) -> Inputs:
     """The kernel matrices of x with x, y with y and x with y, at two widths."""
-    x = normal(generator, 6, 2)
-    y = normal(generator, 4, 2) + 1
+    x = draw(6, 2)
+    y = draw(4, 2) + 1
     pairs = ((x, x), (y, y), (x, y))
     for width in (0.5, 3.0):
         squares = [torch.cdist(a, b).square() for a, b in pairs]
@@ -385,9 +365,9 @@ def unbiased_mmd(k_xx: Tensor, k_yy: Tensor, k_xy: Tensor) -> Answers:
 EXERCISES = (
     Exercise("02.1", blurred_density, mixtures),
     Exercise("02.2", width, slopes),
-    Exercise("03.1", cost_slope, dimensions),
-    Exercise("03.2", certified_optimum, optima),
-    Exercise("04.1", posterior_covariance, jacobians),
+    Exercise("03.1", cost_slope, [(3, 1, 2), (10, 2, 7), (64, 5, 20)]),
+    Exercise("03.2", certified_optimum, OPTIMA),
+    Exercise("04.1", posterior_covariance, [((5, 3), 0.2), ((4, 4), 3.0)]),
     Exercise("04.2", dimension, two_costs),
     Exercise("05.1", soft_count, spectra),
     Exercise("06.1", trained_second, encoders, ours=trained_on_codes),
