@@ -437,7 +437,7 @@ def test_networks_of_ones_own_that_do_not_fit_are_told_apart(parts, message, dig
 @pytest.mark.parametrize("name", models.CATALOGUE)
 @pytest.mark.parametrize("wrong", [None, "mlp", torch.nn.Linear(2, 2), 3])
 def test_a_model_of_what_is_no_pair_of_networks_is_refused(name, wrong):
-    with pytest.raises(TypeError, match="networks: expected an encoder and a decoder, such as"):
+    with pytest.raises(TypeError, match="networks: expected a Networks, got"):
         models.CATALOGUE[name](wrong)
 
 

@@ -274,7 +274,7 @@ def test_unknown_parts_are_refused(part):
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"posterior": posteriors.PointHead}, "expected a Posterior, got PointHead; make one"),
+        ({"posterior": posteriors.PointHead}, "expected a Posterior, got .*; make one of it"),
         ({"likelihood": terms.KL()}, "likelihood: expected a Likelihood, got KL"),
         ({"latent_term": nn.Identity()}, "term: expected a Term, got Identity"),
         ({"prior": posteriors.Point(torch.zeros(1))}, "prior: expected a Prior, got Point"),

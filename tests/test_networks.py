@@ -333,7 +333,7 @@ def test_small_conv_by_its_name_and_by_the_shape_of_images():
     [
         ((1, 0), ValueError, "side: expected a whole number ≥ 1, got 0"),
         ((1, (28,)), ValueError, r"side: expected a side or \(height, width\), got \(28,\)"),
-        ((1, "28"), TypeError, "side: expected widths"),
+        ((1, "28"), TypeError, "side: expected a whole number ≥ 1, got '28'"),
         ((0, 28), ValueError, "channels: expected a whole number ≥ 1, got 0"),
         ((1, 28, 2, 0), ValueError, "width: expected a whole number ≥ 1, got 0"),
         ((1, 28, 2, 1, 0), ValueError, "hidden: expected a whole number ≥ 1, got 0"),

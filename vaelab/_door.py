@@ -2,9 +2,10 @@
 
 A tensor may come as an array or a list; it holds finite real numbers, and whole ones become
 float64, but for `images`, whose bytes stay bytes. An int is a whole number ≥ 1, `seed` a seed; a
-float is finite, and > 0 where it is called `gamma` or `t`; a `cut` at ∞ cuts nothing. Of a class an
-instance is expected. What has another annotation is left to the function; where shapes do not fit
-together, the error names them.
+float is finite, and > 0 where it is called `gamma` or `t`; a `cut` at ∞ cuts nothing, and what is
+saved every ∞ seconds is never saved. Of a class an instance is expected; `Annotated[kind, check]`
+is what `check(name, value)` gives back. What has another annotation is left to the function; where
+shapes do not fit together, the error names them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 from torch import Tensor
 
@@ -30,12 +31,19 @@ from vaelab._inputs import (
     check_positive_int,
     shown,
 )
+from vaelab._memory import is_out_of_memory, memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
 _OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _POSITIVE = ("gamma", "t")
-_UNBOUNDED = ("cut",)
+_UNBOUNDED = ("cut", "checkpoint_every")
+_CHECKS: dict[Any, Callable[[str, Any], Any]] = {
+    int: check_positive_int,
+    float: check_finite,
+    bool: check_flag,
+    Callable: check_callable,
+}
 # What arithmetic says of shapes and sizes that do not fit together.
 _DEEP = (RuntimeError, IndexError, AttributeError, ArithmeticError, MemoryError, TypeError)
 
@@ -57,7 +65,7 @@ def door(f: Callable[P, R]) -> Callable[P, R]:
 
     @functools.cache
     def hints() -> dict[str, Any]:
-        return typing.get_type_hints(f)
+        return typing.get_type_hints(f, include_extras=True)
 
     @functools.wraps(f)
     def through(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -74,9 +82,14 @@ def door(f: Callable[P, R]) -> Callable[P, R]:
             is_open = isinstance(error, (NotImplementedError, ValueError)) and not lacks
             if is_ours or is_clear or is_open:
                 raise
+            name = f.__qualname__.removesuffix(".__init__")
+            if is_out_of_memory(error):
+                raise ValueError(
+                    f"{name}: needs more memory than the {memory() / 1e9:,.0f} GB that there are; "
+                    "give less"
+                ) from error
             came = ", ".join(f"{n} {_described(v)}" for n, v in bound.arguments.items())
             said = " ".join(str(error).split())
-            name = f.__qualname__.removesuffix(".__init__")
             raise ValueError(
                 f"{name}: expected arguments of the shapes and sizes in its documentation, got "
                 f"{came} ({said})"
@@ -91,7 +104,7 @@ def _described(value: Any) -> str:
 
 def check_fields(thing: Any) -> None:
     """The same for the fields of a dataclass, which may be frozen, in its `__post_init__`."""
-    hints = typing.get_type_hints(type(thing))
+    hints = typing.get_type_hints(type(thing), include_extras=True)
     for name, field in type(thing).__dataclass_fields__.items():
         value = getattr(thing, name)
         if value is not field.default:
@@ -101,6 +114,9 @@ def check_fields(thing: Any) -> None:
 def taken(name: str, value: Any, kind: Any) -> Any:
     """A value as an argument of that name and kind, or an error."""
     origin = typing.get_origin(kind)
+    if origin is Annotated:
+        [check] = kind.__metadata__
+        return check(name, value)
     if origin in (Sequence, tuple):
         return _all_taken(name, value, typing.get_args(kind))
     if origin is Mapping:
@@ -109,42 +125,52 @@ def taken(name: str, value: Any, kind: Any) -> Any:
         inside = typing.get_args(kind)[1]
         return {key: taken(f"{name}[{key!r}]", each, inside) for key, each in value.items()}
     if origin in (typing.Union, types.UnionType):
-        kinds = [k for k in typing.get_args(kind) if k is not type(None)]
-        if value is None and len(kinds) < len(typing.get_args(kind)):
-            return None
-        several = [k for k in kinds if typing.get_origin(k) is Sequence]
-        if several and len(kinds) == 2:  # One of them, or a list of them.
-            is_list = hasattr(value, "__iter__") and not isinstance(value, str)
-            kinds = several if is_list else [k for k in kinds if k not in several]
-        if len(kinds) == 1:
-            return taken(name, value, kinds[0])
-        if not {int, float, Tensor}.intersection(kinds) and not isinstance(value, tuple(kinds)):
-            raise TypeError(f"{name}: expected a {_named(kinds)}, got {shown(value)}")
-        return value
-    if kind is Tensor and name == "images":
-        return check_images(value, pixels=True)
+        return _one_taken(name, value, typing.get_args(kind))
     if kind is Tensor:
-        x = as_tensor(value, name)
-        if name == "t" and not x.numel():  # Places along a way: there may be none.
-            return x
-        numbers = as_numbers(name, x)
-        return x if x.is_floating_point() else numbers  # With its gradients.
+        return _tensor_taken(name, value)
+    if kind is float and name in _UNBOUNDED and isinstance(value, float) and value == math.inf:
+        return value
     if kind is int and name == "seed":
         return as_seed(value)
-    if kind is int:
-        return check_positive_int(name, value)
-    if kind is float:
-        if name in _POSITIVE:
-            check_positive(name, value)
-        elif not (name in _UNBOUNDED and isinstance(value, float) and value == math.inf):
-            check_finite(name, value)
-        return value
-    if kind is bool:
-        check_flag(name, value)
-    elif origin is Callable:
-        check_callable(name, value)
-    elif isinstance(kind, type) and kind not in (object, Any) and not isinstance(value, kind):
-        raise TypeError(f"{name}: expected a {_named([kind])}, got {shown(value)}")
+    if kind is float and name in _POSITIVE:
+        return check_positive(name, value)
+    if kind in _CHECKS or origin is Callable:
+        return _CHECKS[origin or kind](name, value)
+    if isinstance(kind, type) and kind not in (object, Any):
+        return _instance(name, value, (kind,))
+    return value
+
+
+def _tensor_taken(name: str, value: Any) -> Tensor:
+    if name == "images":
+        return check_images(value, pixels=True)
+    x = as_tensor(value, name)
+    if name == "t" and not x.numel():  # Places along a way: there may be none.
+        return x
+    numbers = as_numbers(name, x)
+    return x if x.is_floating_point() else numbers  # With its gradients.
+
+
+def _one_taken(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
+    """A value of one of several kinds."""
+    if value is None and type(None) in kinds:
+        return None
+    kinds = tuple(kind for kind in kinds if kind is not type(None))
+    several = [kind for kind in kinds if typing.get_origin(kind) is Sequence]
+    if several and len(kinds) == 2:  # One of them, or a list of them.
+        is_list = hasattr(value, "__iter__") and not isinstance(value, str)
+        kinds = tuple(kind for kind in kinds if (kind in several) == is_list)
+    if len(kinds) == 1:
+        return taken(name, value, kinds[0])
+    has_numbers = {int, float, Tensor}.intersection(kinds)
+    return value if has_numbers else _instance(name, value, kinds)
+
+
+def _instance(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
+    if not isinstance(value, kinds):
+        hint = f"; make one of it first: {value.__name__}(...)" if isinstance(value, type) else ""
+        named = " or a ".join("word" if kind is str else kind.__name__ for kind in kinds)
+        raise TypeError(f"{name}: expected a {named}, got {shown(value)}{hint}")
     return value
 
 
@@ -162,7 +188,3 @@ def _all_taken(name: str, values: Any, kinds: tuple[Any, ...]) -> Sequence[Any]:
         raise ValueError(f"{name}: expected {len(kinds)} entries, got {shown(values)}")
     checked = [taken(name, value, kind) for value, kind in zip(entries, kinds, strict=True)]
     return tuple(checked) if isinstance(values, tuple) else checked
-
-
-def _named(kinds: list[type]) -> str:
-    return " or a ".join("word" if kind is str else kind.__name__ for kind in kinds)

@@ -6,10 +6,10 @@ import difflib
 import functools
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor
 
 from vaelab._arrays import Rows, as_rows, as_tensor
 from vaelab._memory import check_memory
+
+T = TypeVar("T")
 
 
 def shown(value: Any) -> str:
@@ -45,18 +47,19 @@ def _is_finite(value: Any) -> bool:
         return False
 
 
+def _fitting(name: str, value: T, expected: str, fits: bool) -> T:
+    if not fits:
+        raise ValueError(f"{name}: expected {expected}, got {shown(value)}")
+    return value
+
+
 def check_positive_int(name: str, value: Any, least: int = 1) -> int:
     """Return `value` as an int, or raise unless it is a whole number from `least` to 2⁶³ − 1."""
+    expected = f"a whole number ≥ {least}"
     if not _is_whole(value):
-        raise TypeError(
-            f"{name}: expected a whole number ≥ {least}, got {shown(value)} "
-            f"({type(value).__name__})"
-        )
-    if value < least:
-        raise ValueError(f"{name}: expected a whole number ≥ {least}, got {value}")
-    if value >= 2**63:
-        raise ValueError(f"{name}: expected a whole number below 2⁶³, got {shown(value)}")
-    return int(value)
+        raise TypeError(f"{name}: expected {expected}, got {shown(value)} ({type(value).__name__})")
+    _fitting(name, value, expected, value >= least)
+    return int(_fitting(name, value, "a whole number below 2⁶³", value < 2**63))
 
 
 def check_draws(name: str, value: Any, size: int) -> int:
@@ -80,49 +83,43 @@ def check_widths(name: str, value: Any) -> tuple[int, ...]:
     return widths
 
 
-def check_finite(name: str, value: float) -> None:
-    """Raise unless `value` is a finite number."""
-    if not _is_finite(value):
-        raise ValueError(f"{name}: expected a finite number, got {shown(value)}")
+def check_finite(name: str, value: float) -> float:
+    """Return `value`, or raise unless it is a finite number."""
+    return _fitting(name, value, "a finite number", _is_finite(value))
 
 
-def check_positive(name: str, value: float) -> None:
-    """Raise unless `value` is a finite number > 0."""
-    if not (_is_finite(value) and value > 0):
-        raise ValueError(f"{name}: expected a finite number > 0, got {shown(value)}")
+def check_positive(name: str, value: float) -> float:
+    """Return `value`, or raise unless it is a finite number > 0."""
+    return _fitting(name, value, "a finite number > 0", _is_finite(value) and value > 0)
 
 
-def check_weight(name: str, value: float) -> None:
-    """Raise unless `value` is a finite number ≥ 0."""
-    if not (_is_finite(value) and value >= 0):
-        raise ValueError(f"{name}: expected a finite number ≥ 0, got {shown(value)}")
+def check_weight(name: str, value: float) -> float:
+    """Return `value`, or raise unless it is a finite number ≥ 0."""
+    return _fitting(name, value, "a finite number ≥ 0", _is_finite(value) and value >= 0)
 
 
-def check_part(name: str, value: float) -> None:
-    """Raise unless `value` is a number above 0 and at most 1: a part of a whole."""
-    if not (_is_number(value) and 0 < value <= 1):
-        raise ValueError(f"{name}: expected a number in (0, 1], got {shown(value)}")
+def check_part(name: str, value: float) -> float:
+    """Return `value`, or raise unless it is a number above 0 and at most 1: a part of a whole."""
+    return _fitting(name, value, "a number in (0, 1]", _is_number(value) and 0 < value <= 1)
 
 
-def check_flag(name: str, value: bool) -> None:
-    """Raise unless `value` is True or False."""
+def check_share(name: str, value: float) -> float:
+    """Return `value`, or raise unless it is a number between 0 and 1, neither of them."""
+    fits = _is_number(value) and 0 < value < 1
+    return _fitting(name, value, "a share between 0 and 1, such as 0.1", fits)
+
+
+def check_flag(name: str, value: bool) -> bool:
+    """Return `value`, or raise unless it is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: expected True or False, got {shown(value)}")
-
-
-def check_share(name: str, value: float) -> None:
-    """Raise unless `value` is a number between 0 and 1, neither of them."""
-    if not (_is_number(value) and 0 < value < 1):
-        raise ValueError(
-            f"{name}: expected a share between 0 and 1, such as 0.1, got {shown(value)}"
-        )
+    return value
 
 
 def check_seed(value: Any) -> int:
     """Return `value` as an int, or raise unless every random generator takes it as a seed."""
-    if not (_is_whole(value) and 0 <= value < 2**32):
-        raise ValueError(f"seed: expected a whole number from 0 to 2³² − 1, got {shown(value)}")
-    return int(value)
+    fits = _is_whole(value) and 0 <= value < 2**32
+    return int(_fitting("seed", value, "a whole number from 0 to 2³² − 1", fits))
 
 
 def as_seed(value: Any) -> int:
@@ -137,10 +134,11 @@ def check_path(name: str, value: Any) -> Path:
     return Path(value)
 
 
-def check_callable(name: str, value: Any) -> None:
-    """Raise unless `value` is a function, a class or a module that can be called."""
+def check_callable(name: str, value: Any) -> Any:
+    """Return `value`, or raise unless it is a function, a class or a module that can be called."""
     if not callable(value):
         raise TypeError(f"{name}: expected a function, got {shown(value)}")
+    return value
 
 
 def generator_of(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
@@ -152,9 +150,9 @@ def generator_of(seed: int, device: str | torch.device = "cpu") -> torch.Generat
     return torch.Generator(device).manual_seed(as_seed(seed))
 
 
-def check_choice(name: str, value: Any, known: Iterable[str], others: str = "") -> None:
-    """Raise unless `value` is one of `known`, naming the nearest of them, and what else there
-    is.
+def check_choice(name: str, value: Any, known: Iterable[str], others: str = "") -> str:
+    """Return `value`, or raise unless it is one of `known`, naming the nearest of them, and what
+    else there is.
     """
     known = list(known)
     if not isinstance(value, str) or value not in known:
@@ -164,6 +162,7 @@ def check_choice(name: str, value: Any, known: Iterable[str], others: str = "") 
             f"{name}: expected one of {', '.join(map(repr, known))}{others}, got "
             f"{shown(value)}{hint}"
         )
+    return value
 
 
 def check_options(maker: Callable[..., Any], options: Iterable[str], taken: Iterable[str]) -> None:
@@ -198,30 +197,22 @@ def check_images(
         ValueError: wrong rank or shape, too few rows, NaN or infinite values, values outside [0,
             1].
     """
-    x = as_tensor(x)
-    _check_rows(x, image_shape, minimum, pixels)
-    return _checked_values(x, unit)
+    return cast(Tensor, check_rows(as_tensor(x), image_shape, unit, minimum, pixels))
 
 
 def check_rows(
-    x: Any, image_shape: tuple[int, ...] | None = None, unit: bool = False, minimum: int = 1
+    x: Any,
+    image_shape: tuple[int, ...] | None = None,
+    unit: bool = False,
+    minimum: int = 1,
+    pixels: bool = True,
 ) -> Tensor | Rows:
     """`check_images` for pixels that may be read as they are asked for: their values are checked
     then.
     """
     x = as_rows(x)
-    _check_rows(x, image_shape, minimum, pixels=True)
-    if isinstance(x, Rows):
-        return x.checked(functools.partial(_checked_values, unit=unit))
-    return _checked_values(x, unit)
-
-
-def _check_rows(
-    x: Tensor | Rows, image_shape: tuple[int, ...] | None, minimum: int, pixels: bool
-) -> None:
-    """Raise unless kind of number, shape and length are right."""
-    takes = x.is_floating_point() or x.dtype == torch.bool
-    if not takes and not (pixels and x.dtype == torch.uint8):
+    takes = x.is_floating_point() or x.dtype == torch.bool or (pixels and x.dtype == torch.uint8)
+    if not takes:
         raise TypeError(
             f"images: expected floating-point values, got {x.dtype}; if they are bytes, pass x / "
             "255"
@@ -239,6 +230,8 @@ def _check_rows(
         raise ValueError(
             f"images: expected at least {minimum} of them, got {len(x)}; pass more rows"
         )
+    checked = functools.partial(_checked_values, unit=unit)
+    return x.checked(checked) if isinstance(x, Rows) else checked(x)
 
 
 def _reshaping(shape: tuple[int, ...], row: tuple[int, ...]) -> str:
@@ -305,3 +298,13 @@ def pick_device(
             f'device {str(name)!r} is not available here ({str(error).splitlines()[0]}); use "auto"'
         ) from error
     return device
+
+
+# What an annotation behind a door (`vaelab._door`) says of an argument: its type, and the check.
+Weight = Annotated[float, check_weight]
+Positive = Annotated[float, check_positive]
+Fraction = Annotated[float, check_part]
+Share = Annotated[float, check_share]
+Whole = Annotated[int, functools.partial(check_positive_int, least=0)]
+Widths = Annotated[Sequence[int], check_widths]
+PathLike = Annotated[str | Path, check_path]

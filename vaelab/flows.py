@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import check_positive_int, check_widths
+from vaelab._door import door
+from vaelab._inputs import Whole, Widths
 from vaelab.networks.layers import dense
 from vaelab.networks.mlp import layers
 from vaelab.parts import Module
@@ -44,18 +45,18 @@ class Couplings(Module):
     (torch.Size([5, 4]), torch.Size([5]), True)
     """
 
+    @door
     def __init__(
         self,
         latent_dim: int,
-        transforms: int = 6,
-        hidden: Sequence[int] = (64, 64),
-        n_context: int = 0,
+        transforms: Whole = 6,
+        hidden: Widths = (64, 64),
+        n_context: Whole = 0,
         scaled: bool = True,
     ) -> None:
         super().__init__()
-        self.latent_dim = check_positive_int("latent_dim", latent_dim)
-        self.n_context = n_context and check_positive_int("n_context", n_context)
-        hidden = check_widths("hidden", hidden)
+        self.latent_dim = latent_dim
+        self.n_context = n_context
         self.shift = nn.Parameter(torch.zeros(latent_dim))
         self.log_scale = nn.Parameter(torch.zeros(latent_dim), requires_grad=scaled)
         width = 2 * latent_dim if scaled else latent_dim

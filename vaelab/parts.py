@@ -23,8 +23,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from vaelab._memory import is_out_of_memory, memory
-
 P = ParamSpec("P")
 R = TypeVar("R", bound="Part")
 
@@ -125,15 +123,7 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def build(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            part = function(*args, **kwargs)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise ValueError(
-                f"{function.__name__}: needs more memory than the {memory() / 1e9:,.0f} GB that "
-                "there are; give less"
-            ) from error
+        part = function(*args, **kwargs)
         object.__setattr__(part, "_call", (build, args, kwargs))
         return part
 

@@ -51,8 +51,7 @@ class Perceptual(Gaussian):
         super().__init__(gamma)
         from vaelab.features import load_classifier
 
-        check_weight("weight", weight)
-        self.weight = weight
+        self.weight = check_weight("weight", weight)
         self.seen_by_vgg = network == "vgg19"
         self.image_shape: tuple[int, ...] | None = None  # What a classifier was trained on.
         if self.seen_by_vgg:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from vaelab import likelihoods, posteriors, priors, terms
 from vaelab._arrays import Rows, as_tensor
-from vaelab._inputs import check_positive_int, check_rows, floats
+from vaelab._door import door
+from vaelab._inputs import check_rows, floats
 from vaelab._processes import Generator
 from vaelab.networks import Networks
-from vaelab.networks.layers import check_networks
 from vaelab.parts import Module
-
-T = TypeVar("T")
 
 
 class Autoencoder(Module):
@@ -47,6 +44,7 @@ class Autoencoder(Module):
     {'nll': (5,), 'kl': (5,)}
     """
 
+    @door
     def __init__(
         self,
         networks: Networks,
@@ -58,21 +56,17 @@ class Autoencoder(Module):
         draws: int = 1,
     ) -> None:
         super().__init__()
-        check_networks(networks)
         self.image_shape = networks.image_shape
         self.latent_dim = networks.latent_dim
         self.n_features = networks.n_features
         self.encoder = networks.encoder
         self.decoder = networks.decoder
-        posterior = posterior or posteriors.DiagonalGaussian(networks)
-        likelihood = likelihood or likelihoods.Gaussian()
-        prior = prior or priors.StandardNormal()
-        self.posterior = _part("posterior", posterior, posteriors.Posterior)
-        self.likelihood = _part("likelihood", likelihood, likelihoods.Likelihood)
-        self.prior = _part("prior", prior, priors.Prior)
+        self.posterior = posterior or posteriors.DiagonalGaussian(networks)
+        self.likelihood = likelihood or likelihoods.Gaussian()
+        self.prior = prior or priors.StandardNormal()
         latent = terms.KL() if latent_term is None else latent_term
         self.terms = nn.ModuleDict(_named([*_several(latent), *_several(decoder_term)]))
-        self.draws = check_positive_int("draws", draws)
+        self.draws = draws
         self.unit = bool(networks.unit or self.likelihood.unit)  # Whether images lie in [0, 1].
         self.autocast: torch.dtype | None = None  # Of the networks alone, while they are trained.
 
@@ -178,14 +172,6 @@ class Autoencoder(Module):
         return self.images(self.codes(x).mean)
 
 
-def _part(role: str, part: Any, kind: type[T]) -> T:
-    if not isinstance(part, kind):
-        name = part.__name__ if isinstance(part, type) else type(part).__name__
-        hint = f"; make one of it first: {name}(...)" if isinstance(part, type) else ""
-        raise TypeError(f"{role}: expected a {kind.__name__}, got {name}{hint}")
-    return part
-
-
 def _several(term: terms.Term | Sequence[terms.Term]) -> list[terms.Term]:
     return list(term) if isinstance(term, Sequence) else [term]
 
@@ -194,7 +180,6 @@ def _named(several: list[terms.Term]) -> dict[str, terms.Term]:
     """Terms by their names; the second of a name gets a number."""
     named: dict[str, terms.Term] = {}
     for term in several:
-        _part("term", term, terms.Term)
         count = sum(other.name == term.name for other in named.values())
         named[f"{term.name}_{count + 1}" if count else term.name] = term
     return named

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vaelab import likelihoods, posteriors, priors, terms
+from vaelab._door import door
 from vaelab._inputs import check_choice, check_options
 from vaelab.grammar import Grammar, expressions
 from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.second import SecondVAE
 from vaelab.networks import Networks, fused, spectral
-from vaelab.networks.layers import check_networks
 
 __all__ = [
     "ae",
@@ -81,6 +81,7 @@ def vae_flow(
     return Autoencoder(networks, posterior, likelihoods.Gaussian(gamma))
 
 
+@door
 def ce_vae(networks: Networks) -> Autoencoder:
     """The VAE with a cross-entropy decoder (Dai & Wipf 2019, Table 1); the networks must end in a
     sigmoid.
@@ -88,7 +89,6 @@ def ce_vae(networks: Networks) -> Autoencoder:
     Raises:
         ValueError: an mlp without `output="sigmoid"`.
     """
-    check_networks(networks)
     if networks.unit is False:
         raise ValueError(
             'networks: cross-entropy needs outputs in [0, 1]; build the mlp with output="sigmoid"'
@@ -138,7 +138,6 @@ def rae_gp(networks: Networks, beta: float = 0.01, weight: float = 1e-3) -> Auto
 
 def rae_sn(networks: Networks, beta: float = 0.01, last: bool = False) -> Autoencoder:
     """RAE-SN: `rae` with a spectrally normalised decoder; `last` as for `networks.spectral`."""
-    check_networks(networks)
     return rae(spectral(networks, last), beta)
 
 
@@ -177,6 +176,7 @@ def wae_mmd(networks: Networks, weight: float = 30.0, gamma: float = 0.5) -> Aut
     return Autoencoder(networks, point, likelihood, latent_term=terms.MMD(weight))
 
 
+@door
 def wae_gan(
     networks: Networks,
     weight: float = 10.0,
@@ -194,12 +194,12 @@ def wae_gan(
         gamma: the decoder variance.
         hidden, rate: of the discriminator, as for `terms.Adversary`.
     """
-    check_networks(networks)
     adversary = terms.Adversary(networks.latent_dim, weight, hidden, rate)
     point = posteriors.PointHead(networks)
     return Autoencoder(networks, point, likelihoods.Gaussian(gamma), latent_term=adversary)
 
 
+@door
 def flow_prior_vae(
     networks: Networks,
     gamma: float | str = "learned",
@@ -219,7 +219,6 @@ def flow_prior_vae(
         beta: the weight of the KL for encoder and decoder, ≥ 0; the flow learns at full weight.
         transforms, hidden: of the flow, as for `flows.Couplings`.
     """
-    check_networks(networks)
     prior = priors.FlowPrior(networks.latent_dim, transforms, hidden)
     likelihood = likelihoods.Gaussian(gamma)
     return Autoencoder(networks, likelihood=likelihood, prior=prior, latent_term=terms.KL(beta))
@@ -243,7 +242,6 @@ def prior_aae(
         penalty: R1 on the codes, as for `terms.Adversary`; without it the models differ by seed.
     """
     point, likelihood = posteriors.PointHead(networks), likelihoods.Gaussian(gamma)
-    check_networks(networks)
     prior = priors.Generated(networks.latent_dim, hidden)
     adversary = terms.Adversary(networks.latent_dim, beta, hidden, rate=1.0, penalty=penalty)
     return Autoencoder(networks, point, likelihood, prior, adversary)
@@ -267,7 +265,6 @@ def gmmn_ae(
         scales: σ² / κ of the kernels, on standardised codes.
     """
     point, likelihood = posteriors.PointHead(networks), likelihoods.Gaussian(gamma)
-    check_networks(networks)
     prior = priors.Generated(networks.latent_dim, hidden, "uniform")
     return Autoencoder(networks, point, likelihood, prior, terms.MMD(beta, scales, "gaussian"))
 
@@ -283,10 +280,10 @@ def fused_vae(
         gamma: as for `vae`.
         hidden: widths of the second stage's layers.
     """
-    check_networks(networks)
     return vae(fused(networks, hidden), gamma)
 
 
+@door
 def joint_vae(
     networks: Networks,
     gamma: float | str = "learned",
@@ -301,7 +298,6 @@ def joint_vae(
         gamma: of the first stage, as for `vae`.
         hidden, init: of the second stage, as for `SecondVAE`.
     """
-    check_networks(networks)
     second = SecondVAE(networks.latent_dim, hidden, init=init)
     likelihood = likelihoods.Gaussian(gamma)
     return Autoencoder(networks, likelihood=likelihood, latent_term=[terms.KL(), second])
@@ -366,8 +362,8 @@ def character_rae(
     return grammar_rae(networks, (grammar or expressions()).characters(), beta)
 
 
+@door
 def _check_lines(networks: Networks) -> None:
-    check_networks(networks)
     if len(networks.image_shape) != 1:
         raise ValueError(
             f"networks: expected a pair for lines of rules, such as networks.sequence(15), got one "
@@ -396,8 +392,6 @@ def build(
     5.0
     """
     if isinstance(model, str):
-        name = model.replace("-", "_")
-        check_choice("model", name, CATALOGUE)
-        model = CATALOGUE[name]
+        model = CATALOGUE[check_choice("model", model.replace("-", "_"), CATALOGUE)]
     check_options(model, options, list(inspect.signature(model).parameters)[1:])
     return model(networks, **options)

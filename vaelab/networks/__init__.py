@@ -10,12 +10,11 @@ from vaelab.networks.choosing import MAKERS, for_shape
 from vaelab.networks.infogan import infogan
 from vaelab.networks.layers import Networks, seeded
 from vaelab.networks.mlp import fused, mlp, with_context
-from vaelab.networks.rae import rae
 from vaelab.networks.resnet import resnet
 from vaelab.networks.sequence import sequence
 from vaelab.networks.small_conv import small_conv
 from vaelab.networks.spectral import spectral
-from vaelab.networks.wae import wae
+from vaelab.networks.strided import rae, wae
 from vaelab.parts import recorded
 
 __all__ = [

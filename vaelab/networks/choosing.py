@@ -12,11 +12,10 @@ from vaelab._memory import check_parameters
 from vaelab.networks.infogan import infogan
 from vaelab.networks.layers import Networks
 from vaelab.networks.mlp import mlp
-from vaelab.networks.rae import rae
 from vaelab.networks.resnet import resnet
 from vaelab.networks.sequence import sequence
 from vaelab.networks.small_conv import small_conv
-from vaelab.networks.wae import wae
+from vaelab.networks.strided import rae, wae
 
 MAKERS = {maker.__name__: maker for maker in (mlp, small_conv, infogan, rae, resnet, wae, sequence)}
 
@@ -41,27 +40,24 @@ def for_shape(
         TypeError: options that it does not take.
     """
     if isinstance(maker, str):
-        check_choice("network", maker, MAKERS)
-        maker = MAKERS[maker]
+        maker = MAKERS[check_choice("network", maker, MAKERS)]
     parameters = inspect.signature(maker).parameters
     check_options(maker, options, parameters)
-    if "image_shape" in parameters:
-        return _made(maker, latent_dim, options, image_shape=tuple(image_shape))
-    shapes = "images (c, h, w)" if maker is small_conv else "square images (c, s, s)"
-    if len(image_shape) != 3 or len(set(image_shape[1:])) > 1 + (maker is small_conv):
-        raise ValueError(
-            f"{maker.__name__} takes {shapes}, got {tuple(image_shape)}; give side= to crop and "
-            "resize pictures"
-        )
-    channels, height, width = image_shape
-    side = height if height == width else (height, width)
-    return _made(maker, latent_dim, options, channels=channels, side=side)
-
-
-def _made(
-    maker: Callable[..., Networks], latent_dim: int, options: Mapping[str, Any], **sizes: Any
-) -> Networks:
+    sizes = {"image_shape": tuple(image_shape)}
+    if "image_shape" not in parameters:
+        sizes = _channels_and_side(maker, *image_shape)
     build = functools.partial(maker, latent_dim=latent_dim, **sizes, **options)
     if maker in MAKERS.values():
         check_parameters(build)
     return build()
+
+
+def _channels_and_side(maker: Callable[..., Networks], *image_shape: int) -> dict[str, Any]:
+    shapes = "images (c, h, w)" if maker is small_conv else "square images (c, s, s)"
+    if len(image_shape) != 3 or len(set(image_shape[1:])) > 1 + (maker is small_conv):
+        raise ValueError(
+            f"{maker.__name__} takes {shapes}, got {image_shape}; give side= to crop and resize "
+            "pictures"
+        )
+    channels, height, width = image_shape
+    return {"channels": channels, "side": height if height == width else (height, width)}

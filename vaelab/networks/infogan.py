@@ -7,7 +7,9 @@ from functools import partial
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from vaelab.networks.layers import Layer, Networks, check_momentum, check_sizes, initialised
+from vaelab._door import door
+from vaelab._inputs import Fraction
+from vaelab.networks.layers import Layer, Networks, initialised
 from vaelab.networks.scaling import scaled
 from vaelab.parts import recorded
 
@@ -31,7 +33,10 @@ def _spectral_dense(n_in: int, n_out: int) -> nn.Module:
 
 
 @recorded
-def infogan(channels: int, side: int, latent_dim: int = 64, bn_momentum: float = 0.001) -> Networks:
+@door
+def infogan(
+    channels: int, side: int, latent_dim: int = 64, bn_momentum: Fraction = 0.001
+) -> Networks:
     """The convolutional pair of the paper's image experiments ("neutral" architecture), s = side, c
     = channels.
 
@@ -62,35 +67,33 @@ def infogan(channels: int, side: int, latent_dim: int = 64, bn_momentum: float =
     Raises:
         ValueError: `side` is no multiple of 4, a size below 1, a momentum outside (0, 1].
     """
-    channels, side, latent_dim = check_sizes(channels=channels, side=side, latent_dim=latent_dim)
     if side % 4:
         raise ValueError(
             "side: the infogan networks halve the image twice; expected a multiple of 4, got "
             f"{side}"
         )
-    momentum = check_momentum(bn_momentum)
     flat = 128 * (side // 4) ** 2
     encoder = nn.Sequential(
         _spectral(nn.Conv2d(channels, 64, 4, 2, 1)),
         nn.LeakyReLU(0.2),
         _spectral(nn.Conv2d(64, 128, 4, 2, 1)),
-        nn.BatchNorm2d(128, momentum=momentum),
+        nn.BatchNorm2d(128, momentum=bn_momentum),
         nn.LeakyReLU(0.2),
         nn.Flatten(),
         _spectral_dense(flat, 1024),
-        nn.BatchNorm1d(1024, momentum=momentum),
+        nn.BatchNorm1d(1024, momentum=bn_momentum),
         nn.LeakyReLU(0.2),
     )
     decoder = nn.Sequential(
         _normal(nn.Linear(latent_dim, 1024)),
-        nn.BatchNorm1d(1024, momentum=momentum),
+        nn.BatchNorm1d(1024, momentum=bn_momentum),
         nn.ReLU(),
         _normal(nn.Linear(1024, flat)),
-        nn.BatchNorm1d(flat, momentum=momentum),
+        nn.BatchNorm1d(flat, momentum=bn_momentum),
         nn.ReLU(),
         nn.Unflatten(1, (128, side // 4, side // 4)),
         _normal(nn.ConvTranspose2d(128, 64, 4, 2, 1)),
-        nn.BatchNorm2d(64, momentum=momentum),
+        nn.BatchNorm2d(64, momentum=bn_momentum),
         nn.ReLU(),
         _normal(nn.ConvTranspose2d(64, channels, 4, 2, 1)),
         nn.Sigmoid(),

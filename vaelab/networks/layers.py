@@ -5,6 +5,7 @@ SAME padding.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import check_choice, check_part, check_positive_int, check_seed
+from vaelab._door import door
+from vaelab._inputs import check_choice, check_seed
 from vaelab.parts import Module
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
@@ -32,15 +34,6 @@ def seeded(seed: int) -> Iterator[None]:
     with _BUILDING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
-
-
-def check_networks(value: Any) -> None:
-    """Raise unless `value` is a pair of networks."""
-    if not isinstance(value, Networks):
-        raise TypeError(
-            "networks: expected an encoder and a decoder, such as networks.mlp(64, latent_dim=2), "
-            f"got {type(value).__name__}"
-        )
 
 
 def initialised(layer: Layer, draw: Callable[[Tensor], Any]) -> Layer:
@@ -85,6 +78,7 @@ class Networks(Module):
     torch.Size([3, 5])
     """
 
+    @door
     def __init__(
         self,
         encoder: nn.Module,
@@ -97,15 +91,19 @@ class Networks(Module):
         unit: bool | None = None,
     ) -> None:
         super().__init__()
-        check_choice("scale", scale, ("exp", "softplus"))
         self.encoder = encoder
         self.decoder = decoder
-        self.image_shape = tuple(check_positive_int("image_shape", size) for size in image_shape)
-        self.latent_dim = check_positive_int("latent_dim", latent_dim)
-        self.n_features = check_positive_int("n_features", n_features)
+        self.image_shape = tuple(image_shape)
+        self.latent_dim = latent_dim
+        self.n_features = n_features
         self.dense = dense
-        self.scale = scale
+        self.scale = check_choice("scale", scale, ("exp", "softplus"))
         self.unit = unit
+
+    def changed(self, **arguments: Any) -> Networks:
+        """A pair of the same networks, but for these arguments."""
+        own = {name: getattr(self, name) for name in inspect.signature(Networks).parameters}
+        return Networks(**{**own, **arguments})
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -163,14 +161,3 @@ def statistics_kept(network: nn.Module) -> Iterator[None]:
 def normed(layer: nn.Module, width: int, momentum: float) -> list[nn.Module]:
     """A convolution to `width` channels, with batch normalisation and a ReLU behind it."""
     return [layer, nn.BatchNorm2d(width, momentum=momentum), nn.ReLU()]
-
-
-def check_momentum(bn_momentum: float) -> float:
-    """The momentum of batch normalisation, or raise."""
-    check_part("bn_momentum", bn_momentum)
-    return bn_momentum
-
-
-def check_sizes(**sizes: int) -> list[int]:
-    """Return sizes as whole numbers ≥ 1, in the order given, or raise."""
-    return [check_positive_int(name, size) for name, size in sizes.items()]

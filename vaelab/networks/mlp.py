@@ -6,11 +6,11 @@ import itertools
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import check_choice, check_positive_int, check_widths
+from vaelab._door import door
+from vaelab._inputs import Widths, check_choice, check_positive_int
 from vaelab.networks.layers import Networks, dense
 from vaelab.parts import recorded
 
@@ -36,10 +36,11 @@ def layers(n_in: int, hidden: Sequence[int], activation: str) -> nn.Sequential:
 
 
 @recorded
+@door
 def mlp(
     image_shape: int | Sequence[int],
     latent_dim: int,
-    hidden: Sequence[int] = (128, 128),
+    hidden: Widths = (128, 128),
     activation: str = "silu",
     output: str = "identity",
 ) -> Networks:
@@ -75,12 +76,9 @@ def mlp(
     >>> nets.encoder(torch.zeros(2, 1, 8, 8)).shape, nets.decoder(torch.zeros(2, 4)).shape
     (torch.Size([2, 192]), torch.Size([2, 1, 8, 8]))
     """
-    shape = (image_shape,) if isinstance(image_shape, (int, np.integer)) else tuple(image_shape)
-    shape = tuple(check_positive_int("image_shape", size) for size in shape)
-    latent_dim = check_positive_int("latent_dim", latent_dim)
+    shape = (image_shape,) if isinstance(image_shape, int) else tuple(image_shape)
     check_choice("activation", activation, ACTIVATIONS)
     check_choice("output", output, OUTPUTS)
-    hidden = check_widths("hidden", hidden)
     d = math.prod(shape)
     encoder = nn.Sequential(nn.Flatten(), Skip(layers(d, hidden, activation)))
     decoder = nn.Sequential(
@@ -94,8 +92,9 @@ def mlp(
 
 
 @recorded
+@door
 def fused(
-    networks: Networks, hidden: Sequence[int] = (1024, 1024, 1024), activation: str = "relu"
+    networks: Networks, hidden: Widths = (1024, 1024, 1024), activation: str = "relu"
 ) -> Networks:
     """Both stages' networks in one pair: x → z → u and back, with no posterior and no penalty at z.
 
@@ -132,6 +131,7 @@ def fused(
 
 
 @recorded
+@door
 def with_context(networks: Networks, n_context: int) -> Networks:
     """A pair whose decoder takes a context beside the code, for `models.Conditional`.
 
@@ -145,14 +145,5 @@ def with_context(networks: Networks, n_context: int) -> Networks:
     >>> with_context(mlp(3, latent_dim=5), n_context=3).latent_dim
     2
     """
-    left = networks.latent_dim - check_positive_int("n_context", n_context)
-    return Networks(
-        networks.encoder,
-        networks.decoder,
-        networks.image_shape,
-        check_positive_int("latent_dim less n_context", left),
-        networks.n_features,
-        networks.dense,
-        networks.scale,
-        networks.unit,
-    )
+    left = check_positive_int("latent_dim less n_context", networks.latent_dim - n_context)
+    return networks.changed(latent_dim=left)

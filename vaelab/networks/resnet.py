@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 
 from torch import Tensor, nn
 
-from vaelab._inputs import check_positive_int
-from vaelab.networks.layers import (
-    Networks,
-    check_momentum,
-    check_sizes,
-    dense,
-    same_conv,
-    same_deconv,
-)
+from vaelab._door import door
+from vaelab._inputs import Fraction
+from vaelab.networks.layers import Networks, dense, same_conv, same_deconv
 from vaelab.parts import recorded
 
 WIDEST = 1024  # Channels of the decoder at most.
@@ -35,16 +29,13 @@ class Residual(nn.Module):
 
 def _scale_block(width: int, side: int, blocks: int, momentum: float) -> nn.Sequential:
     """`blocks` residual blocks of two [BN, ReLU, conv 3×3] and a conv 3×3 as shortcut."""
-
-    def conv() -> nn.Module:
-        return same_conv(width, width, 3, 1, side)
-
-    def half() -> list[nn.Module]:
-        return [nn.BatchNorm2d(width, momentum=momentum), nn.ReLU(), conv()]
-
-    return nn.Sequential(
-        *(Residual(nn.Sequential(*half(), *half()), conv()) for _ in range(blocks))
-    )
+    conv = functools.partial(same_conv, width, width, 3, 1, side)
+    norm = functools.partial(nn.BatchNorm2d, width, momentum=momentum)
+    layers: list[nn.Module] = []
+    for _ in range(blocks):
+        body = nn.Sequential(norm(), nn.ReLU(), conv(), norm(), nn.ReLU(), conv())
+        layers.append(Residual(body, conv()))
+    return nn.Sequential(*layers)
 
 
 def _dense_block(n_in: int, blocks: int) -> nn.Sequential:
@@ -57,6 +48,7 @@ def _dense_block(n_in: int, blocks: int) -> nn.Sequential:
 
 
 @recorded
+@door
 def resnet(
     channels: int,
     side: int,
@@ -65,7 +57,7 @@ def resnet(
     base: int = 32,
     blocks: int = 2,
     pool: bool = False,
-    bn_momentum: float = 0.001,
+    bn_momentum: Fraction = 0.001,
 ) -> Networks:
     """The residual pair of the paper's Fig. 12, for square images of any side s, c channels.
 
@@ -104,11 +96,8 @@ def resnet(
     Raises:
         ValueError: more scales than the side can be halved, a momentum outside (0, 1].
     """
-    channels, side, latent_dim = check_sizes(channels=channels, side=side, latent_dim=latent_dim)
-    base, blocks = check_sizes(base=base, blocks=blocks)
     if n_scales is None:
         n_scales = 4 if side >= 64 else 3
-    n_scales = check_positive_int("n_scales", n_scales)
     sides = [side]
     while sides[-1] > 2:
         sides.append(-(-sides[-1] // 2))
@@ -118,37 +107,21 @@ def resnet(
             f"{2 ** (n_scales - 1) + 1} pixels a side, got {side}; pass fewer n_scales or larger "
             "images"
         )
-    momentum = check_momentum(bn_momentum)
-    encoder = _encoder(channels, sides[:n_scales], base, blocks, pool, momentum)
-    decoder = _decoder(channels, sides, latent_dim, base, blocks, momentum)
-    return Networks(encoder, decoder, (channels, side, side), latent_dim, DENSE, unit=True)
-
-
-def _encoder(
-    channels: int, sides: list[int], base: int, blocks: int, pool: bool, momentum: float
-) -> nn.Module:
-    widths = [base * 2**i for i in range(len(sides))]
-    layers: list[nn.Module] = [
-        same_conv(channels, base, 3, 1, sides[0]),
-        _scale_block(base, sides[0], blocks, momentum),
-    ]
-    for (narrow, side), (wide, half) in itertools.pairwise(zip(widths, sides, strict=True)):
-        layers += [same_conv(narrow, wide, 3, 2, side), _scale_block(wide, half, blocks, momentum)]
+    block = functools.partial(_scale_block, blocks=blocks, momentum=bn_momentum)
+    widths = [base * 2**i for i in range(n_scales)]
+    encoder = [same_conv(channels, base, 3, 1, side), block(base, side)]
+    for i in range(1, n_scales):
+        halved = same_conv(widths[i - 1], widths[i], 3, 2, sides[i - 1])
+        encoder += [halved, block(widths[i], sides[i])]
     if pool:
-        layers.append(nn.AdaptiveAvgPool2d(1))
-    flat = widths[-1] * (1 if pool else sides[-1] ** 2)
-    return nn.Sequential(*layers, nn.Flatten(), _dense_block(flat, blocks))
-
-
-def _decoder(
-    channels: int, sides: list[int], latent_dim: int, base: int, blocks: int, momentum: float
-) -> nn.Module:
+        encoder.append(nn.AdaptiveAvgPool2d(1))
+    flat = widths[-1] * (1 if pool else sides[n_scales - 1] ** 2)
+    encoder += [nn.Flatten(), _dense_block(flat, blocks)]
     widths = [min(base * 2**i, max(WIDEST, base)) for i in range(len(sides))]
-    layers: list[nn.Module] = [
-        dense(latent_dim, 4 * widths[-1]),
-        nn.Unflatten(1, (widths[-1], 2, 2)),
-    ]
+    decoder = [dense(latent_dim, 4 * widths[-1]), nn.Unflatten(1, (widths[-1], 2, 2))]
     for i in reversed(range(len(sides) - 1)):
-        layers.append(same_deconv(widths[i + 1], widths[i], 3, 2, sides[i]))
-        layers.append(_scale_block(widths[i], sides[i], blocks, momentum))
-    return nn.Sequential(*layers, same_conv(base, channels, 3, 1, sides[0]), nn.Sigmoid())
+        doubled = same_deconv(widths[i + 1], widths[i], 3, 2, sides[i])
+        decoder += [doubled, block(widths[i], sides[i])]
+    decoder += [same_conv(base, channels, 3, 1, side), nn.Sigmoid()]
+    shape, pair = (channels, side, side), (nn.Sequential(*encoder), nn.Sequential(*decoder))
+    return Networks(*pair, shape, latent_dim, DENSE, unit=True)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import check_widths
-from vaelab.networks.layers import Networks, check_sizes, dense, glorot
+from vaelab._door import door
+from vaelab._inputs import Widths
+from vaelab.networks.layers import Networks, dense, glorot
 from vaelab.parts import recorded
 
 
@@ -39,11 +40,12 @@ class Recurrent(nn.Module):
 
 
 @recorded
+@door
 def sequence(
     image_shape: int | Sequence[int],
     latent_dim: int = 25,
     n_rules: int = 12,
-    channels: Sequence[int] = (16, 32, 64),
+    channels: Widths = (16, 32, 64),
     hidden: int = 100,
     width: int = 64,
     layers: int = 1,
@@ -83,13 +85,10 @@ def sequence(
     >>> nets.encoder(torch.zeros(2, 15)).shape, nets.decoder(torch.zeros(2, 4)).shape
     (torch.Size([2, 100]), torch.Size([2, 15, 12]))
     """
-    shape = tuple(image_shape) if isinstance(image_shape, Sequence) else (image_shape,)
+    shape = (image_shape,) if isinstance(image_shape, int) else tuple(image_shape)
     if len(shape) != 1:
         raise ValueError(f"image_shape: expected the length of a line, (length,), got {shape}")
-    sizes = {"latent_dim": latent_dim, "n_rules": n_rules, "hidden": hidden, "width": width}
-    length, layers = check_sizes(image_shape=shape[0], layers=layers)
-    latent_dim, n_rules, hidden, width = check_sizes(**sizes)
-    channels = check_widths("channels", channels)
+    [length] = shape
     encoder = [OneHot(n_rules)]
     for n_in, n_out in itertools.pairwise((n_rules, *channels)):
         encoder += [glorot(nn.Conv1d(n_in, n_out, 3, padding=1)), nn.ReLU()]
@@ -100,4 +99,4 @@ def sequence(
         Recurrent(latent_dim, width, layers, length),
         dense(width, n_rules),
     )
-    return Networks(nn.Sequential(*encoder), decoder, (length,), latent_dim, hidden, unit=True)
+    return Networks(nn.Sequential(*encoder), decoder, shape, latent_dim, hidden, unit=True)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from torch import nn
 
-from vaelab._inputs import check_choice, check_widths
-from vaelab.networks.layers import Networks, check_sizes, dense, glorot
+from vaelab._door import door
+from vaelab._inputs import check_choice
+from vaelab.networks.layers import Networks, dense, glorot
 from vaelab.networks.mlp import ACTIVATIONS
 from vaelab.parts import recorded
 
 
 @recorded
+@door
 def small_conv(
     channels: int,
     side: int | Sequence[int],
@@ -58,9 +59,10 @@ def small_conv(
     >>> nets.encoder(torch.zeros(2, 1, 27, 18)).shape, nets.decoder(torch.zeros(2, 4)).shape
     (torch.Size([2, 128]), torch.Size([2, 1, 27, 18]))
     """
-    height, w = _height_and_width(side)
-    channels, latent_dim = check_sizes(channels=channels, latent_dim=latent_dim)
-    width, hidden = check_sizes(width=width, hidden=hidden)
+    sides = (side, side) if isinstance(side, int) else tuple(side)
+    if len(sides) != 2:
+        raise ValueError(f"side: expected a side or (height, width), got {sides}")
+    height, w = sides
     check_choice("activation", activation, ACTIVATIONS)
     active = ACTIVATIONS[activation]
     tall, wide = -(-height // 4), -(-w // 4)
@@ -89,13 +91,6 @@ def small_conv(
         nn.Sigmoid(),
     )
     return Networks(encoder, decoder, (channels, height, w), latent_dim, hidden, unit=True)
-
-
-def _height_and_width(side: int | Sequence[int]) -> Sequence[int]:
-    sides = check_widths("side", (side, side) if isinstance(side, (int, np.integer)) else side)
-    if len(sides) != 2:
-        raise ValueError(f"side: expected a side or (height, width), got {sides}")
-    return sides
 
 
 def _zeros(right: int, below: int) -> list[nn.Module]:

@@ -7,11 +7,13 @@ import copy
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from vaelab._door import door
 from vaelab.networks.layers import Networks
 from vaelab.parts import recorded
 
 
 @recorded
+@door
 def spectral(networks: Networks, last: bool = False) -> Networks:
     """The pair with its decoder's layers divided by their largest singular values, which become 1
     as far as power iteration has found them: fifteen steps at first, and one a step of training.
@@ -39,13 +41,4 @@ def spectral(networks: Networks, last: bool = False) -> Networks:
     layers = [layer for layer in decoder.modules() if isinstance(layer, kinds)]
     for layer in layers if last else layers[:-1]:
         spectral_norm(layer)
-    return Networks(
-        networks.encoder,
-        decoder,
-        networks.image_shape,
-        networks.latent_dim,
-        networks.n_features,
-        networks.dense,
-        networks.scale,
-        networks.unit,
-    )
+    return networks.changed(decoder=decoder)

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import check_positive_int
+from vaelab._door import door
+from vaelab._inputs import Widths
 from vaelab.flows import Couplings
 from vaelab.networks import Networks
 from vaelab.posteriors.distributions import DiagonalNormal, Distribution
@@ -97,19 +98,20 @@ class FlowGaussian(Posterior):
         n_context: features that the couplings see of the image.
     """
 
+    @door
     def __init__(
         self,
         networks: Networks,
         transforms: int = 4,
-        hidden: Sequence[int] = (128, 128),
+        hidden: Widths = (128, 128),
         n_context: int = 64,
     ) -> None:
         super().__init__()
         self.base = DiagonalGaussian(networks)
-        self.transforms = check_positive_int("transforms", transforms)
-        self.n_context = check_positive_int("n_context", n_context)
-        self.hidden = tuple(hidden)
-        self.context = networks.dense(networks.n_features, self.n_context)
+        self.transforms = transforms
+        self.n_context = n_context
+        self.hidden = hidden
+        self.context = networks.dense(networks.n_features, n_context)
         self.flow: Any = Couplings(networks.latent_dim, transforms, hidden, n_context)
 
     def forward(self, features: Tensor) -> FlowNormal:

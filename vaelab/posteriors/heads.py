@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vaelab._inputs import check_positive
+from vaelab._door import door
+from vaelab._inputs import Positive
 from vaelab.networks import Networks
-from vaelab.networks.layers import check_networks
 from vaelab.parts import Module
 from vaelab.posteriors.distributions import DiagonalNormal, Distribution, FullNormal, Point
 
@@ -47,9 +47,9 @@ class PointHead(Posterior):
         networks: gives `n_features`, `latent_dim` and `dense`, the maker of its dense layers.
     """
 
+    @door
     def __init__(self, networks: Networks) -> None:
         super().__init__()
-        check_networks(networks)
         self.mean = networks.dense(networks.n_features, networks.latent_dim)
 
     def forward(self, features: Tensor) -> Point:
@@ -65,9 +65,9 @@ class DiagonalGaussian(Posterior):
             encoder does.
     """
 
+    @door
     def __init__(self, networks: Networks) -> None:
         super().__init__()
-        check_networks(networks)
         self.scale = networks.scale
         self.parameters_of_q = networks.dense(networks.n_features, 2 * networks.latent_dim)
 
@@ -89,11 +89,10 @@ class ConstantGaussian(Posterior):
         sigma: the standard deviation, > 0.
     """
 
-    def __init__(self, networks: Networks, sigma: float = 0.7) -> None:
+    @door
+    def __init__(self, networks: Networks, sigma: Positive = 0.7) -> None:
         super().__init__()
-        check_networks(networks)
         self.mean = networks.dense(networks.n_features, networks.latent_dim)
-        check_positive("sigma, the standard deviation", sigma)
         self.sigma = float(sigma)
 
     def forward(self, features: Tensor) -> DiagonalNormal:
@@ -110,9 +109,9 @@ class FullGaussian(Posterior):
         networks: as for `PointHead`.
     """
 
+    @door
     def __init__(self, networks: Networks) -> None:
         super().__init__()
-        check_networks(networks)
         k = networks.latent_dim
         self.latent_dim = k
         self.parameters_of_q = networks.dense(networks.n_features, 2 * k + k * (k - 1) // 2)

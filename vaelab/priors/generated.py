@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import check_choice, check_positive, check_positive_int, check_widths
+from vaelab._door import door
+from vaelab._inputs import Positive, Widths, check_choice
 from vaelab.networks.layers import dense
 from vaelab.networks.mlp import layers
 from vaelab.parts import StepSizes
@@ -38,25 +38,23 @@ class Generated(Prior):
     torch.Size([5, 4])
     """
 
+    @door
     def __init__(
         self,
         latent_dim: int,
-        hidden: Sequence[int] = (128, 128),
+        hidden: Widths = (128, 128),
         noise: str = "normal",
-        rate: float = 0.5,
+        rate: Positive = 0.5,
     ) -> None:
         super().__init__()
-        k = check_positive_int("latent_dim", latent_dim)
-        hidden = check_widths("hidden", hidden)
-        check_choice("noise", noise, ("normal", "uniform"))
-        check_positive("rate", rate)
-        self.noise = noise
+        self.noise = check_choice("noise", noise, ("normal", "uniform"))
         self.rate = rate
-        self.generator = nn.Sequential(layers(k, hidden, "relu"), dense(hidden[-1], k))
+        body = layers(latent_dim, hidden, "relu")
+        self.generator = nn.Sequential(body, dense(hidden[-1], latent_dim))
         self.mean: Tensor
         self.variance: Tensor
-        self.register_buffer("mean", torch.zeros(k))
-        self.register_buffer("variance", torch.ones(k))
+        self.register_buffer("mean", torch.zeros(latent_dim))
+        self.register_buffer("variance", torch.ones(latent_dim))
 
     def step(self, plan: StepSizes) -> dict[str, Any]:
         return {"lr": self.rate * plan.lr, "betas": (0.5, 0.99), "weight_decay": 0.0}

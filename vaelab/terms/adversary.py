@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vaelab._inputs import check_positive, check_positive_int, check_weight
+from vaelab._door import door
+from vaelab._inputs import Positive, Weight
 from vaelab.networks.layers import dense
 from vaelab.networks.mlp import layers
 from vaelab.parts import StepSizes
@@ -43,25 +44,21 @@ class Adversary(Term):
     name = "adversary"
     whole_batch = True
 
+    @door
     def __init__(
         self,
         latent_dim: int,
-        weight: float = 1.0,
+        weight: Weight = 1.0,
         hidden: Sequence[int] = (512, 512, 512, 512),
-        rate: float = 4.0,
-        penalty: float = 0.0,
+        rate: Positive = 4.0,
+        penalty: Weight = 0.0,
     ) -> None:
         super().__init__()
-        check_weight("weight", weight)
-        check_weight("penalty", penalty)
-        self.penalty = penalty
-        check_positive("rate", rate)
         self.weight = weight
         self.rate = rate
-        k = check_positive_int("latent_dim", latent_dim)
-        widths = [check_positive_int("hidden", width) for width in hidden]
-        body = layers(k, widths, "relu")
-        self.discriminator = nn.Sequential(*body, dense([k, *widths][-1], 1))
+        self.penalty = penalty
+        body = layers(latent_dim, hidden, "relu")
+        self.discriminator = nn.Sequential(*body, dense([latent_dim, *hidden][-1], 1))
 
     def step(self, plan: StepSizes) -> dict[str, Any]:
         """With the usual momentum of 0.9 the two players chase each other (Radford et al. 2016)."""

@@ -10,7 +10,8 @@ import functools
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_positive_int, check_weight
+from vaelab._door import door
+from vaelab._inputs import Weight
 from vaelab.terms.term import Pass, Term
 
 
@@ -28,9 +29,9 @@ class WeightNorm(Term):
 
     name = "weight_norm"
 
-    def __init__(self, weight: float = 1e-4) -> None:
+    @door
+    def __init__(self, weight: Weight = 1e-4) -> None:
         super().__init__()
-        check_weight("weight", weight)
         self.weight = weight
 
     def forward(self, p: Pass) -> Tensor:
@@ -56,11 +57,11 @@ class GradientPenalty(Term):
 
     name = "gradient_penalty"
 
-    def __init__(self, weight: float = 1e-3, probes: int = 1) -> None:
+    @door
+    def __init__(self, weight: Weight = 1e-3, probes: int = 1) -> None:
         super().__init__()
-        check_weight("weight", weight)
         self.weight = weight
-        self.probes = check_positive_int("probes", probes)
+        self.probes = probes
 
     def forward(self, p: Pass) -> Tensor:
         squares = [p.pull_back(p.noise(p.x)).square().sum(1) for _ in range(self.probes)]
@@ -81,9 +82,9 @@ class SquaredNormPenalty(Term):
 
     name = "squared_norm_penalty"
 
-    def __init__(self, weight: float = 1e-3) -> None:
+    @door
+    def __init__(self, weight: Weight = 1e-3) -> None:
         super().__init__()
-        check_weight("weight", weight)
         self.weight = weight
 
     def forward(self, p: Pass) -> Tensor:

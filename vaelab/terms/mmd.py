@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_choice, check_positive, check_weight
+from vaelab._door import door
+from vaelab._inputs import Positive, Weight, check_choice
 from vaelab.terms.term import Pass, Term
 
 
@@ -56,20 +57,17 @@ class MMD(Term):
     name = "mmd"
     whole_batch = True
 
+    @door
     def __init__(
         self,
-        weight: float = 1.0,
-        scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+        weight: Weight = 1.0,
+        scales: Sequence[Positive] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
         kernel: str = "imq",
     ) -> None:
         super().__init__()
-        check_weight("weight", weight)
-        check_choice("kernel", kernel, KERNELS)
-        self.kernel = kernel
         self.weight = weight
         self.scales = tuple(scales)
-        for scale in self.scales:
-            check_positive("scales", scale)
+        self.kernel = check_choice("kernel", kernel, KERNELS)
 
     def forward(self, p: Pass) -> Tensor:
         """The term for codes `p.z`, shape (batch,).

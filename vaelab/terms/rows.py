@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vaelab._inputs import check_weight
+from vaelab._door import door
+from vaelab._inputs import Weight
 from vaelab.posteriors import DiagonalNormal
 from vaelab.priors import StandardNormal
 from vaelab.terms.term import Pass, Term
@@ -26,10 +27,9 @@ class KL(Term):
 
     name = "kl"
 
-    def __init__(self, beta: float = 1.0, free: float = 0.0) -> None:
+    @door
+    def __init__(self, beta: Weight = 1.0, free: Weight = 0.0) -> None:
         super().__init__()
-        check_weight("beta", beta)
-        check_weight("free", free)
         self.beta = beta
         self.free = free
         self.share: Tensor | None
@@ -65,9 +65,9 @@ class SquaredNorm(Term):
 
     name = "squared_norm"
 
-    def __init__(self, beta: float = 1.0) -> None:
+    @door
+    def __init__(self, beta: Weight = 1.0) -> None:
         super().__init__()
-        check_weight("beta", beta)
         self.beta = beta
 
     def forward(self, p: Pass) -> Tensor:

@@ -13,14 +13,15 @@ from typing import Any, Self
 
 import torch
 
+from vaelab._door import check_fields
 from vaelab._inputs import (
+    PathLike,
+    Positive,
+    Share,
+    Weight,
+    Whole,
     check_choice,
-    check_flag,
-    check_path,
-    check_positive,
-    check_positive_int,
     check_seed,
-    check_share,
     check_weight,
     shown,
 )
@@ -51,40 +52,23 @@ class Plan(_Fields):
 
     epochs: int
     batch_size: int = 100
-    lr: float = 1e-3
+    lr: Positive = 1e-3
     schedule: Schedule | None = None
     betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-    gamma_lr: float = 10.0
+    weight_decay: Weight = 0.0
+    gamma_lr: Positive = 10.0
     gamma_schedule: GammaSchedule | None = None
     beta_schedule: BetaSchedule | None = None
     seed: int = 0
     flip: bool = False
-    keep_every: int = 0
-    validation: float | None = None
+    keep_every: Whole = 0
+    validation: Share | None = None
     patience: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed", check_seed(self.seed))
-        check_flag("flip", self.flip)
-        for name in ("schedule", "gamma_schedule", "beta_schedule"):
-            schedule = getattr(self, name)
-            if schedule is not None and not callable(schedule):
-                raise TypeError(f"{name}: expected a function or None, got {schedule!r}")
-        check_positive_int("epochs", self.epochs)
-        check_positive_int("batch_size", self.batch_size)
-        check_positive("lr", self.lr)
-        check_positive("gamma_lr", self.gamma_lr)
-        check_weight("weight_decay", self.weight_decay)
-        check_positive_int("keep_every", self.keep_every, 0)
-        if self.patience is not None:
-            check_positive_int("patience", self.patience)
-        if self.validation is not None:
-            check_share("validation", self.validation)
-        betas = self.betas if isinstance(self.betas, (tuple, list)) else ()
-        for beta in betas:
-            check_weight("betas", beta)
-        if len(betas) != 2 or max(betas) >= 1:
+        check_fields(self)
+        if not 0 <= min(self.betas) <= max(self.betas) < 1:
             raise ValueError(f"betas: expected two numbers in [0, 1), got {shown(self.betas)}")
 
     def with_seed(self, seed: int) -> Self:
@@ -127,22 +111,17 @@ class Session(_Fields):
     precision: str = "float32"
     compile: bool = False
     progress: bool = True
-    checkpoint: str | Path | None = None
+    checkpoint: PathLike | None = None
     checkpoint_every: float = 60.0
     label: str = "training"
     callback: Callback | None = None
     extends: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("precision", self.precision, PRECISIONS)
-        if not (isinstance(self.checkpoint_every, float) and self.checkpoint_every == math.inf):
+        if self.checkpoint_every != math.inf:
             check_weight("checkpoint_every", self.checkpoint_every)
-        if self.checkpoint is not None:
-            check_path("checkpoint", self.checkpoint)
-        for name in ("compile", "progress", "extends"):
-            check_flag(name, getattr(self, name))
-        if self.callback is not None and not callable(self.callback):
-            raise TypeError(f"callback: expected a function, got {self.callback!r}")
 
     def at(self, checkpoint: Path | None, label: str) -> Self:
         """The same session with a checkpoint and a caption of its own."""

@@ -7,18 +7,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vaelab._inputs import check_part, check_positive, check_positive_int
+from vaelab._door import check_fields
+from vaelab._inputs import Fraction, Positive
 from vaelab.parts import Part
 
 
+class _Schedule(Part):
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
 @dataclass(frozen=True)
-class HalveEvery(Part):
+class HalveEvery(_Schedule):
     """Halve the step size every so many epochs, as the paper does (150, 300 or 48 of them)."""
 
     epochs: int
-
-    def __post_init__(self) -> None:
-        check_positive_int("epochs", self.epochs)
 
     def __call__(self, epoch: float, epochs: int) -> float:
         """The factor at a moment of training, `epoch` of `epochs`."""
@@ -26,7 +29,7 @@ class HalveEvery(Part):
 
 
 @dataclass(frozen=True)
-class Cosine(Part):
+class Cosine(_Schedule):
     """Let the step size fall to zero along half a cosine."""
 
     def __call__(self, epoch: float, epochs: int) -> float:
@@ -35,7 +38,7 @@ class Cosine(Part):
 
 
 @dataclass(frozen=True)
-class Anneal(Part):
+class Anneal(_Schedule):
     """Let γ fall geometrically from `start` to `stop` over a share of the training, then hold it
     there.
 
@@ -46,14 +49,9 @@ class Anneal(Part):
     (0.1, 0.01)
     """
 
-    start: float
-    stop: float
-    over: float = 0.6
-
-    def __post_init__(self) -> None:
-        check_positive("start", self.start)
-        check_positive("stop", self.stop)
-        check_part("over", self.over)
+    start: Positive
+    stop: Positive
+    over: Fraction = 0.6
 
     def __call__(self, progress: float) -> float:
         """γ at a moment of training, `progress` in [0, 1]."""
@@ -62,7 +60,7 @@ class Anneal(Part):
 
 
 @dataclass(frozen=True)
-class Ramp(Part):
+class Ramp(_Schedule):
     """Let the weight of the KL rise from 0 to β along a line, over a share of the training.
 
     Source: "Empirical observations pertaining to learned priors for deep latent variable models",
@@ -72,10 +70,7 @@ class Ramp(Part):
     (0.5, 1.0)
     """
 
-    over: float = 0.25
-
-    def __post_init__(self) -> None:
-        check_part("over", self.over)
+    over: Fraction = 0.25
 
     def __call__(self, progress: float) -> float:
         """The factor on β at a moment of training, `progress` in [0, 1]."""
@@ -83,19 +78,15 @@ class Ramp(Part):
 
 
 @dataclass(frozen=True)
-class Hold(Part):
+class Hold(_Schedule):
     """Keep γ at a value for a share of the training, then let the likelihood's own rule go on; to
     the very end, its last step too, with `until` above 1.
 
     Keeps a second stage from collapsing onto its prior before its decoder has learned anything.
     """
 
-    gamma: float
-    until: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_positive("gamma", self.gamma)
-        check_positive("until", self.until)
+    gamma: Positive
+    until: Positive = 0.5
 
     def __call__(self, progress: float) -> float | None:
         """γ at a moment of training, `progress` in [0, 1]; None once it is free."""
