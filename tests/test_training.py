@@ -419,9 +419,7 @@ def test_an_interrupt_without_a_checkpoint_says_so():
     interrupt_at(4, model)
     with pytest.raises(KeyboardInterrupt) as caught:
         fit(model)
-    assert caught.value.__notes__ == [
-        "stopped after step 4 of 36; nothing was saved (no checkpoint file was named)"
-    ]
+    assert caught.value.__notes__ == ["stopped after step 4 of 36; no checkpoint was saved"]
 
 
 def test_numbers_of_numpy_are_as_good(tmp_path):
@@ -535,16 +533,15 @@ def test_nan_names_the_step_and_the_last_good_checkpoint(tmp_path):
         TrainingDiverged, match=r"no longer finite at step 15 \(epoch 3\)"
     ) as caught:
         fit(breaking(15), checkpoint=path, checkpoint_every=0)
-    assert f"the last good checkpoint is {path}, of step 12" in str(
-        caught.value
-    ) and "smaller lr" in str(caught.value)
+    said = str(caught.value)
+    assert f"step 12 is saved in {path}" in said and "smaller lr" in said
     tensors, record = _files.read_state(path)
     assert record["step"] == 12 and all(torch.isfinite(v).all() for v in tensors.values())
 
 
 def test_nan_without_a_checkpoint():
     with pytest.raises(
-        TrainingDiverged, match=r"step 2 \(epoch 1\); no checkpoint was saved before it"
+        TrainingDiverged, match=r"step 2 \(epoch 1\); no checkpoint was saved\. Try"
     ):
         fit(breaking(2))
 
@@ -555,7 +552,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     usual, seen = model.loss_terms, []
     model.loss_terms = lambda x, generator: seen.append(0) or usual(x, generator)
     with pytest.raises(
-        TrainingDiverged, match=r"step 12.*of step 6"
+        TrainingDiverged, match=r"step 12.*step 6 is saved"
     ):  # its loss was finite, its weights are not
         fit(model, checkpoint=tmp_path / "a", checkpoint_every=0)
     assert _files.read_state(tmp_path / "a")[1]["step"] == 6
@@ -603,9 +600,8 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     ) as caught:
         fit(checkpoint=path, checkpoint_every=0)
     assert "No space left on device" in str(caught.value) and caught.value.errno == errno.ENOSPC
-    assert "the checkpoint of step 18 is intact. Make room or choose another folder" in str(
-        caught.value
-    )
+    said = str(caught.value)
+    assert "step 18 is saved" in said and "Make room or choose another folder" in said
     assert [p.name for p in tmp_path.iterdir()] == ["a"] and _files.read_state(path)[1][
         "step"
     ] == 18
@@ -705,20 +701,20 @@ def test_a_folder_that_is_removed_during_a_run_is_made_again(tmp_path):
         (
             {"checkpoint_every": math.nan},
             ValueError,
-            "checkpoint_every: expected a finite number ≥ 0, got nan",
+            "checkpoint_every: expected a finite number, got nan",
         ),
         ({"seed": -1}, ValueError, "seed: expected a whole number from 0"),
-        ({"schedule": "cosine"}, TypeError, "schedule: expected a function or None, got 'cosine'"),
-        ({"beta_schedule": 3}, TypeError, "beta_schedule: expected a function or None, got 3"),
+        ({"schedule": "cosine"}, TypeError, "schedule: expected a function, got 'cosine'"),
+        ({"beta_schedule": 3}, TypeError, "beta_schedule: expected a function, got 3"),
         ({"flip": "no"}, TypeError, "flip: expected True or False, got 'no'"),
-        ({"betas": ("a", 0.9)}, ValueError, "betas: expected a finite number ≥ 0, got 'a'"),
+        ({"betas": ("a", 0.9)}, ValueError, "betas: expected a finite number, got 'a'"),
         ({"weight_decay": math.inf}, ValueError, "weight_decay: expected a finite number ≥ 0"),
         (
             {"device": "cuba"},
             ValueError,
             "device: expected one of .* got 'cuba'; did you mean 'cuda'",
         ),
-        ({"device": 3}, ValueError, "device: expected one of .* got 3"),
+        ({"device": 3}, TypeError, "device: expected a word or a device, got 3"),
         (
             {"device": "cuda:x"},
             ValueError,

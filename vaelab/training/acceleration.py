@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
-
-from vaelab._memory import is_out_of_memory
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "auto")
 
@@ -91,40 +89,3 @@ def _compile(model: Any, networks: list[nn.Module], mode: str) -> None:
         return
     for network in networks:
         network.compile(mode=mode)  # Which copies of it do not share.
-
-
-def largest_batch(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    size: int,
-    loss: Callable[[int], torch.Tensor],
-) -> int | None:
-    """The largest half, quarter, … of a batch that one step has memory for, found by trying; None
-    if not even 2 rows.
-
-    The model's running statistics move: only for a run that has ended.
-
-    Args:
-        model: the one in training.
-        optimizer: its optimizer.
-        size: rows of the batch that did not fit.
-        loss: the loss of a batch of so many rows.
-    """
-    optimizer.zero_grad()
-    n = size // 2
-    while n >= 2:
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        try:
-            parameters = [] if optimizer.state else list(model.parameters())
-            moments = [torch.empty_like(p) for p in parameters for _ in range(2)]
-            loss(n).backward()
-            del moments
-            return n
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-        finally:
-            optimizer.zero_grad()
-        n //= 2
-    return None

@@ -149,14 +149,13 @@ def _feed(model: nn.Module, data: Any, device: torch.device, flip: bool) -> Feed
         raise ValueError(
             f"flip: expected images of shape (channels, height, width), got {tuple(x.shape[1:])}"
         )
+    given = x.dtype if x.is_floating_point() else torch.float32
     if isinstance(x, Rows):
-        return Feed(x, torch.float32, dtype, flip)
-    x = x.detach()
-    if x.dtype == torch.uint8:
-        return Feed(x.to(device), torch.float32, dtype, flip)
-    packed = to_bytes(x)
-    rows = x.to(dtype) if packed is None else packed
-    return Feed(rows.to(device), x.dtype, dtype, flip)
+        return Feed(x, given, dtype, flip)
+    if x.dtype != torch.uint8:
+        packed = to_bytes(x.detach())
+        x = x.detach().to(dtype) if packed is None else packed
+    return Feed(x.to(device), given, dtype, flip)
 
 
 def _context(context: Any, rows: Feed) -> Tensor:

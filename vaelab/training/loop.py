@@ -6,7 +6,6 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -18,21 +17,16 @@ from torch import Tensor, nn
 
 from vaelab._inputs import pick_device, shown
 from vaelab._memory import is_out_of_memory, kept_memory
-from vaelab._processes import mean_of_all, place
+from vaelab._processes import mean_of_all
 from vaelab.parts import Module, account, as_data
-from vaelab.training.acceleration import (
-    OutOfMemory,
-    accelerated,
-    chosen,
-    largest_batch,
-)
+from vaelab.training.acceleration import OutOfMemory, accelerated, chosen
 from vaelab.training.batches import Batches, Given, feed, share
 from vaelab.training.interrupts import interrupts_held
 from vaelab.training.parallel import BATCH_NORM, check_shared, parallel
 from vaelab.training.plan import BetaSchedule, Callback, GammaSchedule, Plan, Schedule, Session
-from vaelab.training.progress import Bar, Lines, progress_of
+from vaelab.training.progress import Progress
 from vaelab.training.state import Keeper, State
-from vaelab.training.validation import HeldOut, held_out_of
+from vaelab.training.validation import HeldOut, split
 
 CHECK_EVERY = 50  # Steps between two looks at the loss: on a GPU each look waits for its queue.
 
@@ -198,14 +192,21 @@ def fit_plan(
     validation: Any = None,
 ) -> Run:
     """`fit`, with its arguments as two objects; `validation` are images, a share is the plan's."""
-    session = Session() if session is None else session
     check_trainable(model)
+    session = session or Session()
     device = pick_device(session.device, next(model.parameters()).dtype)
     model.to(device)
     rows = feed(model, data, device, plan.flip)
-    given = None if validation is None else feed(model, validation, device)
-    rows, held_out = held_out_of(device, rows, given, plan)
-    check_shared(model, min(plan.batch_size, len(rows)), device)
+    held = None if validation is None else feed(model, validation, device)
+    if plan.validation is not None:
+        if held is not None:
+            raise ValueError("validation: expected a share or held-out images, got both")
+        rows, held = split(rows, plan.validation, plan.seed)
+    if held is None and plan.patience is not None:
+        raise ValueError("patience: expected None without held-out rows; pass validation=0.1 too")
+    size = min(plan.batch_size, len(rows))
+    held_out = None if held is None else HeldOut(held, device, plan.seed, size)
+    check_shared(model, size, device)
     batches = Batches(rows, device, plan.seed, share(device, plan.seed))
     return run(model, batches, plan, session, kind(model), held_out)
 
@@ -235,7 +236,7 @@ def run(
     batches: Batches,
     plan: Plan,
     session: Session,
-    kind: dict[str, Any],
+    made: dict[str, Any],
     held_out: HeldOut | None = None,
 ) -> Run:
     """Train what has `loss_terms` on batches that are on its device."""
@@ -252,7 +253,7 @@ def run(
         "batch_size": batch_size,
         "seed": batches.seed,
         "n": len(batches),
-        "model": kind,
+        "model": made,
         "data": batches.digest(),
         "precision": chosen(session.precision, model, batches.device),
         "compile": session.compile,
@@ -260,8 +261,7 @@ def run(
     if held_out is not None and plan.validation is None:
         settings["validation"] = held_out.rows.digest()
     state = State(model, batches, plan, as_data(settings, "settings"), held_out)
-    path = None if session.checkpoint is None else Path(session.checkpoint)
-    keeper = Keeper(path, session.checkpoint_every, session.extends)
+    keeper = Keeper(session)
     device = batches.device
     with (
         keeper.held(),
@@ -284,62 +284,73 @@ def _run_so_far(state: State, started: float) -> Run:
 def _loop(state: State, keeper: Keeper, session: Session) -> None:
     state.model.train()
     started = time.perf_counter()
-
-    def tell() -> None:
-        if session.callback is not None:
-            values = {name: series[-1] for name, series in state.history.items()}
-            model = state.model.eval()
-            autocast, model.autocast = getattr(model, "autocast", None), None
-            session.callback(_run_so_far(state, started), state.epoch, values)
-            model.train().autocast = autocast
-
-    progress = progress_of(state, session)
+    progress = Progress(state, session)
     try:
-        _steps(state, keeper, progress, tell)
+        with interrupts_held() as interrupted:
+            while not state.is_done:
+                _try_step(state, keeper)
+                stops = interrupted.is_set()
+                ends_epoch = state.step % state.steps_per_epoch == 0
+                looks = ends_epoch or state.step % CHECK_EVERY == 0
+                if stops or looks or progress.due():
+                    _look(state, keeper, progress, stops)
+                if ends_epoch and session.callback is not None:
+                    _call(session.callback, state, started)
+                if stops:
+                    raise KeyboardInterrupt
     except KeyboardInterrupt as interrupt:
-        where = "; nothing was saved (no checkpoint file was named)"
-        if keeper.saved_step:
-            where = (
-                f"; step {keeper.saved_step} is saved in {keeper.path}, the same call goes on "
-                "from there"
-            )
-        interrupt.add_note(f"stopped after step {state.step} of {state.total}{where}")
+        interrupt.add_note(f"stopped after step {state.step} of {state.total}; {keeper.kept}")
         raise
     finally:
         progress.close()
         state.release_beta()
 
 
-def _steps(state: State, keeper: Keeper, progress: Bar | Lines, tell: Callable[[], None]) -> None:
-    size = state.batch_size
-    rank, processes = place()
-    # The rows of this process, of each batch.
-    part = slice(rank * size // processes, (rank + 1) * size // processes)
-    order = None
-    with interrupts_held() as interrupted:
-        while not state.is_done:
-            at = state.step % state.steps_per_epoch
-            if order is None or at == 0:
-                order = state.batches.order(state.epoch)
-            rows = order[..., at * size : (at + 1) * size][..., part]
-            problem = _try_step(state, keeper, rows)
-            if problem:  # After the failed step, whose memory is free again.
-                raise OutOfMemory(_advice(state, rows, problem))
-            stops = interrupted.is_set()
-            looks = state.step % CHECK_EVERY == 0 or state.step % state.steps_per_epoch == 0
-            if stops or looks or progress.due():
-                _look(state, keeper, progress, stops, tell)
-            if stops:
-                raise KeyboardInterrupt
+def _try_step(state: State, keeper: Keeper) -> None:
+    rows = state.rows()
+    try:
+        step(state, state.batches.batch(rows))
+        return
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            _check_finite(state, keeper, weights=True)  # Some layers refuse NaN.
+            raise
+        problem = str(error).splitlines()[0]
+    fits = _largest_batch(state, rows)  # The memory of the failed step is free again.
+    advice = "not even two rows fit: choose smaller networks or another device"
+    if fits:
+        advice = f"batch_size={fits} fits"
+    raise OutOfMemory(
+        f"{state.batches.device} has too little memory for a batch of {rows.shape[-1]} at step "
+        f"{state.step + 1} ({problem}); {advice}{state.batches.hint}"
+    )
 
 
-def _look(
-    state: State,
-    keeper: Keeper,
-    progress: Bar | Lines,
-    stops: bool,
-    tell: Callable[[], None],
-) -> None:
+def _largest_batch(state: State, rows: Tensor) -> int | None:
+    """The largest half, quarter, … of a batch that one step has memory for, found by trying; None
+    if not even 2 rows. The model's running statistics move.
+    """
+    without_moments = [] if state.optimizer.state else state.parameters
+    n = rows.shape[-1] // 2
+    while n >= 2:
+        torch.cuda.empty_cache()
+        try:
+            moments = [torch.empty_like(p) for p in without_moments for _ in range(2)]
+            x = state.batches.batch(rows[..., :n])
+            terms = state.model.loss_terms(x, state.batches.generator)
+            functools.reduce(torch.add, terms.values()).mean().backward()
+            del moments
+            return n
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        finally:
+            state.optimizer.zero_grad()
+        n //= 2
+    return None
+
+
+def _look(state: State, keeper: Keeper, progress: Progress, stops: bool) -> None:
     """Look at the loss, tell of it, and save where it is time to."""
     saves = stops or keeper.due()
     ends_epoch = state.step % state.steps_per_epoch == 0
@@ -351,37 +362,14 @@ def _look(
     progress.show(state)
     if saves or state.is_done:
         keeper.save(state)
-    if ends_epoch:
-        tell()
 
 
-def _try_step(state: State, keeper: Keeper, rows: Tensor) -> str:
-    """Take a step; torch's message if memory did not suffice for it, else nothing."""
-    try:
-        step(state, state.batches.batch(rows))
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            _check_finite(state, keeper, weights=True)  # Some layers refuse NaN.
-            raise
-        return str(error).splitlines()[0]
-    return ""
-
-
-def _advice(state: State, rows: Tensor, problem: str) -> str:
-    def loss(n: int) -> Tensor:
-        x = state.batches.batch(rows[..., :n])
-        terms = state.model.loss_terms(x, state.batches.generator)
-        return torch.stack(list(terms.values())).sum(0).mean()
-
-    size = rows.shape[-1]
-    fits = largest_batch(state.model, state.optimizer, size, loss)
-    advice = "not even two rows fit: choose smaller networks or another device"
-    if fits:
-        advice = f"batch_size={fits} fits"
-    return (
-        f"{state.batches.device} has too little memory for a batch of {size} at step "
-        f"{state.step + 1} ({problem}); {advice}{state.batches.hint}"
-    )
+def _call(callback: Callback, state: State, started: float) -> None:
+    values = {name: series[-1] for name, series in state.history.items()}
+    model = state.model.eval()
+    autocast, model.autocast = getattr(model, "autocast", None), None
+    callback(_run_so_far(state, started), state.epoch, values)
+    model.train().autocast = autocast
 
 
 def _check_finite(state: State, keeper: Keeper, weights: bool) -> None:
@@ -389,24 +377,15 @@ def _check_finite(state: State, keeper: Keeper, weights: bool) -> None:
     or infinite.
     """
     recent = state.terms[-CHECK_EVERY:] or [torch.zeros(1, 1)]
-    finite_terms = torch.isfinite(torch.stack(recent))
-    finite = finite_terms.flatten(1).all(1)
-    broken = weights and _any_broken(list(state.model.parameters()))
-    if bool(finite.all()) and not broken:
+    terms = torch.isfinite(torch.stack(recent))
+    finite = [*terms.flatten(1).all(1).tolist(), False]
+    broken = weights and any(not math.isfinite(p.detach().sum()) for p in state.parameters)
+    if all(finite[:-1]) and not broken:
         return
-    whose = state.batches.whose(finite_terms)
-    number = state.step
-    if not finite.all():
-        number = state.step - len(recent) + int((~finite).int().argmax()) + 1
-    good = "no checkpoint was saved before it"
-    if keeper.path is not None and keeper.saved_step:
-        good = f"the last good checkpoint is {keeper.path}, of step {keeper.saved_step}"
+    number = min(state.step - len(recent) + 1 + finite.index(False), state.step)
     epoch = (number - 1) // state.steps_per_epoch + 1
     raise TrainingDiverged(
-        f"the loss{whose} is no longer finite at step {number} (epoch {epoch}); {good}. Try a "
-        "smaller lr, a larger γ to start from, or look for outliers in the data"
+        f"the loss{state.batches.whose(terms)} is no longer finite at step {number} (epoch "
+        f"{epoch}); {keeper.kept}. Try a smaller lr, a larger γ to start from, or look for "
+        "outliers in the data"
     )
-
-
-def _any_broken(parameters: Sequence[Tensor]) -> bool:
-    return any(not math.isfinite(p.detach().sum()) for p in parameters)

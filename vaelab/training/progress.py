@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,86 +20,61 @@ if TYPE_CHECKING:
     from vaelab.training.state import State
 
 
-class Bar:
-    """tqdm's bar, of steps, for a terminal or a notebook."""
+class Progress:
+    """What a session tells of a run; of several processes, the first one tells.
 
-    def __init__(self, state: State, label: str, quiet: bool) -> None:
+    Where somebody watches it is tqdm's bar, of steps. In a log file, a pipe or Slurm it is one line
+    a minute with epoch, loss, γ and time left; a run of less than a minute writes nothing.
+
+    Args:
+        state: of the run, before its first step here.
+        session: whether it tells, and what each line starts with.
+    """
+
+    def __init__(self, state: State, session: Session) -> None:
         from tqdm.auto import tqdm
 
+        quiet = not session.progress or place()[0] > 0
+        self.label = session.label
+        self.logs = not quiet and not is_watched()
         self.bar = tqdm(
-            total=state.total, initial=state.step, desc=label, unit="step", disable=quiet
+            total=state.total,
+            initial=state.step,
+            desc=self.label,
+            unit="step",
+            disable=quiet or self.logs,
         )
+        self.first_step = state.step
+        self.started = self.last = time.monotonic()
 
     def due(self) -> bool:
-        """Whether it wants to be shown the state now, whatever step it is."""
-        return False
+        """Whether a line is to be written, whatever step it is."""
+        return self.logs and time.monotonic() - self.last >= MINUTE
 
     def show(self, state: State) -> None:
-        """Show how far the run has come."""
+        """Show how far the run has come, if it is time to."""
+        if self.due():
+            self._write(state)
         self.bar.update(state.step - self.bar.n)
-        if state.step % state.steps_per_epoch == 0:
+        if not self.bar.disable and state.step % state.steps_per_epoch == 0:
             loss, gamma = figures(state)
             self.bar.set_postfix({"nats": loss, "γ": gamma}, refresh=False)
+
+    def _write(self, state: State) -> None:
+        self.last = time.monotonic()
+        rate = (self.last - self.started) / max(state.step - self.first_step, 1)
+        loss, gamma = figures(state)
+        epoch = min(state.epoch + 1, state.plan.epochs)
+        print(
+            f"{self.label}: epoch {epoch} of {state.plan.epochs}, loss {loss} nats, γ {gamma}, "
+            f"{duration(rate * (state.total - state.step))} left",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def close(self) -> None:
         """Show no more."""
         self.bar.close()
-
-
-class Lines:
-    """One line a minute with epoch, loss, γ and time left, where nobody watches a bar: a log file,
-    a pipe, Slurm. A run of less than a minute writes nothing.
-
-    Args:
-        state: of the run, before its first step here.
-        label: what each line starts with.
-        every: seconds between two lines.
-        clock: gives seconds.
-        write: takes a line; standard error unless given.
-    """
-
-    def __init__(
-        self,
-        state: State,
-        label: str,
-        every: float = MINUTE,
-        clock: Callable[[], float] = time.monotonic,
-        write: Callable[[str], None] | None = None,
-    ) -> None:
-        self.label = label
-        self.every = every
-        self.clock = clock
-        self.write = _to_stderr if write is None else write
-        self.first_step = state.step
-        self.started = self.last = clock()
-
-    def due(self) -> bool:
-        """Whether a minute has passed since the last line."""
-        return self.clock() - self.last >= self.every
-
-    def show(self, state: State) -> None:
-        """Write a line, if it is time to."""
-        if not self.due():
-            return
-        self.last = self.clock()
-        rate = (self.last - self.started) / max(state.step - self.first_step, 1)
-        loss, gamma = figures(state)
-        epoch = min(state.epoch + 1, state.plan.epochs)
-        self.write(
-            f"{self.label}: epoch {epoch} of {state.plan.epochs}, loss {loss} nats, γ {gamma}, "
-            f"{duration(rate * (state.total - state.step))} left"
-        )
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def progress_of(state: State, session: Session) -> Bar | Lines:
-    """What a session tells of a run; of several processes, the first one tells."""
-    quiet = not session.progress or place()[0] > 0
-    if quiet or is_watched():
-        return Bar(state, session.label, quiet)
-    return Lines(state, session.label)
 
 
 def figures(state: State) -> tuple[str, str]:
@@ -130,7 +104,3 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes % 60} min"
     return f"{hours // 24} d {hours % 24} h"
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -21,7 +21,7 @@ from vaelab._processes import place
 from vaelab.parts import Module
 from vaelab.training.adam import Adam
 from vaelab.training.batches import Batches
-from vaelab.training.plan import Plan
+from vaelab.training.plan import Plan, Session
 from vaelab.training.validation import HeldOut
 
 Copies = list[tuple[float | None, nn.Module]]
@@ -62,6 +62,7 @@ class State:
         self.loss_terms: Callable[..., dict[str, Tensor]] = self.model.loss_terms
         self.share: Tensor | None = None  # Of β, where it is annealed.
         self.copies: Copies = []  # With their γ, as `keep_every` asks for.
+        self.order: Tensor | None = None  # Of the rows, in this epoch.
         on_device = batches.device.type in ("cpu", "cuda")
         self.parameters = list(model.parameters())
         fused = on_device and all(p.is_floating_point() for p in self.parameters)
@@ -84,6 +85,15 @@ class State:
         since = len(finite) - 1 - finite.index(min(finite))
         return self.step >= self.total or since >= self.plan.patience
 
+    def rows(self) -> Tensor:
+        """The numbers of the rows of the next batch, or of this process's share of it."""
+        at = self.step % self.steps_per_epoch
+        if self.order is None or at == 0:
+            self.order = self.batches.order(self.epoch)
+        rank, processes = place()
+        ends = [at * self.batch_size + r * self.batch_size // processes for r in (rank, rank + 1)]
+        return self.order[..., slice(*ends)]
+
     def set_rates(self) -> None:
         """Set the step size and γ to what the schedules say for this step."""
         if self.plan.schedule is not None:
@@ -94,16 +104,12 @@ class State:
         if self.plan.beta_schedule is not None:
             share = self.plan.beta_schedule(self.step / self.total)
             check_weight("beta_schedule, the factor on β", share)
-            self._anneal_beta(share)
+            if self.share is None:
+                self.share = self.parameters[0].new_ones(())
+            if not hasattr(self.model, "anneal") or not self.model.anneal(self.share):
+                raise ValueError("beta_schedule: this model has no KL; expected None")
+            self.share.fill_(share)
         self.hold_gamma()
-
-    def _anneal_beta(self, share: float) -> None:
-        if self.share is None:
-            first = next(self.model.parameters())
-            self.share = torch.ones((), device=first.device, dtype=first.dtype)
-        if not hasattr(self.model, "anneal") or not self.model.anneal(self.share):
-            raise ValueError("beta_schedule: this model has no KL; expected None")
-        self.share.fill_(share)
 
     def release_beta(self) -> None:
         """Give the KL its whole weight again, until the next step."""
@@ -198,27 +204,29 @@ def groups(model: nn.Module, plan: Plan) -> list[dict[str, Any]]:
 
 
 class Keeper:
-    """Saves the state of training every so often, and finds it again.
+    """Saves the state of training every so often, as a session says, and finds it again."""
 
-    Args:
-        path: the file; None to save nothing.
-        every: seconds between two saves.
-        extends: whether a state of the same run with fewer epochs is gone on from.
-    """
-
-    def __init__(self, path: Path | None, every: float, extends: bool = False) -> None:
-        self.path = path
-        self.every = every
-        self.extends = extends
+    def __init__(self, session: Session) -> None:
+        self.path = None if session.checkpoint is None else Path(session.checkpoint)
+        self.session = session
         self.last = time.monotonic()
         self.saved_step = 0
         self.lock: Path | None = None
-        if path is not None and path.is_dir():
+        if self.path is not None and self.path.is_dir():
             raise IsADirectoryError(
-                f"checkpoint: expected a file, got the folder {path}; name a file in it"
+                f"checkpoint: expected a file, got the folder {self.path}; name a file in it"
             )
-        if path is not None and place()[0] == 0:
-            _files.check_writable(path.parent)
+        if self.path is not None and place()[0] == 0:
+            _files.check_writable(self.path.parent)
+
+    @property
+    def kept(self) -> str:
+        """What of the run is safe, in words."""
+        if self.path is None or not self.saved_step:
+            return "no checkpoint was saved"
+        if not self.path.exists():
+            return f"the checkpoint of step {self.saved_step} was removed meanwhile"
+        return f"step {self.saved_step} is saved in {self.path}, the same call goes on from there"
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -251,11 +259,10 @@ class Keeper:
         if not self.path.exists():
             return
         tensors, record = _files.read_state(self.path)
-        saved = record["settings"]
-        plan = state.plan
-        may_grow = self.extends and not (plan.gamma_schedule or plan.beta_schedule)
-        if may_grow and saved.get("epochs", math.inf) < state.settings["epochs"]:
-            saved = {**saved, "epochs": state.settings["epochs"]}
+        saved, plan = record["settings"], state.plan
+        may_grow = self.session.extends and not (plan.gamma_schedule or plan.beta_schedule)
+        if may_grow and saved.get("epochs", math.inf) < plan.epochs:
+            saved = {**saved, "epochs": plan.epochs}
         differences = [
             f"{name}: {saved.get(name)!r} there, {value!r} here"
             for name, value in state.settings.items()
@@ -271,29 +278,22 @@ class Keeper:
 
     def due(self) -> bool:
         """Whether it is time to save."""
-        return self.path is not None and time.monotonic() - self.last >= self.every
+        since = time.monotonic() - self.last
+        return self.path is not None and since >= self.session.checkpoint_every
 
     def save(self, state: State) -> None:
         """Save, where there is a file to save in; of several processes, the first saves."""
         if self.path is None or place()[0]:
             return
-        record = {
-            "settings": state.settings,
-            "step": state.step,
-            "names": state.names,
-            "history": state.history,
-        }
+        names = ("settings", "step", "names", "history")
+        record = {name: getattr(state, name) for name in names}
         try:
             _files.write_state(self.path, state.tensors(), record)
         except OSError as error:
-            kept = "none was saved before"
-            if self.saved_step:
-                left = "is intact" if self.path.exists() else "was removed meanwhile"
-                kept = f"the checkpoint of step {self.saved_step} {left}"
             raise OSError(
                 error.errno,
-                f"could not save the state of step {state.step}: {error.strerror}; {kept}. Make "
-                "room or choose another folder, then give the same command again",
+                f"could not save the state of step {state.step}: {error.strerror}; {self.kept}. "
+                "Make room or choose another folder, then give the same command again",
             ) from error
         self.last = time.monotonic()
         self.saved_step = state.step

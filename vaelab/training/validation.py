@@ -11,7 +11,6 @@ from torch import Tensor
 
 from vaelab._inputs import generator_of
 from vaelab.training.batches import Feed
-from vaelab.training.plan import Plan
 
 
 class HeldOut:
@@ -65,24 +64,3 @@ def split(rows: Feed, share: float, seed: int) -> tuple[Feed, Feed]:
     order = torch.randperm(n, generator=generator_of(seed))
     held, kept = order.split([n_held, n - n_held])
     return rows.part(kept.sort().values), rows.part(held.sort().values)
-
-
-def held_out_of(
-    device: torch.device, rows: Feed, given: Feed | None, plan: Plan
-) -> tuple[Feed, HeldOut | None]:
-    """The rows to train on, and those held out: the ones given, or the plan's share of the rows.
-
-    Raises:
-        ValueError: both, too few rows, or patience without any.
-    """
-    if plan.validation is not None and given is not None:
-        raise ValueError("validation: expected a share or held-out images, got both")
-    if plan.validation is not None:
-        rows, given = split(rows, plan.validation, plan.seed)
-    if given is None:
-        if plan.patience is not None:
-            raise ValueError(
-                "patience: expected None without held-out rows; pass validation=0.1 too"
-            )
-        return rows, None
-    return rows, HeldOut(given, device, plan.seed, min(plan.batch_size, len(rows)))
