@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from vaelab.grammar.grammar import Grammar
 
@@ -18,14 +18,11 @@ def tables(grammar: Grammar) -> dict[str, Tensor]:
         they are.
     """
     rights = [[s for s in reversed(right) if s >= 0] for _, right in grammar.productions]
-    most = max([1, *map(len, rights)])
-    pushes = np.zeros((grammar.n_rules, most), int)
-    for number, right in enumerate(rights):
-        pushes[number, : len(right)] = right
+    rows = [torch.tensor(right, dtype=torch.long) for right in (*rights, [])]
     return {
         "masks": torch.from_numpy(grammar.masks),
-        "pushes": torch.from_numpy(pushes),
-        "n_pushes": torch.tensor([*map(len, rights), 0]),
+        "pushes": pad_sequence(rows, batch_first=True),
+        "n_pushes": torch.tensor([*map(len, rows)]),
     }
 
 

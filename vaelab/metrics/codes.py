@@ -11,7 +11,6 @@ from torch import Tensor
 from vaelab._inputs import (
     check_callable,
     check_draws,
-    check_seed,
     check_share,
     generator_of,
 )
@@ -102,7 +101,6 @@ def direction_variance(
     """
     check_callable("decode", decode)
     z = _codes(z)
-    seed = check_seed(seed)
     if check_draws("n_draws", n_draws, z.numel()) < 2:
         raise ValueError("n_draws: expected at least 2, one has no variance")
     axes = torch.eye(z.shape[1]) if directions is None else directions

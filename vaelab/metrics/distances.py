@@ -13,7 +13,6 @@ from vaelab._inputs import (
     check_callable,
     check_draws,
     check_positive,
-    check_seed,
     generator_of,
     shown,
 )
@@ -129,7 +128,6 @@ def sliced_wasserstein(
     """
     x, y = as_rows(x, y)
     check_draws("n_projections", n_projections, len(x) + len(y))
-    seed = check_seed(seed)
     if isinstance(p, bool) or not isinstance(p, (int, float)) or p not in (1, 2):
         raise ValueError(f"p: expected 1 or 2, got {shown(p)}")
     generator = generator_of(seed)
@@ -193,7 +191,6 @@ def energy_test(x: Any, y: Any, shuffles: int = 200, seed: int = 0) -> float:
     (True, True)
     """
     x, y = as_rows(x, y)
-    seed = check_seed(seed)
     check_draws("shuffles", shuffles, len(x) + len(y))
     pooled, n = torch.cat([x, y]), len(x)
     distances = torch.cdist(pooled, pooled)

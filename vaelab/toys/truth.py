@@ -59,7 +59,8 @@ def covariance(truth: Manifold, n_nodes: int = 2**14) -> Tensor:
     start.
     """
     u, w = truth.density.nodes(n_nodes)
-    away = truth.embed(u) - w @ truth.embed(u)
+    x = truth.embed(u)
+    away = x - w @ x
     return away.T @ (w[:, None] * away)
 
 
@@ -104,13 +105,13 @@ def explain(truth: Manifold, n: int = 4000, seed: int = 0) -> Outlook:
     >>> explain(manifolds.manifold("helix")).order
     'geodesic'
     """
-    upright, unrolled = math.nan, math.nan
+    unrolled = math.nan
     if not truth.chart.simple:
-        return Outlook(
-            None, upright, unrolled, "it is closed: a diagonal encoder keeps more than r"
-        )
+        reason = "it is closed: a diagonal encoder keeps more than r"
+        return Outlook(None, math.nan, unrolled, reason)
     if _has_a_cusp(truth):
-        return Outlook(None, upright, unrolled, "its chart has no slope somewhere, as at a cusp")
+        reason = "its chart has no slope somewhere, as at a cusp"
+        return Outlook(None, math.nan, unrolled, reason)
     u = truth.density.sample(n, seed=seed)
     upright, apart = _share_upright(truth, u), _share_of_second_piece(truth.embed(u))
     order, reason = None, "it winds, and shortest paths do not unroll it"
