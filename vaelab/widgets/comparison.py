@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vaelab import metrics
 from vaelab._door import door
-from vaelab._inputs import check_images, check_positive_int, check_seed, generator_of
+from vaelab._inputs import check_images, generator_of
 from vaelab.densities import draw
 from vaelab.plots import COLORS, spectra
 from vaelab.widgets._view import View
@@ -32,7 +32,7 @@ from vaelab.widgets.controls import (
 from vaelab.widgets.drawing import Picture, Plot, dress, pixel_scale
 from vaelab.widgets.pointer import Pointer
 from vaelab.widgets.scatter import CLASSES, Scatter
-from vaelab.widgets.spaces import PRIOR, Subject, subject, subscript
+from vaelab.widgets.spaces import PRIOR, Subject, subjects, subscript
 
 # So many principal components are offered as axes, beside the latent dimensions.
 N_COMPONENTS = 4
@@ -169,18 +169,12 @@ class PosteriorRow(View):
         figure = Figure(figsize=(3.8, 1.5), dpi=100, layout="constrained")
         ax = figure.subplots()
         name = self.density.value
-        values = {
-            "q(z)": metrics.singular_values(self._q),
-            name: metrics.singular_values(self._drawn),
-        }
+        codes = {"q(z)": self._q, name: self._drawn}
+        values = {key: metrics.singular_values(z) for key, z in codes.items()}
         spectra(ax, values, {"q(z)": COLORS["q"], name: COLORS["second"]})
         for line in ax.lines:
             line.set_linewidth(1)
-        ax.set(
-            xlabel="",
-            ylabel="",
-            ylim=(0, 1.1 * ax.get_ylim()[1]),
-        )
+        ax.set(xlabel="", ylabel="", ylim=(0, 1.1 * ax.get_ylim()[1]))
         dress(ax, "singular values of the codes / √n", "best", 7)
         ax.locator_params("x", integer=True)
         self.spectra.value = Plot(figure).png()
@@ -288,8 +282,9 @@ class PosteriorComparison(View):
     stage's codes are near.
 
     Args:
-        entries: from a name to (model, density), density a fitted density of `vaelab.densities` or
-            a dict of them by name; None takes N(0, I) alone, and what an estimator brings along.
+        entries: from a name to a model or (model, density), density a fitted density of
+            `vaelab.densities` or a dict of them by name; None takes N(0, I) alone, and what an
+            estimator brings along.
         images: (n, c, h, w) or (n, h, w), values in [0, 1], the same for all models.
         labels: the class of each image: n numbers or words.
         n_codes: how many images are shown, at most; chosen at random.
@@ -314,20 +309,14 @@ class PosteriorComparison(View):
         n_codes: int = 1000,
         seed: int = 0,
     ) -> None:
-        check_positive_int("n_codes", n_codes)
-        seed = check_seed(seed)
-        _check_entries(entries)
         images = check_images(images, minimum=2)
-        subjects = {
-            name: subject(model, images, density, labels)
-            for name, (model, density) in entries.items()
-        }
+        parts = subjects(entries, images, labels=labels)
         super().__init__()
         order = torch.randperm(len(images), generator=generator_of(seed))
         rows = order[:n_codes].sort().values
         known = []
         numbers = np.zeros(len(images), int)
-        labels = next(iter(subjects.values())).labels
+        labels = next(iter(parts.values())).labels
         if labels is not None:
             known, numbers = np.unique(labels, return_inverse=True)
         self._classes = numbers[rows.numpy()]
@@ -336,7 +325,8 @@ class PosteriorComparison(View):
         tops = HBox([self.classes, self.legend])
         tops.layout.display = "" if len(known) else "none"
         self.rows = {
-            n: PosteriorRow(n, each, rows, self._classes, seed) for n, each in subjects.items()
+            name: PosteriorRow(name, each, rows, self._classes, seed)
+            for name, each in parts.items()
         }
         self.children = (tops, *self.rows.values())
         for row in self.rows.values():
@@ -350,18 +340,6 @@ class PosteriorComparison(View):
             self.bright &= self._classes == self.classes.index - 1
         for row in self.rows.values():
             row.highlight(self.bright)
-
-
-def _check_entries(entries: Any) -> None:
-    if not isinstance(entries, Mapping) or not entries:
-        raise ValueError(
-            'entries: expected a dict such as {"VAE": (model, density)} with at least one model'
-        )
-    for name, entry in entries.items():
-        if not isinstance(entry, tuple) or len(entry) != 2:
-            raise ValueError(
-                f"entries[{name!r}]: expected (model, density), got {type(entry).__name__}"
-            )
 
 
 def _swatch(number: int, name: str) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vaelab import training
 from vaelab._door import door
-from vaelab._inputs import check_positive, check_positive_int, check_seed, generator_of
+from vaelab._inputs import check_positive, generator_of
 from vaelab.models import Autoencoder, evaluating
 from vaelab.plots import COLORS, pixels_to_png
 from vaelab.widgets._view import View
@@ -60,8 +60,6 @@ def gamma_path(
         raise ValueError("gammas: expected at least one decoder variance, got none")
     for gamma in gammas:
         check_positive("gammas, each decoder variance", gamma)
-    check_positive_int("epochs", epochs)
-    seed = check_seed(seed)
     _check_gamma(model)
     run = []
     model = copy.deepcopy(model)
@@ -82,9 +80,7 @@ def gamma_path(
     return run
 
 
-def _check_gamma(model: Any) -> None:
-    if not isinstance(model, Autoencoder):
-        raise TypeError(f"model: expected a vaelab Autoencoder, got {type(model).__name__}")
+def _check_gamma(model: Autoencoder) -> None:
     if model.gamma is None:
         raise ValueError(
             "model: its likelihood has no γ; expected one with a Gaussian likelihood, such as "
@@ -135,9 +131,6 @@ class GammaPath(View):
         n_points: int = 8,
         seed: int = 0,
     ) -> None:
-        check_positive_int("n_columns", n_columns)
-        check_positive_int("n_points", n_points)
-        seed = check_seed(seed)
         pairs = _checked_run(run.saved if isinstance(run, training.Run) else run)
         subjects = [subject(model, images) for _, model in pairs]
         super().__init__()
@@ -176,40 +169,18 @@ class GammaPath(View):
 
     def _draw_split(self, ax: Axes) -> list[Artist]:
         j = np.arange(1, self.eigenvalues.shape[1] + 1)
-        self._bars = ax.bar(
-            j,
-            np.ones(len(j)),
-            color=COLORS["q"],
-            width=0.7,
-            label="encoder",
-        )
-        (marks,) = ax.plot(
-            j,
-            j,
-            "_",
-            color=COLORS["exact"],
-            markersize=10,
-            mew=2,
-            label="Eq. 83",
-        )
+        self._bars = ax.bar(j, np.ones(len(j)), color=COLORS["q"], width=0.7, label="encoder")
+        exact = {"color": COLORS["exact"], "markersize": 10, "mew": 2}
+        (marks,) = ax.plot(j, j, "_", **exact, label="Eq. 83")
         self._lines = [(marks, self.predicted)]
         if self.predicted_diagonal is not None:
             (crosses,) = ax.plot(j, j, "x", color=COLORS["data"], markersize=4)
             crosses.set_label("its diagonal")
             self._lines.append((crosses, self.predicted_diagonal))
-        ax.set(
-            xlabel="index j",
-            ylabel="λ of Σ_z",
-            ylim=(0, 1.15),
-        )
+        ax.set(xlabel="index j", ylabel="λ of Σ_z", ylim=(0, 1.15))
         ax.locator_params("x", integer=True)
         ax.axhline(0.5, color="0.6", linestyle=":")
-        ax.legend(
-            fontsize=8,
-            frameon=False,
-            loc="upper left",
-            ncols=3,
-        )
+        ax.legend(fontsize=8, frameon=False, loc="upper left", ncols=3)
         return [*self._bars, *(line for line, _ in self._lines)]
 
     def _draw_cost(self, ax: Axes) -> Artist:
@@ -218,14 +189,8 @@ class GammaPath(View):
             (self.latent, "prior", "KL"),
             (self.nll + self.latent, "data", "sum"),
         ):
-            ax.semilogx(
-                self.gammas,
-                values,
-                ".-",
-                color=COLORS[color],
-                label=name,
-                linewidth=1,
-            )
+            style = {"color": COLORS[color], "label": name, "linewidth": 1}
+            ax.semilogx(self.gammas, values, ".-", **style)
         if self.gammas[-1] < self.gammas[0]:
             ax.invert_xaxis()
         ax.set(xlabel="γ", ylabel="nats an image")

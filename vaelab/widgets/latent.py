@@ -14,7 +14,7 @@ from ipywidgets import Button, IntSlider, Label, VBox
 from torch import Tensor
 
 from vaelab._door import door
-from vaelab._inputs import check_positive, check_positive_int, check_seed
+from vaelab._inputs import check_positive
 from vaelab.densities import SecondStage
 from vaelab.interpolation import lerp, slerp
 from vaelab.plots import pixels_to_png
@@ -91,16 +91,13 @@ class LatentTraversal(View):
         seed: int = 0,
     ) -> None:
         self.subject = subject(model, images, density, labels)
-        check_positive_int("n_sliders", n_sliders)
-        check_positive_int("n_strip", n_strip)
-        seed = check_seed(seed)
         if limit is not None:
             check_positive("limit", limit)
         super().__init__()
         height = self.subject.x.shape[-2]
         self._scale = pixel_scale(height, size)
         self._limit = limit
-        self._seed = int(seed)
+        self._seed = seed
         self.strip = Strip(pixel_scale(height, 68), n_strip)
         self._build(min(n_sliders, self.subject.spaces["z"].latent_dim))
         self._pick()
@@ -121,9 +118,10 @@ class LatentTraversal(View):
         self.space = toggles("space", spaces)
         self.space.layout.display = "" if len(spaces) > 1 else "none"
         self.source = dropdown("draw from", list(self.subject.densities))
-        self.draw = Button(description="draw", layout={"min_width": "96px"})
-        self.reset = Button(description="reset", layout={"min_width": "96px"})
-        self.mean = Button(description="mean code", layout={"min_width": "96px"})
+        self.draw, self.reset, self.mean = [
+            Button(description=name, layout={"min_width": "96px"})
+            for name in ("draw", "reset", "mean code")
+        ]
         self.sliders = tuple(slider("", 0.0, -1.0, 1.0) for _ in range(n_sliders))
         self.image = Picture()
         self.original = Picture()
@@ -164,12 +162,11 @@ class LatentTraversal(View):
         self._picked = picked
         x = self.subject.x
         labels = self.subject.labels
-        if picked is None:
-            caption = "no image has this code"
-            image = torch.ones_like(x[:1])
-        else:
-            caption = f"image {picked}"
+        caption = "no image has this code"
+        image = torch.ones_like(x[:1])
+        if picked is not None:
             image = x[picked][None]
+            caption = f"image {picked}"
             caption += "" if labels is None else f", class {labels[picked]}"
         self._caption.value = caption
         self.original.show(image, self._scale)
@@ -289,7 +286,6 @@ class Interpolator(View):
     ) -> None:
         self.subjects = subjects(model, images, density)
         self.judge = judge
-        check_positive_int("n_strip", n_strip)
         super().__init__()
         x = next(iter(self.subjects.values())).x
         height = x.shape[-2]

@@ -172,21 +172,23 @@ def subject(
     return Subject(x, spaces, densities, check_labels(labels, len(x)), prior)
 
 
-def subjects(model: Any, images: Any, density: Any = None) -> dict[str, Subject]:
+def subjects(
+    model: Any, images: Any, density: Any = None, labels: Any = None
+) -> dict[str, Subject]:
     """One model, by the name "", or several of a dict, each with a density of its own, or none.
 
     Raises:
         TypeError, ValueError: as `subject`; no model; a density beside several.
     """
     if not isinstance(model, Mapping):
-        return {"": subject(model, images, density)}
+        return {"": subject(model, images, density, labels)}
     if not model or density is not None:
         raise ValueError(
             'model: expected at least one, as {"VAE": model} or {"VAE": (model, density)}, and no '
             f"density beside them, got {len(model)} and {type(density).__name__}"
         )
-    pairs = {n: each if isinstance(each, tuple) else (each,) for n, each in model.items()}
-    return {str(n): subject(pair[0], images, *pair[1:]) for n, pair in pairs.items()}
+    pairs = {n: each if isinstance(each, tuple) else (each, None) for n, each in model.items()}
+    return {str(n): subject(each, images, own, labels) for n, (each, own) in pairs.items()}
 
 
 def _flow_of(model: Autoencoder, chosen: Mapping[str, Density]) -> FlowPrior | None:
