@@ -163,14 +163,7 @@ def check_close(
     measured, expected = _pair(claim_id, measured, expected)
     allowed = atol + rtol * np.abs(expected)
     margin = allowed - np.abs(measured - expected)
-    worst = _worst(margin)
-    found = (measured[worst], expected[worst], allowed[worst])
-    says = _with_figures(says, "found {0:{3}}, expected {1:{3}}, tolerance {2:.1g}", found, digits)
-    failure = (
-        f"measured {measured[worst]:.8g}, expected {expected[worst]:.8g}, allowed |difference| "
-        f"{allowed[worst]:.3g}{_entry(worst)}"
-    )
-    _settle(claim_id, bool(margin[worst] >= 0), says, "ok", failure)
+    _check_worst(claim_id, measured, expected, margin, says, digits, allowed=allowed)
 
 
 def check_below(
@@ -257,13 +250,37 @@ def _check_order(
     claim_id: str, measured: Any, bound: Any, says: str, sign: int, digits: int | None
 ) -> None:
     measured, bound = _pair(claim_id, measured, bound)
-    margin = sign * (measured - bound)
-    worst = _worst(margin)
-    word = "above" if sign > 0 else "below"
-    found = (measured[worst], bound[worst])
-    says = _with_figures(says, f"found {{0:{{2}}}}, expected {word} {{1:{{2}}}}", found, digits)
-    failure = f"measured {measured[worst]:.8g}, expected {word} {bound[worst]:.8g}{_entry(worst)}"
-    _settle(claim_id, bool(margin[worst] > 0), says, "ok", failure)
+    word = "above " if sign > 0 else "below "
+    _check_worst(claim_id, measured, bound, sign * (measured - bound), says, digits, word)
+
+
+def _check_worst(
+    claim_id: str,
+    measured: np.ndarray,
+    expected: np.ndarray,
+    margin: np.ndarray,
+    says: str,
+    digits: int | None,
+    word: str = "",
+    allowed: np.ndarray | None = None,
+) -> None:
+    """Settle by the smallest margin; NaN is the worst. The figures stand in brackets, but for
+    digits that are the same anywhere.
+    """
+    smallest = np.where(np.isnan(margin), -np.inf, margin).argmin()
+    worst = np.unravel_index(smallest, margin.shape)
+    form = f".{3 if digits is None else digits}g"
+    figures = f"found {measured[worst]:{form}}, expected {word}{expected[worst]:{form}}"
+    failure = f"measured {measured[worst]:.8g}, expected {word}{expected[worst]:.8g}"
+    holds = margin[worst] > 0
+    if allowed is not None:
+        figures += f", tolerance {allowed[worst]:.1g}"
+        failure += f", allowed |difference| {allowed[worst]:.3g}"
+        holds = margin[worst] >= 0
+    if worst:
+        failure += f" (entry {tuple(map(int, worst))})"
+    says = f"{says} ({figures})" if digits is None else f"{says}: {figures}"
+    _settle(claim_id, bool(holds), says, "ok", failure)
 
 
 def _figures(found: Any) -> str:
@@ -274,18 +291,6 @@ def _figures(found: Any) -> str:
     numbers = np.concatenate([_float64(each).ravel() for each in parts])
     forms = [".0f" if n.is_integer() and abs(n) < 1e6 else ".3g" for n in numbers]
     return f" (found {', '.join(map(format, numbers, forms))})"
-
-
-def _with_figures(says: str, form: str, found: tuple[Any, ...], digits: int | None) -> str:
-    """What was checked, and the figures: in brackets, but for digits that are the same anywhere."""
-    figures = form.format(*found, f".{3 if digits is None else digits}g")
-    return f"{says} ({figures})" if digits is None else f"{says}: {figures}"
-
-
-def _worst(margin: np.ndarray) -> tuple[Any, ...]:
-    """The index of the smallest margin; NaN is the worst."""
-    smallest = np.where(np.isnan(margin), -np.inf, margin).argmin()
-    return np.unravel_index(smallest, margin.shape)
 
 
 def _pair(claim_id: str, measured: Any, expected: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -305,7 +310,3 @@ def _float64(values: Any) -> np.ndarray:
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     return np.asarray(values, dtype=np.float64)
-
-
-def _entry(index: tuple[Any, ...]) -> str:
-    return f" (entry {tuple(map(int, index))})" if index else ""

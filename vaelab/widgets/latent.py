@@ -177,10 +177,10 @@ class LatentTraversal(View):
         sliders come first.
         """
         values, basis, names = self._ascending()
-        weak = 2 if 4 <= len(self.sliders) < len(values) else 0
+        n = len(values)
+        weak = 2 if 4 <= len(self.sliders) < n else 0
         strong = len(self.sliders) - weak
-        rest = list(range(strong, len(values)))
-        order = [*range(strong), *rest[len(rest) - weak :], *rest[: len(rest) - weak]]
+        order = [*range(strong), *range(n - weak, n), *range(strong, n - weak)]
         return values[order], basis[:, order], [names[j] for j in order]
 
     def _ascending(self) -> tuple[Tensor, Tensor, list[str]]:

@@ -115,7 +115,7 @@ def aggregated_covariance(mu: Tensor, var: Tensor) -> Answers:
         "divided by n − 1: q(z) is the mixture of these n, so divide by n": (
             torch.cov(mu.T) + noise
         ),
-        "the means' products are summed where they must be averaged": (len(mu) * spread + noise),
+        "the means' products are summed where they must be averaged": len(mu) * spread + noise,
         "this is the diagonal alone": right.diagonal(),
         "the variances are summed over the images; their mean is asked for": (
             spread + torch.diag(var.sum(0))
@@ -149,7 +149,7 @@ def wasserstein(a: Tensor, b: Tensor) -> Answers:
         "this is W₂, the root; its square is asked for": right.sqrt(),
         "summed over the samples where it must be averaged": len(a) * right,
         "one is sorted up and the other down": (first - second.flip(0)).square().mean(),
-        "the root of each difference is taken: square it": ((first - second).abs().sqrt().mean()),
+        "the root of each difference is taken: square it": (first - second).abs().sqrt().mean(),
         "every pair is compared; sort, and compare the k-th with the k-th": (
             (a[:, None] - b).square().mean()
         ),
@@ -170,7 +170,7 @@ def log_mixture(log_p: Tensor) -> Answers:
     return log_sum - math.log(n), {
         "the mean of the logarithms is not the logarithm of the mean": log_p.mean(1),
         "the weights 1/n are missing: subtract log n": log_sum,
-        "log m stands where log n belongs: n is how many parts there are": (log_sum - math.log(m)),
+        "log m stands where log n belongs: n is how many parts there are": log_sum - math.log(m),
         "divided by n outside the logarithm": log_sum / n,
         "log n is added where it must be subtracted": log_sum + math.log(n),
         "averaged over the codes: the parts are the columns": (

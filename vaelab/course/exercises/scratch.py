@@ -278,9 +278,9 @@ def cost_of_batch(
         "the term log σ² of the KL still has the wrong sign": (
             (nll + squares + log_sigma.sum(1) - 0.5 * mu.shape[1]).mean()
         ),
-        "the −1 of each dimension still has the wrong sign": (right + mu.shape[1]),
-        "the sign of mu² in the KL is still wrong": (right - mu.square().sum(1).mean()),
-        "the sign of σ² in the KL is still wrong": (right - (2 * log_sigma).exp().sum(1).mean()),
+        "the −1 of each dimension still has the wrong sign": right + mu.shape[1],
+        "the sign of mu² in the KL is still wrong": right - mu.square().sum(1).mean(),
+        "the sign of σ² in the KL is still wrong": right - (2 * log_sigma).exp().sum(1).mean(),
         "the term d log 2πγ was right: it is added": right - 2 * logs,
         "the term d log 2πγ was right, and is missing now": right - logs,
         "the KL lost its factor 1/2": (nll + 2 * kl).mean(),
