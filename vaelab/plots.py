@@ -169,7 +169,13 @@ def eigenvalue_histogram(
     values = np.asarray(eigenvalues, dtype=float).clip(0, 1.2).ravel()
     share = np.full_like(values, 1 / len(values))
     edges = np.linspace(0, 1.2, 37).tolist()
-    ax.hist(values, edges, weights=share, color=color, label=label)
+    ax.hist(
+        values,
+        edges,
+        weights=share,
+        color=color,
+        label=label,
+    )
     ax.axvline(0.5, color="0.5", linestyle=":")
     ax.set(xlabel=LAMBDA, ylabel="share of directions")
 
@@ -192,7 +198,12 @@ def eigenvalue_split(
     style = {"fmt": "o", "markersize": 4, "linewidth": 1, "color": color}
     for low, middle, high in quantiles.transpose(2, 0, 1):
         ax.errorbar(gammas, middle, [middle - low, high - middle], **style)
-    ax.set(xscale="log", xlabel=GAMMA, ylabel=LAMBDA, ylim=(-0.03, 1.1))
+    ax.set(
+        xscale="log",
+        xlabel=GAMMA,
+        ylabel=LAMBDA,
+        ylim=(-0.03, 1.1),
+    )
     if not ax.xaxis_inverted():
         ax.invert_xaxis()
 
@@ -278,12 +289,25 @@ def spectra(
     for name, s in values.items():
         ax.plot(_counted(s), s, ".-", label=name, color=(colors or {}).get(name))
     prior = COLORS["prior"]
-    ax.axhline(1.0, color=prior, linestyle="--", label="N(0, I)")
+    ax.axhline(
+        1.0,
+        color=prior,
+        linestyle="--",
+        label="N(0, I)",
+    )
     if n is not None:
         spread = math.sqrt(max(len(s) for s in values.values()) / n)
         band = ax.axhspan(1 - spread, 1 + spread, label=f"{n} draws of it")
-        band.set(color=prior, alpha=0.12, linewidth=0)
-    ax.set(xlabel="index", ylabel="singular value / √n", ylim=(0, None))
+        band.set(
+            color=prior,
+            alpha=0.12,
+            linewidth=0,
+        )
+    ax.set(
+        xlabel="index",
+        ylabel="singular value / √n",
+        ylim=(0, None),
+    )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
 
@@ -407,8 +431,20 @@ def _table_panel(
     """A point and a bar for each label whose (mean, standard deviation) is known."""
     known = [(i, mean, sd or 0.0) for i, (mean, sd) in enumerate(values) if mean is not None]
     rows, means, bars = np.array(known).reshape(-1, 3).T
-    ax.errorbar(means, rows, xerr=bars, fmt="o", color=color, capsize=3, markersize=5)
-    ax.set(yticks=range(len(labels)), yticklabels=labels, xlim=(0, None))
+    ax.errorbar(
+        means,
+        rows,
+        xerr=bars,
+        fmt="o",
+        color=color,
+        capsize=3,
+        markersize=5,
+    )
+    ax.set(
+        yticks=range(len(labels)),
+        yticklabels=labels,
+        xlim=(0, None),
+    )
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.grid(axis="y", color="0.9")
     ax.tick_params(axis="y", length=0)

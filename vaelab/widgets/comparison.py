@@ -174,7 +174,11 @@ class PosteriorRow(View):
         spectra(ax, values, {"q(z)": COLORS["q"], name: COLORS["second"]})
         for line in ax.lines:
             line.set_linewidth(1)
-        ax.set(xlabel="", ylabel="", ylim=(0, 1.1 * ax.get_ylim()[1]))
+        ax.set(
+            xlabel="",
+            ylabel="",
+            ylim=(0, 1.1 * ax.get_ylim()[1]),
+        )
         dress(ax, "singular values of the codes / √n", "best", 7)
         ax.locator_params("x", integer=True)
         self.spectra.value = Plot(figure).png()

@@ -169,7 +169,13 @@ class GammaPath(View):
 
     def _draw_split(self, ax: Axes) -> list[Artist]:
         j = np.arange(1, self.eigenvalues.shape[1] + 1)
-        self._bars = ax.bar(j, np.ones(len(j)), color=COLORS["q"], width=0.7, label="encoder")
+        self._bars = ax.bar(
+            j,
+            np.ones(len(j)),
+            color=COLORS["q"],
+            width=0.7,
+            label="encoder",
+        )
         exact = {"color": COLORS["exact"], "markersize": 10, "mew": 2}
         (marks,) = ax.plot(j, j, "_", **exact, label="Eq. 83")
         self._lines = [(marks, self.predicted)]
@@ -177,10 +183,19 @@ class GammaPath(View):
             (crosses,) = ax.plot(j, j, "x", color=COLORS["data"], markersize=4)
             crosses.set_label("its diagonal")
             self._lines.append((crosses, self.predicted_diagonal))
-        ax.set(xlabel="index j", ylabel="λ of Σ_z", ylim=(0, 1.15))
+        ax.set(
+            xlabel="index j",
+            ylabel="λ of Σ_z",
+            ylim=(0, 1.15),
+        )
         ax.locator_params("x", integer=True)
         ax.axhline(0.5, color="0.6", linestyle=":")
-        ax.legend(fontsize=8, frameon=False, loc="upper left", ncols=3)
+        ax.legend(
+            fontsize=8,
+            frameon=False,
+            loc="upper left",
+            ncols=3,
+        )
         return [*self._bars, *(line for line, _ in self._lines)]
 
     def _draw_cost(self, ax: Axes) -> Artist:

@@ -134,16 +134,38 @@ class _TheoremView(View):
         j = np.arange(1, MAX_LATENT_DIM + 1)
         q = COLORS["q"]
         exact = COLORS["exact"]
-        (self._kl,) = kl.semilogy(at, at**0, "o", color=q, markersize=5, label="KL[q ‖ posterior]")
-        (self._limit,) = kl.semilogy(at, at**0, color=exact, linewidth=1, label="½γ Var δ₁")
-        kl.set(ylim=(TINY, 1e3), xticks=at[::4], xticklabels=[])
+        (self._kl,) = kl.semilogy(
+            at,
+            at**0,
+            "o",
+            color=q,
+            markersize=5,
+            label="KL[q ‖ posterior]",
+        )
+        (self._limit,) = kl.semilogy(
+            at,
+            at**0,
+            color=exact,
+            linewidth=1,
+            label="½γ Var δ₁",
+        )
+        kl.set(
+            ylim=(TINY, 1e3),
+            xticks=at[::4],
+            xticklabels=[],
+        )
         kl.set_xlabel("nine points x, from left to right")
         dress(kl, "nats", "lower right")
         line = spectrum.axhline(1, color=COLORS["prior"], linestyle="--", linewidth=1)
         line.set_label("the prior's variance")
         (self._lambda,) = spectrum.semilogy(j, j**0, "o", color=q, label="λ of Σ_z, middle x")
         limits = (0.5, MAX_LATENT_DIM + 0.5)
-        spectrum.set(ylim=(1e-7, 1e2), xlim=limits, xlabel="index j", xticks=j)
+        spectrum.set(
+            ylim=(1e-7, 1e2),
+            xlim=limits,
+            xlabel="index j",
+            xticks=j,
+        )
         dress(spectrum, legend="lower right")
         return [self._limit, self._kl, self._lambda]
 
@@ -220,10 +242,21 @@ class TheoremOneView(_TheoremView):
         self._ax.add_patch(self._area)
         wide = {"color": COLORS["other"], "linewidth": 2.5}
         (self._model,) = self._ax.plot([], [], **wide, label="p_θt")
-        (self._data,) = self._ax.plot([], [], "--", color=COLORS["data"], linewidth=1, label="p_gt")
+        (self._data,) = self._ax.plot(
+            [],
+            [],
+            "--",
+            color=COLORS["data"],
+            linewidth=1,
+            label="p_gt",
+        )
         self._ax.set_xlabel("x")
         dress(self._ax, "density, and the set A")
-        self._ax.legend(fontsize=8, frameon=False, loc="upper right")
+        self._ax.legend(
+            fontsize=8,
+            frameon=False,
+            loc="upper right",
+        )
         moving = [self._area, self._model, self._data, *self._shared_panels(*shared)]
         self._plot = Plot(figure, moving)
         self._begin([self.density], [self.region])
@@ -314,7 +347,13 @@ class TheoremTwoView(_TheoremView):
 
     def _map_panel(self, ax: Axes) -> list[Artist]:
         blank = np.zeros((self._n_pixels, self._n_pixels))
-        self._map = ax.imshow(blank, "Blues", vmin=0, vmax=1, origin="lower")
+        self._map = ax.imshow(
+            blank,
+            "Blues",
+            vmin=0,
+            vmax=1,
+            origin="lower",
+        )
         self._map.set_interpolation("bilinear")
         (self._curve,) = ax.plot([], [], color=COLORS["data"], linewidth=0.8)
         self._disc = Circle((0, 0), 1, fill=False, color=COLORS["fixed"], linewidth=2)
@@ -356,7 +395,7 @@ class TheoremTwoView(_TheoremView):
         half = (high - low).max() / 2
         x, y = torch.stack([middle - half, middle + half], 1).tolist()
         columns, rows = [
-            torch.linspace(*ends, self._n_pixels, dtype=torch.float32) for ends in (x, y)
+            torch.linspace(low, high, self._n_pixels, dtype=torch.float32) for low, high in (x, y)
         ]
         self._grid = torch.cartesian_prod(rows, columns).flip(1)
         self._thin = (half.item() / self._n_pixels) ** 2  # It is half a pixel, squared.
