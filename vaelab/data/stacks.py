@@ -70,17 +70,24 @@ def load_folder(folder: Path, reading: Reading) -> Images:
             f"Pictures to train on are read as they are asked for; {len(held)} of {n_test} test "
             "pictures are used."
         )
-        chosen = [paths[number] for number in kept]
-        train = _on_disk(chosen[:n_train], reading, stack.shape)
-        test = _on_disk(chosen[n_train:], reading, stack.shape)[:]
+        train = _on_disk([paths[number] for number in kept[:n_train]], reading, stack.shape)
+        test = _on_disk([paths[number] for number in kept[n_train:]], reading, stack.shape)[:]
     files = tuple(printable(paths[number].relative_to(folder).as_posix()) for number in kept)
-    classes = tuple(map(printable, listing.classes))
-    numbers = torch.tensor(labels)[kept].tensor_split([n_train]) if classes else (None, None)
+    y_train, y_test = torch.tensor(labels)[kept].tensor_split([n_train])
     place = printable(str(folder.resolve()))
-    notes = tuple(map(printable, notes))
-    source = " ".join((f"{len(stack.kept)} pictures from the folder {place}.", *notes))
-    parts = (files[:n_train], files[n_train:])
-    return Images(Path(place).name, train, test, *numbers, classes, source, notes, *parts)
+    classes, notes = (tuple(map(printable, texts)) for texts in (listing.classes, notes))
+    return Images(
+        Path(place).name,
+        train,
+        test,
+        y_train if classes else None,
+        y_test if classes else None,
+        classes,
+        " ".join((f"{len(stack.kept)} pictures from the folder {place}.", *notes)),
+        notes,
+        files[:n_train],
+        files[n_train:],
+    )
 
 
 def _shared(pixels: np.ndarray, n_train: int) -> list[str]:

@@ -100,7 +100,8 @@ def _convolutional(channels: int, height: int, width: int) -> nn.Sequential:
 
 def shrink(x: Tensor) -> Tensor:
     """Images larger than 32×32 averaged down to that; others as they are."""
-    return F.adaptive_avg_pool2d(x, [min(n, _LARGEST_SIDE) for n in x.shape[-2:]])
+    height, width = (min(n, _LARGEST_SIDE) for n in x.shape[-2:])
+    return F.adaptive_avg_pool2d(x, (height, width))
 
 
 def train_classifier(
