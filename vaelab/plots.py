@@ -226,9 +226,8 @@ def split_gif(
     frames = [_split_frame(*step, r) for step in zip(gammas, values, strict=True)]
     times = [milliseconds] * (len(frames) - 1) + [10 * milliseconds]
     film = io.BytesIO()
-    frames[0].save(
-        film, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True
-    )
+    options = {"save_all": True, "loop": 0, "optimize": True}
+    frames[0].save(film, "GIF", append_images=frames[1:], duration=times, **options)
     return film.getvalue()
 
 
@@ -347,8 +346,7 @@ def report_figure(report: Mapping[str, Any], pictures: Mapping[str, Any]) -> Fig
     for ax, (name, images) in zip(axes.flat, pictures.items(), strict=False):
         show_images(ax, images, name, columns=10)
     left, middle, right = bottom.subplots(1, 3)
-    q = COLORS["q"]
-    second = COLORS["second"]
+    q, second = COLORS["q"], COLORS["second"]
     colors = {"γ fixed": COLORS["fixed"], "γ learned": q, "second stage": second}
     gamma_curve(left, report["gamma_curves"], colors)
     left.set_title("γ falls until it meets the error it can reach")

@@ -146,8 +146,7 @@ class PosteriorRow(View):
         self._drawn = density.sample(self.n_codes, self._seed + 2).to(self._q)
         again = density.sample(self.n_codes, self._seed + 3).to(self._q)
         self._codes = (self._q, self._drawn, self._normal)
-        distances = [torch.cdist(codes, self._q) for codes in self._codes[1:]]
-        self._nearest = [each.argmin(1).numpy() for each in distances]
+        self._nearest = [torch.cdist(codes, self._q).argmin(1).numpy() for codes in self._codes[1:]]
         self.distances = {}
         lines = [f"<tr><th>{self.n_codes} codes each</th><th>MMD²</th><th>sliced W₂</th></tr>"]
         pairs = (
@@ -159,8 +158,9 @@ class PosteriorRow(View):
             mmd2 = metrics.mmd2(a, b)
             sliced = metrics.sliced_wasserstein(a, b, seed=self._seed)
             self.distances[kind] = (mmd2, sliced)
-            cells = (html.escape(caption), f"{mmd2:.2e}", f"{sliced:.3f}")
-            lines.append(f"<tr><td>{'</td><td>'.join(cells)}</td></tr>")
+            lines.append(
+                f"<tr><td>{html.escape(caption)}</td><td>{mmd2:.2e}</td><td>{sliced:.3f}</td></tr>"
+            )
         self.figures.value = f'<table style="border-spacing: 12px 0">{"".join(lines)}</table>'
         self._draw_spectra()
         self._choose_plane()
@@ -218,10 +218,10 @@ class PosteriorRow(View):
         classes = np.where(self._bright, self._classes, -1)
         self.colors = (classes, *(classes[nearest] for nearest in self._nearest))
         self.canvas.value = self._scatter.png(self.points, self.colors)
-        shares = []
-        for colors, title in zip(self.colors, self._titles, strict=True):
-            percent = 100 * np.mean(colors >= 0)
-            shares.append(f"{percent:.0f} % of {title}")
+        shares = [
+            f"{100 * np.mean(colors >= 0):.0f} % of {title}"
+            for colors, title in zip(self.colors, self._titles, strict=True)
+        ]
         self._shares.value = f"bright: {', '.join(shares)}"
 
     def _brush(self) -> None:

@@ -145,7 +145,9 @@ class GammaPath(View):
         costs = [_cost(model, x, seed) for _, model in pairs]
         self.nll, self.latent = np.array(costs).T
         self._build()
-        self._draw_figure()
+        figure = Figure(figsize=(8.4, 2.6), dpi=100, layout="constrained")
+        left, right = figure.subplots(1, 2)
+        self._plot = Plot(figure, [*self._draw_split(left), self._draw_cost(right)])
         # Everything is drawn now, so that a step shows at once.
         self._frames = [self._frame(t, space, u) for t, space in enumerate(spaces)]
         self.redraw()
@@ -160,12 +162,6 @@ class GammaPath(View):
         names = row_names(("images", "reconstructions", "samples"), height)
         self.children = (HBox([self.step, self.said]), HBox([names, self.image]), self.plot)
         self._listen(self.redraw, self.step)
-
-    def _draw_figure(self) -> None:
-        figure = Figure(figsize=(8.4, 2.6), dpi=100, layout="constrained")
-        left, right = figure.subplots(1, 2)
-        moving = [*self._draw_split(left), self._draw_cost(right)]
-        self._plot = Plot(figure, moving)
 
     def _draw_split(self, ax: Axes) -> list[Artist]:
         j = np.arange(1, self.eigenvalues.shape[1] + 1)
@@ -204,8 +200,8 @@ class GammaPath(View):
             (self.latent, "prior", "KL"),
             (self.nll + self.latent, "data", "sum"),
         ):
-            style = {"color": COLORS[color], "label": name, "linewidth": 1}
-            ax.semilogx(self.gammas, values, ".-", **style)
+            line = COLORS[color]
+            ax.semilogx(self.gammas, values, ".-", color=line, label=name, linewidth=1)
         if self.gammas[-1] < self.gammas[0]:
             ax.invert_xaxis()
         ax.set(xlabel="γ", ylabel="nats an image")

@@ -316,12 +316,9 @@ class Interpolator(View):
         codes = {}
         for title, parts in self.subjects.items():
             for name, space in parts.spaces.items():
-                a = space.q.mean[self.first.value]
-                b = space.q.mean[self.second.value]
-                shares = t.to(a)
-                way = f"{title} {name}".lstrip()
-                codes[f"{way} straight"] = lerp(a, b, shares)
-                codes[f"{way} arc"] = slerp(a, b, shares)
+                a, b = space.q.mean[[self.first.value, self.second.value]]
+                for way, between in (("straight", lerp), ("arc", slerp)):
+                    codes[f"{title} {name} {way}".lstrip()] = between(a, b, t.to(a))
         return codes
 
     def _decode(self, t: Tensor) -> Tensor:

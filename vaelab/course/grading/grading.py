@@ -20,7 +20,7 @@ from vaelab._inputs import check_positive
 from vaelab.course import exercises
 from vaelab.course.grading.examinee import MAX_BYTES
 from vaelab.course.grading.jail import Jail, JailError, find_jail, run
-from vaelab.course.grading.papers import PaperError, Task, read_paper
+from vaelab.course.grading.papers import PaperError, read_paper
 
 
 @dataclass(frozen=True)
@@ -127,13 +127,11 @@ def _sheet(
         (folder / "job.json").write_text(json.dumps(job), "utf-8")
         hidden = [path.resolve().parent, Path.home()]
         stopped = run(jail, folder, hidden, 60 + seconds * (len(paper.tasks) + 1))
-        verdicts = {task.id: _verdict(task, folder, stopped) for task in paper.tasks}
+        verdicts = {}
+        for task in paper.tasks:
+            words = _judged(exercises.find(task.id), folder / f"{task.id}.json", stopped)
+            verdicts[task.id] = f"changed check; {words}" if task.changed else words
     return Sheet(path, paper.lesson, verdicts)
-
-
-def _verdict(task: Task, folder: Path, stopped: str) -> str:
-    words = _judged(exercises.find(task.id), folder / f"{task.id}.json", stopped)
-    return f"changed check; {words}" if task.changed else words
 
 
 def _judged(exercise: exercises.Exercise, path: Path, stopped: str) -> str:

@@ -138,7 +138,9 @@ def run(jail: Jail | None, folder: Path, hidden: Sequence[Path], seconds: float)
     try:
         return _watch(process, folder, seconds)
     finally:
-        _end(process)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _watch(process: subprocess.Popen, folder: Path, seconds: float) -> str:
@@ -150,12 +152,6 @@ def _watch(process: subprocess.Popen, folder: Path, seconds: float) -> str:
             return f"stopped: it wrote more than {MAX_FOLDER >> 20} MiB"
         time.sleep(0.05)
     return ""
-
-
-def _end(process: subprocess.Popen) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def size(folder: Path) -> int:

@@ -73,19 +73,20 @@ def read_paper(path: Path, lessons: Iterable[Path]) -> Paper:
 
 
 def _paper(lesson: str, original: list[Any], cells: list[Any]) -> Paper:
-    stubs = {cell["id"] for cell in original if "stub" in cell.metadata.get("tags", [])}
-    handed_out = {cell["id"] for cell in original}
+    fixed = {cell["id"] for cell in original if "stub" not in cell.metadata.get("tags", [])}
     kept = {cell["id"]: cell.source for cell in cells if "id" in cell}
-    own = [cell for cell in cells if cell.cell_type == "code"]
-    answers = [cell for cell in own if cell.get("id") in stubs or cell.get("id") not in handed_out]
+    answers = [
+        plain(cell.source)
+        for cell in cells
+        if cell.cell_type == "code" and cell.get("id") not in fixed
+    ]
     code = [cell for cell in original if cell.cell_type == "code"]
     tasks = [
         Task(*found, changed=kept.get(cell["id"]) != cell.source)
         for cell in code
         for found in CHECK.findall(cell.source)
     ]
-    sources = tuple(plain(cell.source) for cell in answers)
-    return Paper(lesson, plain(code[0].source), sources, tuple(tasks))
+    return Paper(lesson, plain(code[0].source), tuple(answers), tuple(tasks))
 
 
 def plain(source: str) -> str:
