@@ -10,6 +10,7 @@ shapes do not fit together, the error names them.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import math
@@ -102,13 +103,20 @@ def _described(value: Any) -> str:
     return f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else shown(value)
 
 
-def check_fields(thing: Any) -> None:
-    """The same for the fields of a dataclass, which may be frozen, in its `__post_init__`."""
+def taken_fields(thing: Any) -> dict[str, Any]:
+    """The fields of a dataclass as its annotations take them, or an error."""
     hints = typing.get_type_hints(type(thing), include_extras=True)
-    for name, field in type(thing).__dataclass_fields__.items():
-        value = getattr(thing, name)
-        if value is not field.default:
-            object.__setattr__(thing, name, taken(name, value, hints[name]))
+    values = {field: getattr(thing, field.name) for field in dataclasses.fields(thing)}
+    return {
+        field.name: value if value is field.default else taken(field.name, value, hints[field.name])
+        for field, value in values.items()
+    }
+
+
+def check_fields(thing: Any) -> None:
+    """Let a dataclass, which may be frozen, keep its fields so, in its `__post_init__`."""
+    for name, value in taken_fields(thing).items():
+        object.__setattr__(thing, name, value)
 
 
 def taken(name: str, value: Any, kind: Any) -> Any:
@@ -166,7 +174,8 @@ def _one_taken(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
     return value if has_numbers else _instance(name, value, kinds)
 
 
-def _instance(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
+def _instance(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
+    kinds = tuple(typing.get_origin(kind) or kind for kind in kinds)
     if not isinstance(value, kinds):
         hint = f"; make one of it first: {value.__name__}(...)" if isinstance(value, type) else ""
         named = " or a ".join("word" if kind is str else kind.__name__ for kind in kinds)

@@ -8,7 +8,8 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, cast
+from functools import partial
+from typing import Annotated, Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -26,15 +27,15 @@ from torch.utils import data
 
 from vaelab import densities, metrics, networks, training
 from vaelab._arrays import Rows, as_array, as_tensor
+from vaelab._door import taken_fields
 from vaelab._inputs import (
+    Positive,
+    Weight,
     check_choice,
     check_draws,
-    check_flag,
     check_images,
-    check_positive,
     check_positive_int,
     check_seed,
-    check_weight,
 )
 from vaelab.densities import Density
 from vaelab.estimators.fitted import put_together, taken_apart
@@ -44,8 +45,6 @@ from vaelab.networks import Networks
 from vaelab.posteriors import Distribution, PointHead
 from vaelab.training import Cosine, Plan, Session
 from vaelab.training.plan import Schedule
-
-Check = Callable[[str, Any], Any]
 
 
 def _has_log_p(estimator: Any) -> bool:
@@ -66,15 +65,6 @@ def _has_log_p(estimator: Any) -> bool:
     return True
 
 
-def _check_schedule(name: str, schedule: Any) -> None:
-    if not (schedule is None or callable(schedule)):
-        check_choice(name, schedule, ["cosine"])
-
-
-def _check_scaling(name: str, scaling: str) -> None:
-    check_choice(name, scaling, ["all", "columns"])
-
-
 _DTYPES: Any = [np.float64, np.float32]
 _OURS = (Tensor, Rows, data.Dataset, data.DataLoader, np.ma.MaskedArray)
 
@@ -90,28 +80,18 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
 
     is_recorded: ClassVar = True
     forgets: ClassVar[tuple[str, ...]] = ()
-    CHECKS: ClassVar[dict[str, Check]] = {
-        "latent_dim": check_positive_int,
-        "epochs": check_positive_int,
-        "batch_size": check_positive_int,
-        "lr": check_positive,
-        "schedule": _check_schedule,
-        "weight_decay": check_weight,
-        "scaling": _check_scaling,
-        "warm_start": check_flag,
-    }
 
     latent_dim: int = 16
     epochs: int = 200
     batch_size: int = 128
-    lr: float = 2e-3
+    lr: Positive = 2e-3
     schedule: str | Schedule | None = "cosine"
-    weight_decay: float = 0.0
-    scaling: str = "all"
+    weight_decay: Weight = 0.0
+    scaling: Annotated[str, partial(check_choice, known=("all", "columns"))] = "all"
     warm_start: bool = False
-    device: str = "auto"
+    device: str | torch.device = "auto"
     random_state: int | np.random.RandomState | None = None
-    verbose: bool = False
+    verbose: bool | int = False
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows `X`: (n, d) or (n, channels, height, width), n ≥ 2 and finite. Bytes and
@@ -125,8 +105,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         Raises:
             ValueError, TypeError: parameters or rows that cannot be trained on.
         """
-        for name, check in self.CHECKS.items():
-            check(name, getattr(self, name))
+        taken_fields(self)
         trial = copy.copy(self)
         trial._fit(X)
         self.__dict__ = vars(trial)
@@ -136,25 +115,23 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         before = getattr(self, "model_", None)
         rows = self._rows(X, reset=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        found = moments(rows)
         if self.warm_start and before is not None:
             model = self._continued(before)
-            self._fit_range(rows)
         else:
             with networks.seeded(seed):
                 nets = self._networks()
-                self._fit_scale(rows, nets)
+                self._fit_scale(rows, found, nets)
                 model = self._model(nets).to(rows.dtype)
+        self.range_ = found.ends().to(rows.dtype)
         self.model_ = model
         x = self._scaled(rows)
-        schedule = Cosine() if self.schedule == "cosine" else self.schedule
-        plan = Plan(
-            self.epochs,
-            self.batch_size,
-            self.lr,
-            schedule,
-            weight_decay=self.weight_decay,
-            seed=seed,
-        )
+        schedule = self.schedule
+        if isinstance(schedule, str):
+            check_choice("schedule", schedule, ["cosine"])
+            schedule = Cosine()
+        weights = {"weight_decay": self.weight_decay, "seed": seed}
+        plan = Plan(self.epochs, self.batch_size, self.lr, schedule, **weights)
         session = Session(device=self.device, progress=bool(self.verbose))
         run = training.fit_plan(model, x, plan, session)
         model.cpu()
@@ -337,40 +314,17 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             )
         return rows
 
-    def _fit_scale(self, rows: Tensor | Rows, nets: Networks) -> None:
-        found = None
+    def _fit_scale(self, rows: Tensor | Rows, found: Moments, nets: Networks) -> None:
+        self.mean_ = found.mean.to(rows.dtype)
+        self.scale_ = found.overall or 1.0
+        if self.scaling == "columns":
+            spread = found.columns.to(rows.dtype)
+            self.scale_ = torch.where(spread > 0, spread, 1.0)
         if nets.unit:
-            if isinstance(rows, Tensor):  # Others are checked as they are read.
-                check_images(rows, unit=True)
             self.mean_ = torch.zeros(())
             self.scale_ = 1.0
-        elif isinstance(rows, Rows):
-            found = moments(rows)
-            self.mean_ = found.mean.to(rows.dtype)
-            spread = found.columns.to(rows.dtype)
-            in_columns = self.scaling == "columns"
-            self.scale_ = (
-                torch.where(spread > 0, spread, 1.0) if in_columns else found.overall or 1.0
-            )
-        else:
-            self.mean_ = rows.mean(0)
-            if self.scaling == "columns":
-                spread = rows.std(0)
-                self.scale_ = torch.where(spread > 0, spread, 1.0)
-            else:
-                self.scale_ = float((rows - self.mean_).std()) or 1.0
-        self._fit_range(rows, found)
-
-    def _fit_range(self, rows: Tensor | Rows, known: Moments | None = None) -> None:
-        if isinstance(rows, Rows):
-            found = moments(rows) if known is None else known
-            ends = (
-                (found.low, found.high) if rows.ndim == 2 else (found.low.min(), found.high.max())
-            )
-            self.range_ = torch.stack(ends).to(rows.dtype)
-            return
-        flat = rows if rows.ndim == 2 else rows.flatten()
-        self.range_ = torch.stack(flat.aminmax(dim=0))
+            if isinstance(rows, Tensor):  # Others are checked as they are read.
+                check_images(rows, unit=True)
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -388,9 +342,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         """`out` as a tensor or an array, as X was, in X's precision."""
         if isinstance(X, Tensor):
             return out.to(X) if X.is_floating_point() else out.to(X.device)
-        dtype = getattr(X, "dtype", None)
-        keeps = dtype in (np.float32, np.float64)
-        return out.numpy().astype(dtype if keeps else out.numpy().dtype, copy=False)
+        array, dtype = out.numpy(), getattr(X, "dtype", None)
+        return array.astype(dtype, copy=False) if dtype in _DTYPES else array
 
 
 def _in_one_line(error: Exception) -> Exception:

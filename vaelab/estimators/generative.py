@@ -5,33 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from vaelab import densities, models, networks
-from vaelab._inputs import shown
 from vaelab.densities import Density
 from vaelab.estimators.base import Estimator
 from vaelab.models import Autoencoder
 from vaelab.networks import Networks
 from vaelab.posteriors import Distribution
 from vaelab.training import Session
-
-
-def _check_maker(name: str, maker: Any) -> None:
-    if not (isinstance(maker, str) or callable(maker)):
-        raise TypeError(f"{name}: expected a name or a function, got {shown(maker)}")
-
-
-def _check_density(name: str, density: Any) -> None:
-    if not isinstance(density, (str, Density)):
-        raise TypeError(f"{name}: expected a name or a density, got {shown(density)}")
-
-
-def _check_options(name: str, options: Any) -> None:
-    if not (options is None or isinstance(options, Mapping)):
-        raise TypeError(
-            f"{name}: expected a dictionary of arguments, such as {{}}, got {shown(options)}"
-        )
 
 
 @dataclass(eq=False, repr=False)
@@ -73,15 +55,6 @@ class Generative(Estimator):
     >>> wae.set_params(random_state=0).fit(rows).sample(5).shape
     (5, 3)
     """
-
-    CHECKS: ClassVar = {
-        **Estimator.CHECKS,
-        "model": _check_maker,
-        "network": _check_maker,
-        "density": _check_density,
-        "options": _check_options,
-        "network_options": _check_options,
-    }
 
     model: str | Callable[..., Autoencoder] = "vae"
     options: Mapping[str, Any] | None = None

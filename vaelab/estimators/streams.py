@@ -60,7 +60,7 @@ def mapped(rows: Rows, dtype: torch.dtype, f: Callable[[Tensor], Tensor]) -> Row
 
 @dataclass(frozen=True)
 class Moments:
-    """What is known of rows after one pass, in float64.
+    """What is known of rows after one pass; in float64, where they are read as they are asked for.
 
     Args:
         mean: of each column, shape of a row.
@@ -75,9 +75,20 @@ class Moments:
     low: Tensor
     high: Tensor
 
+    def ends(self) -> Tensor:
+        """The range of each column of vectors, or of all numbers of images, lowest first."""
+        ends = torch.stack([self.low, self.high])
+        return ends if ends.ndim == 2 else torch.stack([ends[0].min(), ends[1].max()])
 
-def moments(rows: Rows) -> Moments:
-    """Mean, spread and range of rows, read once; sums are kept about the first rows' mean."""
+
+def moments(rows: Tensor | Rows) -> Moments:
+    """Mean, spread and range of rows; of a stream, read once, sums are kept about the first rows'
+    mean.
+    """
+    if isinstance(rows, Tensor):
+        mean = rows.mean(0)
+        overall = float((rows - mean).std())
+        return Moments(mean, rows.std(0), overall, rows.amin(0), rows.amax(0))
     centre = rows[:100].double().mean(0)
     total, squares = torch.zeros_like(centre), torch.zeros_like(centre)
     low, high = torch.full_like(centre, torch.inf), torch.full_like(centre, -torch.inf)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from vaelab import densities, models, networks
-from vaelab._inputs import check_choice, check_positive, check_positive_int, check_widths
+from vaelab._inputs import Positive, Weight, Widths, check_choice, check_positive
 from vaelab._memory import check_parameters
 from vaelab.densities import Density
 from vaelab.estimators.base import Estimator
@@ -17,16 +17,16 @@ from vaelab.networks import Networks
 from vaelab.posteriors import Distribution
 from vaelab.training import Cosine, Hold, Session
 
-
-def _check_gamma(name: str, gamma: float | str) -> None:
-    if isinstance(gamma, str):
-        check_choice(name, gamma, ("learned", "optimal"))
-    else:
-        check_positive(name, gamma)
+RULES = ("learned", "optimal")
 
 
-def _check_network(name: str, network: str) -> None:
-    check_choice(name, network, [maker for maker in networks.MAKERS if maker != "sequence"])
+def _check_gamma(name: str, gamma: float | str) -> float | str:
+    rule = isinstance(gamma, str)
+    return check_choice(name, gamma, RULES) if rule else check_positive(name, gamma)
+
+
+def _check_network(name: str, network: str) -> str:
+    return check_choice(name, network, [maker for maker in networks.MAKERS if maker != "sequence"])
 
 
 @dataclass(eq=False, repr=False)
@@ -76,19 +76,12 @@ class VAE(Estimator):
     (50, 2)
     """
 
-    CHECKS: ClassVar = {
-        **Estimator.CHECKS,
-        "hidden": check_widths,
-        "gamma": _check_gamma,
-        "network": _check_network,
-    }
-
     latent_dim: int = 16
     _: KW_ONLY
-    gamma: float | str = "learned"
-    beta: float = 1.0
-    network: str = "mlp"
-    hidden: tuple[int, ...] = (256, 256)
+    gamma: Annotated[float | str, _check_gamma] = "learned"
+    beta: Weight = 1.0
+    network: Annotated[str, _check_network] = "mlp"
+    hidden: Widths = (256, 256)
 
     def _networks(self) -> Networks:
         taken = inspect.signature(networks.MAKERS[self.network]).parameters
@@ -132,16 +125,9 @@ class TwoStageVAE(VAE):
     (5, 3)
     """
 
-    CHECKS: ClassVar = {
-        **VAE.CHECKS,
-        "second_hidden": check_widths,
-        "second_epochs": check_positive_int,
-        "second_lr": check_positive,
-    }
-
-    second_hidden: tuple[int, ...] = (128, 128, 128)
+    second_hidden: Widths = (128, 128, 128)
     second_epochs: int = 500
-    second_lr: float = 4e-3
+    second_lr: Positive = 4e-3
 
     def _networks(self) -> Networks:
         k = self.latent_dim  # Told before the first stage is trained.
