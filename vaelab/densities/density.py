@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import ClassVar, Self
 
@@ -49,13 +50,19 @@ class Density(Part):
 
     latent_dim: int = 0  # Until it is fitted.
 
-    def fit(self, model: Autoencoder, x: Tensor, seed: int = 0) -> Self:
+    def fit(self, model: Autoencoder, x: Tensor, seed: int = 0, session: Session = QUIET) -> Self:
         """Fit to the codes of images `x`, shape (n, *image_shape).
+
+        Args:
+            model: whose codes they are.
+            x: the images.
+            seed: of the codes drawn, and of a training.
+            session: where and how one that is trained is.
 
         Returns:
             The density itself.
         """
-        return self.fit_codes(model.codes(x), seed)
+        return self.fit_in(session, model.codes(x), seed)
 
     def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
         """Fit to the posteriors `q` of n images, of which codes are drawn with `seed`."""
@@ -106,23 +113,14 @@ class Density(Part):
 
 
 class Trained(Density):
-    """A density that a training fits, whose arguments among those of `Plan` say how."""
+    """A density that a training fits, whose arguments among those of `Plan` say how.
+
+    Its `fit_codes(q, seed, session)` draws codes of `q` afresh at every training step; it runs
+    quietly unless a session is given.
+    """
 
     forgets: ClassVar = tuple(field.name for field in fields(Plan))
 
-    def fit(self, model: Autoencoder, x: Tensor, seed: int = 0, session: Session = QUIET) -> Self:
-        """Fit to the codes of images `x`, shape (n, *image_shape); see `fit_codes`."""
-        return self.fit_codes(model.codes(x), seed, session)
-
-    def fit_codes(self, q: Distribution, seed: int = 0, session: Session = QUIET) -> Self:
-        """Fit to the posteriors `q` of n images, of which every training step draws afresh.
-
-        Args:
-            q: one row an image.
-            seed: of weights, batches and noise.
-            session: where and how it runs; quietly unless given.
-        """
-        raise NotImplementedError(f"{type(self).__name__}: write fit_codes(q, seed, session)")
-
     def fit_in(self, session: Session, q: Distribution, seed: int = 0) -> Self:
-        return self.fit_codes(q, seed, session)
+        fit_codes: Callable[..., Self] = self.fit_codes
+        return fit_codes(q, seed, session)

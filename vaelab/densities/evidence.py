@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vaelab._arrays import Rows
-from vaelab._door import taken
+from vaelab._door import door
 from vaelab._inputs import check_draws, check_rows, floats, generator_of
 from vaelab.densities.density import Density
 from vaelab.models import Autoencoder, evaluating
@@ -17,6 +17,7 @@ from vaelab.priors import Prior
 _AT_ONCE = 1000  # Rows that are scored together.
 
 
+@door
 @torch.no_grad()
 def log_prob_mc(
     model: Autoencoder,
@@ -43,8 +44,6 @@ def log_prob_mc(
     Returns:
         Nats, shape (n,). −∞ where every draw is so far from the data that its weight is not finite.
     """
-    taken("model", model, Autoencoder)
-    taken("density", density, Density | Prior | None)
     rows = check_rows(x, model.image_shape)
     check_draws("n_samples", n_samples, model.latent_dim + _AT_ONCE)
     prior = model.prior if density is None else density

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from vaelab import networks
-from vaelab._door import door, taken
+from vaelab._door import door
+from vaelab._inputs import Widths
 from vaelab.densities.density import QUIET, Trained
-from vaelab.parts import fill
+from vaelab.densities.prior import OfPrior
 from vaelab.posteriors import Distribution
 from vaelab.priors import FlowPrior
 from vaelab.training import Cosine, Plan, Run, Session, fit_plan
@@ -28,7 +29,7 @@ class _Codes(nn.Module):
         return {"nll": -self.prior.log_prob(z)}
 
 
-class Flow(Trained):
+class Flow(OfPrior, Trained):
     """A flow of affine couplings, fitted to q(z) by maximum likelihood.
 
     It is the flow of `models.flow_prior_vae` at β = 0, trained afterwards instead of beside the
@@ -43,7 +44,7 @@ class Flow(Trained):
     def __init__(
         self,
         transforms: int = 6,
-        hidden: Sequence[int] = (64, 64),
+        hidden: Widths = (64, 64),
         *,
         epochs: int = 80,
         batch_size: int = 100,
@@ -53,10 +54,10 @@ class Flow(Trained):
     ) -> None:
         self.plan = Plan.of(locals())
         self.transforms = transforms
-        self.hidden = tuple(hidden)
+        self.hidden = hidden
 
+    @door
     def fit_codes(self, q: Distribution, seed: int = 0, session: Session = QUIET) -> Self:
-        taken("q", q, Distribution)
         prior = self._new(q.mean.shape[1], seed)
         self.run: Run = fit_plan(_Codes(prior), q, self.plan.with_seed(seed), session)
         self.prior = prior.cpu()
@@ -67,20 +68,6 @@ class Flow(Trained):
         with networks.seeded(seed):
             return FlowPrior(latent_dim, self.transforms, self.hidden)
 
-    def sample(self, n: int, seed: int = 0) -> Tensor:
-        self.check(n)
-        return self.prior.sample(n, self.latent_dim, seed)
-
-    @torch.no_grad()
-    def log_prob(self, z: Tensor) -> Tensor:
-        self.check()
-        return self.prior.log_prob(z.to(next(self.prior.parameters()))).to(z)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return self.prior.state_dict()
-
     def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
-        self.latent_dim = latent_dim
         self.prior = self._new(latent_dim)
-        fill(self.prior, tensors)
-        return self
+        return super().load_state(tensors, latent_dim)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vaelab._door import door
-from vaelab._inputs import as_seed, check_positive_int
+from vaelab._inputs import as_seed
 from vaelab.densities.density import Density, draw
 from vaelab.posteriors import Distribution
 
@@ -27,8 +26,9 @@ class GaussianMixture(Density):
         n_components: of the mixture; 1 makes it a Gaussian. At most the number of images.
     """
 
+    @door
     def __init__(self, n_components: int = 10) -> None:
-        self.n_components = check_positive_int("n_components", n_components)
+        self.n_components = n_components
 
     mixture: Any  # scikit-learn's, once it is fitted.
 
@@ -65,29 +65,26 @@ class GaussianMixture(Density):
         self.check()
         return torch.from_numpy(self.mixture.score_samples(z.detach().double().cpu().numpy())).to(z)
 
-    def _shapes(self, k: int) -> dict[str, tuple[int, ...]]:
-        n = self.n_components
-        return dict(zip(LEARNED, ((n,), (n, k), (n, k, k), (n, k, k)), strict=True))
-
     def state_dict(self) -> dict[str, Tensor]:
         arrays = {name: getattr(self.mixture, f"{name}_") for name in LEARNED}
         return {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
 
     def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
+        n, k = self.n_components, latent_dim
+        expected = dict(zip(LEARNED, [(n,), (n, k), (n, k, k), (n, k, k)], strict=True))
         shapes = {name: tuple(value.shape) for name, value in tensors.items()}
-        expected = self._shapes(latent_dim)
         if shapes != expected:
             raise ValueError(f"a mixture: expected tensors of shapes {expected}, got {shapes}")
         self.latent_dim = latent_dim
-        self.mixture = self._of([tensors[name].numpy() for name in expected])
+        self.mixture = self._of({name: value.numpy() for name, value in tensors.items()})
         return self
 
-    def _of(self, arrays: Sequence[np.ndarray]) -> Any:
-        """scikit-learn's mixture of these arrays, in the order of `LEARNED`."""
+    def _of(self, arrays: dict[str, np.ndarray]) -> Any:
+        """scikit-learn's mixture of these arrays, by the names in `LEARNED`."""
         from sklearn.mixture import GaussianMixture as Mixture
 
         mixture = Mixture(self.n_components)
-        for name, value in zip(LEARNED, arrays, strict=True):
+        for name, value in arrays.items():
             setattr(mixture, f"{name}_", value)
         return mixture
 
@@ -112,8 +109,7 @@ class DirichletMixture(GaussianMixture):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             posterior = BayesianGaussianMixture(n_components=k, **how).fit(z)
-        arrays = [getattr(posterior, f"{name}_") for name in LEARNED]
-        return self._of(arrays)
+        return self._of({name: getattr(posterior, f"{name}_") for name in LEARNED})
 
 
 class Gaussian(GaussianMixture):

@@ -15,7 +15,30 @@ from vaelab.priors import Prior
 from vaelab.priors import StandardNormal as StandardNormalPrior
 
 
-class ModelPrior(Density):
+class OfPrior(Density):
+    """A density that is a prior's."""
+
+    prior: Prior
+
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        self.check(n)
+        return self.prior.sample(n, self.latent_dim, seed)
+
+    @torch.no_grad()
+    def log_prob(self, z: Tensor) -> Tensor:
+        self.check()
+        return self.prior.log_prob(z.to(next(self.prior.parameters(), z))).to(z)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self.prior.state_dict()
+
+    def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
+        self.latent_dim = latent_dim
+        fill(self.prior, tensors)
+        return self
+
+
+class ModelPrior(OfPrior):
     """p(z) of a model, from which ancestral sampling draws: nothing is fitted.
 
     Args:
@@ -35,23 +58,6 @@ class ModelPrior(Density):
     @door
     def fit_codes(self, q: Distribution, seed: int = 0) -> Self:
         self.latent_dim = q.mean.shape[1]
-        return self
-
-    def sample(self, n: int, seed: int = 0) -> Tensor:
-        self.check(n)
-        return self.prior.sample(n, self.latent_dim, seed)
-
-    @torch.no_grad()
-    def log_prob(self, z: Tensor) -> Tensor:
-        self.check()
-        return self.prior.log_prob(z.to(next(self.prior.parameters(), z))).to(z)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return self.prior.state_dict()
-
-    def load_state(self, tensors: dict[str, Tensor], latent_dim: int) -> Self:
-        self.latent_dim = latent_dim
-        fill(self.prior, tensors)
         return self
 
 

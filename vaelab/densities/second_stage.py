@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import networks
-from vaelab._door import door, taken
-from vaelab._inputs import check_widths, generator_of
+from vaelab._door import door
+from vaelab._inputs import Widths, generator_of
 from vaelab._memory import check_parameters
 from vaelab.densities.density import QUIET, Trained, draw
 from vaelab.densities.evidence import log_prob_mc
@@ -50,7 +50,7 @@ class SecondStage(Trained):
     @door
     def __init__(
         self,
-        hidden: Sequence[int] = (1024, 1024, 1024),
+        hidden: Widths = (1024, 1024, 1024),
         activation: str = "relu",
         *,
         epochs: int = 800,
@@ -67,12 +67,12 @@ class SecondStage(Trained):
     ) -> None:
         self.plan = Plan.of(locals())
         self.standardise = standardise
-        self.hidden = check_widths("hidden", hidden)
+        self.hidden = hidden
         self.activation = activation
         self.gamma_rule = gamma
 
+    @door
     def fit_codes(self, q: Distribution, seed: int = 0, session: Session = QUIET) -> Self:
-        taken("q", q, Distribution)
         vae = self.new_vae(q.mean.shape[1], seed)
         data = self._data(q, seed)
         return self._take(vae, fit_plan(vae, data, self.plan.with_seed(seed), session))
@@ -82,7 +82,8 @@ class SecondStage(Trained):
         z = draw(q, seed)
         self._units = (z.new_zeros(z.shape[1]), 1.0)
         if isinstance(q, Point) if self.standardise is None else self.standardise:
-            self._units = (z.mean(0), (z - z.mean(0)).std().item() or 1.0)
+            mean = z.mean(0)
+            self._units = (mean, (z - mean).std().item() or 1.0)
             q = q.scaled(*self._units)
         return q
 
@@ -194,11 +195,9 @@ def fit_second_stages(
     plans = [stage.plan for stage in stages]
     if any(plan != plans[0] for plan in plans):
         raise ValueError(f"stages: expected all to be trained alike, got {plans}")
-    vaes = [
-        stage.new_vae(q.mean.shape[1], seed)
-        for stage, q, seed in zip(stages, posteriors, seeds, strict=True)
-    ]
-    data = [stage._data(q, seed) for stage, q, seed in zip(stages, posteriors, seeds, strict=True)]
+    each = list(zip(stages, posteriors, seeds, strict=True))
+    vaes = [stage.new_vae(q.mean.shape[1], seed) for stage, q, seed in each]
+    data = [stage._data(q, seed) for stage, q, seed in each]
     runs = fit_together(vaes, data, plans[0], session, seeds=seeds)
     for stage, vae, run in zip(stages, vaes, runs, strict=True):
         stage._take(vae, run)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from vaelab._inputs import check_rows, floats
 from vaelab._processes import Generator
 from vaelab.networks import Networks
 from vaelab.parts import Module
+
+T = TypeVar("T")
 
 
 class Autoencoder(Module):
@@ -143,10 +146,17 @@ class Autoencoder(Module):
         images' device. Bytes are pixels 0 to 255. Whatever `training.fit` takes is taken.
         """
         x = check_rows(x, self.image_shape, self.unit)
+        return posteriors.cat(self._parts(self.encode, x, batch_size), len(x))
+
+    def _parts(
+        self, f: Callable[[Tensor], T], x: Tensor | Rows, batch_size: int = 1000
+    ) -> Iterator[T]:
+        """What `f`, one of its passes, gives for rows, some at a time, in evaluation mode."""
         first = next(self.parameters())
         with evaluating(self):
-            parts = (self.encode(floats(part, first)).to(x.device) for part in x.split(batch_size))
-            return posteriors.cat(parts, len(x))
+            for part in x.split(batch_size):
+                given: Any = f(floats(part, first))
+                yield given.to(x.device)
 
     def images(self, z: Tensor, batch_size: int = 1000) -> Tensor:
         """Decode any number of codes, in evaluation mode, without gradients, on the codes'
@@ -162,10 +172,7 @@ class Autoencoder(Module):
         z = as_tensor(z, "codes")
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"codes: expected shape (n, {self.latent_dim}), got {tuple(z.shape)}")
-        first = next(self.parameters())
-        with evaluating(self):
-            parts = [self.decode(part.to(first)).to(z.device) for part in z.split(batch_size)]
-        return torch.cat(parts)
+        return torch.cat(list(self._parts(self.decode, z, batch_size)))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Decode the mean code of every image: shape of `x`."""

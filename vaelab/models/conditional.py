@@ -83,15 +83,12 @@ class Conditional(Autoencoder):
     @torch.no_grad()
     def reconstruct(self, x: Tensor | Rows) -> Tensor:
         """Decode the mean code of every image, whose part is given: shape of `x`."""
+
+        def decoded(x: Tensor) -> Tensor:
+            return self.decode(self.encode(x).mean, self.context(x))
+
         x = check_rows(x, self.image_shape, self.unit)
-        first = next(self.parameters())
-        decoded = []
-        with evaluating(self):
-            for part in x.split(1000):
-                images = floats(part, first)
-                x_hat = self.decode(self.encode(images).mean, self.context(images))
-                decoded.append(x_hat.to(x.device))
-        return self.likelihood.mode(torch.cat(decoded))
+        return self.likelihood.mode(torch.cat(list(self._parts(decoded, x))))
 
     @torch.no_grad()
     def draw(self, context: Tensor, n: int = 1, seed: int = 0) -> Tensor:
