@@ -120,7 +120,7 @@ def test_a_stopped_run_on_a_file_ends_in_the_same_bytes(tmp_path):
 REFUSED = {
     "an iterable": (type("Stream", (IterableDataset,), {"__iter__": iter})(), "map-style Dataset"),
     "no items": (Subset(Pictures(), []), "with items"),
-    "dictionaries": (Pictures(lambda i: {"image": PIXELS[i]}), "begin with one, got dict"),
+    "dictionaries": (Pictures(lambda i: {"image": PIXELS[i]}), "of numbers, got dict of object"),
     "several shapes": (Pictures(lambda i: torch.zeros(1, 4, 4 + i // 30)), "items alike"),
     "another shape": (Pictures(lambda i: torch.zeros(4, 4)), "add a channel axis, x\\[:, None\\]"),
     "not finite": (Pictures(lambda i: torch.full((1, 4, 4), float("nan"))), "NaN"),
@@ -274,7 +274,7 @@ def test_settings_that_mean_nothing_are_refused(settings):
 @pytest.mark.parametrize("settings", [{"validation": 0.1}, {"patience": 1}])
 def test_models_trained_together_hold_nothing_out(settings):
     (name,) = settings
-    with pytest.raises(ValueError, match=f"{name}: no rows are held out"):
+    with pytest.raises(ValueError, match=f"{name}: expected nothing for models trained"):
         training.fit_together([make(), make()], PIXELS, Plan(1, **settings), seeds=[0, 1])
 
 

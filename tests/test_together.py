@@ -229,7 +229,7 @@ def test_bfloat16_is_for_the_networks_alone():
             ValueError,
             "one precision and",
         ),
-        ({"keep_every": 1}, ValueError, "keep_every: no copies are kept of models trained"),
+        ({"keep_every": 1}, ValueError, "keep_every: expected nothing for models trained together"),
         ({"epochs": 0}, ValueError, "epochs: expected"),
         ({"speed": 2}, TypeError, "unexpected keyword argument 'speed'"),
     ],

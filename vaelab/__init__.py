@@ -18,6 +18,7 @@ Everything is imported on first use, so that `import vaelab` costs little beyond
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from typing import Any
 
 __version__ = "0.1.0"
@@ -30,35 +31,7 @@ _WHERE = {
     "load": "checkpoints",
     "save": "checkpoints",
 }
-_ROOMS = (
-    "apps",
-    "checkpoints",
-    "cli",
-    "course",
-    "data",
-    "densities",
-    "estimators",
-    "experiments",
-    "features",
-    "flows",
-    "grammar",
-    "interpolation",
-    "likelihoods",
-    "lines",
-    "manifolds",
-    "metrics",
-    "models",
-    "networks",
-    "parts",
-    "plots",
-    "posteriors",
-    "priors",
-    "terms",
-    "theory",
-    "toys",
-    "training",
-    "widgets",
-)
+_ROOMS = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]
 _INSIDE = {
     "claims": "course.claims",
     "dashboards": "apps.dashboards",

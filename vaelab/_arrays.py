@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 import mmap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Real
 from typing import Any, Self, cast
 
@@ -92,11 +92,6 @@ def as_rows(x: Any, name: str = "images") -> Tensor | Rows:
         return x
     if isinstance(x, torch_data.DataLoader):
         x = _set_of(x, name)
-    if isinstance(x, torch_data.IterableDataset):
-        raise TypeError(
-            f"{name}: expected a map-style Dataset, with len() and an item for every number, got "
-            f"{type(x).__name__}, which can only be iterated over; collect its items first"
-        )
     if isinstance(x, torch_data.Dataset) and not isinstance(x, torch_data.TensorDataset):
         return _rows_of_items(x, name)
     if isinstance(x, np.memmap) and x.ndim:
@@ -117,10 +112,9 @@ def as_tensor(x: Any, name: str = "images") -> Tensor:
     if isinstance(x, torch_data.TensorDataset):
         x = x.tensors[0]
     if isinstance(x, Tensor):
-        if x.layout != torch.strided or x.is_quantized:
-            raise TypeError(f"{name}: expected a dense tensor, got {x.layout}; pass x.to_dense()")
-        if x.is_meta:
-            raise TypeError(f"{name}: expected numbers, got a tensor on the device meta")
+        if x.layout != torch.strided or x.is_quantized or x.is_meta:
+            kind = f"{x.layout} of {x.dtype} on the device {x.device}"
+            raise TypeError(f"{name}: expected a dense tensor, got {kind}; pass x.to_dense()")
         return x
     if hasattr(x, "train_pixels"):
         raise TypeError(
@@ -153,8 +147,8 @@ def as_numbers(name: str, values: Any, dtype: torch.dtype | None = torch.float64
     x = x.to(dtype)
     if not x.numel():
         raise ValueError(f"{name}: expected at least one value, got shape {tuple(x.shape)}")
-    if not x.isfinite().all():
-        bad = int((~x.isfinite()).sum())
+    bad = int((~x.isfinite()).sum())
+    if bad:
         raise ValueError(
             f"{name}: expected finite numbers, but it holds NaN or infinite values ({bad} of "
             f"{x.numel()}); remove or repair them"
@@ -166,8 +160,8 @@ def _array(x: Any, name: str) -> np.ndarray:
     """What NumPy makes of it, if those are numbers."""
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise ValueError(f"{name}: {np.ma.count_masked(x)} values are masked; fill them first")
+    several = isinstance(x, (list, tuple)) and len(x) and isinstance(x[0], Tensor)
     try:
-        several = isinstance(x, (list, tuple)) and len(x) and isinstance(x[0], Tensor)
         array = as_array(torch.stack(list(x))) if several else np.asarray(x)
     except (ValueError, RuntimeError, TypeError) as error:
         raise ValueError(
@@ -206,8 +200,7 @@ def _from_array(array: np.ndarray) -> Tensor:
 
 def _set_of(loader: torch_data.DataLoader, name: str) -> torch_data.Dataset:
     """The data set of a loader, whose order is not its own."""
-    own = getattr(loader, "sampler", None)
-    batches = getattr(loader, "batch_sampler", None)
+    own, batches = loader.sampler, loader.batch_sampler
     plain = batches is None or type(batches) is torch_data.BatchSampler
     if plain and (type(own) in _ORDERS or not hasattr(loader.dataset, "__getitem__")):
         return loader.dataset
@@ -219,10 +212,12 @@ def _set_of(loader: torch_data.DataLoader, name: str) -> torch_data.Dataset:
 
 
 def _rows_of_items(items: Any, name: str) -> Rows:
-    try:
-        n = len(items)
-    except TypeError as error:
-        raise TypeError(f"{name}: expected a Dataset with a length ({error})") from error
+    if not hasattr(items, "__len__"):
+        raise TypeError(
+            f"{name}: expected a map-style Dataset, with len() and an item for every number, got "
+            f"{type(items).__name__}; collect its items first"
+        )
+    n = len(items)
     if not n:
         raise ValueError(f"{name}: expected a Dataset with items, got none")
     first = _item(items, 0, name)
@@ -245,11 +240,6 @@ def _rows_of_items(items: Any, name: str) -> Rows:
 def _item(items: Any, number: int, name: str) -> Tensor:
     """The image of an item: the item, or its first entry where it has several."""
     item = items[number]
-    if isinstance(item, Mapping):
-        raise TypeError(
-            f"{name}: expected items that are an image, or that begin with one, got "
-            f"{type(item).__name__}; pass a Dataset that gives item['image'] alone"
-        )
     if isinstance(item, (tuple, list)) and len(item) and not isinstance(item[0], Real):
         item = item[0]
     if not hasattr(item, "getbands"):

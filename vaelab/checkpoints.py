@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors.torch
@@ -272,8 +272,12 @@ def load(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Any:
     known = makers(parts, estimators="estimator" in record)
     try:
         content = {k: v for k, v in record.items() if k != "sha256"}
-        intact = digest(tensors, content) == record.get("sha256")
-        return _rebuilt(record, tensors, known) if intact else _refuse(folder)
+        if digest(tensors, content) != record.get("sha256"):
+            raise CheckpointError(
+                f"{folder}: model.safetensors and run.json do not match their checksum; one is "
+                "damaged"
+            )
+        return _rebuilt(record, tensors, known)
     except (CheckpointError, ImportError):
         raise
     except UnknownPart as error:
@@ -383,12 +387,6 @@ class Allowance(TorchDispatchMode):
 
 def _memory(x: Tensor) -> int:
     return x.untyped_storage().data_ptr()
-
-
-def _refuse(folder: Path) -> NoReturn:
-    raise CheckpointError(
-        f"{folder}: model.safetensors and run.json do not match their checksum; one is damaged"
-    )
 
 
 def _missing(folder: Path, name: str) -> str:

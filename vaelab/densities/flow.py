@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Self
 
 import torch
@@ -59,7 +60,7 @@ class Flow(OfPrior, Trained):
     @door
     def fit_codes(self, q: Distribution, seed: int = 0, session: Session = QUIET) -> Self:
         prior = self._new(q.mean.shape[1], seed)
-        self.run: Run = fit_plan(_Codes(prior), q, self.plan.with_seed(seed), session)
+        self.run: Run = fit_plan(_Codes(prior), q, replace(self.plan, seed=seed), session)
         self.prior = prior.cpu()
         self.latent_dim = q.mean.shape[1]
         return self

@@ -98,9 +98,7 @@ def ce_vae(networks: Networks) -> Autoencoder:
 
 def ae(networks: Networks) -> Autoencoder:
     """A plain autoencoder: point codes, squared error, no latent term."""
-    point = posteriors.PointHead(networks)
-    free = terms.SquaredNorm(0.0)
-    return Autoencoder(networks, point, likelihoods.Gaussian(1.0), latent_term=free)
+    return rae(networks, 0.0, gamma=1.0)
 
 
 def rae(

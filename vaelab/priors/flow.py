@@ -42,8 +42,10 @@ class FlowPrior(Prior):
     def given(self, context: Tensor) -> Prior:
         return FlowGiven(self, context) if self.flow.n_context else self
 
+    context: Tensor | None = None
+
     def at(self, eps: Tensor) -> Tensor:
-        return self.flow.inverse(eps)
+        return self.flow.inverse(eps, self.context)
 
     @torch.no_grad()
     def codes(self, eps: Tensor) -> Tensor:
@@ -51,10 +53,10 @@ class FlowPrior(Prior):
         return self.at(eps.to(self.flow.shift)).to(eps)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        return self.flow.log_prob(z)
+        return self.flow.log_prob(z, self.context)
 
 
-class FlowGiven(Prior):
+class FlowGiven(FlowPrior):
     """p(z given c) of a flow that takes a context, for the contexts of a batch.
 
     Args:
@@ -63,12 +65,6 @@ class FlowGiven(Prior):
     """
 
     def __init__(self, prior: FlowPrior, context: Tensor) -> None:
-        super().__init__()
+        Prior.__init__(self)
         self.flow = prior.flow
         self.context = context
-
-    def at(self, eps: Tensor) -> Tensor:
-        return self.flow.inverse(eps, self.context)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        return self.flow.log_prob(z, self.context)

@@ -5,7 +5,7 @@ as they are drawn.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -183,6 +183,7 @@ def share(device: torch.device, seed: int) -> Share:
     return generator
 
 
+@dataclass
 class Batches:
     """The data of one model, batch by batch, and the generator of everything that is drawn.
 
@@ -193,13 +194,11 @@ class Batches:
         generator: of the noise, see `share`.
     """
 
-    hint = ""  # What else to do about too little memory than taking smaller batches.
-
-    def __init__(self, rows: Feed, device: torch.device, seed: Any, generator: Any) -> None:
-        self.rows = rows
-        self.device = device
-        self.seed = seed
-        self.generator = generator
+    rows: Feed
+    device: torch.device
+    seed: Any
+    generator: Any
+    hint: ClassVar = ""  # What else to do about too little memory than taking smaller batches.
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -71,20 +71,13 @@ class Plan(_Fields):
         if not 0 <= min(self.betas) <= max(self.betas) < 1:
             raise ValueError(f"betas: expected two numbers in [0, 1), got {shown(self.betas)}")
 
-    def with_seed(self, seed: int) -> Self:
-        """The same plan with another seed."""
-        return replace(self, seed=seed)
-
     def settings(self) -> dict[str, Any]:
         """What decides the numbers: two runs of equal settings are one run."""
-        settings = {
-            **vars(self),
-            "schedule": _name_of(self.schedule),
-            "gamma_schedule": _name_of(self.gamma_schedule),
-        }
-        del settings["keep_every"]
-        if self.beta_schedule is not None:  # Runs of earlier versions had none.
-            settings["beta_schedule"] = _name_of(self.beta_schedule)
+        settings = {name: value for name, value in vars(self).items() if name != "keep_every"}
+        for name in ("schedule", "gamma_schedule", "beta_schedule"):
+            settings[name] = _name_of(getattr(self, name))
+        if self.beta_schedule is None:  # Runs of earlier versions had none.
+            settings["beta_schedule"] = None
         return settings
 
 

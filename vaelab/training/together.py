@@ -51,12 +51,11 @@ def fit_together(
             number; several processes. One model that diverges stops all.
     """
     models = list(models)
-    seeds = list(seeds)
-    session = Session() if session is None else session
+    seeds = [check_seed(seed) for seed in seeds]
+    session = session or Session()
     for model in models:
         check_trainable(model)
     _check(models, seeds, plan)
-    seeds = [int(seed) for seed in seeds]
     alone = isinstance(data, Given) or not isinstance(data, Sequence)
     many = (data,) if alone else data
     if len(many) not in (1, len(models)):
@@ -99,15 +98,11 @@ def _check(models: list[nn.Module], seeds: list[int], plan: Plan) -> None:
         raise ValueError(
             f"seeds: expected one for each of {len(models)} models (at least one), got {len(seeds)}"
         )
-    for seed in seeds:
-        check_seed(seed)
-    if plan.keep_every:
-        raise ValueError("keep_every: no copies are kept of models trained together; expected 0")
-    for name in ("validation", "patience"):
-        if getattr(plan, name) is not None:
+    for name in ("keep_every", "validation", "patience"):
+        if getattr(plan, name):
             raise ValueError(
-                f"{name}: no rows are held out from models trained together; expected None, or "
-                "call training.fit for each"
+                f"{name}: expected nothing for models trained together, which are neither copied "
+                "on the way nor held out from; or call training.fit for each"
             )
     if _processes.place()[1] > 1:
         raise ValueError(
@@ -118,19 +113,19 @@ def _check(models: list[nn.Module], seeds: list[int], plan: Plan) -> None:
         raise ValueError(
             "models: recurrent layers cannot pass for several models at once; train each by fit"
         )
-    if len({id(model) for model in models}) < len(models):
+    if len(set(map(id, models))) < len(models):
         raise ValueError(
             "models: expected different ones, got one of them twice; build each with weights of "
             "its own"
         )
-    places = {(p.dtype, p.device) for model in models for p in model.parameters()}
+    places = {f"{p.dtype}, {p.device}" for model in models for p in model.parameters()}
     if len(places) > 1:
         raise ValueError(
-            f"models: expected one precision and one device for all, got {sorted(map(str, places))}"
+            f"models: expected one precision and one device for all, got {sorted(places)}"
         )
-    kinds = [kind(model) for model in models]
-    other = next((i for i, each in enumerate(kinds) if each != kinds[0]), None)
-    if other is not None:
-        raise ValueError(
-            f"models: expected all of one kind, but 0 is {kinds[0]} and {other} is {kinds[other]}"
-        )
+    first = kind(models[0])
+    for i, model in enumerate(models):
+        if kind(model) != first:
+            raise ValueError(
+                f"models: expected all of one kind, but 0 is {first} and {i} is {kind(model)}"
+            )
