@@ -7,7 +7,6 @@ together with a second seed, and becomes a page.
 import copy
 import math
 import pickle
-from dataclasses import replace
 
 import pytest
 import torch
@@ -224,7 +223,7 @@ def test_it_trains_together_with_a_second_seed(name):
     x = images().double()
     runs = training.fit_together(several, x, plan, QUIET, seeds=[5, 6])
     for seed, run in zip((0, 1), runs, strict=True):
-        alone = training.fit_plan(made(name, seed).double(), x, replace(plan, seed=5 + seed), QUIET)
+        alone = training.fit_plan(made(name, seed).double(), x, plan.with_seed(5 + seed), QUIET)
         for term, values in alone.history.items():
             assert run.history[term] == pytest.approx(values, rel=1e-6, nan_ok=True), term
 

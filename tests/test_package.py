@@ -29,7 +29,7 @@ MODULES = sorted(
 WINGS = ("apps", "course")
 FLOORS = (
     {"_arrays", "_memory"},
-    {"_imports", "_inputs", "_files", "_processes", "_formats", "_bars"},
+    {"_signals", "_inputs", "_files", "_processes", "_formats", "_bars"},
     {"parts", "_door"},
     {"manifolds", "data", "grammar", "networks", "metrics", "interpolation"},
     {"flows", "features"},

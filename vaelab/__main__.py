@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -93,17 +93,16 @@ def write_atomic(path: Path, content: bytes) -> None:
     """
     partial = path.with_name(f".{path.name}.{_mark()}{_PARTIAL}")
     try:
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                partial.unlink()
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        if not isinstance(error, OSError):
             raise
-    except OSError as error:
         problem = f"could not write {path} ({error.strerror}); nothing that was there is lost"
         raise OSError(error.errno, problem) from error
 

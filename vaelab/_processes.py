@@ -73,7 +73,7 @@ def draw(
     n, *rest = shape
     whole = (processes * n, *rest)
     noise = sample(whole, generator=generator, device=like.device, dtype=like.dtype)
-    return noise if processes == 1 else noise[rank * n : (rank + 1) * n]
+    return noise[rank * n : (rank + 1) * n]
 
 
 @torch.no_grad()

@@ -165,13 +165,7 @@ def save(
         **estimator,
         "versions": versions(),
     }
-    _check_public(record)
-    different = changed(model)
-    if different:
-        raise ValueError(
-            f"model: {different} when it was made, which is what `load` would make again; make "
-            "the model with it. Nothing is written"
-        )
+    _check_loadable(record, model)
     notes = as_data(run or {}, "run")
     taken = [name for name in (*record, "estimator", "sha256") if name in notes]
     if set(taken) - {"versions"}:
@@ -187,6 +181,24 @@ def save(
     # What is no UTF-8, as in a file's name, is spelled \udcff, which is its escape in JSON too.
     write_atomic(folder / "run.json", text.encode(errors="backslashreplace"))
     return folder
+
+
+def _check_loadable(record: dict[str, Any], model: Autoencoder) -> None:
+    """Raise for what `load` would not find, or would make otherwise."""
+    known = makers(estimators="estimator" in record)
+    accounts = [record[name] for name in ("model", "density", "estimator") if name in record]
+    for name in names_in(accounts):
+        if "." in name and name not in known:
+            raise TypeError(
+                f"{name} is no public part of vaelab, so that `load` would not find it; expected a "
+                "part that its room exports, or one of your own"
+            )
+    different = changed(model)
+    if different:
+        raise ValueError(
+            f"model: {different} when it was made, which is what `load` would make again; make "
+            "the model with it. Nothing is written"
+        )
 
 
 def _what_is_saved(
@@ -215,18 +227,6 @@ def _what_is_saved(
             f"{density.latent_dim}"
         )
     return model, density, estimator, arrays
-
-
-def _check_public(record: dict[str, Any]) -> None:
-    """Raise for a class of the package that `load` would not find."""
-    known = makers(estimators="estimator" in record)
-    accounts = [record[name] for name in ("model", "density", "estimator") if name in record]
-    hidden = [name for name in names_in(accounts) if "." in name and name not in known]
-    if hidden:
-        raise TypeError(
-            f"{hidden[0]} is no public part of vaelab, so that `load` would not find it; expected "
-            "a part that its room exports, or one of your own"
-        )
 
 
 def model_prior(model: Autoencoder) -> Density:

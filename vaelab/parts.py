@@ -391,7 +391,13 @@ def _read(account: Any, makers: Mapping[str, Callable[..., Any]], met: list[Call
         if not isinstance(value, Mapping):
             return value
         if set(value) == {"same"}:
-            return _met(value["same"], met)
+            number = value["same"]
+            call = met[number] if type(number) is int and 0 <= number < len(met) else None
+            if call is None:
+                raise ValueError(
+                    f"expected the number of a part that stands before it, got {number!r}"
+                )
+            return call
         if set(value) == {"maker"}:
             return _named(value["maker"], makers)
         if set(value) == {"dict"}:
@@ -408,10 +414,3 @@ def _named(name: Any, makers: Mapping[str, Callable[..., Any]]) -> Callable[...,
     if name not in makers:
         raise UnknownPart(str(name))
     return makers[name]
-
-
-def _met(number: Any, met: list[Call | None]) -> Call:
-    call = met[number] if type(number) is int and 0 <= number < len(met) else None
-    if call is None:
-        raise ValueError(f"expected the number of a part that stands before it, got {number!r}")
-    return call

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Sequence
 
 from vaelab import __version__
-from vaelab._imports import terminable
+from vaelab._signals import terminable
 from vaelab.cli import (
     claims,
     course,

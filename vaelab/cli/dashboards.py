@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 from vaelab.cli.options import Parser
 
 

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 from vaelab.cli.options import Parser, add_seed
 from vaelab.cli.words import LETTERS
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 from vaelab.cli.options import Parser, add_data, add_reading, add_run, beside, reading
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 from vaelab.cli.options import Parser, add_data, add_reading, add_run, add_seed, beside, reading
 
 if TYPE_CHECKING:

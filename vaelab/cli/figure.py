@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 from vaelab.cli.options import Parser, add_data, add_seed, add_training, given
 from vaelab.cli.words import PROFILES
 

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 from vaelab.cli.options import Parser
 
 EPILOG = (

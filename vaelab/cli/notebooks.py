@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 from vaelab.cli.options import Parser
 
 

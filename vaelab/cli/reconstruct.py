@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 from vaelab.cli.encode import add_images
 from vaelab.cli.options import Parser, add_run, beside, reading
 

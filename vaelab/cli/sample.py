@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaelab._imports import importing
 from vaelab._memory import check_memory
+from vaelab._signals import importing
 from vaelab.cli import lines
 from vaelab.cli.options import Parser, add_data, add_run, add_seed, beside
 

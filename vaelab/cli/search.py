@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 from vaelab.cli.options import Parser, add_seed, add_training, given
 
 if TYPE_CHECKING:

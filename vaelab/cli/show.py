@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 from vaelab.cli import history, train
 from vaelab.cli.options import Parser, add_run, beside
 from vaelab.cli.words import LETTERS

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaelab._imports import importing
+from vaelab._signals import importing
 from vaelab.cli import cost
 from vaelab.cli.options import Parser, add_data, add_training, given
 from vaelab.cli.words import PROFILES

@@ -13,8 +13,8 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaelab._imports import importing
 from vaelab._memory import check_memory
+from vaelab._signals import importing
 from vaelab.cli import cost, history, lines
 from vaelab.cli.options import (
     Parser,

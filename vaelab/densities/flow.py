@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Self
 
 import torch
@@ -13,7 +12,7 @@ from vaelab import networks
 from vaelab._door import door
 from vaelab._inputs import Widths
 from vaelab.densities.density import QUIET, Trained
-from vaelab.densities.prior import OfPrior
+from vaelab.densities.prior import _OfPrior
 from vaelab.posteriors import Distribution
 from vaelab.priors import FlowPrior
 from vaelab.training import Cosine, Plan, Run, Session, fit_plan
@@ -30,7 +29,7 @@ class _Codes(nn.Module):
         return {"nll": -self.prior.log_prob(z)}
 
 
-class Flow(OfPrior, Trained):
+class Flow(_OfPrior, Trained):
     """A flow of affine couplings, fitted to q(z) by maximum likelihood.
 
     It is the flow of `models.flow_prior_vae` at β = 0, trained afterwards instead of beside the
@@ -60,7 +59,7 @@ class Flow(OfPrior, Trained):
     @door
     def fit_codes(self, q: Distribution, seed: int = 0, session: Session = QUIET) -> Self:
         prior = self._new(q.mean.shape[1], seed)
-        self.run: Run = fit_plan(_Codes(prior), q, replace(self.plan, seed=seed), session)
+        self.run: Run = fit_plan(_Codes(prior), q, self.plan.with_seed(seed), session)
         self.prior = prior.cpu()
         self.latent_dim = q.mean.shape[1]
         return self

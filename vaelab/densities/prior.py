@@ -15,7 +15,7 @@ from vaelab.priors import Prior
 from vaelab.priors import StandardNormal as StandardNormalPrior
 
 
-class OfPrior(Density):
+class _OfPrior(Density):
     """A density that is a prior's."""
 
     prior: Prior
@@ -38,7 +38,7 @@ class OfPrior(Density):
         return self
 
 
-class ModelPrior(OfPrior):
+class ModelPrior(_OfPrior):
     """p(z) of a model, from which ancestral sampling draws: nothing is fitted.
 
     Args:

@@ -75,7 +75,7 @@ class SecondStage(Trained):
     def fit_codes(self, q: Distribution, seed: int = 0, session: Session = QUIET) -> Self:
         vae = self.new_vae(q.mean.shape[1], seed)
         data = self._data(q, seed)
-        return self._take(vae, fit_plan(vae, data, replace(self.plan, seed=seed), session))
+        return self._take(vae, fit_plan(vae, data, self.plan.with_seed(seed), session))
 
     def _data(self, q: Distribution, seed: int) -> Distribution:
         """What it is trained on; notes shift and scale."""

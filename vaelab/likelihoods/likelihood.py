@@ -9,12 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vaelab._inputs import check_positive
+from vaelab._door import door
+from vaelab._inputs import Positive, check_positive
 from vaelab._processes import Generator, draw, mean_of_all
+from vaelab.flows import LOG_2_PI
 from vaelab.grammar import Grammar, allowed, expand, rule_numbers, tables
 from vaelab.parts import Module, StepSizes
 
 _LARGEST = math.log(1e300)
+VARIANCE = "gamma, the decoder variance"
 
 
 def check_alike(x: Tensor, x_hat: Tensor) -> None:
@@ -82,20 +85,19 @@ class Gaussian(Likelihood):
         ValueError: γ or `init` not a positive finite number, or an unknown word.
     """
 
+    @door
     def __init__(
-        self, gamma: float | str = "learned", init: float = 1.0, decay: float = 0.99
+        self, gamma: float | str = "learned", init: Positive = 1.0, decay: float = 0.99
     ) -> None:
         super().__init__()
-        if isinstance(gamma, str) and gamma not in ("learned", "optimal"):
+        self.rule = gamma if isinstance(gamma, str) else "fixed"
+        if self.rule not in ("learned", "optimal", "fixed"):
             raise ValueError(f'gamma: expected "learned", "optimal" or a number > 0, got {gamma!r}')
-        start = init if isinstance(gamma, str) else gamma
-        check_positive("gamma, the decoder variance", start)
         if not 0 <= decay < 1:
             raise ValueError(f"decay: expected a number in [0, 1), got {decay!r}")
-        self.rule = gamma if isinstance(gamma, str) else "fixed"
-        self.init = float(start)
+        self.init = init if isinstance(gamma, str) else check_positive(VARIANCE, gamma)
         self.decay = decay
-        log_gamma = torch.tensor(math.log(start))
+        log_gamma = torch.tensor(math.log(self.init))
         if self.rule == "learned":
             self.log_gamma = nn.Parameter(log_gamma)
         else:
@@ -108,9 +110,8 @@ class Gaussian(Likelihood):
 
     @gamma.setter
     def gamma(self, value: float) -> None:
-        check_positive("gamma, the decoder variance", value)
         with torch.no_grad():
-            self.log_gamma.fill_(math.log(value))
+            self.log_gamma.fill_(math.log(check_positive(VARIANCE, value)))
 
     def nll(self, x: Tensor, x_hat: Tensor) -> Tensor:
         """−log p(x given z) in nats for images `x` and decoder means `x_hat` of one shape; shape
@@ -120,16 +121,12 @@ class Gaussian(Likelihood):
         d = math.prod(x.shape[1:])
         squared_error = F.mse_loss(x_hat, x, reduction="none").flatten(1).sum(1)
         if self.rule == "optimal" and self.training:
-            self._follow(mean_of_all(squared_error.detach().mean()) / d)
-        return 0.5 * (
-            squared_error * torch.exp(-self.log_gamma)
-            + d * (self.log_gamma + math.log(2 * math.pi))
-        )
-
-    @torch.no_grad()
-    def _follow(self, mean_squared_error: Tensor) -> None:
-        gamma = torch.lerp(mean_squared_error, self.log_gamma.exp(), self.decay)
-        self.log_gamma.copy_(gamma.log())
+            mean = mean_of_all(squared_error.detach().mean()) / d
+            with torch.no_grad():
+                gamma = torch.lerp(mean, self.log_gamma.exp(), self.decay)
+                self.log_gamma.copy_(gamma.log())
+        constant = d * (self.log_gamma + LOG_2_PI)
+        return 0.5 * (squared_error * torch.exp(-self.log_gamma) + constant)
 
     def step(self, plan: StepSizes) -> dict[str, Any]:
         """log γ moves `gamma_lr` times as fast as a weight, and does not decay."""

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from vaelab import likelihoods, posteriors, priors, terms
-from vaelab._arrays import Rows, as_numbers
-from vaelab._inputs import check_draws, check_rows, check_seed, floats, generator_of
+from vaelab._arrays import Rows
+from vaelab._door import door
+from vaelab._inputs import check_draws, check_rows, floats, generator_of
 from vaelab._processes import Generator
 from vaelab.models.autoencoder import Autoencoder, evaluating
 from vaelab.networks import Networks, with_context
@@ -90,12 +91,11 @@ class Conditional(Autoencoder):
         x = check_rows(x, self.image_shape, self.unit)
         return self.likelihood.mode(torch.cat(list(self._parts(decoded, x))))
 
+    @door
     @torch.no_grad()
     def draw(self, context: Tensor, n: int = 1, seed: int = 0) -> Tensor:
         """Draw `n` images for each context, (m, n_context): shape (m, n, *image_shape)."""
-        context = as_numbers("context", context, None)
         check_draws("n", n, len(context) * self.latent_dim)
-        seed = check_seed(seed)
         each = floats(context, next(self.parameters())).repeat_interleave(n, 0)
         generator = generator_of(seed)
         eps = torch.randn(len(each), self.latent_dim, generator=generator).to(each)

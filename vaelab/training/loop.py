@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from vaelab._inputs import pick_device, shown
 from vaelab._memory import is_out_of_memory, kept_memory
 from vaelab._processes import mean_of_all
+from vaelab._signals import interrupts_held
 from vaelab.parts import Module, account, as_data
 from vaelab.training.acceleration import OutOfMemory, accelerated, chosen
 from vaelab.training.batches import Batches, Given, feed, share
-from vaelab.training.interrupts import interrupts_held
 from vaelab.training.parallel import BATCH_NORM, check_shared, parallel
 from vaelab.training.plan import BetaSchedule, Callback, GammaSchedule, Plan, Schedule, Session
 from vaelab.training.progress import Progress
@@ -262,12 +262,11 @@ def run(
         settings["validation"] = held_out.rows.digest()
     state = State(model, batches, plan, as_data(settings, "settings"), held_out)
     keeper = Keeper(session)
-    device = batches.device
     with (
         keeper.held(),
         kept_memory(),
-        accelerated(model, device, settings["precision"], session.compile),
-        parallel(model, device) as state.loss_terms,
+        accelerated(model, batches.device, settings["precision"], session.compile),
+        parallel(model, batches.device) as state.loss_terms,
     ):
         keeper.resume(state)
         _loop(state, keeper, session)

@@ -71,6 +71,10 @@ class Plan(_Fields):
         if not 0 <= min(self.betas) <= max(self.betas) < 1:
             raise ValueError(f"betas: expected two numbers in [0, 1), got {shown(self.betas)}")
 
+    def with_seed(self, seed: int) -> Self:
+        """The same plan with another seed."""
+        return replace(self, seed=seed)
+
     def settings(self) -> dict[str, Any]:
         """What decides the numbers: two runs of equal settings are one run."""
         settings = {name: value for name, value in vars(self).items() if name != "keep_every"}

@@ -55,6 +55,7 @@ class State:
         self.batch_size: int = settings["batch_size"]
         self.steps_per_epoch = len(batches) // self.batch_size
         self.total = self.steps_per_epoch * plan.epochs
+        self.lr = plan.lr
         self.step = 0
         self.names: list[str] = []  # Of the terms, once the first step has been taken.
         self.terms: list[Tensor] = []  # Their means over the batch, of each step of this epoch.
@@ -99,6 +100,7 @@ class State:
         if self.plan.schedule is not None:
             factor = self.plan.schedule(self.step / self.steps_per_epoch, self.plan.epochs)
             check_weight("schedule, the factor on the step size", factor)
+            self.lr = factor * self.plan.lr
             for group in self.optimizer.param_groups:
                 group["lr"] = factor * group["full_lr"]
         if self.plan.beta_schedule is not None:
@@ -136,7 +138,7 @@ class State:
         if self.held_out is not None:
             values["validation"] = self.held_out.loss(self.model)
         values["gamma"] = math.nan if gamma is None else gamma
-        values["lr"] = self.optimizer.param_groups[0]["lr"]
+        values["lr"] = self.lr
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
         self.terms = []
@@ -185,22 +187,18 @@ def groups(model: nn.Module, plan: Plan) -> list[dict[str, Any]]:
 
     A parameter is stepped as the innermost part says that holds it and says anything.
     """
-    options: dict[str, dict[str, Any]] = {"": {}}
-    for name, module in model.named_modules():
-        asked = module.step(plan) if isinstance(module, Module) else None
-        if asked is not None:
-            options[name] = asked
-    parameters: dict[str, list[nn.Parameter]] = {name: [] for name in options}
-    for name, parameter in model.named_parameters():
-        holders = [part for part in options if not part or name.startswith(f"{part}.")]
-        parameters[max(holders, key=len)].append(parameter)
     usual = {"lr": plan.lr, "weight_decay": plan.weight_decay}
-    made = [
-        {"params": parameters[name], **usual, **asked}
-        for name, asked in options.items()
-        if parameters[name]
-    ]
-    return [{**group, "full_lr": group["lr"]} for group in made]
+    options: dict[nn.Parameter, dict[str, Any]] = dict.fromkeys(model.parameters(), usual)
+    for part in model.modules():  # An inner one comes after the outer one.
+        asked = part.step(plan) if isinstance(part, Module) else None
+        if asked is not None:
+            own = {**usual, **asked}
+            options |= dict.fromkeys(part.parameters(), own)
+    made: dict[int, dict[str, Any]] = {}
+    for parameter, option in options.items():
+        group = {**option, "full_lr": option["lr"], "params": []}
+        made.setdefault(id(option), group)["params"].append(parameter)
+    return list(made.values())
 
 
 class Keeper:

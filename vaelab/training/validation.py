@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vaelab._inputs import generator_of
 from vaelab.training.batches import Feed
@@ -39,13 +38,13 @@ class HeldOut:
         """The loss of a model, which is left in training mode."""
         generator = generator_of(self.seed, self.device)
         model.eval()
-        sums = [self._sum(model, part.to(self.device), generator) for part in self.parts]
+        nats = []
+        for part in self.parts:
+            x = self.rows.batch(part.to(self.device), generator)
+            terms = model.loss_terms(x, generator)
+            nats.append(torch.stack(list(terms.values())).double().sum())
         model.train()
-        return float(torch.stack(sums).sum()) / len(self.rows)
-
-    def _sum(self, model: Any, numbers: Tensor, generator: torch.Generator) -> Tensor:
-        terms = model.loss_terms(self.rows.batch(numbers, generator), generator)
-        return torch.stack(list(terms.values())).double().sum()
+        return float(torch.stack(nats).sum()) / len(self.rows)
 
 
 def split(rows: Feed, share: float, seed: int) -> tuple[Feed, Feed]:

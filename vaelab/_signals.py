@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM at a command line, and while it imports what is heavy."""
+"""Ctrl-C and SIGTERM: at a command line, while it imports what is heavy, and in the steps of a
+training.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +41,24 @@ def importing() -> contextlib.AbstractContextManager[None]:
     An import that is interrupted by an exception may swallow it, hang, or abort the process.
     """
     return handled(_leave, USUAL, *STOPS)
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[threading.Event]:
+    """Hold Ctrl-C and SIGTERM back until a step is complete: what is saved then is a state that an
+    unstopped run passes through.
+
+    Only the first of each, and only in the main thread, where nobody else handles it.
+    """
+    interrupted = threading.Event()
+    former = {number: signal.getsignal(number) for number in STOPS}
+
+    def hold(number: int, frame: Any) -> None:
+        signal.signal(number, former[signal.Signals(number)])
+        interrupted.set()
+
+    with handled(hold, USUAL, *STOPS):
+        yield interrupted
 
 
 def _leave(*_: object) -> NoReturn:
