@@ -21,19 +21,18 @@ def from_format_1(
     latent, keys = _latent_term(model["latent_term"])
     if model["posterior"]["name"] == "FlowGaussian":
         keys["model.posterior.parameters_of_q."] = "model.posterior.base.parameters_of_q."
-    density = dict(record["density"])
-    latent_dim = density.pop("latent_dim")
     parts = {
         "networks": _networks(model["networks"]),
         "posterior": posterior,
         "likelihood": _part("likelihoods", model["likelihood"]),
         "latent_term": latent,
     }
+    density = dict(record["density"])
     upgraded = {
         **record,
         "model": {"part": "models.Autoencoder", "with": parts},
+        "latent_dim": density.pop("latent_dim"),
         "density": _part("densities", density),
-        "latent_dim": latent_dim,
     }
     return upgraded, {_renamed(name, keys): value for name, value in tensors.items()}
 

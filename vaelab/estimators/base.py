@@ -277,8 +277,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             return self._streamed(stream, reset)
         array = _as_array(X)
         shape = None
-        if isinstance(array, np.ndarray) and np.ndim(array) == 4:
-            shape = np.shape(array)[1:]
+        if isinstance(array, np.ndarray) and array.ndim == 4:
+            shape = array.shape[1:]
             if not reset and shape != self.image_shape_:
                 raise ValueError(
                     f"X: expected images of shape {self.image_shape_}, as in fit, got {shape}"
@@ -357,17 +357,16 @@ def _in_one_line(error: Exception) -> Exception:
 
 def _as_array(X: Any) -> Any:
     """What is no array for scikit-learn as one; whole numbers as floating-point ones."""
-    array = X
-    if isinstance(X, _OURS) or hasattr(X, "train_pixels"):
-        array = as_array(as_tensor(X, "X"))
+    ours = isinstance(X, _OURS) or hasattr(X, "train_pixels")
+    array = as_array(as_tensor(X, "X")) if ours else X
     if isinstance(array, list):
         with contextlib.suppress(ValueError):  # Rows of several lengths are refused below.
             array = np.asarray(array)
-    if isinstance(array, np.ndarray) and array.dtype.kind in "mMSUV":
+    if not isinstance(array, np.ndarray):
+        return array
+    if array.dtype.kind in "mMSUV":
         raise _in_one_line(TypeError(f"{array.dtype} is no kind of number"))
-    if isinstance(array, np.ndarray) and array.dtype.kind in "iub":
+    if array.dtype.kind in "iub":
         exact = array.dtype.itemsize <= 2 or not ((array > MOST) | (array < -MOST)).any()
         return array.astype(np.float32 if exact else np.float64)
-    if isinstance(array, np.ndarray) and not array.dtype.isnative:
-        return array.astype(array.dtype.newbyteorder("="))
-    return array
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

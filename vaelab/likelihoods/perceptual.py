@@ -86,8 +86,7 @@ class Perceptual(Gaussian):
         found = []
         for number, layer in enumerate(self.body):
             x = layer(x)
-            kept = number in VGG19_RELUS if self.seen_by_vgg else isinstance(layer, nn.ReLU)
-            if kept:
+            if number in VGG19_RELUS if self.seen_by_vgg else isinstance(layer, nn.ReLU):
                 found.append(x)
         return found
 
@@ -121,9 +120,8 @@ def _vgg19_weights(path: str | None) -> dict[str, Tensor]:
         from torchvision.models import VGG19_Weights
 
         return dict(VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True))
-    file = Path(path)
-    if not file.is_file():
+    if not Path(path).is_file():
         raise FileNotFoundError(
-            f"path: no file {file}; expected torchvision's weights of VGG19 (vgg19-*.pth)"
+            f"path: no file {path}; expected torchvision's weights of VGG19 (vgg19-*.pth)"
         )
-    return torch.load(file, map_location="cpu", weights_only=True)
+    return torch.load(path, map_location="cpu", weights_only=True)

@@ -79,14 +79,12 @@ class Ensemble(nn.Module):
         shell = copy.deepcopy(models[0])
         for name, tensor in shell.state_dict(keep_vars=True).items():
             tensor.data = torch.stack([state[name].detach() for state in states])
-        for stacked, single in zip(shell.parameters(), models[0].parameters(), strict=True):
-            stacked.requires_grad_(single.requires_grad)
         self.shell = shell  # Holds the stacked tensors, and is never run.
         one: Any = copy.deepcopy(models[0]).train()
         self._probe: tuple[Any] = (copy.deepcopy(models[0]),)
         self._one = (one,)  # Whose layers compute, with weights that are handed to them.
-        spectral = {n: m for n, m in one.named_modules() if isinstance(m, _SpectralNorm)}
-        self._spectral = {name: layer.eval() for name, layer in spectral.items()}
+        parts = one.named_modules()
+        self._spectral = {name: m.eval() for name, m in parts if isinstance(m, _SpectralNorm)}
         self._dense = is_dense(one)
         self._all = (_rows_pass if self._dense else _pass)(one)
         self._asked: dict[int, list] = {}  # Noise of a step, by the rows of its batch.
@@ -156,10 +154,9 @@ class Ensemble(nn.Module):
             weight = original.movedim(layer.dim + 1, 1).flatten(2)
             u = self._tensors[f"{name}._u"]
             v = self._tensors[f"{name}._v"]
-            for _ in range(layer.n_power_iterations):
-                for new, matrix, old in ((u, weight, v), (v, weight.mT, u)):
-                    product = (matrix @ old.unsqueeze(-1)).squeeze(-1)
-                    new.copy_(F.normalize(product, dim=1, eps=layer.eps))
+            for new, matrix, old in ((u, weight, v), (v, weight.mT, u)) * layer.n_power_iterations:
+                product = (matrix @ old.unsqueeze(-1)).squeeze(-1)
+                new.copy_(F.normalize(product, dim=1, eps=layer.eps))
 
     def member_states(self) -> Iterator[dict[str, Tensor]]:
         """The weights and statistics of each model."""
@@ -208,8 +205,7 @@ def _rows_pass(one: nn.Module) -> Callable[..., dict[str, Tensor]]:
     """`_pass` for dense models: the rows of all of them are one batch."""
     for name, layer in list(one.named_modules()):
         if isinstance(layer, nn.Linear):
-            parent, _, child = name.rpartition(".")
-            setattr(one.get_submodule(parent), child, GroupedLinear(layer))
+            one.set_submodule(name, GroupedLinear(layer))
     dense = {id(p) for m in one.modules() if isinstance(m, GroupedLinear) for p in m.parameters()}
     loose = [name for name, p in one.state_dict(keep_vars=True).items() if id(p) not in dense]
 

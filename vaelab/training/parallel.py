@@ -55,14 +55,9 @@ def parallel(model: Any, device: torch.device) -> Iterator[Callable[..., dict[st
     try:
         # The same parameters and statistics, in a layer that asks the other processes.
         for name, layer in layers.items():
-            _put(model, name, nn.SyncBatchNorm.convert_sync_batchnorm(layer))
+            model.set_submodule(name, nn.SyncBatchNorm.convert_sync_batchnorm(layer))
         gpus = [torch.cuda.current_device()] if device.type == "cuda" else None
         yield DistributedDataParallel(model, device_ids=gpus)
     finally:
         for name, layer in layers.items():
-            _put(model, name, layer.train(model.training))
-
-
-def _put(model: nn.Module, name: str, layer: nn.Module) -> None:
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, layer)
+            model.set_submodule(name, layer.train(model.training))
