@@ -82,6 +82,27 @@ def kept_memory() -> Iterator[None]:
         libc.malloc_trim(0)
 
 
+def message_of(
+    error: Exception, advice: str = "ask for less, or close what else needs memory"
+) -> str | None:
+    """What an error says to a user who can mend it; None where it is a fault of vaelab.
+
+    Args:
+        error: what was raised.
+        advice: what to do where memory did not suffice.
+    """
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        return error.strerror
+    is_ours = type(error).__module__.startswith("vaelab.")
+    if is_ours or isinstance(error, (ValueError, TypeError, OSError, ImportError)):
+        return str(error)
+    if not is_out_of_memory(error):
+        return None
+    detail = str(error).partition("\n")[0]
+    detail = f" ({detail})" if detail else ""
+    return f"out of memory{detail}; {advice}"
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether Python, NumPy or torch says that memory, of a GPU or of this machine, did not
     suffice.

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from vaelab import checkpoints, densities, models, training
-from vaelab._inputs import check_choice, pick_device
-from vaelab._memory import is_out_of_memory
+from vaelab._inputs import check_choice, generator_of, pick_device
+from vaelab._memory import message_of
 from vaelab.data import Images, load_images
 from vaelab.experiments import protocols
 from vaelab.experiments.grid import Cell, Outcome
@@ -33,9 +33,9 @@ from vaelab.experiments.measuring import (
 from vaelab.experiments.places import Place, clear, folder_of
 from vaelab.experiments.records import commit, write_cell
 from vaelab.experiments.searching import searched
+from vaelab.experiments.settings import Settings
 from vaelab.experiments.stages import train_firsts, train_seconds
 from vaelab.features import features_for, inception
-from vaelab.training import Session
 
 _SUBSET_SEED = 0
 _APART = (training.TrainingDiverged, training.OutOfMemory)
@@ -49,27 +49,24 @@ def load_shared(cell: Cell, place: Place) -> tuple[Images, Judge]:
     check_choice("features", name, ("classifier", "inception"))
     # Cells that differ in nothing else share: model and trial are made equal for the cache.
     one = replace(cell, model="", trial=0)
-    session = Session(device=str(pick_device(place.session.device)))
-    return _load(one, Place(data=place.data, session=session, features=name, weights=place.weights))
+    return _load(one, name, str(pick_device(place.session.device)), place.data, place.weights)
 
 
 @lru_cache(maxsize=1)
-def _load(cell: Cell, place: Place) -> tuple[Images, Judge]:
-    profile = cell.profile
-    images = protocols.prepare(load_images(cell.data_set, root=place.data), cell.protocol)
-    if place.features == "classifier":
-        space = features_for(images)
-    else:
-        space = inception(images.shape, place.weights, place.data)
-    generator = torch.Generator().manual_seed(_SUBSET_SEED)
+def _load(
+    cell: Cell, features: str, device: str, root: Path | None, weights: Path | None
+) -> tuple[Images, Judge]:
+    images = protocols.prepare(load_images(cell.data_set, root=root), cell.protocol)
+    is_own = features == "classifier"
+    space = features_for(images) if is_own else inception(images.shape, weights, root)
+    generator = generator_of(_SUBSET_SEED)
     pixels, labels = images.train_pixels, images.train_labels
-    if profile.n_train is not None:
-        chosen = torch.randperm(len(pixels), generator=generator)[: profile.n_train]
+    if cell.profile.n_train is not None:
+        chosen = torch.randperm(len(pixels), generator=generator)[: cell.profile.n_train]
         pixels = pixels[chosen]
         labels = labels if labels is None else labels[chosen]
-    some = torch.randperm(len(pixels), generator=generator)[: profile.n_samples]
-    judge = judge_for(images, space, pixels[some], cell.protocol, str(place.session.device))
-    judge = replace(judge, prd=cell.table.ex_post)
+    some = torch.randperm(len(pixels), generator=generator)[: cell.profile.n_samples]
+    judge = judge_for(images, space, pixels[some], cell.protocol, device, cell.table.ex_post)
     return replace(images, train_pixels=pixels, train_labels=labels), judge
 
 
@@ -133,19 +130,19 @@ def _run(cells: Sequence[Cell], place: Place, trials: tuple[int, ...]) -> list[O
     one = cells[0]
     images, judge = load_shared(one, place)
     chosen, search = searched(images, one.settings, judge, place.session)
-    settings = {trial: replace(chosen, seed=trial) for trial in trials}
     resumed = any(folder_of(one, place, trials).glob("*.state.safetensors"))
 
-    def train_some(some: tuple[int, ...]) -> list[tuple[models.Autoencoder, training.Run]]:
-        theirs = [settings[trial] for trial in some]
-        return train_firsts(images, theirs, place.session, folder_of(one, place, some))
+    def settings(some: tuple[int, ...]) -> list[Settings]:
+        return [replace(chosen, seed=trial) for trial in some]
 
-    def train_their_seconds(some: tuple[int, ...]) -> list[densities.SecondStage]:
-        theirs = [settings[trial] for trial in some]
+    def first_stages(some: tuple[int, ...]) -> list[tuple[models.Autoencoder, training.Run]]:
+        return train_firsts(images, settings(some), place.session, folder_of(one, place, some))
+
+    def second_stages(some: tuple[int, ...]) -> list[densities.SecondStage]:
         codes = [trained[trial].model.codes(images.train_pixels) for trial in some]
-        return train_seconds(theirs, codes, place.session, folder_of(one, place, some))
+        return train_seconds(settings(some), codes, place.session, folder_of(one, place, some))
 
-    firsts, lost = _apart_if_need_be(train_some, trials)
+    firsts, lost = _apart_if_need_be(first_stages, trials)
     seconds = {"resumed": resumed, "data and first stage": _since(started)}
     shared = (images, judge, search, seconds)
     trained = {trial: Trained(*shared, *first) for trial, first in firsts.items()}
@@ -154,7 +151,7 @@ def _run(cells: Sequence[Cell], place: Place, trials: tuple[int, ...]) -> list[O
     some = [cell for cell in cells if cell.row.second]
     if some:
         started = time.perf_counter()
-        stages, failed = _apart_if_need_be(train_their_seconds, tuple(trained))
+        stages, failed = _apart_if_need_be(second_stages, tuple(trained))
         seconds = seconds | {"second stage": _since(started)}
         both = {t: replace(trained[t], second=s, seconds=seconds) for t, s in stages.items()}
         outcomes += [_outcome(cell, place, both, lost | failed) for cell in some]
@@ -171,18 +168,17 @@ def _apart_if_need_be(
     """What `train` makes of all trials at once or, where one diverges or memory is short, of each;
     and why the others failed.
     """
+    try:
+        return dict(zip(trials, train(trials), strict=True)), {}
+    except Exception as error:
+        if len(trials) < 2 or not isinstance(error, _APART):
+            return {}, dict.fromkeys(trials, advice(error))
     trained, lost = {}, {}
-    left = [trials] if trials else []
-    while left:
+    for trial in trials:
         gc.collect()  # A failed attempt may still hold memory that the next one needs.
-        some = left.pop(0)
-        try:
-            trained |= zip(some, train(some), strict=True)
-        except Exception as error:
-            if len(some) > 1 and isinstance(error, _APART):
-                left = [(trial,) for trial in some]
-            else:
-                lost |= dict.fromkeys(some, advice(error))
+        one, failed = _apart_if_need_be(train, (trial,))
+        trained |= one
+        lost |= failed
     return trained, lost
 
 
@@ -209,18 +205,17 @@ def _content(cell: Cell, place: Place, trained: Mapping[int, Trained]) -> dict[s
         fitted = _densities(cell, images, model, second)
         how = (one.judge, cell.settings.seed, fitted, cell.profile.n_samples)
         measured = measure(images, model, second, *how)
-    curves = {}
-    if model.gamma is not None:
-        curves["first stage"] = one.run.history["gamma"].tolist()
-        if second is not None:
-            curves["second stage"] = second.run.history["gamma"].tolist()
+    runs = {"first stage": one.run}
+    if second is not None:
+        runs["second stage"] = second.run
+    curves = {} if model.gamma is None else runs
     seconds = one.seconds | {"measuring": _since(started)}
     whole = sum(value for name, value in seconds.items() if name != "resumed")
     search = {"search": one.search} if one.search else {}
     return {
         "measured": measured,
         **search,
-        "gamma_curves": curves,
+        "gamma_curves": {stage: run.history["gamma"].tolist() for stage, run in curves.items()},
         "data": {
             "name": images.name,
             "source": images.source,
@@ -258,19 +253,10 @@ def _densities(
 
 def advice(error: Exception) -> str:
     """An error as a sentence that says what to do."""
-    message = str(error)
-    if isinstance(error, OSError) and error.strerror and not error.filename:
-        message = str(error.strerror)
-    if is_out_of_memory(error) and not isinstance(error, _APART):
-        first = (message.splitlines() or [type(error).__name__])[0]
-        return (
-            f"out of memory ({first}); give fewer --jobs, --device cpu, or free what else uses "
-            "the device"
-        )
-    if isinstance(error, (ValueError, OSError, ImportError, *_APART)):
+    less = "give fewer --jobs, --device cpu, or free what else uses the device"
+    message = message_of(error, less)
+    if message is not None and not isinstance(error, TypeError):
         return message
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(frame.filename).name}:{frame.lineno}"
-    return (
-        f"{type(error).__name__} at {where}: {message}; this is a fault of vaelab, please report it"
-    )
+    where = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+    return f"{where}: {error}; this is a fault of vaelab, please report it"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vaelab import checkpoints
 from vaelab.data import load_images, unit
-from vaelab.experiments.measuring import NORMAL, SECONDS, fit_densities, measure
+from vaelab.experiments.measuring import MIXTURE, NORMAL, SECONDS, fit_densities, measure
 from vaelab.experiments.records import machine
 from vaelab.experiments.settings import FASHION_SMALL
 from vaelab.experiments.stages import train, train_firsts
@@ -69,8 +69,7 @@ def demo(
         "their reconstructions, γ learned": model.reconstruct(x),
         "samples, γ fixed at 1": fixed.images(normal.sample(report["n_samples"], seed))[:40],
     }
-    titles = {NORMAL: "γ learned", SECONDS: "two stages"}
-    titles["mixture of 10"] = "γ learned + mixture of 10"
+    titles = {NORMAL: "γ learned", SECONDS: "two stages", MIXTURE: "γ learned + mixture of 10"}
     for name, title in titles.items():
         pictures[f"samples, {title}"] = model.images(fitted[name].sample(len(x), seed))
     return report, pictures

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from vaelab import densities, metrics, models
-from vaelab.data import Images
 from vaelab.experiments.cells import load_shared
 from vaelab.experiments.grid import Cell, Profile
-from vaelab.experiments.measuring import GAUSSIAN, MIXTURE, NORMAL, Judge, fit_densities
+from vaelab.experiments.measuring import fit_densities
 from vaelab.experiments.places import Place, stage_name
 from vaelab.experiments.searching import searched
 from vaelab.experiments.settings import Settings
@@ -60,8 +59,6 @@ class Subject:
     def __init__(self, data_set: str, profile: Profile, seed: int, place: Place) -> None:
         self.cell = Cell(GHOSH_1, data_set, "vae", seed, profile)
         self.place = place
-        self.images: Images
-        self.judge: Judge
         self.images, self.judge = load_shared(self.cell, place)
         self.n = min(profile.n_samples, len(self.images.train_pixels))
 
@@ -129,19 +126,19 @@ def trade(subject: Subject) -> Drawn:
     against reconstructions and samples.
     """
     usual = subject.cell.settings
-    copies: dict[str, list[float]] = {"x": list(DRAWS), "reconstructions": []}
-    for draws in DRAWS:
-        copies["reconstructions"].append(subject.frechet(subject.model(_with(usual, draws=draws))))
-    names = ("reconstructions", NORMAL, GAUSSIAN, MIXTURE)
-    weighed: dict[str, list[float]] = {"x": list(GAMMAS), **{name: [] for name in names}}
+    copies = [subject.frechet(subject.model(_with(usual, draws=draws))) for draws in DRAWS]
+    weighed: dict[str, list[float]] = {"x": list(GAMMAS), "reconstructions": []}
     for gamma in GAMMAS:
         model = subject.model(_with(usual, gamma=gamma, draws=1))  # One of them is there by now.
         weighed["reconstructions"].append(subject.frechet(model))
         fitted = fit_densities(model, None, subject.images.train_pixels, subject.cell.trial)
         for name, density in fitted.items():
             z = density.sample(subject.n, subject.cell.trial)
-            weighed[name].append(subject.frechet(model, z))
-    curves = {"draws of z a step": copies, "γ, the weight of the KL": weighed}
+            weighed.setdefault(name, []).append(subject.frechet(model, z))
+    curves = {
+        "draws of z a step": {"x": list(DRAWS), "reconstructions": copies},
+        "γ, the weight of the KL": weighed,
+    }
     return Drawn(curves=curves, note=subject.note)
 
 

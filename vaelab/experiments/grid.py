@@ -5,13 +5,13 @@ where its file lies.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vaelab import networks
 from vaelab._inputs import check_choice, check_positive_int
-from vaelab.experiments.settings import LAPTOP, SMALL, SOONER, Settings
+from vaelab.experiments.settings import LAPTOP, SMALL, SOONER, Settings, mapping
 from vaelab.experiments.tables import Row, Table
 
 _MOST = 1000  # Trials of a table: each has cells of its own, which are listed before they are run.
@@ -52,9 +52,9 @@ class Profile:
     n_train: int | None = None
     n_samples: int = 10_000
     share: float = 1.0
-    images: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    images: Mapping[str, Any] = mapping()
     base: Settings | None = None
-    on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    on: Mapping[str, Mapping[str, Any]] = mapping()
     searches: bool = False
 
 

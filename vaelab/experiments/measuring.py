@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from vaelab import checkpoints, densities, metrics, models, posteriors
+from vaelab import checkpoints, densities, metrics, models, posteriors, priors
 from vaelab.data import Images
 from vaelab.experiments import protocols
 from vaelab.features import Classifier, FeatureSpace, features_for
@@ -71,6 +71,7 @@ def judge_for(
     some: Tensor,
     protocol: str | None = None,
     device: str = "cpu",
+    prd: bool = False,
 ) -> Judge:
     """The judge of samples of a data set.
 
@@ -79,11 +80,11 @@ def judge_for(
         space: the features.
         some: training images for the floor, as many as there will be samples: the fewer rows, the
             larger a Fréchet distance.
-        protocol, device: as for `Judge`.
+        protocol, device, prd: as for `Judge`.
     """
     real = space(images.test_pixels, device)
     floor = metrics.frechet_distance(space(some, device), real)
-    return Judge(space, real, floor, protocol, device)
+    return Judge(space, real, floor, protocol, device, prd)
 
 
 def fit_densities(
@@ -143,17 +144,19 @@ def measure(
     judge = judge_for(images, features_for(images), some) if judge is None else judge
     fitted = fit_densities(model, second, images.train_pixels, seed) if fitted is None else fitted
     rebuilt = model.reconstruct(images.test_pixels)
-    frechet = {}
-    scores: dict[str, dict[str, float]] = {}
+    measured: dict[str, Any] = {
+        "frechet": {},
+        "features": judge.space.name,
+        "n_samples": len(some),
+    }
     for name, density in fitted.items():
         features = judge.features(model.images(density.sample(len(some), seed)))
-        frechet[name] = judge.distance(features)
-        for score, value in judge.scores(features, seed).items():
-            scores.setdefault(score, {})[name] = value
-    frechet["reconstructions"] = judge.distance(judge.features(rebuilt))
-    frechet["floor"] = judge.floor
-    measured = {"frechet": frechet, "features": judge.space.name, "n_samples": len(some)}
-    return measured | scores | measure_stages(images, model, second, seed, n, rebuilt)
+        scores = {"frechet": judge.distance(features)} | judge.scores(features, seed)
+        for score, value in scores.items():
+            measured.setdefault(score, {})[name] = value
+    measured["frechet"]["reconstructions"] = judge.distance(judge.features(rebuilt))
+    measured["frechet"]["floor"] = judge.floor
+    return measured | measure_stages(images, model, second, seed, n, rebuilt)
 
 
 @torch.no_grad()
@@ -215,17 +218,19 @@ def measure_stages(
     rebuilt = model.images(q_test.mean) if rebuilt is None else rebuilt
     eigenvalues = q_test.eigenvalues()
     z = densities.draw(model.codes(images.train_pixels[:n]), seed)
-    codes, priors = {"stage 1": z}, {"stage 1": model.prior}
+    stages = {"stage 1": (z, model.prior)}
     if second is not None:
-        codes["stage 2"] = second.codes(z, seed + 1)
-        priors["stage 2"] = second.vae.prior
-    drawn = {name: prior.sample(len(z), z.shape[1], seed + 2) for name, prior in priors.items()}
+        stages["stage 2"] = (second.codes(z, seed + 1), second.vae.prior)
+
+    def mmd2(codes: Tensor, prior: priors.Prior) -> float:
+        return metrics.mmd2(codes, prior.sample(*z.shape, seed + 2))
+
     measured = {
         "gamma": model.gamma,
         "active_dims": metrics.active_dims(eigenvalues),
         "reconstruction_error": metrics.mean_squared_error(images.test, rebuilt),
-        "mmd2": {name: metrics.mmd2(c, drawn[name]) for name, c in codes.items()},
-        "spectra": {name: metrics.singular_values(c).tolist() for name, c in codes.items()},
+        "mmd2": {name: mmd2(*stage) for name, stage in stages.items()},
+        "spectra": {name: metrics.singular_values(c).tolist() for name, (c, _) in stages.items()},
         "eigenvalues": eigenvalues.mean(0).tolist(),
         "histogram": metrics.eigenvalue_counts(eigenvalues).tolist(),
         "noise": noise_by_direction(model, q_test[:500], seed),

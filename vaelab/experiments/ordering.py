@@ -53,20 +53,17 @@ def agreement(
     x, y = np.asarray(measured, float), np.asarray(printed, float)
     rho = float(_correlations(x[None], y[None])[0])
     rng = np.random.default_rng(seed)
-    chance = float((_correlations(_orders(x, rng), y[None]) >= rho - 1e-9).mean())
+    if len(x) <= _ALL:
+        orders = np.array(list(itertools.permutations(x)))
+    else:
+        orders = rng.permuted(np.tile(x, (_ORDERS, 1)), axis=1)
+    chance = float((_correlations(orders, y[None]) >= rho - 1e-9).mean())
     drawn = [
         values + rng.standard_normal((_DRAWS, len(values))) * np.asarray(0.0 if s is None else s)
         for values, s in ((x, sds), (y, printed_sds))
     ]
     low, high = np.quantile(_correlations(*drawn), (0.05, 0.95))
     return Agreement(rho, chance, float(low), float(high))
-
-
-def _orders(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Every order of a few values, or some of many; shape (orders, values)."""
-    if len(x) <= _ALL:
-        return np.array(list(itertools.permutations(x)))
-    return rng.permuted(np.tile(x, (_ORDERS, 1)), axis=1)
 
 
 def _correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:

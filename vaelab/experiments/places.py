@@ -72,9 +72,9 @@ def folder_of(cell: Cell, place: Place, trials: Sequence[int]) -> Path:
     """Where the checkpoints of a first stage lie, of trials trained together: those of 0, 1, 2 and
     5 in "…-0..2+5".
     """
-    starts = (trial for trial in sorted(trials) if trial - 1 not in trials)
-    ends = (trial for trial in sorted(trials) if trial + 1 not in trials)
-    spans = (f"{a}" if a == b else f"{a}..{b}" for a, b in zip(starts, ends, strict=True))
+    starts = [trial for trial in sorted(trials) if trial - 1 not in trials]
+    ends = [trial for trial in sorted(trials) if trial + 1 not in trials]
+    spans = [f"{a}" if a == b else f"{a}..{b}" for a, b in zip(starts, ends, strict=True)]
     return place.runs / cell.path.parent / f"{first_stage_name(cell, place)}-{'+'.join(spans)}"
 
 
@@ -84,16 +84,12 @@ def folders_of(cell: Cell, place: Place) -> dict[tuple[int, ...], Path]:
     prefix = f"{first_stage_name(cell, place)}-"
     for state in (place.runs / cell.path.parent).glob(f"{prefix}*/*.state.safetensors"):
         with contextlib.suppress(ValueError):  # Another folder, which is named in another way.
-            folders[_trials(state.parent.name.removeprefix(prefix))] = state.parent
+            trials: list[int] = []
+            for span in state.parent.name.removeprefix(prefix).split("+"):
+                first, _, last = span.partition("..")
+                trials += range(int(first), int(last or first) + 1)
+            folders[tuple(trials)] = state.parent
     return folders
-
-
-def _trials(spelled: str) -> tuple[int, ...]:
-    trials = []
-    for span in spelled.split("+"):
-        first, _, last = span.partition("..")
-        trials += range(int(first), int(last or first) + 1)
-    return tuple(trials)
 
 
 def clear(cell: Cell, place: Place) -> None:
@@ -102,14 +98,11 @@ def clear(cell: Cell, place: Place) -> None:
     with contextlib.suppress(OSError):
         for trials, folder in folders_of(cell, place).items():
             sharing = [other for t in trials for other in replace(cell, trial=t).sharing()]
-            if all((place.out / other.path).exists() for other in sharing):
-                _clear_folder(folder)
-
-
-def _clear_folder(folder: Path) -> None:
-    for state in folder.glob("*.state.safetensors"):
-        state.unlink(missing_ok=True)
-    # A folder in which the runs of others go on is not empty, and stays.
-    with contextlib.suppress(OSError):
-        for empty in (folder, *folder.parents[:3]):
-            empty.rmdir()
+            if not all((place.out / other.path).exists() for other in sharing):
+                continue
+            for state in folder.glob("*.state.safetensors"):
+                state.unlink(missing_ok=True)
+            # A folder in which the runs of others go on is not empty, and stays.
+            with contextlib.suppress(OSError):
+                for empty in (folder, *folder.parents[:3]):
+                    empty.rmdir()

@@ -118,20 +118,18 @@ def fill(table: Table, outcomes: Sequence[Outcome]) -> Filled:
     notes = []
     by_column = _by_column(outcomes) | {name: [] for name in table.elsewhere}
     kinds = {row.path[0] for row in rows}
-    frechet = "frechet" in kinds
+    labels = [row.label for row in rows] + [_FLOOR] * ("frechet" in kinds)
     for column, records in by_column.items():
         data_set, _ = heads(column)
         for row in rows:
             found = [row.value(r) for r in records if r["cell"]["model"] == row.cell]
             values = tuple(value for value in found if value is not None)
-            printed = paper.get((row.key, data_set), (None, None))
-            entries[row.label, column] = Entry(values, *printed)
+            entries[row.label, column] = Entry(values, *paper.get((row.key, data_set), ()))
         notes += _order_note(column, [entries[row.label, column] for row in rows])
-        if frechet:
+        if _FLOOR in labels:
             floors = {record["measured"]["frechet"]["floor"] for record in records}
             entries[_FLOOR, column] = Entry(tuple(sorted(floors)))
-    labels = [row.label for row in rows] + [_FLOOR] * frechet
-    how = notes_of(by_column, table.published, mmd="mmd2" in kinds)
+    how = _notes(by_column, table.published, mmd="mmd2" in kinds)
     notes = [*how, *notes, *table.notes, *LEGEND]
     return Filled(table, tuple(labels), tuple(by_column), entries, tuple(notes))
 
@@ -175,12 +173,13 @@ def as_text(filled: Filled, width: int | None = None) -> str:
             are wrapped.
     """
     first = max(map(len, (*filled.labels, "")))
-    groups = [[f"{label:{first}}" for label in ("", "", *filled.labels)]]
+    margin = [f"{label:{first}}" for label in ("", "", *filled.labels)]
+    groups = [margin]
     for column in filled.columns:
         block = _block(filled, column)
         full = width is not None and len(groups[-1][-1]) + len(block[-1]) > width
-        if full and len(groups[-1][-1]) > first:
-            groups.append([f"{label:{first}}" for label in ("", "", *filled.labels)])
+        if full and groups[-1] != margin:
+            groups.append(margin)
         groups[-1] = [line + part for line, part in zip(groups[-1], block, strict=True)]
     parts = ["\n".join(line.rstrip() for line in group) for group in groups]
     notes = filled.notes
@@ -192,12 +191,15 @@ def as_text(filled: Filled, width: int | None = None) -> str:
 def _block(filled: Filled, column: str) -> list[str]:
     """The lines of one data set: its name, the two heads, and a row for each label."""
     data_set, origin = heads(column)
-    entries = [filled.entries[label, column] for label in filled.labels]
-    left = max([7, *(len(entry.measured) for entry in entries)])
-    right = max([7, *(len(entry.published) for entry in entries)])
-    lines = [f"{data_set:<{left + right + 2}}", f"{origin:>{left}}  {'paper':>{right}}"]
-    lines += [f"{entry.measured:>{left}}  {entry.published:>{right}}" for entry in entries]
+    pairs = [(origin, "paper"), *(_texts(filled, label, column) for label in filled.labels)]
+    left, right = (max(7, *map(len, side)) for side in zip(*pairs, strict=True))
+    lines = [f"{data_set:<{left + right + 2}}", *(f"{a:>{left}}  {b:>{right}}" for a, b in pairs)]
     return [f"    {line}" for line in lines]
+
+
+def _texts(filled: Filled, label: str, column: str) -> tuple[str, str]:
+    entry = filled.entries[label, column]
+    return entry.measured, entry.published
 
 
 def as_markdown(filled: Filled) -> str:
@@ -211,13 +213,12 @@ def as_markdown(filled: Filled) -> str:
         "| --- |" + " ---: |" * len(titles),
     ]
     for label in filled.labels:
-        entries = [filled.entries[label, column] for column in filled.columns]
-        texts = [text for entry in entries for text in (entry.measured, entry.published)]
+        texts = [text for column in filled.columns for text in _texts(filled, label, column)]
         lines.append(f"| {label} | {' | '.join(texts)} |")
     return "\n".join([*lines, "", *(f"- {note}" for note in filled.notes)])
 
 
-def notes_of(columns: Mapping[str, list[Record]], published: str, mmd: bool) -> list[str]:
+def _notes(columns: Mapping[str, list[Record]], published: str, mmd: bool) -> list[str]:
     """What must be known of the records of each column.
 
     Args:
@@ -257,14 +258,12 @@ def _frechet_notes(columns: list[list[Record]]) -> list[str]:
         for some in columns
         if len({(r["cell"]["features"], r["data"]["fingerprint"]) for r in some}) > 1
     ]
-    for data in (record["data"] for record in last):
-        notes.append(f"{data['name']}: {data['n_train']} training images. {data['source']}")
-    for record in last:
-        notes.append(
-            f"{record['cell']['data_set']}: Fréchet distance of "
-            f"{record['measured']['n_samples']} samples to the test images in the features of "
-            f"{record['cell']['features']}."
-        )
+    notes += ["{name}: {n_train} training images. {source}".format(**r["data"]) for r in last]
+    notes += [
+        f"{record['cell']['data_set']}: Fréchet distance of {record['measured']['n_samples']} "
+        f"samples to the test images in the features of {record['cell']['features']}."
+        for record in last
+    ]
     if any(not record["cell"]["features"].startswith("Inception") for record in last):
         notes.append(
             "Such a distance is no FID. Do not compare its figures with the paper's: compare the "

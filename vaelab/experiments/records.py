@@ -23,7 +23,6 @@ import torch
 from vaelab import checkpoints
 from vaelab._files import check_file, write_atomic
 from vaelab._inputs import pick_device
-from vaelab.experiments.code import CODE, check_code
 from vaelab.experiments.grid import Cell, Outcome
 from vaelab.experiments.measuring import NORMAL, SECONDS
 from vaelab.experiments.places import Place
@@ -31,21 +30,12 @@ from vaelab.experiments.settings import settings_from
 
 FORMAT = "vaelab cell 2"
 _FORMAT_1 = "vaelab cell 1"  # It has no checksum, no date, and one Fréchet distance of samples.
-_FIELDS = [
-    "cell.data_set",
-    "cell.profile",
-    "cell.protocol",
-    "cell.features",
-    "data.name",
-    "data.source",
-    "data.n_train",
-    "data.fingerprint",
-    "measured.frechet",
-    "measured.mmd2",
-    "measured.n_samples",
-    "machine.device_name",
-    "machine.cores",
-]
+_FIELDS = {
+    "cell": ("data_set", "profile", "protocol", "features"),
+    "data": ("name", "source", "n_train", "fingerprint"),
+    "measured": ("frechet", "mmd2", "n_samples"),
+    "machine": ("device_name", "cores"),
+}
 
 
 def identity(cell: Cell, place: Place) -> dict[str, Any]:
@@ -113,7 +103,7 @@ def read_cell(cell: Cell, place: Place, shipped: bool = True) -> dict[str, Any] 
     for folder in (place.out, place.shipped if shipped else None):
         if folder is not None and (folder / cell.path).exists():
             record = _read(folder / cell.path, cell)
-            _check_same(folder / cell.path, record, cell, place)
+            check_same(folder / cell.path, record, cell, place)
             came = place.shipped and folder.resolve() == place.shipped.resolve()
             return record | {"shipped": bool(came)}
     return None
@@ -158,22 +148,18 @@ def _parse(text: str) -> dict[str, Any]:
         raise ValueError("it does not match its checksum, as if it had been edited")
     second = record["settings"]["second_stage"]
     if kind == _FORMAT_1:
-        record["measured"] = _measured_from_format_1(record["measured"], second)
+        measured = record["measured"]
+        distances = {SECONDS if second else NORMAL: measured.pop("frechet")}
+        distances |= {name: measured.pop(name) for name in ("reconstructions", "floor")}
+        measured |= {"frechet": distances, "n_samples": measured.pop("n_fake")}
     settings = asdict(settings_from(record["settings"])) | {"second_stage": second}
     record["settings"] = json.loads(json.dumps(settings))
-    for field in _FIELDS:
-        part, name = field.split(".")
-        if name not in record[part]:
-            raise KeyError(field)
+    for part, names in _FIELDS.items():
+        for name in names:
+            if name not in record[part]:
+                raise KeyError(f"{part}.{name}")
     _check_figures(record["measured"])
     return record
-
-
-def _measured_from_format_1(measured: dict[str, Any], second: bool) -> dict[str, Any]:
-    density = SECONDS if second else NORMAL
-    distances = {density: measured["frechet"]}
-    distances |= {name: measured.pop(name) for name in ("reconstructions", "floor")}
-    return measured | {"frechet": distances, "n_samples": measured.pop("n_fake")}
 
 
 def _check_figures(measured: dict[str, Any]) -> None:
@@ -188,7 +174,7 @@ def _check_figures(measured: dict[str, Any]) -> None:
                 )
 
 
-def _check_same(path: Path, record: dict[str, Any], cell: Cell, place: Place) -> None:
+def check_same(path: Path, record: dict[str, Any], cell: Cell, place: Place) -> None:
     """Raise unless a record is of this cell, trained as it would be trained now."""
     wanted = json.loads(json.dumps(identity(cell, place) | asdict(cell.settings)))
     stored = record["cell"] | record["settings"]
@@ -204,26 +190,25 @@ def _check_same(path: Path, record: dict[str, Any], cell: Cell, place: Place) ->
         )
 
 
-def check_returned(record: Mapping[str, Any], cell: Cell, place: Place) -> None:
-    """Raise unless what a worker gave back was trained by this code as a cell asks; its file is
-    then set aside, so that the cell is measured again.
-    """
-    path = place.out / cell.path
-    try:
-        _check_same(path, dict(record), cell, place)
-        check_code(record.get("code", "unknown"), record["machine"].get("host", "a worker"))
-    except ValueError:
-        if path.exists():
-            path.replace(path.with_suffix(".refused"))
-        raise
-
-
 def _checksum(record: Mapping[str, Any]) -> str:
     """SHA-256 of all that a record holds but its checksum."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 # ---- on what machine and by what code
+
+
+def _fingerprint() -> str:
+    """SHA-256 of the package's modules, their names and their contents."""
+    sha = hashlib.sha256()
+    package = Path(__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        sha.update(f"{path.relative_to(package).as_posix()}\n".encode() + path.read_bytes())
+    return sha.hexdigest()
+
+
+# Taken as this module is imported: what a process has imported does not change with its files.
+CODE = _fingerprint()
 
 
 def machine(device: str | torch.device = "cpu") -> dict[str, Any]:
@@ -233,10 +218,9 @@ def machine(device: str | torch.device = "cpu") -> dict[str, Any]:
         device: where it was computed; as in `training.fit`.
     """
     where = pick_device(device)
-    name = platform.processor() or platform.machine()
-    if where.type != "cpu":
-        ask = getattr(getattr(torch, where.type), "get_device_name", str)
-        name = ask(where)
+    ask = getattr(getattr(torch, where.type), "get_device_name", str)
+    is_cpu = where.type == "cpu"
+    name = (platform.processor() or platform.machine()) if is_cpu else ask(where)
     return {
         "host": platform.node(),
         "system": platform.system(),

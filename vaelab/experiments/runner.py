@@ -15,7 +15,7 @@ and run the same code: what another gives back is refused.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,10 +26,9 @@ from vaelab._files import check_writable
 from vaelab._inputs import check_positive_int, pick_device
 from vaelab.data import Images
 from vaelab.experiments.cells import advice, load_shared, one_thread, run_cells
-from vaelab.experiments.code import CODE, check_code
 from vaelab.experiments.grid import Cell, Outcome
 from vaelab.experiments.places import Place, first_stage_name, folders_of
-from vaelab.experiments.records import check_returned, read_table
+from vaelab.experiments.records import CODE, check_same, read_table
 from vaelab.training.progress import duration
 
 Group = tuple[list[Cell], Place, tuple[int, ...]]  # The arguments of `run_cells`.
@@ -71,12 +70,11 @@ def run_table(
     check_writable(place.out)
     check_writable(place.runs)
     outcomes = {outcome.cell: outcome for outcome in read_table(cells, place, shipped=False)}
-    todo = [cell for cell in cells if _is_open(outcomes[cell])]
+    todo = _open(outcomes)
     say(f"{len(cells)} cells: {len(cells) - len(todo)} have run, {len(todo)} to go")
     outcomes |= _without_data(todo, place, say, cost)
-    todo = [cell for cell in todo if _is_open(outcomes[cell])]
     try:
-        _run_groups(_groups(todo, place), jobs, outcomes, say)
+        _run_groups(_groups(_open(outcomes), place), jobs, outcomes, say)
     except Exception as error:
         # A worker that was killed takes its pool with it: what is written stays.
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -84,15 +82,15 @@ def run_table(
             f"a worker was lost ({reason}); often it was out of memory: give the same command "
             "again, with fewer --jobs"
         )
-        left = [cell for cell in todo if _is_open(outcomes[cell])]
-        for stored in read_table(left, place, shipped=False):
-            failed = Outcome(stored.cell, failed=lost)
-            outcomes[stored.cell] = failed if _is_open(stored) else stored
+        stored = read_table(_open(outcomes), place, shipped=False)
+        outcomes |= {outcome.cell: outcome for outcome in stored}
+        outcomes |= {cell: Outcome(cell, failed=lost) for cell in _open(outcomes)}
     return [outcomes[cell] for cell in cells]
 
 
-def _is_open(outcome: Outcome) -> bool:
-    return outcome.record is None and not outcome.failed
+def _open(outcomes: Mapping[Cell, Outcome]) -> list[Cell]:
+    """The cells that have neither run nor failed."""
+    return [cell for cell, one in outcomes.items() if one.record is None and not one.failed]
 
 
 def _run_groups(
@@ -102,11 +100,16 @@ def _run_groups(
     say: Callable[[str], None],
 ) -> None:
     """Run groups of cells side by side, and put their outcomes among the others as they come."""
-    how: dict[str, Any] = {"pre_dispatch": "all", "batch_size": 1}
-    _send_away()
+    backend: Any = get_active_backend()[0]
+    if not type(backend).__module__.startswith("joblib._parallel_backends"):
+        # joblib asks a cluster for its number of cores, and takes 1 to mean "in this process".
+        cores = type(backend).configure
+        backend.configure = lambda *some, **named: max(2, cores(backend, *some, **named))
     if jobs is not None:
         jobs = min(jobs, max(len(groups), 1))
-    parallel: Any = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", **how)
+    parallel: Any = joblib.Parallel(
+        n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all", batch_size=1
+    )
     left = sum(len(cells) for cells, _, _ in groups)
     host = platform.node()
     for done in parallel([joblib.delayed(_run_group)(CODE, host, *group) for group in groups]):
@@ -116,34 +119,39 @@ def _run_groups(
             say(f"{outcome.cell}: {_summary(outcomes[outcome.cell])}    {left} to go")
 
 
-def _send_away() -> None:
-    """Have a cluster of one core run the tasks.
-
-    joblib asks a backend for its number of cores and takes 1 to mean "in this process".
-    """
-    backend: Any = get_active_backend()[0]
-    if not type(backend).__module__.startswith("joblib._parallel_backends"):
-        cores = type(backend).configure
-        backend.configure = lambda *some, **named: max(2, cores(backend, *some, **named))
-
-
 def _run_group(code: str, host: str, *group: Any) -> list[Outcome]:
     """`run_cells`, by the code that the table was started with."""
     try:
-        check_code(code, host)
+        _check_code(code, host)
     except ValueError as error:
         return [Outcome(cell, failed=str(error)) for cell in group[0]]
     return run_cells(*group)
 
 
 def _believed(outcome: Outcome, place: Place) -> Outcome:
-    """An outcome, failed where a worker trained in another way or by other code."""
+    """An outcome, failed where a worker trained in another way or by other code: its file is set
+    aside, so that the cell is measured again.
+    """
+    cell, record, path = outcome.cell, outcome.record, place.out / outcome.cell.path
     try:
-        if outcome.record is not None:
-            check_returned(outcome.record, outcome.cell, place)
+        if record is not None:
+            check_same(path, record, cell, place)
+            _check_code(record["code"], record["machine"]["host"])
         return outcome
     except ValueError as error:
-        return Outcome(outcome.cell, failed=f"the worker is not believed: {error}")
+        if path.exists():
+            path.replace(path.with_suffix(".refused"))
+        return Outcome(cell, failed=f"the worker is not believed: {error}")
+
+
+def _check_code(code: str, host: str) -> None:
+    """Raise unless a fingerprint, that of the code at a host, is this code's."""
+    if code != CODE:
+        raise ValueError(
+            f"{host} runs other code of vaelab than {platform.node()} ({code[:12]}… and "
+            f"{CODE[:12]}…); install the same at both, start the worker again, and give the same "
+            "command"
+        )
 
 
 def _without_data(
@@ -215,7 +223,6 @@ def failures(outcomes: Sequence[Outcome]) -> str:
             reasons.setdefault(outcome.failed, []).append(outcome.cell)
     lines = []
     for reason, cells in reasons.items():
-        names = "; ".join(map(str, cells[:3]))
-        more = f"; and {len(cells) - 3} more" if len(cells) > 3 else ""
-        lines.append(f"{len(cells)} failed ({names}{more}): {reason}")
+        names = [*map(str, cells[:3]), *[f"and {len(cells) - 3} more"] * (len(cells) > 3)]
+        lines.append(f"{len(cells)} failed ({'; '.join(names)}): {reason}")
     return "\n".join(lines)

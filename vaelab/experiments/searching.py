@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
+import contextlib
 from dataclasses import replace
 from typing import Any
+
+from sklearn.model_selection import ParameterGrid
 
 from vaelab import checkpoints, training
 from vaelab.data import Images
@@ -45,10 +46,16 @@ def searched(
     apart = replace(judge, real=judge.space(pixels[:held_out], judge.device))
     short = replace(settings, epochs=-(-settings.epochs // 4), seed=0, search={})
     quiet = replace(session, progress=False, checkpoint=None)
-    tried = [
-        {"arguments": candidate, "frechet": _distance(some, short, candidate, apart, quiet)}
-        for candidate in _candidates(settings.search)
-    ]
+    tried = []
+    for candidate in ParameterGrid(settings.search):
+        one = replace(short, arguments={**settings.arguments, **candidate})
+        model = build(images.shape, one)
+        distance = None
+        with contextlib.suppress(training.TrainingDiverged):
+            training.fit_plan(model, some.train_pixels, one.plan(), quiet)
+            z = checkpoints.model_prior(model).sample(held_out, one.seed)
+            distance = apart.distance(apart.features(model.images(z)))
+        tried.append({"arguments": candidate, "frechet": distance})
     left = [each for each in tried if each["frechet"] is not None]
     if not left:
         raise training.TrainingDiverged(f"every candidate of the search diverged: {tried}")
@@ -61,31 +68,3 @@ def searched(
         "chosen": chosen,
     }
     return replace(settings, arguments={**settings.arguments, **chosen}, search={}), found
-
-
-def _candidates(search: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every combination of the values.
-
-    >>> _candidates({"a": (1, 2), "b": (3,)})
-    [{'a': 1, 'b': 3}, {'a': 2, 'b': 3}]
-    """
-    return [
-        dict(zip(search, values, strict=True)) for values in itertools.product(*search.values())
-    ]
-
-
-def _distance(
-    images: Images,
-    settings: Settings,
-    candidate: Mapping[str, Any],
-    judge: Judge,
-    session: Session,
-) -> float | None:
-    """Of samples from the prior of a first stage; None where its training diverges."""
-    model = build(images.shape, replace(settings, arguments={**settings.arguments, **candidate}))
-    try:
-        training.fit_plan(model, images.train_pixels, settings.plan(), session)
-    except training.TrainingDiverged:
-        return None
-    z = checkpoints.model_prior(model).sample(len(judge.real), settings.seed)
-    return judge.distance(judge.features(model.images(z)))

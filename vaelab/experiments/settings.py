@@ -48,6 +48,11 @@ def _plain(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         ) from error
 
 
+def mapping() -> Any:
+    """A field that holds a mapping, empty unless given, and has no part in the hash."""
+    return field(default_factory=dict, hash=False)
+
+
 @dataclass(frozen=True)
 class Settings:
     """How a two-stage VAE is trained; the defaults are those of the paper's text for MNIST
@@ -105,49 +110,36 @@ class Settings:
     gamma_lr: float = 1.0
     second_gamma_lr: float = 1.0
     second_hold: float = 0.0
-    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    network_arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    search: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    arguments: Mapping[str, Any] = mapping()
+    network_arguments: Mapping[str, Any] = mapping()
+    search: Mapping[str, Any] = mapping()
     validation: float | None = None
     patience: int | None = None
     start: str | None = None
     ramp: float = 0.0
 
     def __post_init__(self) -> None:
-        checked = {
+        plain = ("arguments", "network_arguments", "search")
+        checked = {name: _plain(name, getattr(self, name)) for name in plain} | {
             "network": _name("network", self.network, networks.MAKERS),
             "model": _name("model", self.model, models.CATALOGUE | GIVEN),
-            "arguments": _plain("arguments", self.arguments),
-            "network_arguments": _plain("network_arguments", self.network_arguments),
-            "search": _plain("search", self.search),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        for name in ("halve_every", "second_halve_every"):
+        for name in ("halve_every", "second_halve_every", "second_hold", "ramp"):
             check_weight(name, getattr(self, name) or 0)
-        check_weight("ramp", self.ramp)
         self.plan()  # It checks what it takes.
         for name in ("latent_dim", "second_epochs", "second_hidden"):
             check_positive_int(name, getattr(self, name))
-        check_positive("second_lr", self.second_lr)
-        check_positive("second_gamma_lr", self.second_gamma_lr)
-        check_weight("second_hold", self.second_hold)
+        for name in ("second_lr", "second_gamma_lr"):
+            check_positive(name, getattr(self, name))
         check_part("bn_momentum", self.bn_momentum)
 
     def plan(self) -> Plan:
         """How the first stage is trained."""
-        return Plan(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            schedule=_schedule(self.halve_every),
-            weight_decay=self.weight_decay,
-            gamma_lr=self.gamma_lr,
-            beta_schedule=Ramp(self.ramp) if self.ramp else None,
-            seed=self.seed,
-            validation=self.validation,
-            patience=self.patience,
-        )
+        ramp = Ramp(self.ramp) if self.ramp else None
+        schedules = {"schedule": _schedule(self.halve_every), "beta_schedule": ramp}
+        return Plan.of(vars(self) | schedules)
 
 
 def _schedule(halve_every: int) -> HalveEvery | Cosine:
@@ -255,11 +247,10 @@ def build(shape: tuple[int, ...], settings: Settings) -> models.Autoencoder:
 
 def second_stage(settings: Settings) -> densities.SecondStage:
     """The second stage that goes with the settings, untrained."""
-    small = settings.network == "mlp"
     halve_every = settings.second_halve_every
     return densities.SecondStage(
         (settings.second_hidden,) * 3,
-        "silu" if small else "relu",
+        "silu" if settings.network == "mlp" else "relu",
         epochs=settings.second_epochs,
         batch_size=settings.batch_size,
         lr=settings.second_lr,

@@ -44,8 +44,15 @@ def train_firsts(
     session = session.at(folder and folder / FIRST, "first stage")
     built = [build(images.shape, each) for each in several]
     if start is not None:
-        for model in built:
-            _start_from(model, start)
+        try:
+            for model in built:
+                model.load_state_dict(start)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise ValueError(
+                f"start: expected weights of the model that is to be trained ({reason}); give the "
+                "same network, latent_dim, model and side as that run"
+            ) from error
     x = images.train_pixels
     plan = one.plan()
     if len(built) == 1:
@@ -53,19 +60,6 @@ def train_firsts(
     seeds = [each.seed for each in several]
     runs = training.fit_together(built, x, plan, session, seeds=seeds)
     return list(zip(built, runs, strict=True))
-
-
-def _start_from(model: models.Autoencoder, weights: dict[str, Tensor]) -> None:
-    own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in weights.items()}
-    odd = [name for name in {**own, **given} if own.get(name) != given.get(name)]
-    if odd:
-        raise ValueError(
-            f"start: expected weights of the model that is to be trained, got {len(odd)} others, "
-            f"such as {odd[0]}: {given.get(odd[0])} in the place of {own.get(odd[0])}; give the "
-            "same network, latent_dim, model and side as that run"
-        )
-    model.load_state_dict(weights)
 
 
 def train_seconds(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import getitem
 from typing import Any
@@ -22,6 +22,7 @@ from vaelab._files import came_with
 from vaelab._inputs import check_choice
 from vaelab.experiments import weights
 from vaelab.experiments.measuring import GAUSSIAN, MIXTURE, NORMAL, SECONDS
+from vaelab.experiments.settings import mapping
 
 PUBLISHED = came_with("published")
 
@@ -47,10 +48,10 @@ class Row:
     key: str
     label: str
     model: Callable[..., models.Autoencoder] = models.vae
-    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
-    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    search: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    arguments: Mapping[str, Any] = mapping()
+    on: Mapping[str, Mapping[str, Any]] = mapping()
+    settings: Mapping[str, Any] = mapping()
+    search: Mapping[str, Any] = mapping()
     second: bool = False
     reads: str = ""
     measure: tuple[str, ...] = ("frechet",)
@@ -110,8 +111,8 @@ class Table:
     published: str
     columns: tuple[str, ...] = ("mnist", "fashion", "cifar10", "celeba")
     cells: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    settings: Mapping[str, Any] = mapping()
+    on: Mapping[str, Mapping[str, Any]] = mapping()
     ex_post: bool = False
     notes: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
@@ -202,53 +203,35 @@ _GHOSH = tuple(
         ("ae-l2", "AE-L2", models.ae_l2, {}),
     )
 )
-_BY_PRIOR = (
-    "vae",
-    "cv-vae",
-    "wae",
-)  # Whose column "N" is N(0, I); of the others a fitted Gaussian.
+_BY_PRIOR = ("vae", "cv-vae", "wae")  # Whose column "N" is N(0, I); else a fitted Gaussian.
 
 
-def _columns(row: Row) -> dict[str, tuple[str, str]]:
-    """The densities of a model's rows, by the head of the column and its key."""
-    normal = NORMAL if row.key in _BY_PRIOR else GAUSSIAN
+def _columns(row: Row) -> dict[str, str]:
+    """The densities of a model's rows, by the head of the column."""
     if row.second:
-        return {"n": ("N", SECONDS)}
-    return {"n": ("N", normal), "gmm": ("GMM", MIXTURE)}
+        return {"N": SECONDS}
+    return {"N": NORMAL if row.key in _BY_PRIOR else GAUSSIAN, "GMM": MIXTURE}
 
 
-def _rows(
-    row: Row, measure: str, title: str, densities: Mapping[str, tuple[str, str]]
-) -> list[Row]:
-    prefix = f"{row.key} {title.removesuffix(', ')}".strip()
+def _rows(row: Row, measure: str, columns: Mapping[str, str], *title: str) -> list[Row]:
     return [
         replace(
             row,
-            key=f"{prefix} {key}",
-            label=f"{row.label}, {title}{head}",
+            key=" ".join((row.key, *title, head.lower().rstrip("."))),
+            label=", ".join((row.label, *title, head)),
             reads=row.key,
-            measure=(measure, name),
+            measure=(measure, density),
         )
-        for key, (head, name) in densities.items()
+        for head, density in columns.items()
     ]
 
 
+_COPIES, _WAYS = {"Rec.": "reconstructions"}, {"Interp.": "midpoints"}
 GHOSH_1 = Table(
     "ghosh-1",
     "Ghosh et al. (2020), Table 1: reconstructions, samples and midpoints",
     tuple(
-        line
-        for row in _GHOSH
-        for line in _rows(
-            row,
-            "frechet",
-            "",
-            {
-                "rec": ("Rec.", "reconstructions"),
-                **_columns(row),
-                "interp": ("Interp.", "midpoints"),
-            },
-        )
+        line for row in _GHOSH for line in _rows(row, "frechet", _COPIES | _columns(row) | _WAYS)
     ),
     "FID",
     ("mnist", "cifar10", "celeba"),
@@ -295,7 +278,7 @@ GHOSH_2 = replace(
         for row in _GHOSH
         if row.key not in ("2svae", "ae-l2")
         for measure in ("precision", "recall")
-        for line in _rows(row, measure, f"{measure}, ", _columns(row))
+        for line in _rows(row, measure, _columns(row), measure)
     ),
     published="PRD, 20 clusters, 1001 angles, ten runs",
     cells="ghosh-1",
