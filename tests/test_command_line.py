@@ -300,7 +300,7 @@ def test_a_finished_run_goes_on_as_if_it_had_never_ended(tmp_path, capsys):
 def test_a_run_of_over_an_hour_is_told_a_shorter_one(network):
     settings = replace(experiments.Settings(), network=network)  # 400 and 800 epochs
     text = cost.as_text(cost.Cost(20.0, 10.0), settings, steps=100)
-    assert text.startswith("it will take about 4 h 26 min on this machine")
+    assert text.startswith("it will take about 4 h 27 min on this machine")
     shorter = text.splitlines()[1]
     assert "with --epochs 45 --second-epochs 90" in shorter and "about 30 min" in shorter
     assert ("--bn-momentum 0.0011" in shorter) == (network == "infogan")
