@@ -16,9 +16,7 @@ def images_for(
     saved: Saved,
     root: str | Path | None = None,
     name: str | None = None,
-    background: str | float = "white",
-    white: float | None = None,
-    skip_bad: bool = False,
+    reading: Mapping[str, Any] | None = None,
 ) -> Images:
     """Load the images that a model was trained on, in the model's shape.
 
@@ -29,7 +27,8 @@ def images_for(
         saved: the model, from `vaelab.load`.
         root: where downloaded data sets lie; see `vaelab.data`.
         name: a data set or the path of a folder of pictures, to take instead of what the run names.
-        background, white, skip_bad: of a folder's pictures, as in `vaelab.load_images`.
+        reading: how a folder's pictures are read: `background`, `white` and `skip_bad` of
+            `vaelab.load_images`.
 
     Raises:
         ValueError: without `name`, a run that names no data set, or one whose images were others;
@@ -43,11 +42,8 @@ def images_for(
     if name is None and wanted not in NAMES:
         raise ValueError(f"the model was trained on {_description(record)}; {_WAYS}")
     shape = tuple(saved.model.image_shape)
-    is_square = shape[-2:] == 2 * shape[-1:]
-    side = shape[-1] if is_square else None
-    images = load_images(
-        wanted, root, side=side, background=background, white=white, skip_bad=skip_bad
-    )
+    side = shape[-1] if shape[-2:] == 2 * shape[-1:] else None
+    images = load_images(wanted, root, side=side, **(reading or {}))
     if images.shape != shape:
         raise ValueError(
             f"expected images of shape {shape}, as the model has, got {images.shape} from "

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Sequence
 
 from vaelab import __version__
+from vaelab._memory import message_of
 from vaelab._signals import terminable
 from vaelab.cli import (
     claims,
@@ -39,7 +40,7 @@ from vaelab.cli import (
     train,
 )
 from vaelab.cli.options import Parser
-from vaelab.cli.words import message_of, translate
+from vaelab.cli.words import translate
 
 DESCRIPTION = "Variational autoencoders, taught in notebooks that check themselves."
 COMMANDS = {

@@ -13,7 +13,7 @@ from vaelab.cli.options import Parser
 
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
-    p.add_argument("ids", nargs="*", metavar="ID", help="only these, such as D15 (default: all)")
+    p.option("ids", "only these, such as D15 (default: all)", metavar="ID", nargs="*")
     form = p.add_mutually_exclusive_group()
     form.add_argument("--short", action="store_true", help="print a line a claim")
     form.add_argument("--json", action="store_true", help="print JSON")

@@ -16,7 +16,7 @@ from vaelab.cli.options import Parser
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
     p.option("folder", "where they go; made if it is not there", Path, "FOLDER")
-    p.add_argument("--without-solutions", action="store_true", help="leave the solved copies out")
+    p.flag("--without-solutions", "leave the solved copies out")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,9 +24,8 @@ def run(args: argparse.Namespace) -> int:
     from vaelab._files import check_writable, write_atomic
 
     origin = notebooks()
-    names = sorted(path.relative_to(origin) for path in origin.glob("*.ipynb"))
-    if not args.without_solutions:
-        names += sorted(path.relative_to(origin) for path in origin.glob("solutions/*.ipynb"))
+    patterns = ("*.ipynb",) if args.without_solutions else ("*.ipynb", "solutions/*.ipynb")
+    names = [p.relative_to(origin) for pattern in patterns for p in sorted(origin.glob(pattern))]
     changed = [name for name in names if _differs(origin / name, args.folder / name)]
     if changed:
         raise FileExistsError(

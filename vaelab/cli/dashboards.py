@@ -22,14 +22,14 @@ from vaelab.cli.options import Parser
 
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
-    p.add_argument(
+    p.option(
         "folder",
-        nargs="?",
-        type=Path,
-        metavar="FOLDER",
-        default=os.environ.get("VAELAB_MODEL") or "fashion-laptop",
-        help="one that `vaelab train` wrote (default: $VAELAB_MODEL, else fashion-laptop, a small "
+        "one that `vaelab train` wrote (default: $VAELAB_MODEL, else fashion-laptop, a small "
         "model of clothes that comes with the package)",
+        Path,
+        "FOLDER",
+        os.environ.get("VAELAB_MODEL") or "fashion-laptop",
+        "?",
     )
     p.option(
         "--images", "data set or folder of pictures (default: what it was trained on)", str, "DATA"
@@ -45,15 +45,12 @@ def add_arguments(p: Parser) -> None:
         "IP",
         "127.0.0.1",
     )
-    p.add_argument(
+    p.flag(
         "--no-token",
-        action="store_true",
-        help="let in every user of this machine; a page elsewhere is kept out by its name, but not "
+        "let in every user of this machine; a page elsewhere is kept out by its name, but not "
         "with --base-url, where the names of the proxy in front are not known",
     )
-    p.add_argument(
-        "--no-browser", action="store_true", help="do not open a browser; print the address"
-    )
+    p.flag("--no-browser", "do not open a browser; print the address")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -64,8 +64,7 @@ def as_text(report: dict[str, Any]) -> str:
     for name, gamma, dims, error, mmd2, distance in rows:
         printed = "–" if mmd2 is None else f"{mmd2:.4f}"
         lines.append(f"{name:27}{gamma:9.4f}{dims:5.0f}{error:10.4f}{printed:>10}{distance:10.1f}")
-    kappa = report["settings"]["latent_dim"]
-    return "\n".join([*lines, "", f"κ = {kappa}, the dimension of the latents.", *_notes(report)])
+    return "\n".join([*lines, "", *_notes(report)])
 
 
 def _notes(report: dict[str, Any]) -> list[str]:
@@ -73,7 +72,9 @@ def _notes(report: dict[str, Any]) -> list[str]:
     epochs = [min(int(len(curve) * share), len(curve) - 1) for share in (0, 0.1, 0.25, 0.5, 1)]
     path = " → ".join(f"{curve[epoch]:.3g}" for epoch in epochs)
     beats = "beats" if frechet["mixture of 10"] < frechet["second stage"] else "does not beat"
+    kappa = report["settings"]["latent_dim"]
     return [
+        f"κ = {kappa}, the dimension of the latents.",
         f"γ over training (first epoch, 10, 25, 50, 100 %): {path}; of the second stage: "
         f"{report['second_gamma']:.2f}.",
         "γ: variance of the decoder's noise.  r̂: those of the κ directions that carry the "

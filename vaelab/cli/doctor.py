@@ -38,29 +38,37 @@ FOLDERS = {  # of the data sets that are downloaded, each in one of these under 
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Finding:
     """One thing that was looked at.
 
     Args:
         name: of the thing.
-        state: "ok", "absent" or "wrong".
         found: what was found.
-        advice: what to do, where it is not "ok".
+        advice: what to do; where there is nothing, the state is "ok".
+        state: "wrong", or "absent" for what may be.
     """
 
     name: str
-    state: str
     found: str
     advice: str = ""
+    state: str = "wrong"
+
+    def __post_init__(self) -> None:
+        if not self.advice:
+            self.state = "ok"
+
+    def __str__(self) -> str:
+        line = f"{MARKS[self.state]} {self.name:16}{self.found}"
+        return f"{line}\n{'':18}{self.advice}" if self.advice else line
 
 
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
     p.option("--seconds", "length of the training on each device (default 3)", float, "S", 3.0)
     add_data(p)
-    p.add_argument("--short", action="store_true", help="print only what is wrong")
-    p.add_argument("--json", action="store_true", help="print JSON")
+    p.flag("--short", "print only what is wrong")
+    p.flag("--json", "print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     for finding in look(args.seconds, args.data):
         findings.append(finding)
         if not args.json and (finding.state == "wrong" or not args.short):
-            print(_line(finding), flush=True)
+            print(finding, flush=True)
     wrong = sum(finding.state == "wrong" for finding in findings)
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1, ensure_ascii=False))
@@ -84,44 +92,34 @@ def run(args: argparse.Namespace) -> int:
 def look(seconds: float, root: Path | None = None) -> Iterator[Finding]:
     """Everything that is looked at, one thing after another."""
     yield from _versions()
-    yield _threads()
-    yield _memory()
-    yield _disk(Path.cwd())
+    yield from _machine(Path.cwd())
     yield from _devices(seconds)
     yield from _data(root)
     yield from _notebooks()
 
 
-def _line(finding: Finding) -> str:
-    line = f"{MARKS[finding.state]} {finding.name:16}{finding.found}"
-    return f"{line}\n{'':18}{finding.advice}" if finding.advice else line
-
-
 def _versions() -> Iterator[Finding]:
     import vaelab
 
-    place = f"{vaelab.__version__} in {Path(vaelab.__file__).parent}"
-    yield Finding("vaelab", "ok", place)
-    python = f"{platform.python_version()} on {platform.platform()}"
-    old = sys.version_info < (3, 11)
-    yield Finding("Python", "wrong" if old else "ok", python, "use Python 3.11 or newer" * old)
+    yield Finding("vaelab", f"{vaelab.__version__} in {Path(vaelab.__file__).parent}")
+    yield Finding("Python", f"{platform.python_version()} on {platform.platform()}")
     missing: dict[str, list[str]] = {}
     for text in importlib.metadata.requires("vaelab") or []:
-        name, extra = re.split(r"[\s;<>=!\[]", text)[0], re.search(r"extra == .(\w+).", text)
-        fault = _fault(name, text)
-        if fault:
+        extra = re.search(r"extra == .(\w+).", text)
+        if fault := _fault(text):
             missing.setdefault(extra[1] if extra else "", []).append(fault)
     for name in ("torch", "torchvision", "numpy", "scikit-learn"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            yield Finding(name, "ok", importlib.metadata.version(name))
+            yield Finding(name, importlib.metadata.version(name))
     for extra, faults in missing.items():
         state, name = ("absent", f"extra {extra}") if extra else ("wrong", "packages")
         what = f"vaelab[{extra}]" if extra else "vaelab"
-        yield Finding(name, state, "; ".join(faults), f"pip install --upgrade '{what}'")
+        yield Finding(name, "; ".join(faults), f"pip install --upgrade '{what}'", state)
 
 
-def _fault(name: str, requirement: str) -> str:
-    """What is wrong with an installed package, or nothing."""
+def _fault(requirement: str) -> str:
+    """What is wrong with an installed package that the requirement names, or nothing."""
+    name = re.split(r"[\s;<>=!\[]", requirement)[0]
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -135,33 +133,25 @@ def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", re.split(r"[+a-zA-Z]", version)[0])]
 
 
-def _threads() -> Finding:
+def _machine(folder: Path) -> Iterator[Finding]:
+    """Threads, memory, and the disk that holds a folder."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = torch.get_num_threads()
     found = f"{threads} of torch's, {cores} processors for this process"
-    if cores and threads > cores:
-        return Finding("threads", "wrong", found, f"set OMP_NUM_THREADS={cores}")
-    return Finding("threads", "ok", found)
-
-
-def _memory() -> Finding:
+    advice = f"set OMP_NUM_THREADS={cores}" if cores and threads > cores else ""
+    yield Finding("threads", found, advice)
     size = memory()
     found = f"{size / GB:.1f} GB" if size < float("inf") else "not told by this system"
-    if size < LEAST_MEMORY:
-        return Finding("memory", "wrong", found, "2 GB are needed: close what else runs")
-    return Finding("memory", "ok", found)
-
-
-def _disk(folder: Path) -> Finding:
+    advice = "2 GB are needed: close what else runs" if size < LEAST_MEMORY else ""
+    yield Finding("memory", found, advice)
     free = shutil.disk_usage(folder).free
     found = f"{free / GB:.1f} GB free in {folder}"
+    advice = "make room, or work in another folder" if free < LEAST_DISK else ""
     if not os.access(folder, os.W_OK):
-        return Finding("disk", "wrong", f"{folder} cannot be written to", "work in another folder")
-    if free < LEAST_DISK:
-        return Finding("disk", "wrong", found, "make room, or work in another folder")
-    return Finding("disk", "ok", found)
+        found, advice = f"{folder} cannot be written to", "work in another folder"
+    yield Finding("disk", found, advice)
 
 
 def _devices(seconds: float) -> Iterator[Finding]:
@@ -175,9 +165,9 @@ def _devices(seconds: float) -> Iterator[Finding]:
     elif shutil.which("nvidia-smi"):
         found = f"there is one, but torch {torch.__version__} cannot use it"
         advice = "install a torch that is built for its driver: https://pytorch.org/get-started"
-        yield Finding("GPU", "wrong", found, advice)
+        yield Finding("GPU", found, advice)
     else:
-        yield Finding("GPU", "absent", "none found", "no notebook needs one in its quick profile")
+        yield Finding("GPU", "none found", "no notebook needs one in its quick profile", "absent")
 
 
 def _trained(device: str, name: str, seconds: float) -> Finding:
@@ -198,8 +188,8 @@ def _trained(device: str, name: str, seconds: float) -> Finding:
     except Exception as error:  # Whatever a driver or a build raises: it is what is asked for.
         reason = str(error).partition("\n")[0]
         advice = "use --device cpu, and install torch anew"
-        return Finding(device, "wrong", f"{name}: a training fails ({reason})", advice)
-    return Finding(device, "ok", f"{name}: {speed:,.0f} images of 8×8 a second")
+        return Finding(device, f"{name}: a training fails ({reason})", advice)
+    return Finding(device, f"{name}: {speed:,.0f} images of 8×8 a second")
 
 
 def _data(root: Path | None) -> Iterator[Finding]:
@@ -208,32 +198,32 @@ def _data(root: Path | None) -> Iterator[Finding]:
     try:
         place = data_root(root)
     except FileNotFoundError as error:
-        yield Finding("data", "wrong", str(error))
+        yield Finding("data", "none", str(error))
         return
     there = [
         name for name, folders in FOLDERS.items() if any((place / f).is_dir() for f in folders)
     ]
     absent = [name for name in FOLDERS if name not in there]
-    yield Finding("data", "ok", f"digits; in {place}: {', '.join(there) or 'none'}")
+    yield Finding("data", f"digits; in {place}: {', '.join(there) or 'none'}")
     if absent:
         advice = "they are downloaded when first asked for; or name their folder with --data"
-        yield Finding("other data", "absent", ", ".join(absent), advice)
+        yield Finding("other data", ", ".join(absent), advice, "absent")
 
 
 def _notebooks() -> Iterator[Finding]:
     if importlib.util.find_spec("jupyterlab") is None:
         advice = "pip install 'vaelab[course]'"
-        yield Finding("notebooks", "absent", "JupyterLab is not installed", advice)
+        yield Finding("notebooks", "JupyterLab is not installed", advice, "absent")
         return
     from jupyter_client.kernelspec import KernelSpecManager
 
-    if "python3" not in KernelSpecManager().find_kernel_specs():
-        advice = f"{sys.executable} -m ipykernel install --sys-prefix"
-        yield Finding("kernel", "wrong", "there is no kernel called python3", advice)
+    if "python3" in KernelSpecManager().find_kernel_specs():
+        yield Finding("kernel", "python3")
     else:
-        yield Finding("kernel", "ok", "python3")
+        advice = f"{sys.executable} -m ipykernel install --sys-prefix"
+        yield Finding("kernel", "there is no kernel called python3", advice)
     try:
-        yield Finding("browser", "ok", webbrowser.get().__class__.__name__)
+        yield Finding("browser", webbrowser.get().__class__.__name__)
     except webbrowser.Error:
         advice = "open the address that Jupyter prints on a machine that has one"
-        yield Finding("browser", "absent", "none found", advice)
+        yield Finding("browser", "none found", advice, "absent")

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vaelab._signals import importing
-from vaelab.cli.options import Parser, add_data, add_reading, add_run, add_seed, beside, reading
-
-if TYPE_CHECKING:
-    from vaelab.checkpoints import Saved
-    from vaelab.data import Images
+from vaelab.cli.files import beside, check_ending, images_of
+from vaelab.cli.options import Parser, add_data, add_reading, add_run, add_seed
 
 
 def add_arguments(p: Parser) -> None:
@@ -46,35 +42,21 @@ def run(args: argparse.Namespace) -> int:
         from vaelab.apps.opening import opened
 
     out = args.out or beside(args.folder, "page.html")
-    if out.is_dir():
-        raise ValueError(
-            f"--out: expected a file to write, got the folder {out}; try {out / 'page.html'}"
-        )
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"--out: expected a file that ends in .html, got {out}")
+    check_ending(out, ".html", ".htm")
     saved = opened(args.folder)
     check_writable(out.parent)
-    images = None if args.without_images else _images_of(saved, args)
+    images = None
+    if not args.without_images:
+        try:
+            images = images_of(saved, args)
+        except (FileNotFoundError, ValueError) as error:
+            problem = f"{error}, or --without-images for a page without λ and codes"
+            raise type(error)(problem) from error
     made = page.build(saved, images, args.title, args.seed)
     write_atomic(out, made.html.encode())
     print("\n".join(made.notes))
     size = made.size / 1e6
     if made.size > page.LARGE:
-        print(
-            f"large: {size:.0f} MB; a phone may not open it. A smaller network makes a smaller page"
-        )
+        print("large: a phone may not open it. A smaller network makes a smaller page")
     print(f"{size:.2f} MB, opens in any browser, asks for nothing from anywhere    {out}")
     return 0
-
-
-def _images_of(saved: Saved, args: argparse.Namespace) -> Images:
-    """The images that a saved model was trained on, or those that the command line names."""
-    from vaelab.apps.images import images_for, notes_on
-
-    try:
-        images = images_for(saved, args.data, args.images, **reading(args, args.images))
-    except (FileNotFoundError, ValueError) as error:
-        problem = f"{error}, or --without-images for a page without λ and codes"
-        raise type(error)(problem) from error
-    print("".join(f"{note}\n" for note in notes_on(saved, images)), end="")
-    return images

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from vaelab._signals import importing
+from vaelab.cli.files import check_ending
 from vaelab.cli.options import Parser, add_data, add_seed, add_training, given
 from vaelab.cli.words import PROFILES
 
@@ -21,11 +22,7 @@ def add_arguments(p: Parser) -> None:
     """Add the command's options."""
     p.option("name", "ghosh-1, ghosh-3 or ghosh-6", metavar="FIGURE")
     p.option("--data-set", "such as mnist (default digits)", metavar="NAME", default="digits")
-    p.option(
-        "--profile",
-        f"{PROFILES} (default sketch)",
-        default="sketch",
-    )
+    p.option("--profile", f"{PROFILES} (default sketch)", default="sketch")
     add_seed(p, "weights, batches and draws")
     add_data(p)
     add_training(p)
@@ -45,12 +42,10 @@ def run(args: argparse.Namespace) -> int:
     check_choice("profile", args.profile, experiments.PROFILES)
     check_seed(args.seed)
     out = args.out or Path(f"{args.name}-{args.data_set}.png")
-    if out.suffix.lower() != ".png":
-        raise ValueError(f"--out: expected a file that ends in .png, got {out}")
+    check_ending(out, ".png")
     check_writable(out.parent)
-    session = Session(**given(Session, vars(args)))
     where = given(experiments.Place, {"data": args.data, "runs": args.runs})
-    place = experiments.Place(session=session, **where)
+    place = experiments.Place(session=Session.of(vars(args)), **where)
     profile = experiments.PROFILES[args.profile]
     subject = experiments.Subject(args.data_set, profile, args.seed, place)
     drawn = experiments.FIGURES[args.name](subject)

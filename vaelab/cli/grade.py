@@ -23,23 +23,13 @@ EPILOG = (
 
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
-    p.add_argument("files", nargs="+", metavar="FILE", help="students' notebooks, by any name")
-    p.add_argument(
-        "--course",
-        default="notebooks",
-        metavar="FOLDER",
-        help="the notebooks as they were handed out (default: notebooks)",
-    )
-    p.add_argument("--csv", metavar="FILE", help="write a mark book: a row a file")
-    p.add_argument(
-        "--seconds", type=float, default=20.0, help="that an exercise may take (default: 20)"
-    )
-    p.add_argument(
-        "--memory", type=float, default=4.0, metavar="GIB", help="for an exercise (default: 4)"
-    )
-    p.add_argument(
-        "--trusted", action="store_true", help="run them also where nothing can shut them in"
-    )
+    p.option("files", "students' notebooks, by any name", metavar="FILE", nargs="+")
+    course = "the notebooks as they were handed out (default: notebooks)"
+    p.option("--course", course, metavar="FOLDER", default="notebooks")
+    p.option("--csv", "write a mark book: a row a file", Path, "FILE")
+    p.option("--seconds", "that an exercise may take (default: 20)", float, default=20.0)
+    p.option("--memory", "for an exercise (default: 4)", float, "GIB", 4.0)
+    p.flag("--trusted", "run them also where nothing can shut them in")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         echo=lambda sheet: print(grading.table([sheet]), flush=True),
     )
     if args.csv:
-        Path(args.csv).write_text(grading.mark_book(sheets), "utf-8")
+        args.csv.write_text(grading.mark_book(sheets), "utf-8")
     where = f"in a jail of {jail.name}" if jail else "NOT shut in: network and files were open"
     print(f"run {where}; {len(sheets)} files", file=sys.stderr)
     return 1 if any(sheet.problem for sheet in sheets) else 0

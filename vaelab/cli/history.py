@@ -15,6 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vaelab._files import check_file, check_writable, write_atomic
+from vaelab.cli.files import as_csv
+
 NAME = "history.csv"
 
 
@@ -22,25 +25,16 @@ def write_history(folder: Path, stages: Mapping[str, Mapping[str, Any]]) -> str:
     """Write the histories of the stages, by their names, to a folder's `history.csv`; give its
     SHA-256.
     """
-    from vaelab._files import check_writable, write_atomic
-
-    names = [name for history in stages.values() for name in history]
-    columns = ["stage", "epoch", *dict.fromkeys(names)]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
+    names = dict.fromkeys(name for history in stages.values() for name in history)
+    rows = [["stage", "epoch", *names]]
     for stage, history in stages.items():
         for i in range(len(history["loss"])):
-            cells = {name: _cell(values[i]) for name, values in history.items()}
-            writer.writerow({"stage": stage, "epoch": i + 1, **cells})
-    content = text.getvalue().encode()
+            values = [float(history[name][i]) if name in history else math.nan for name in names]
+            rows.append([stage, i + 1, *("" if math.isnan(value) else value for value in values)])
+    content = as_csv(rows)
     check_writable(folder)
     write_atomic(folder / NAME, content)
     return hashlib.sha256(content).hexdigest()
-
-
-def _cell(value: float) -> str:
-    return "" if math.isnan(value) else repr(float(value))
 
 
 def read_history(path: Path, sha256: str | None = None) -> dict[str, dict[str, list[float]]]:
@@ -54,8 +48,6 @@ def read_history(path: Path, sha256: str | None = None) -> dict[str, dict[str, l
         FileNotFoundError: no such file.
         ValueError: a file that `write_history` did not write, or that was changed since.
     """
-    from vaelab._files import check_file
-
     check_file(path)
     content = path.read_bytes()
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:

@@ -20,16 +20,8 @@ CONNECTION = "vaelab.apps.dashboards.connection.NoDelayConnection"
 
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
-    p.add_argument(
-        "folder",
-        nargs="?",
-        type=Path,
-        metavar="FOLDER",
-        help="of notebooks (default: those of the course)",
-    )
-    p.add_argument(
-        "--no-browser", action="store_true", help="do not open a browser; print the address"
-    )
+    p.option("folder", "of notebooks (default: those of the course)", Path, "FOLDER", nargs="?")
+    p.flag("--no-browser", "do not open a browser; print the address")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,18 +17,10 @@ def add_arguments(p: Parser) -> None:
     p.add_argument(
         "action", choices=["build"], help="make the student copies and the solutions, executed"
     )
-    p.add_argument(
-        "names",
-        nargs="*",
-        metavar="NAME",
-        help="only these, such as 01 (default: all that changed)",
-    )
-    p.add_argument(
-        "--check",
-        action="store_true",
-        help="build nothing; fail where a notebook is not its source's",
-    )
-    p.add_argument("--force", action="store_true", help="build also what did not change")
+    names = "only these, such as 01 (default: all that changed)"
+    p.option("names", names, metavar="NAME", nargs="*")
+    p.flag("--check", "build nothing; fail where a notebook is not its source's")
+    p.flag("--force", "build also what did not change")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,10 +28,7 @@ def run(args: argparse.Namespace) -> int:
     with importing():
         from vaelab import notebooks
 
-    try:
-        problems = notebooks.build(names=args.names, check=args.check, force=args.force)
-    except notebooks.NotebookError as error:
-        raise ValueError(str(error)) from error
+    problems = notebooks.build(names=args.names, check=args.check, force=args.force)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

@@ -24,9 +24,15 @@ class Parser(argparse.ArgumentParser):
         kind: Callable[[str], Any] = str,
         metavar: str | None = None,
         default: Any = None,
+        nargs: str | None = None,
     ) -> None:
-        """Add an option with one value, read by `kind`, or an argument."""
-        self.add_argument(name, help=help, type=kind, metavar=metavar, default=default)
+        """Add an option with one value, read by `kind`, or an argument; or with `nargs` of them."""
+        how = {"type": kind, "metavar": metavar, "default": default, "nargs": nargs}
+        self.add_argument(name, help=help, **how)
+
+    def flag(self, name: str, help: str) -> None:
+        """Add an option without a value."""
+        self.add_argument(name, help=help, action="store_true")
 
     def options(self) -> dict[str, str]:
         """The options, and arguments that may be left out, by what they become, such as
@@ -73,13 +79,6 @@ def add_run(p: Parser) -> None:
     )
 
 
-def beside(folder: Path, name: str) -> Path:
-    """Where a command writes unless told: into a run's folder, or here for a model that comes with
-    the package.
-    """
-    return folder / name if folder.is_dir() else Path(f"{folder.name}-{name}")
-
-
 def add_seed(p: Parser, what: str) -> None:
     """Add --seed, with what is drawn from it."""
     p.option("--seed", f"of {what} (default 0)", int, default=0)
@@ -90,18 +89,27 @@ def add_data(p: Parser) -> None:
     p.option("--data", "where data sets lie (default: $VAELAB_DATA, else data/)", Path, "ROOT")
 
 
+def add_images(p: Parser) -> None:
+    """Add IMAGES, a data set or a folder of pictures, and how it is read."""
+    p.option(
+        "images",
+        "data set, or folder of pictures (default: what the model was trained on)",
+        metavar="IMAGES",
+        nargs="?",
+    )
+    add_data(p)
+    add_reading(p)
+
+
 def add_training(p: Parser) -> None:
     """Add --device and --checkpoint-every."""
     p.option("--device", "auto, cpu, cuda, mps, ... (default auto)", default="auto")
     p.option("--checkpoint-every", "seconds between saves (default 60)", float, "S", 60.0)
 
 
-def add_computing(p: Parser) -> None:
-    """Add --precision and --compile."""
-    p.option("--precision", "float32, tf32, bfloat16 or auto (default float32)")
-    p.add_argument(
-        "--compile", action="store_true", help="compile the networks: faster, but slow to start"
-    )
+def add_precision(p: Parser) -> None:
+    """Add --precision."""
+    p.option("--precision", "float32, tf32, bfloat16 or auto (default float32)", default="float32")
 
 
 def add_reading(p: Parser) -> None:
@@ -120,21 +128,7 @@ def add_reading(p: Parser) -> None:
         float,
         "V",
     )
-    p.add_argument(
-        "--skip-bad",
-        action="store_true",
-        help="leave out a folder's pictures that cannot be read, and name them",
-    )
-
-
-def add_stream(p: Parser) -> None:
-    """Add --stream."""
-    p.add_argument(
-        "--stream",
-        action="store_true",
-        help="leave a folder's pictures on the disk and read each batch as it is trained on: for "
-        "sets larger than memory",
-    )
+    p.flag("--skip-bad", "leave out a folder's pictures that cannot be read, and name them")
 
 
 def reading(args: argparse.Namespace, name: str | None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from vaelab._signals import importing
-from vaelab.cli.encode import add_images
-from vaelab.cli.options import Parser, add_run, beside, reading
+from vaelab.cli.files import beside, check_ending, images_of
+from vaelab.cli.options import Parser, add_images, add_run
 
 COLUMNS = 16
 
@@ -32,29 +32,23 @@ def run(args: argparse.Namespace) -> int:
         from vaelab import metrics, plots
         from vaelab._files import write_array, write_atomic
         from vaelab._inputs import check_positive_int
-        from vaelab.apps.images import images_for, notes_on
         from vaelab.apps.opening import opened
         from vaelab.data import unit
 
     check_positive_int("n", args.n)
     out = args.out or beside(args.folder, "reconstructions.png")
-    kind = out.suffix.lower()
-    if kind not in (".png", ".npy"):
-        raise ValueError(f"--out: expected a file that ends in .png or .npy, got {out}")
+    kind = check_ending(out, ".png", ".npy")
     saved = opened(args.folder)
-    images = images_for(saved, args.data, args.images, **reading(args, args.images))
-    print("".join(f"{note}\n" for note in notes_on(saved, images)), end="")
+    images = images_of(saved, args)
     x = unit(images.test_pixels[: args.n] if kind == ".png" else images.test_pixels)
     x_hat = saved.model.reconstruct(x)
     error = metrics.mean_squared_error(x, x_hat)
     if kind == ".npy":
         write_array(out, x_hat.numpy())
     else:
-        pairs = [
-            row for rows in zip(x.split(COLUMNS), x_hat.split(COLUMNS), strict=True) for row in rows
-        ]
-        blank = torch.ones(COLUMNS - len(pairs[-1]), *x.shape[1:])
-        pairs = [row if len(row) == COLUMNS else torch.cat([row, blank]) for row in pairs]
+        blank = torch.ones(-len(x) % COLUMNS, *x.shape[1:])  # Up to the end of the last row.
+        rows = [torch.cat([some, blank]).split(COLUMNS) for some in (x, x_hat)]
+        pairs = [row for pair in zip(*rows, strict=True) for row in pair]
         grid = plots.image_grid(torch.cat(pairs), COLUMNS)
         write_atomic(out, plots.to_png(grid, scale=2))
     print(f"{len(x)} test images of {images.name}, error {error:.5f} a pixel    {out}")

@@ -11,19 +11,14 @@ import argparse
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vaelab._memory import check_memory
 from vaelab._signals import importing
-from vaelab.cli import lines
-from vaelab.cli.options import Parser, add_data, add_run, add_seed, beside
-
-if TYPE_CHECKING:
-    from vaelab.checkpoints import Saved
-    from vaelab.densities import Density
+from vaelab.cli.files import beside, check_ending
+from vaelab.cli.options import Parser, add_data, add_run, add_seed
 
 # Bytes a pixel of every image: what is drawn, and its copies on the way into the file.
-_BYTES = {".npy": 16, ".png": 48}
+_BYTES = {".png": 48, ".npy": 16}
 
 
 def add_arguments(p: Parser) -> None:
@@ -54,10 +49,12 @@ def run(args: argparse.Namespace) -> int:
     with importing():
         import numpy as np
 
-        from vaelab import plots
+        from vaelab import checkpoints, densities, plots
         from vaelab._files import write_array, write_atomic
         from vaelab._inputs import check_positive_int, check_seed
+        from vaelab.apps.images import images_for
         from vaelab.apps.opening import opened
+        from vaelab.cli import lines
 
     check_positive_int("n", args.n)
     check_seed(args.seed)
@@ -65,12 +62,16 @@ def run(args: argparse.Namespace) -> int:
     if lines.writes_lines(saved):
         return lines.sample(saved, args)
     out = args.out or beside(args.folder, "samples.png")
-    kind = out.suffix.lower()
-    if kind not in _BYTES:
-        raise ValueError(f"--out: expected a file that ends in .png or .npy, got {out}")
+    kind = check_ending(out, *_BYTES)
     check_memory(f"-n {args.n}", _BYTES[kind] * args.n * math.prod(saved.model.image_shape))
     if args.density is not None:
-        saved = replace(saved, density=_density(saved, args))
+        density = densities.named(args.density, saved.model.prior)
+        if not isinstance(density, densities.ModelPrior):
+            x = images_for(saved, args.data, args.images).train_pixels
+            density.fit(saved.model, x, args.seed)
+        else:
+            density = checkpoints.model_prior(saved.model)
+        saved = replace(saved, density=density)
     images = saved.sample(args.n, args.seed)
     if kind == ".npy":
         write_array(out, np.asarray(images))
@@ -78,16 +79,3 @@ def run(args: argparse.Namespace) -> int:
         write_atomic(out, plots.to_png(plots.image_grid(images), scale=2))
     print(f"{args.n} images of shape {tuple(images.shape[1:])}, seed {args.seed}    {out}")
     return 0
-
-
-def _density(saved: Saved, args: argparse.Namespace) -> Density:
-    """The density that the command line names, fitted to the codes of the training images."""
-    from vaelab import checkpoints, densities
-    from vaelab.apps.images import images_for
-
-    model = saved.model
-    density = densities.named(args.density, model.prior)
-    if isinstance(density, densities.ModelPrior):
-        return checkpoints.model_prior(model)
-    x = images_for(saved, args.data, args.images).train_pixels
-    return density.fit(model, x, args.seed)

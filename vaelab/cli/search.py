@@ -9,14 +9,13 @@ command is given again.
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vaelab._signals import importing
+from vaelab.cli.files import as_csv
 from vaelab.cli.options import Parser, add_seed, add_training, given
 
 if TYPE_CHECKING:
@@ -46,7 +45,9 @@ def add_arguments(p: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train or load, search, print, write."""
     with importing():
-        from vaelab import lines
+        from matplotlib.figure import Figure
+
+        from vaelab import lines, plots
         from vaelab._files import write_atomic
         from vaelab._inputs import check_choice
         from vaelab.cli import lines as door
@@ -66,8 +67,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"{sign * value:10.4f}  {line}")
     if found.n_capped:
         print(f"{found.n_capped} lines had no finite score, or one above the cap {plan.cap:g}")
-    write_atomic(folder / f"search-{key}.csv", _table(found, sign).encode())
-    write_atomic(folder / f"search-{key}.png", _curve(found))
+    write_atomic(folder / f"search-{key}.csv", as_csv(_rows(found, sign)))
+    figure = Figure(figsize=(6, 3), dpi=100, layout="constrained")
+    plots.search_curve(figure.add_subplot(), found)
+    write_atomic(folder / f"search-{key}.png", plots.figure_png(figure))
     print(f"saved  {folder / f'search-{key}.csv'}, .png")
     return 0
 
@@ -83,31 +86,13 @@ def _score(args: argparse.Namespace) -> tuple[Callable[[str], float], str]:
         return score, hashlib.sha256(args.target.encode()).hexdigest()[:8]
     if args.target is not None or args.lines is None:
         raise ValueError("molecules: expected --lines FILE of SMILES, and no --target")
-    try:
-        molecules.is_molecule("C")
-    except ModuleNotFoundError as error:
-        raise ValueError(str(error)) from error
+    molecules.is_molecule("C")  # It needs rdkit, and says so.
     return lambda line: -molecules.penalised_log_p(line), "log-p"
 
 
-def _table(found: Found, sign: int) -> str:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["round", "score", "best_so_far", "line"])
-    for number, value, best, line in zip(
-        found.rounds, found.scores, found.curve, found.lines, strict=True
-    ):
-        rows.writerow([number, f"{sign * value:.6g}", f"{sign * best:.6g}", line])
-    return text.getvalue()
-
-
-def _curve(found: Found) -> bytes:
-    from matplotlib.figure import Figure
-
-    from vaelab import plots
-
-    figure = Figure(figsize=(6, 3), layout="constrained")
-    plots.search_curve(figure.add_subplot(), found)
-    content = io.BytesIO()
-    figure.savefig(content, dpi=100)
-    return content.getvalue()
+def _rows(found: Found, sign: int) -> Iterator[list[Any]]:
+    """The head of the table, and a row for each line that was scored."""
+    yield ["round", "score", "best_so_far", "line"]
+    columns = (found.rounds, found.scores, found.curve, found.lines)
+    for number, value, best, line in zip(*columns, strict=True):
+        yield [number, f"{sign * value:.6g}", f"{sign * best:.6g}", line]

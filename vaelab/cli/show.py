@@ -6,15 +6,15 @@ The curve is drawn from the run's history.csv into a PNG beside it.
 from __future__ import annotations
 
 import argparse
-import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaelab._signals import importing
-from vaelab.cli import history, train
-from vaelab.cli.options import Parser, add_run, beside
+from vaelab.cli import train
+from vaelab.cli.files import beside, check_ending
+from vaelab.cli.options import Parser, add_run
 from vaelab.cli.words import LETTERS
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def add_arguments(p: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a run, and draw its curve."""
     with importing():
-        from vaelab import checkpoints
+        from vaelab import checkpoints, plots
         from vaelab._files import write_atomic
+        from vaelab.cli import history
 
     out = args.out or beside(args.folder, "history.png")
-    if out.suffix.lower() != ".png":
-        raise ValueError(f"--out: expected a file that ends in .png, got {out}")
+    check_ending(out, ".png")
     saved = checkpoints.load(args.folder)
     record = getattr(saved, "run", {})
     with checkpoints.fields_of(args.folder):
@@ -57,9 +57,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     stages = history.read_history(path, record.get("history_sha256"))
     print("\n".join(last_epochs(stages)))
-    picture = io.BytesIO()
-    curve(stages).savefig(picture, format="png")
-    write_atomic(out, picture.getvalue())
+    write_atomic(out, plots.figure_png(curve(stages)))
     print(f"curve  {out}")
     return 0
 
@@ -96,13 +94,14 @@ def last_epochs(stages: Stages) -> list[str]:
 
 def curve(stages: Stages) -> Figure:
     """The loss of each stage and the γ of all, over the epochs."""
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     from vaelab import plots
 
     plots.use_style()
     panels = len(stages) + 1
-    figure, axes = plt.subplots(1, panels, figsize=(3.6 * panels, 2.8))
+    figure = Figure(figsize=(3.6 * panels, 2.8))
+    axes = figure.subplots(1, panels)
     for ax, (stage, values) in zip(axes, stages.items(), strict=False):
         color = plots.COLORS[COLORS.get(stage, "other")]
         epochs = range(1, len(values["loss"]) + 1)
@@ -113,5 +112,4 @@ def curve(stages: Stages) -> Figure:
     axes[-1].set(xlabel="epoch", ylabel=plots.GAMMA, yscale="log", title="γ")
     if axes[-1].lines:
         axes[-1].legend()
-    plt.close(figure)
     return figure

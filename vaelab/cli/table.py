@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from vaelab._signals import importing
 from vaelab.cli import cost
-from vaelab.cli.options import Parser, add_data, add_training, given
+from vaelab.cli.files import check_ending
+from vaelab.cli.options import Parser, add_data, add_precision, add_training, given
 from vaelab.cli.words import PROFILES
 from vaelab.cli.workers import end_with_parent
 
 if TYPE_CHECKING:
-    from vaelab.experiments import Cell, Filled, Outcome
+    from vaelab.experiments import Cell, Outcome
 
 NAMES = (
     "dai-wipf-1 (samples), dai-wipf-2 (samples, the WAE's networks), dai-wipf-3 (codes), "
@@ -46,7 +47,7 @@ def add_arguments(p: Parser) -> None:
     _add_place(p)
     p.option("--markdown", "write the table as Markdown too", Path, "FILE")
     p.option("--figure", "draw the table as a PNG too", Path, "FILE")
-    p.add_argument("--show", action="store_true", help="run nothing; print what has been measured")
+    p.flag("--show", "run nothing; print what has been measured")
 
 
 def _add_cells(p: Parser) -> None:
@@ -64,11 +65,7 @@ def _add_cells(p: Parser) -> None:
         metavar="NAME",
         help="only this row, such as two-stage; may be given again (default: all)",
     )
-    p.option(
-        "--profile",
-        f"{PROFILES} (default quick)",
-        default="quick",
-    )
+    p.option("--profile", f"{PROFILES} (default quick)", default="quick")
     p.option("--trials", "how often, with seeds 0 to N − 1 (default: the profile's)", int, "N")
     p.option(
         "--protocol",
@@ -87,12 +84,8 @@ def _add_cells(p: Parser) -> None:
 def _add_place(p: Parser) -> None:
     add_data(p)
     add_training(p)
-    p.option("--precision", "float32, tf32, bfloat16 or auto (default float32)")
-    p.add_argument(
-        "--compile",
-        action="store_true",
-        help="compile the networks, without --together as CUDA graphs: slow to start",
-    )
+    add_precision(p)
+    p.flag("--compile", "compile the networks, without --together as CUDA graphs: slow to start")
     p.option(
         "--together",
         "how many trials of a cell to train in one pass: for a GPU (default 1)",
@@ -115,16 +108,29 @@ def _add_place(p: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run what is missing of a table, print it; status 1 where cells failed."""
     with importing():
-        from vaelab import experiments
+        from vaelab import experiments, plots
+        from vaelab._files import check_writable, write_atomic
+        from vaelab._inputs import check_choice
 
-    _check(args)
+    check_choice("table", args.name, experiments.TABLES)
+    check_choice("profile", args.profile, experiments.PROFILES)
+    check_choice("protocol", args.protocol, experiments.PROTOCOLS)
+    check_choice("features", args.features or "classifier", ("classifier", "inception"))
+    if args.figure:
+        check_ending(args.figure, ".png", option="--figure")
+    for file in filter(None, (args.markdown, args.figure)):
+        check_writable(file.parent)
     table, profile = experiments.TABLES[args.name], experiments.PROFILES[args.profile]
     data_sets, models = tuple(args.data_set), tuple(args.model)
     cells = experiments.cells_of(table, profile, data_sets, models, args.trials, args.protocol)
     outcomes = _outcomes(args, cells)
     filled = experiments.fill(table, outcomes)
     print("\n" + experiments.as_text(filled))
-    _write(args, filled)
+    if args.markdown:
+        write_atomic(args.markdown, (experiments.as_markdown(filled) + "\n").encode())
+    if args.figure:
+        plots.use_style()
+        write_atomic(args.figure, plots.figure_png(plots.table_figure(filled)))
     failed = experiments.failures(outcomes)
     if failed:
         print(
@@ -132,23 +138,6 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 1 if failed else 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    from vaelab import experiments
-    from vaelab._files import check_writable
-    from vaelab._inputs import check_choice
-    from vaelab.training import PRECISIONS
-
-    check_choice("table", args.name, experiments.TABLES)
-    check_choice("profile", args.profile, experiments.PROFILES)
-    check_choice("protocol", args.protocol, experiments.PROTOCOLS)
-    check_choice("precision", args.precision or "float32", PRECISIONS)
-    check_choice("features", args.features or "classifier", ("classifier", "inception"))
-    if args.figure is not None and args.figure.suffix.lower() != ".png":
-        raise ValueError(f"--figure: expected a file that ends in .png, got {args.figure}")
-    for file in filter(None, (args.markdown, args.figure)):
-        check_writable(file.parent)
 
 
 def _outcomes(args: argparse.Namespace, cells: Sequence[Cell]) -> list[Outcome]:
@@ -159,16 +148,15 @@ def _outcomes(args: argparse.Namespace, cells: Sequence[Cell]) -> list[Outcome]:
     from vaelab.training import Session
 
     alone = args.jobs in (None, 1) and not args.dask
-    session = Session(**given(Session, vars(args)), progress=alone)
+    session = Session.of(vars(args) | {"progress": alone})
     place = experiments.Place(**given(experiments.Place, vars(args)), session=session)
     if args.show:
         return experiments.read_table(cells, place)
-    jobs = 1 if args.jobs is None and not args.dask else args.jobs
     told = alone and place.together == 1
     costs = functools.partial(cost.cost_of_cells, session=session) if told else None
     say = functools.partial(print, flush=True)
     with _backend(args.dask):
-        return experiments.run_table(cells, place, jobs, say, costs)
+        return experiments.run_table(cells, place, 1 if alone else args.jobs, say, costs)
 
 
 @contextlib.contextmanager
@@ -185,10 +173,7 @@ def _backend(address: str | None) -> Iterator[None]:
     try:
         from dask.distributed import Client
     except ImportError as error:
-        raise ValueError(
-            f"--dask needs dask.distributed ({error}); pip install 'vaelab[cluster]'"
-        ) from error
-
+        raise ValueError(f"--dask: {error}; pip install 'vaelab[cluster]'") from error
     try:
         cluster = Client(address, timeout=30)
     except (OSError, ValueError) as error:
@@ -205,15 +190,3 @@ def _backend(address: str | None) -> Iterator[None]:
                 f"{address}`, where the same folders and the same vaelab are"
             ) from error
         yield
-
-
-def _write(args: argparse.Namespace, filled: Filled) -> None:
-    """Write the table to the files that the command line names."""
-    from vaelab import experiments, plots
-    from vaelab._files import write_atomic
-
-    if args.markdown:
-        write_atomic(args.markdown, (experiments.as_markdown(filled) + "\n").encode())
-    if args.figure:
-        plots.use_style()
-        write_atomic(args.figure, plots.figure_png(plots.table_figure(filled)))

@@ -15,9 +15,7 @@ from vaelab.cli.options import Parser
 
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
-    p.add_argument(
-        "files", nargs="*", metavar="FILE", help="only these, such as tests/test_terms.py"
-    )
+    p.option("files", "only these, such as tests/test_terms.py", metavar="FILE", nargs="*")
     p.option("-k", "only the tests whose names match, as for pytest", metavar="WORDS")
 
 

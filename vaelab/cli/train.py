@@ -8,21 +8,23 @@ finished one goes on when it is given again with more epochs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
-from dataclasses import asdict, fields, replace
+import io
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaelab._memory import check_memory
 from vaelab._signals import importing
-from vaelab.cli import cost, history, lines
+from vaelab.cli import cost
 from vaelab.cli.options import (
     Parser,
-    add_computing,
     add_data,
+    add_precision,
     add_reading,
     add_seed,
-    add_stream,
     add_training,
     given,
     number_or_word,
@@ -49,7 +51,11 @@ def add_arguments(p: Parser) -> None:
     add_data(p)
     p.option("--side", "crop a folder's pictures to squares and resize to N pixels", int, "N")
     add_reading(p)
-    add_stream(p)
+    p.flag(
+        "--stream",
+        "leave a folder's pictures on the disk and read each batch as it is trained on: for "
+        "sets larger than memory",
+    )
     p.option(
         "--grammar",
         "of a text file's lines: expressions, smiles or a file of rules (default: smiles for .smi, "
@@ -116,7 +122,8 @@ def add_arguments(p: Parser) -> None:
     )
     add_seed(p, "weights, batches, noise and samples")
     add_training(p)
-    add_computing(p)
+    add_precision(p)
+    p.flag("--compile", "compile the networks: faster, but slow to start")
     p.add_argument(
         "--from",
         dest="origin",
@@ -131,34 +138,46 @@ def run(args: argparse.Namespace) -> int:
     """Train both stages, measure, save; under `torchrun` all processes train, and the first does
     the rest.
     """
-    if lines.is_lines(args.data_set):
-        return lines.train(args)
     with importing():
         from vaelab import experiments  # noqa: F401  It is heavy, and `_train` needs it.
         from vaelab._processes import process_group
+        from vaelab.cli import lines
 
-    with process_group(args.device) as rank:
+    if _is_lines(args.data_set):
+        return lines.train(args)
+    with process_group(args.device) as rank, contextlib.ExitStack() as stack:
+        if rank:  # The first speaks for all.
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         return _train(args, rank)
 
 
+def _is_lines(name: str) -> bool:
+    """Whether DATA names lines: "expressions", or a text file."""
+    path = Path(name)
+    return name == "expressions" or (path.suffix in (".txt", ".smi") and not path.is_dir())
+
+
 def _train(args: argparse.Namespace, rank: int) -> int:
-    from vaelab import experiments
+    from vaelab import checkpoints, experiments
+    from vaelab._files import digest
     from vaelab._inputs import pick_device
+    from vaelab.cli import history
     from vaelab.experiments.stages import SECOND
     from vaelab.training import Session
 
     pick_device(args.device)
-    settings, start = _start(settings_for(args), args.origin)
-    session = Session(**given(Session, vars(args)), progress=True, extends=True)
-    images = _images(args, settings, rank)
-    name = _name(images, settings) + (f"-from-{args.origin.name}" if args.origin else "")
-    folder = args.out or Path("runs") / name
+    settings, start = settings_for(args), None
+    if args.origin:
+        start = checkpoints.load(args.origin).model
+        settings = replace(settings, start=digest(start.state_dict()))
+    session = Session.of(vars(args) | {"progress": True, "extends": True})
+    images = _images(args, settings)
+    folder = args.out or Path("runs") / _name(images, settings, args.origin)
     if (folder / "run.json").exists() and _is_finished(folder, settings, images, args.parser):
         (folder / SECOND).unlink(missing_ok=True)
         print(f"{folder} holds this very run, finished; nothing to do")
         return 0
-    count = _parameters(images.shape, settings)
-    _before(images, count, settings, folder, session, rank)
+    _before(images, settings, folder, session)
     model, second, runs = experiments.train(images, settings, folder, session, start)
     if rank:
         return 0
@@ -172,17 +191,6 @@ def _train(args: argparse.Namespace, rank: int) -> int:
     _save(folder, (model, second), settings, images, notes)
     print(f"saved  {folder}    next: vaelab sample {folder}, vaelab show {folder}")
     return 0
-
-
-def _start(settings: Settings, folder: Path | None) -> tuple[Settings, Any]:
-    """The settings with the weights to start from, if any, and the model that has them."""
-    from vaelab import checkpoints
-    from vaelab._files import digest
-
-    if folder is None:
-        return settings, None
-    model = checkpoints.load(folder).model
-    return replace(settings, start=digest(model.state_dict())), model
 
 
 def _save(
@@ -212,10 +220,11 @@ def _save(
         )
 
 
-def _name(images: Images, settings: Settings) -> str:
+def _name(images: Images, settings: Settings, origin: Path | None) -> str:
     """The folder of a run: its data set, network, first stage unless that is the VAE, and seed."""
     model = "" if settings.model == "vae" else f"-{settings.model.replace('_', '-')}"
-    return f"{images.name}-{settings.network}{model}-seed{settings.seed}"
+    start = f"-from-{origin.name}" if origin else ""
+    return f"{images.name}-{settings.network}{model}-seed{settings.seed}{start}"
 
 
 def settings_for(args: argparse.Namespace) -> Settings:
@@ -244,7 +253,8 @@ def settings_for(args: argparse.Namespace) -> Settings:
         )
     if args.gamma is None:
         return settings
-    takers = [name for name, model in models.CATALOGUE.items() if _takes_gamma(model)]
+    signatures = {name: inspect.signature(model) for name, model in models.CATALOGUE.items()}
+    takers = [name for name, taken in signatures.items() if "gamma" in taken.parameters]
     if settings.model not in takers:
         raise ValueError(
             f"--gamma: the model {settings.model} has no γ to set; leave it out, or give a --model "
@@ -253,11 +263,7 @@ def settings_for(args: argparse.Namespace) -> Settings:
     return replace(settings, arguments={"gamma": args.gamma})
 
 
-def _takes_gamma(model: Any) -> bool:
-    return "gamma" in inspect.signature(model).parameters
-
-
-def _images(args: argparse.Namespace, settings: Settings, rank: int) -> Images:
+def _images(args: argparse.Namespace, settings: Settings) -> Images:
     from vaelab.data import load_images
     from vaelab.data.loading import check_name
 
@@ -267,8 +273,8 @@ def _images(args: argparse.Namespace, settings: Settings, rank: int) -> Images:
         _parameters((1, args.side, args.side), settings)
     name = args.data_set
     images = load_images(name, root=args.data, side=args.side, **reading(args, name))
-    if rank == 0:
-        print("".join(f"{note}\n" for note in images.notes), end="", flush=True)
+    for note in images.notes:
+        print(note, flush=True)
     if len(images.test_pixels) < 2:
         count = f"{len(images.train_pixels)} to train on and {len(images.test_pixels)} to test on"
         raise ValueError(
@@ -338,11 +344,9 @@ def _is_finished(folder: Path, settings: Settings, images: Images, parser: Parse
 def differences(saved: Settings, wanted: Settings, options: dict[str, str]) -> list[str]:
     """What differs between two settings, each as "name: there → here", by the option's name."""
 
-    def flat(settings: Settings) -> dict[str, Any]:
-        names = [field.name for field in fields(settings) if field.name != "arguments"]
-        return {name: getattr(settings, name) for name in names} | dict(settings.arguments)
-
-    one, other = flat(saved), flat(wanted)
+    one, other = asdict(saved), asdict(wanted)
+    for values in (one, other):
+        values |= values.pop("arguments")
     return [
         f"{options.get(name, name)}: {one.get(name, 'default')} → {other.get(name, 'default')}"
         for name in {**one, **other}
@@ -350,52 +354,37 @@ def differences(saved: Settings, wanted: Settings, options: dict[str, str]) -> l
     ]
 
 
-def _before(
-    images: Images, count: int, settings: Settings, folder: Path, session: Session, rank: int
-) -> None:
+def _before(images: Images, settings: Settings, folder: Path, session: Session) -> None:
     """Print what the run will take, and clear away a second stage whose first one will move on."""
     from vaelab._files import check_writable
     from vaelab.experiments.stages import FIRST, SECOND
 
+    count = _parameters(images.shape, settings)
     check_writable(folder)
     n = len(images.train_pixels)
     n -= round(n * (settings.validation or 0))
-    steps = n // min(settings.batch_size, n)
-    trained = cost.trained_epochs(folder / FIRST)
-    if rank == 0:
-        _print_cost(images, count, settings, folder, steps)
-        if 0 < trained < settings.epochs:
-            print(f"stage 1 goes on from epoch {trained:.4g}; stage 2 follows it", flush=True)
-    estimate = cost.cost_of(images, settings, session)
-    if rank:
-        return
-    if trained < settings.epochs:
-        (folder / SECOND).unlink(missing_ok=True)
-    if estimate is not None:
-        print(cost.as_text(estimate, settings, steps, trained), flush=True)
-
-
-def _print_cost(images: Images, count: int, settings: Settings, folder: Path, steps: int) -> None:
-    """Print how large the run is; `steps` are those of an epoch of the first stage."""
+    steps = n // min(settings.batch_size, n)  # Of an epoch of the first stage.
     print(
         f"{images!r}\n"
         f"{settings.model} of {settings.network}, κ = {settings.latent_dim}, {count / 1e6:.2f} "
-        f"million parameters, seed {settings.seed}"
-    )
-    print(
+        f"million parameters, seed {settings.seed}\n"
         f"stage 1: {settings.epochs} epochs × {steps} steps; stage 2: {settings.second_epochs} "
         f"epochs; up to {24 * count / 1e6:.0f} MB of disk while training"
     )
     better = cost.better_momentum(settings, steps)
     if better is not None:
-        print(
-            f"few steps for --bn-momentum {settings.bn_momentum:g}: its averages lag behind; try "
-            f"{better:.2g}"
-        )
-    print(
-        f"{folder}: stop it at any time: it saves, and the same command goes on from there",
-        flush=True,
-    )
+        momentum = f"--bn-momentum {settings.bn_momentum:g}"
+        print(f"few steps for {momentum}: its averages lag behind; try {better:.2g}")
+    print(f"{folder}: stop it at any time: it saves, and the same command goes on from there")
+    trained = cost.trained_epochs(folder / FIRST)
+    if trained < settings.epochs:
+        (folder / SECOND).unlink(missing_ok=True)
+        if trained:
+            print(f"stage 1 goes on from epoch {trained:.4g}; stage 2 follows it")
+    sys.stdout.flush()
+    estimate = cost.cost_of(images, settings, session)
+    if estimate is not None:
+        print(cost.as_text(estimate, settings, steps, trained), flush=True)
 
 
 def as_text(results: dict[str, Any]) -> str:

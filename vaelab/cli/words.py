@@ -1,12 +1,10 @@
-"""What the command line says: of its letters, of an error, of a word that it does not know."""
+"""What the command line says: of its letters, of its options, of a word that it does not know."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-
-from vaelab._memory import is_out_of_memory
 
 LETTERS = (
     "γ is the variance of the decoder's noise: the lower, the closer the reconstructions. λ are "
@@ -50,21 +48,3 @@ def translate(message: str, options: Mapping[str, str]) -> str:
     name = "|".join(map(re.escape, named))
     start, inside = rf"^({name})(?=[:,] )", rf"(?<![^ (])({name})(?:(?==\d)|=True\b|=(?![\w'\"]))"
     return re.sub(f"{start}|{inside}", lambda found: named[found[1] or found[2]], message)
-
-
-def message_of(error: Exception) -> str | None:
-    """What an error says to a user who can mend it; None where it is a fault of vaelab."""
-    if isinstance(error, OSError) and error.strerror and not error.filename:
-        return error.strerror
-    if isinstance(error, (ValueError, TypeError, OSError)):
-        return str(error)
-    if isinstance(error, RuntimeError):
-        from vaelab.training import OutOfMemory, TrainingDiverged
-
-        if isinstance(error, (OutOfMemory, TrainingDiverged)):
-            return str(error)
-    if not is_out_of_memory(error):
-        return None
-    detail = str(error).partition("\n")[0]
-    detail = f" ({detail})" if detail else ""
-    return f"out of memory{detail}; ask for less, or close what else needs memory"

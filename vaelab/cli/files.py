@@ -1,0 +1,51 @@
+"""The files that commands read and write."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vaelab.cli.options import reading
+
+if TYPE_CHECKING:
+    from vaelab.checkpoints import Saved
+    from vaelab.data import Images
+
+
+def beside(folder: Path, name: str) -> Path:
+    """Where a command writes unless told: into a run's folder, or here for a model that comes with
+    the package.
+    """
+    return folder / name if folder.is_dir() else Path(f"{folder.name}-{name}")
+
+
+def check_ending(path: Path, *endings: str, option: str = "--out") -> str:
+    """The ending of a file's name in small letters, or raise unless it is one of `endings`."""
+    ending = path.suffix.lower()
+    if ending not in endings:
+        expected = " or ".join(endings)
+        raise ValueError(f"{option}: expected a file that ends in {expected}, got {path}")
+    return ending
+
+
+def as_csv(rows: Iterable[Sequence[Any]]) -> bytes:
+    """Rows as the bytes of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def images_of(saved: Saved, args: argparse.Namespace) -> Images:
+    """The images that a saved model was trained on, or those that the command line names; prints
+    what is to be said of them.
+    """
+    from vaelab.apps.images import images_for, notes_on
+
+    images = images_for(saved, args.data, args.images, reading(args, args.images))
+    for note in notes_on(saved, images):
+        print(note)
+    return images
