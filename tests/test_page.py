@@ -381,7 +381,7 @@ def test_export_page_says_what_it_cannot_do(folder, tmp_path, capsys):
     out.write_text("old")
     assert "no such folder" in refused(capsys, tmp_path / "nowhere", "--out", out)
     assert "holds no run.json" in refused(capsys, tmp_path, "--out", out)
-    assert "expected a file to write" in refused(capsys, folder, "--out", tmp_path)
+    assert "expected a file that ends in .html" in refused(capsys, folder, "--out", tmp_path)
     assert "whole number" in refused(capsys, folder, "--out", out, "--seed", -1)
     assert "cannot write to" in refused(capsys, folder, "--out", out / "page.html")
     assert "cannot write to" in refused(capsys, folder, "--out", "/proc/page.html")

@@ -86,7 +86,9 @@ def in_data_units(model: Autoencoder, mean: Tensor, scale: float | Tensor) -> Au
     if last is None or by_column:
         model.decoder = nn.Sequential(model.decoder, _Affine(mean, scale))
     else:
-        _fold(last, mean, scale)
+        with torch.no_grad():
+            last.weight.mul_(scale)
+            last.bias.mul_(scale).add_(mean.flatten())
     if isinstance(model.likelihood, Gaussian) and not by_column:
         model.likelihood.gamma *= scale**2
     return model
@@ -111,10 +113,3 @@ def _last_dense(decoder: Any) -> nn.Linear | None:
         layers.pop()
     last = layers[-1] if layers else None
     return last if type(last) is nn.Linear else None
-
-
-@torch.no_grad()
-def _fold(layer: nn.Linear, mean: Tensor, scale: float) -> None:
-    """Let a layer give mean + scale · its output."""
-    layer.weight.mul_(scale)
-    layer.bias.mul_(scale).add_(mean.flatten())

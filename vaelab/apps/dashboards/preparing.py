@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vaelab import checkpoints, densities, models, networks, training, widgets
-from vaelab._inputs import check_seed
+from vaelab._inputs import check_seed, generator_of
 from vaelab.apps.images import images_for
 from vaelab.apps.opening import opened
 from vaelab.data import load_images, unit
@@ -82,21 +82,17 @@ def prepare(
         checkpoints.save(place, model, run={"data": record, "gamma": gamma})
     if second_stage:
         last = run[-1][1]
-        second = _second_stage().fit(last, digits.train, seed)
+        second = densities.SecondStage(
+            (64, 64),
+            "silu",
+            epochs=SECOND_EPOCHS,
+            batch_size=128,
+            lr=2e-2,
+            schedule=training.Cosine(),
+            gamma="optimal",
+            gamma_schedule=training.Hold(0.8, 0.5),
+        ).fit(last, digits.train, seed)
         checkpoints.save(folder / "model", last, second, {"data": record})
-
-
-def _second_stage() -> densities.SecondStage:
-    return densities.SecondStage(
-        (64, 64),
-        "silu",
-        epochs=SECOND_EPOCHS,
-        batch_size=128,
-        lr=2e-2,
-        schedule=training.Cosine(),
-        gamma="optimal",
-        gamma_schedule=training.Hold(0.8, 0.5),
-    )
 
 
 def open_model(folder: str | Path, images: str | None = None) -> Opened:
@@ -114,17 +110,15 @@ def open_model(folder: str | Path, images: str | None = None) -> Opened:
     saved = opened(folder)
     model = saved.model
     data = images_for(saved, name=images)
-    generator = torch.Generator().manual_seed(0)
-    order = torch.randperm(len(data.train_pixels), generator=generator)[:N_IMAGES]
+    order = torch.randperm(len(data.train_pixels), generator=generator_of(0))[:N_IMAGES]
     x = unit(data.train_pixels[order])
     fitted = {
         "Gaussian": densities.Gaussian().fit(model, x),
         "mixture of 10": densities.GaussianMixture(10).fit(model, x),
     }
-    stored = saved.density
-    is_second = isinstance(stored, densities.SecondStage)
-    kind = "second stage" if is_second else type(stored).__name__
-    if not densities.is_standard_normal(stored):
-        fitted = {kind: stored, **fitted}
+    if not densities.is_standard_normal(saved.density):
+        is_second = isinstance(saved.density, densities.SecondStage)
+        kind = "second stage" if is_second else type(saved.density).__name__
+        fitted = {kind: saved.density, **fitted}
     labels = None if data.train_labels is None else data.train_labels[order]
     return Opened(model, fitted, x, labels, f"{data.name}, κ = {model.latent_dim}")

@@ -71,12 +71,7 @@ def build(
     seed = check_seed(seed)
     contents = Contents(saved, images, seed)
     record = contents.read() | {"seed": seed}
-    data = json.dumps(
-        record,
-        ensure_ascii=False,
-        separators=(",", ":"),
-        allow_nan=False,
-    )
+    data = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     css = _read("page.css")
     js = "\n".join(_read(name) for name in SCRIPTS)
     name = name_of_data(saved, images)

@@ -16,8 +16,7 @@ from vaelab._inputs import generator_of
 from vaelab.apps.page.directions import Directions, directions, principal, unknown_directions
 from vaelab.apps.page.steps import Plan, n_products, n_weights, plan, run, to_int16
 from vaelab.checkpoints import Saved
-from vaelab.data import Images
-from vaelab.data import unit as as_floats
+from vaelab.data import Images, unit
 from vaelab.parts import call_of
 
 Record = dict[str, Any]
@@ -77,12 +76,10 @@ class Contents:
         shape = image_shape(model)
         check_weights("model", model)
         check_weights("second stage", getattr(self.saved.density, "vae", None))
-        q = (
-            None
-            if self.images is None
-            else model.codes(as_floats(self.images.test_pixels[:N_EIGENVALUES]))
-        )
-        along = unknown_directions(model.latent_dim) if q is None else directions(q)
+        q, along = None, unknown_directions(model.latent_dim)
+        if self.images is not None:
+            q = model.codes(unit(self.images.test_pixels[:N_EIGENVALUES]))
+            along = directions(q)
         means, draws = self._codes(q)
         ranges = self._ranges(draws, along)
         decoder = plan(model.decoder, model.latent_dim)
@@ -99,8 +96,7 @@ class Contents:
                 "draws": self.blob.add(draws),
                 "same": torch.equal(means, draws),
             },
-            "labels": self._labels(len(means)),
-            "starts": self._starts(len(means)),
+            **self._shown(len(means)),
             "densities": self._densities(),
             "has_images": q is not None,
         }
@@ -147,7 +143,7 @@ class Contents:
         """
 
         def error_of(steps: Plan) -> float:
-            return (unit(pixels(steps)) - unit(expected)).abs().max().item()
+            return (pixels(steps).clamp(0, 1) - expected.clamp(0, 1)).abs().max().item()
 
         error = error_of(steps)
         if not error <= PIXEL_TOLERANCE:
@@ -157,15 +153,15 @@ class Contents:
             )
         short_error = error_of(steps.rounded())
         short = short_error <= PIXEL_TOLERANCE
-        kind = "int16" if short else "float32"
-        kept = short_error if short else error
-        measured = f"pixels within {255 * kept:.2g}/255 of PyTorch's"
-        if not short:
-            measured += f" (int16 would be {255 * short_error:.2g}/255 off)"
+        kind, off = "int16", ""
+        if short:
+            error = short_error
+        else:
+            kind, off = "float32", f" (int16 would be {255 * short_error:.2g}/255 off)"
         products = n_products(steps)
         self.notes.append(
             f"{name}: {n_weights(steps):,} weights in {kind}, {products:,} products a code; "
-            f"{measured}"
+            f"pixels within {255 * error:.2g}/255 of PyTorch's{off}"
         )
         if products > SLOW:
             self.notes.append(
@@ -182,8 +178,7 @@ class Contents:
         parts = to_int16(weight) if short else None
         if parts is None:
             return {"values": self.blob.add(weight)}
-        q, scales = parts
-        return {"values": self.blob.add(q, "int16"), "scales": self.blob.add(scales)}
+        return {"values": self.blob.add(parts[0], "int16"), "scales": self.blob.add(parts[1])}
 
     def _directions(self, along: Directions, ranges: Tensor) -> Record:
         values = None if along.values is None else along.values.tolist()
@@ -203,24 +198,21 @@ class Contents:
             "sd": sd[:2].tolist(),
         }
 
-    def _labels(self, n: int) -> Record | None:
-        images = self.images
-        if images is None or images.test_labels is None or not images.classes:
-            return None
-        return {"classes": list(images.classes), "of": images.test_labels[:n].tolist()}
-
-    def _starts(self, n: int) -> Record:
-        """Codes to start from: one image of each class first, with its pixels; without images, the
-        first draws.
+    def _shown(self, n: int) -> Record:
+        """The classes of n images, if there are any, and the codes to start from: one image of each
+        class first, with its pixels; without images, the first draws.
         """
-        labels = self._labels(n)
-        of = labels["of"] if labels else []
+        images, labels, of = self.images, None, []
+        if images is not None and images.test_labels is not None and images.classes:
+            of = images.test_labels[:n].tolist()
+            labels = {"classes": list(images.classes), "of": of}
         firsts = [of.index(label) for label in sorted(set(of))]
         order = list(dict.fromkeys([*firsts, *range(n)]))[:N_STARTS]
-        if self.images is None:
-            return {"codes": order, "pixels": None}
-        pixels = (as_floats(self.images.test_pixels[order]) * 255).round()
-        return {"codes": order, "pixels": self.blob.add(pixels, "uint8")}
+        starts: Record = {"codes": order, "pixels": None}
+        if images is not None:
+            pixels = (unit(images.test_pixels[order]) * 255).round()
+            starts["pixels"] = self.blob.add(pixels, "uint8")
+        return {"labels": labels, "starts": starts}
 
     def _densities(self) -> list[Record]:
         """N(0, I), the stored one, and, fitted here to the codes of images, a Gaussian and a
@@ -238,7 +230,7 @@ class Contents:
                 f"the page cannot draw from the stored density, {name}; it is left out"
             )
         if self.images is not None:
-            q = self.saved.model.codes(as_floats(self.images.train_pixels[:N_FITTED]))
+            q = self.saved.model.codes(unit(self.images.train_pixels[:N_FITTED]))
             for density in (densities.Gaussian(), densities.GaussianMixture(min(10, len(q)))):
                 record = self._mixture(density.fit_codes(q, self.seed))
                 if record["name"] not in [other["name"] for other in records]:
@@ -260,7 +252,7 @@ class Contents:
         name = "second stage"
         second = density.vae
         model = self.saved.model
-        generator = torch.Generator().manual_seed(self.seed + 1)
+        generator = generator_of(self.seed + 1)
         u = torch.randn(N_CHECKED, model.latent_dim, generator=generator)
         u = u.to(next(second.parameters()))
         steps = plan(second.decoder, model.latent_dim)
@@ -296,11 +288,6 @@ def name_of_data(saved: Saved, images: Images | None) -> str | None:
     return saved.data.get("name") if images is None else images.name
 
 
-def unit(x: Tensor) -> Tensor:
-    """Pixels as they are shown: cut to [0, 1]."""
-    return x.clamp(0, 1)
-
-
 def image_shape(model: models.Autoencoder) -> list[int]:
     """(channels, height, width) of the model's images.
 
@@ -320,8 +307,7 @@ def image_shape(model: models.Autoencoder) -> list[int]:
 
 def check_weights(name: str, module: torch.nn.Module | None) -> None:
     """Raise ValueError if a weight is NaN or infinite."""
-    weights = {} if module is None else module.state_dict()
-    for key, weight in weights.items():
+    for key, weight in () if module is None else module.state_dict().items():
         if not torch.isfinite(weight).all():
             raise ValueError(
                 f"the {name}'s weights hold NaN or infinite values, first in {key}; train it again"

@@ -46,14 +46,10 @@ def directions(q: posteriors.Distribution) -> Directions:
     if few.min() == few.max():
         sd, vectors = principal(q.mean)
         return Directions(vectors, _names("pc", range(latent_dim)), sd, "sd")
-    mean = torch.zeros(latent_dim, latent_dim, dtype=torch.float64)
-    for start in range(0, len(q), SOME):
-        block = q[start : start + SOME]
-        mean += block.covariance().double().sum(0)
-    mean /= len(q)
-    diagonal = mean.diagonal()
-    if torch.equal(mean, diagonal.diag()):
-        values, order = diagonal.sort(stable=True)
+    blocks = (q[start : start + SOME] for start in range(0, len(q), SOME))
+    mean = sum(block.covariance().double().sum(0) for block in blocks) / len(q)
+    if torch.equal(mean, mean.diagonal().diag()):
+        values, order = mean.diagonal().sort(stable=True)
         axes = torch.eye(latent_dim)[order]
         return Directions(axes, _names("z", order.tolist()), values.float(), "lambda")
     values, vectors = torch.linalg.eigh(mean)
@@ -72,8 +68,7 @@ def principal(z: Tensor) -> tuple[Tensor, Tensor]:
     covariance = torch.cov(z.double().T, correction=0)
     variances, vectors = torch.linalg.eigh(torch.atleast_2d(covariance))
     sd = variances.clamp(min=0).sqrt()
-    axes = vectors.T
-    return sd.flip(0).float(), axes.flip(0).float()
+    return sd.flip(0).float(), vectors.T.flip(0).float()
 
 
 def _names(letter: str, numbers: Iterable[int]) -> list[str]:

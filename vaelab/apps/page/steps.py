@@ -7,6 +7,7 @@ a flatten or a view is no step.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,10 +18,12 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.fx.proxy import TraceError
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 Step = dict[str, Any]
 Shape = tuple[int, ...]
-SAME_WHEN_FLAT = {
+# Functions that change no value: the page keeps a value flat.
+SAME_WHEN_FLAT = (
     "flatten",
     "unflatten",
     "view",
@@ -29,27 +32,12 @@ SAME_WHEN_FLAT = {
     "squeeze",
     "unsqueeze",
     "dropout",
-    "identity",
-}
+)
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "relu": F.relu,
     "silu": F.silu,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
-}
-# Layers that are read as the function of this name.
-LAYERS: dict[type[nn.Module], str] = {
-    nn.Identity: "identity",
-    nn.Flatten: "flatten",
-    nn.Unflatten: "unflatten",
-    nn.Dropout: "dropout",
-    nn.ReLU: "relu",
-    nn.SiLU: "silu",
-    nn.Tanh: "tanh",
-    nn.Sigmoid: "sigmoid",
-    nn.LeakyReLU: "leaky_relu",
-    nn.Upsample: "interpolate",
-    nn.ZeroPad2d: "pad",
 }
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -57,7 +45,7 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 PARAMETERS = {
     "leaky_relu": ("input", "negative_slope"),
     "interpolate": ("input", "size", "scale_factor", "mode"),
-    "pad": ("input", "padding", "mode", "value"),
+    "pad": ("input", "pad", "mode", "value"),
     "getitem": ("input", "index"),
 }
 KNOWN = (
@@ -91,7 +79,11 @@ class Plan:
         """The same with every matrix and kernel rounded to int16 (see `to_int16`); biases stay
         float32.
         """
-        return replace(self, tensors=[_rounded(weight) for weight in self.tensors])
+        tensors = []
+        for weight in self.tensors:
+            parts = to_int16(weight)
+            tensors.append(weight if parts is None else parts[0] * _column(parts[1], weight))
+        return replace(self, tensors=tensors)
 
 
 def to_int16(weight: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -112,23 +104,16 @@ def to_int16(weight: Tensor) -> tuple[Tensor, Tensor] | None:
     return (weight / rows).round().to(torch.int16), scales
 
 
-def _rounded(weight: Tensor) -> Tensor:
-    parts = to_int16(weight)
-    if parts is None:
-        return weight
-    q, scales = parts
-    return q * _column(scales, weight)
-
-
 def _column(values: Tensor, weight: Tensor) -> Tensor:
     """One value for each row of a weight, shaped to be multiplied with it."""
     return values.view(-1, *[1] * (weight.ndim - 1))
 
 
 class _Tracer(fx.Tracer):
+    """Goes into all layers but those with weights: the others are the functions that they call."""
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = (*LAYERS, *CONVOLUTIONS, *NORMS, nn.Linear)
-        return isinstance(m, known) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (nn.Linear, *CONVOLUTIONS, *NORMS))
 
 
 @torch.no_grad()
@@ -181,12 +166,8 @@ class _Reader:
     def _value(self, node: fx.Node) -> int:
         self.node = node
         if node.op == "call_module":
-            layer = self.graph.get_submodule(str(node.target))
-            self.title = f"{node.target} ({type(layer).__name__})"
-            return self._layer(layer)
-        name = getattr(node.target, "__name__", str(node.target))
-        self.title = f"{node.name} ({name})"
-        name = name.removesuffix("_")
+            return self._layer(self.graph.get_submodule(str(node.target)))
+        name = getattr(node.target, "__name__", str(node.target)).removesuffix("_")
         by_position = zip(PARAMETERS.get(name, ()), node.args, strict=False)
         return self._function(name, dict(by_position) | node.kwargs)
 
@@ -197,9 +178,6 @@ class _Reader:
             return self._add("dense", **self._weights(layer.weight, layer.bias))
         if isinstance(layer, CONVOLUTIONS):
             return self._conv(layer)
-        for kind, name in LAYERS.items():
-            if isinstance(layer, kind):
-                return self._function(name, vars(layer))
         raise self._unknown()
 
     def _function(self, name: str, options: dict[str, Any]) -> int:
@@ -211,8 +189,9 @@ class _Reader:
             return self._add(name, slope=options.get("negative_slope", 0.01))
         if name == "interpolate" and options.get("mode", "nearest") == "nearest":
             return self._upsample()
-        if name == "pad" and _pads_with_zeros(options):
-            left, _, top, _ = options.get("pad") or options["padding"]
+        is_constant = options.get("mode", "constant") == "constant"
+        if name == "pad" and is_constant and not options.get("value"):
+            left, _, top, _ = options["pad"]
             return self._add("window", top=-top, left=-left)
         corner = _corner(options["index"]) if name == "getitem" else None
         if corner is not None:
@@ -234,9 +213,13 @@ class _Reader:
         return len(shapes) == 2 and shapes[0] == shapes[1] and not self.node.kwargs
 
     def _unknown(self, detail: str = "") -> UnknownLayerError:
+        place, name = self.node.name, getattr(self.node.target, "__name__", self.node.target)
+        for path, kind in self.node.meta.get("nn_module_stack", {}).values():
+            if kind.__module__.startswith("torch."):
+                place, name = path, kind.__name__
         return UnknownLayerError(
-            f"the page cannot run the decoder's layer {self.title}{detail}; expected layers of: "
-            f"{KNOWN}"
+            f"the page cannot run the decoder's layer {place} ({name}){detail}; expected layers "
+            f"of: {KNOWN}"
         )
 
     def _input(self) -> int:
@@ -261,10 +244,10 @@ class _Reader:
             raise self._unknown(f", upsampling of {before} to {after}, no whole factor")
         return self._add("upsample", by=by)
 
-    def _weights(self, weight: Tensor, bias: Tensor | None, axis: int = 0) -> Step:
+    def _weights(self, weight: Tensor, bias: Tensor | None) -> Step:
         first = len(self.tensors)
         if bias is None:
-            bias = weight.new_zeros(weight.shape[axis])
+            bias = weight.new_zeros(_shape(self.node)[0])
         self.tensors += [tensor.detach().float().cpu().clone() for tensor in (weight, bias)]
         return {"weight": first, "bias": first + 1}
 
@@ -276,55 +259,47 @@ class _Reader:
             pad = (0, 0)
         elif pad == "same":  # Of an even kernel, the odd row goes to the end.
             pad = [(k - 1) // 2 for k in layer.kernel_size]
-        transposed = isinstance(layer, nn.ConvTranspose2d)
         return self._add(
-            "deconv" if transposed else "conv",
+            "deconv" if isinstance(layer, nn.ConvTranspose2d) else "conv",
             kernel=list(layer.kernel_size),
             stride=list(layer.stride),
             pad=list(pad),
-            **self._weights(layer.weight, layer.bias, 1 if transposed else 0),
+            **self._weights(layer.weight, layer.bias),
         )
 
     def _batch_norm(self, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> int:
         """y = scale · x + shift by channel: into the weights of the layer before, if nothing else
         reads that layer.
         """
-        if layer.running_mean is None or layer.running_var is None:
+        if layer.running_mean is None:
             raise self._unknown(" without running statistics")
-        scale = (layer.running_var.double() + layer.eps).rsqrt()
-        if layer.weight is not None:
-            scale = scale * layer.weight.double()
-        shift = -layer.running_mean.double() * scale
-        if layer.bias is not None:
-            shift = shift + layer.bias.double()
+        n = len(layer.running_mean)
         number = self._input()
         step = self.steps[number - 1] if number else {}
         readers = [node.users for node, value in self.values.items() if value == number]
         is_shared = any(len(users) > 1 for users in readers)
         is_linear = step.get("op") in ("dense", "conv", "deconv")
-        if is_shared or not is_linear or step["shape"][0] != len(scale):
-            return self._add("affine", **self._weights(scale, shift))
-        self._scale(step, scale, shift)
+        if is_shared or not is_linear or step["shape"][0] != n:
+            scale, shift = _normalised(layer, torch.ones(n, 1), torch.zeros(n))
+            return self._add("affine", **self._weights(scale.flatten(), shift))
+        weight, bias = step["weight"], step["bias"]
+        before = (self.tensors[weight], self.tensors[bias])
+        after = _normalised(layer, *before, transpose=step["op"] == "deconv")
+        self.tensors[weight], self.tensors[bias] = after
         return number
 
-    def _scale(self, step: Step, scale: Tensor, shift: Tensor) -> None:
-        """Let a linear step give scale · its output + shift, by channel."""
-        weight = self.tensors[step["weight"]].double()
-        bias = self.tensors[step["bias"]].double()
-        axis = 1 if step["op"] == "deconv" else 0
-        rows = weight.movedim(axis, 0)
-        scaled = rows * _column(scale, rows)
-        self.tensors[step["weight"]] = scaled.movedim(0, axis).float().contiguous()
-        self.tensors[step["bias"]] = (bias * scale + shift).float()
+
+def _normalised(layer: nn.Module, weight: Tensor, bias: Tensor, **more: bool) -> list[Tensor]:
+    """Weight and bias of a linear layer that is followed by a batch normalisation, as one."""
+    norm: Any = copy.deepcopy(layer).double().cpu()
+    statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+    fused = fuse_conv_bn_weights(weight.double(), bias.double(), *statistics, **more)
+    return [tensor.detach().float() for tensor in fused]
 
 
 def _shape(node: fx.Node) -> Shape:
     """The shape of a node's value, without the batch."""
     return tuple(node.meta["tensor_meta"].shape[1:])
-
-
-def _pads_with_zeros(options: dict[str, Any]) -> bool:
-    return options.get("mode", "constant") == "constant" and not options.get("value")
 
 
 def _corner(index: Any) -> list[int] | None:
@@ -353,11 +328,11 @@ def run(plan: Plan, z: Tensor) -> Tensor:
     values = [z.float()]
     for step in plan.steps:
         shape = (len(z), *step["shape"])
-        inputs = [values[number] for number in step["in"]]
+        inputs = [values[number].flatten(1) for number in step["in"]]
         if step["op"] == "cat":
-            y = torch.cat([x.flatten(1) for x in inputs], 1)
+            y = torch.cat(inputs, 1)
         elif step["op"] == "add":
-            y = inputs[0] + inputs[1].reshape(inputs[0].shape)
+            y = inputs[0] + inputs[1]
         else:
             x = inputs[0].reshape(len(z), *step["before"])
             y = _compute(step, x, plan.tensors, shape)
@@ -385,15 +360,13 @@ def _compute(
     if op == "dense":
         return F.linear(x, weight, bias)
     if op == "affine":
-        by_channel = (-1, *[1] * (x.ndim - 2))
-        return x * weight.view(by_channel) + bias.view(by_channel)
+        by_channel = x[0]
+        return x * _column(weight, by_channel) + _column(bias, by_channel)
+    top, left = step["pad"]
     if op == "conv":
-        top, left = step["pad"]
         high, wide = step["kernel"]
         padded = F.pad(x, (left, wide, top, high))
-        y = F.conv2d(padded, weight, bias, step["stride"])
-        return _window(y, 0, 0, shape)
-    top, left = step["pad"]
+        return _window(F.conv2d(padded, weight, bias, step["stride"]), 0, 0, shape)
     full = F.conv_transpose2d(x, weight, None, step["stride"])
     return _window(full, top, left, shape) + bias[:, None, None]
 
