@@ -27,7 +27,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import vaelab
 from vaelab import networks
-from vaelab._files import CheckpointError, check_writable, digest, joined, parted, write_atomic
+from vaelab._files import (
+    CheckpointError,
+    check_file,
+    check_writable,
+    digest,
+    joined,
+    parted,
+    write_atomic,
+)
 from vaelab._formats import from_format_1
 from vaelab._inputs import check_path
 from vaelab.densities import Density, ModelPrior
@@ -263,8 +271,7 @@ def load(folder: str | Path, parts: Iterable[Callable[..., Any]] = ()) -> Any:
     folder = place_of(folder)
     record = _read_run(folder)
     path = folder / "model.safetensors"
-    if not path.is_file():  # A pipe of this name would be waited for.
-        raise CheckpointError(f"{path} is damaged or missing (there is no such file)")
+    check_file(path)
     try:
         tensors = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:

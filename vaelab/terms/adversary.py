@@ -75,9 +75,7 @@ class Adversary(Term):
         return loss + 0.5 * self.penalty * slope.square().sum(1)
 
     def forward(self, p: Pass) -> Tensor:
-        if self.training:
-            p.prior.follow(p.z)
-        z, drawn = p.prior.standardised(p.z), p.prior.standardised(p.p)
+        z, drawn = self.compared(p)
         loss = self.own_loss(z.detach(), drawn.detach())
         if p.prior.is_learned:
             loss = loss + F.softplus(self._frozen(drawn)).squeeze(1)

@@ -75,9 +75,7 @@ class MMD(Term):
         Raises:
             ValueError: a batch of one, in which there are no pairs.
         """
-        if self.training:
-            p.prior.follow(p.z)
-        z, drawn = p.prior.standardised(p.z), p.prior.standardised(p.p)
+        z, drawn = self.compared(p)
         if not p.prior.is_learned:
             return self.weight * self._squared(z, drawn)
         squared = self._squared(z.detach() + self.weight * (z - z.detach()), drawn)

@@ -98,3 +98,9 @@ class Term(Module):
     def forward(self, p: Pass) -> Tensor:
         """The term for one pass, in nats, weight included, shape (batch,)."""
         raise NotImplementedError(f"{type(self).__name__}: write forward(p) -> nats a row")
+
+    def compared(self, p: Pass) -> tuple[Tensor, Tensor]:
+        """Codes and draws of the prior, on the prior's scale, which follows them in training."""
+        if self.training:
+            p.prior.follow(p.z)
+        return p.prior.standardised(p.z), p.prior.standardised(p.p)
