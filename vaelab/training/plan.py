@@ -77,7 +77,8 @@ class Plan(_Fields):
 
     def settings(self) -> dict[str, Any]:
         """What decides the numbers: two runs of equal settings are one run."""
-        settings = {name: value for name, value in vars(self).items() if name != "keep_every"}
+        settings = dict(vars(self))
+        del settings["keep_every"]
         for name in ("schedule", "gamma_schedule", "beta_schedule"):
             settings[name] = _name_of(getattr(self, name))
         if self.beta_schedule is None:  # Runs of earlier versions had none.

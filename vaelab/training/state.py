@@ -214,8 +214,6 @@ class Keeper:
             raise IsADirectoryError(
                 f"checkpoint: expected a file, got the folder {self.path}; name a file in it"
             )
-        if self.path is not None and place()[0] == 0:
-            _files.check_writable(self.path.parent)
 
     @property
     def kept(self) -> str:
