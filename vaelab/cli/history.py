@@ -26,7 +26,7 @@ def write_history(folder: Path, stages: Mapping[str, Mapping[str, Any]]) -> str:
     SHA-256.
     """
     names = dict.fromkeys(name for history in stages.values() for name in history)
-    rows = [["stage", "epoch", *names]]
+    rows: list[list[Any]] = [["stage", "epoch", *names]]
     for stage, history in stages.items():
         for i in range(len(history["loss"])):
             values = [float(history[name][i]) if name in history else math.nan for name in names]

@@ -222,7 +222,7 @@ def _save(
 
 def _name(images: Images, settings: Settings, origin: Path | None) -> str:
     """The folder of a run: its data set, network, first stage unless that is the VAE, and seed."""
-    model = "" if settings.model == "vae" else f"-{settings.model.replace('_', '-')}"
+    model = "" if settings.model == "vae" else f"-{str(settings.model).replace('_', '-')}"
     start = f"-from-{origin.name}" if origin else ""
     return f"{images.name}-{settings.network}{model}-seed{settings.seed}{start}"
 

@@ -223,7 +223,7 @@ def measure_stages(
         stages["stage 2"] = (second.codes(z, seed + 1), second.vae.prior)
 
     def mmd2(codes: Tensor, prior: priors.Prior) -> float:
-        return metrics.mmd2(codes, prior.sample(*z.shape, seed + 2))
+        return metrics.mmd2(codes, prior.sample(len(z), z.shape[1], seed + 2))
 
     measured = {
         "gamma": model.gamma,

@@ -107,9 +107,8 @@ def _run_groups(
         backend.configure = lambda *some, **named: max(2, cores(backend, *some, **named))
     if jobs is not None:
         jobs = min(jobs, max(len(groups), 1))
-    parallel: Any = joblib.Parallel(
-        n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all", batch_size=1
-    )
+    how: dict[str, Any] = {"pre_dispatch": "all", "batch_size": 1}
+    parallel: Any = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", **how)
     left = sum(len(cells) for cells, _, _ in groups)
     host = platform.node()
     for done in parallel([joblib.delayed(_run_group)(CODE, host, *group) for group in groups]):

@@ -51,11 +51,10 @@ def arguments(row: str) -> dict[str, Mapping[str, float]]:
     for i, (data_set, (pixels, latent_dim, channels)) in enumerate(SIZES.items()):
         units = {"beta": 2 * pixels / latent_dim, "gamma": channels / 2, "weight": pixels}
         code = _CODE.get(row, {})
-        found[data_set] = {name: round(w[i] * units[name], 7) for name, w in code.items()}
         # The penalty of RAE-GP is the paper's, whose weight in the code is of another penalty (and
         # 0 for CIFAR-10): it is ours, for every data set.
-        if row == "rae-gp":
-            found[data_set] |= {"weight": 0.01}
+        ours = {"weight": 0.01} if row == "rae-gp" else {}
+        found[data_set] = {name: round(w[i] * units[name], 7) for name, w in code.items()} | ours
     if row == "wae":  # 0.03 D, 0.006 D, and 100 beside 0.05 times a sum of squares.
         found = {"mnist": {"weight": 30.7}, "cifar10": {"weight": 18.4}, "celeba": {"weight": 2e3}}
     return found | {"fashion": found["mnist"]}

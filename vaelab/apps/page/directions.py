@@ -46,8 +46,10 @@ def directions(q: posteriors.Distribution) -> Directions:
     if few.min() == few.max():
         sd, vectors = principal(q.mean)
         return Directions(vectors, _names("pc", range(latent_dim)), sd, "sd")
-    blocks = (q[start : start + SOME] for start in range(0, len(q), SOME))
-    mean = sum(block.covariance().double().sum(0) for block in blocks) / len(q)
+    mean = torch.zeros(latent_dim, latent_dim, dtype=torch.float64)
+    for start in range(0, len(q), SOME):
+        mean += q[start : start + SOME].covariance().double().sum(0)
+    mean /= len(q)
     if torch.equal(mean, mean.diagonal().diag()):
         values, order = mean.diagonal().sort(stable=True)
         axes = torch.eye(latent_dim)[order]
