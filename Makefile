@@ -5,12 +5,11 @@ STAMP := $(VENV)/.installed
 # The versions that the tests passed with; `make CONSTRAINTS=` takes the newest there are.
 CONSTRAINTS ?= --constraint constraints.txt
 
-.PHONY: help demo constraints test test-lowest test-notebooks test-targets lint notebooks lab dashboards site hosting bench gpu clean
+.PHONY: help demo constraints test test-lowest test-long lint notebooks lab dashboards site hosting bench gpu clean
 help:
 	@echo "make demo            train and diagnose a two-stage VAE on pictures (one to three minutes)"
 	@echo "make test            run every example of a docstring, and every test but the long ones"
-	@echo "make test-notebooks  run both copies of every notebook, with another processor's arithmetic, and the other long tests"
-	@echo "make test-targets    train toys for minutes and hold them to the theory's figures"
+	@echo "make test-long       run the long tests: both copies of every notebook, toys trained for minutes (TESTS=tests/test_notebooks.py for some)"
 	@echo "make lint            check style, layout and the number of type errors"
 	@echo "make lab             open the course in JupyterLab"
 	@echo "make dashboards      open the interactive views as pages without code (VAELAB_MODEL=folder for your own)"
@@ -35,12 +34,8 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/vaelab test
 
-test-notebooks: $(STAMP)
-	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_notebooks.py
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m long --ignore=tests/test_notebooks.py --ignore=tests/test_targets.py
-
-test-targets: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -rP tests/test_targets.py
+test-long: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m long $(TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """What every test starts from."""
 
+import gc
 import os
 import random
 import signal
@@ -12,6 +13,17 @@ import torch
 # A shell that starts the tests in the background has them ignore Ctrl-C; the tests of interruption
 # want it heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest first, so that no process waits for another at the end."""
+    items.sort(key=lambda item: "test_targets" not in item.nodeid)
+
+
+def pytest_collection_finish():
+    """What the imports made stays to the end; no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,10 @@ NOTEBOOKS = (
     else ["00_from_scratch", *VIEWS]
 )
 
-pytestmark = marks("to open the notebooks in JupyterLab")
+pytestmark = [  # One server serves all.
+    *marks("to open the notebooks in JupyterLab"),
+    pytest.mark.xdist_group("lab"),
+]
 
 CONFIG = """
 c.ServerApp.ip = "127.0.0.1"
@@ -101,9 +104,10 @@ def wait_until_it_answers(url, seconds=90):
     raise TimeoutError(url)
 
 
-@pytest.fixture
-def lab(tmp_path):
-    """A JupyterLab of its own on a copy of the notebooks; gives the address of one by name."""
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A JupyterLab on a copy of the notebooks; gives its folder, and the address of one by name."""
+    tmp_path = tmp_path_factory.mktemp("lab")
     shutil.copytree(
         ROOT / "notebooks", tmp_path / "work", ignore=shutil.ignore_patterns(".ipynb_checkpoints")
     )
@@ -141,7 +145,8 @@ def lab(tmp_path):
         )
     try:
         wait_until_it_answers(f"http://127.0.0.1:{port}/api")
-        yield lambda name: f"http://127.0.0.1:{port}/lab/tree/{name}.ipynb?token=tok&reset"
+        address = f"http://127.0.0.1:{port}/lab/tree/{{name}}.ipynb?token=tok&reset"
+        yield tmp_path / "work", lambda name: address.format(name=name)
     finally:
         os.killpg(server.pid, signal.SIGTERM)  # its own process group: the kernels go with it
         try:
@@ -151,8 +156,9 @@ def lab(tmp_path):
             server.wait()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_notebook_runs_in_jupyterlab(lab, name, tmp_path):
+def test_a_notebook_runs_in_jupyterlab(lab, name):
     errors = []
     with launched() as browser:
         page = browser.new_page(
@@ -163,7 +169,7 @@ def test_a_notebook_runs_in_jupyterlab(lab, name, tmp_path):
             lambda m: errors.append(f"{m.text} {m.location}") if m.type == "error" else None,
         )
         page.on("pageerror", lambda e: errors.append(str(e)))
-        page.goto(lab(name), wait_until="domcontentloaded", timeout=90_000)
+        page.goto(lab[1](name), wait_until="domcontentloaded", timeout=90_000)
         page.wait_for_function(IDLE, timeout=120_000)
         page.evaluate(RUN_ALL)
         page.wait_for_function(IDLE, timeout=300_000)
@@ -175,9 +181,8 @@ def test_a_notebook_runs_in_jupyterlab(lab, name, tmp_path):
             _hold_against_the_decoder(page, images)
         elif images.count():
             _move_a_slider(page, images.first)
-        page.screenshot(path=str(tmp_path / f"{name}.png"))
         if SHOTS:
-            shutil.copy(tmp_path / f"{name}.png", SHOTS)
+            page.screenshot(path=str(Path(SHOTS) / f"{name}.png"))
     assert errors == []
 
 
@@ -282,16 +287,17 @@ WIDE = """() => { const view = document.querySelector('.jp-OutputArea-output .wi
     && e.getBoundingClientRect().right > edge).map(e => e.className || e.tagName) }"""
 
 
-def test_the_view_of_lines_by_keyboard_on_a_narrow_screen(lab, tmp_path):
+def test_the_view_of_lines_by_keyboard_on_a_narrow_screen(lab):
     """A line is typed and read with Enter, the slider moved with its keys, and nothing stands out
     beyond the cell of a telephone's width; a slip is said in the view's last line.
     """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LINES)])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, tmp_path / "work" / "lines.ipynb")
+    folder, address_of = lab
+    nbformat.write(notebook, folder / "lines.ipynb")
     with launched() as browser:
         page = browser.new_page(viewport={"width": 390, "height": 1600})
-        address = lab("lines").replace("/lab/tree/", "/doc/tree/")
+        address = address_of("lines").replace("/lab/tree/", "/doc/tree/")
         page.goto(address, wait_until="domcontentloaded", timeout=90_000)
         page.wait_for_function(IDLE, timeout=120_000)
         page.evaluate(RUN_ALL)
@@ -318,4 +324,3 @@ def test_the_view_of_lines_by_keyboard_on_a_narrow_screen(lab, tmp_path):
         alert = page.locator("[role=alert]")
         alert.wait_for(state="visible", timeout=30_000)
         assert "at character 5" in alert.inner_text() and page.evaluate(WIDE) == []
-        page.screenshot(path=str(tmp_path / "lines.png"))

@@ -16,11 +16,14 @@ import sys
 import time
 import types
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import safetensors
+from forked import progress
 from PIL import Image
 
 import vaelab
@@ -45,7 +48,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def command(folder, *more):
-    return [sys.executable, "-m", "vaelab", "train", "digits", *SHORT, "--out", str(folder), *more]
+    return ["train", "digits", *SHORT, "--out", str(folder), *more]
 
 
 def call(*arguments, **settings):
@@ -71,9 +74,9 @@ def refused(capsys, *arguments):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """An uninterrupted run, in a process of its own."""
+    """An uninterrupted run, in a process of its own, and what it said."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    done = call(*command(folder))
+    done = forked.vaelab(*command(folder))
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
@@ -314,7 +317,7 @@ def test_a_run_of_over_an_hour_is_told_a_shorter_one(network):
 
 def test_the_steps_that_are_timed_change_nothing(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cost, "cost_of", lambda *_: None)
-    assert main(command(tmp_path / "run")[3:]) == 0
+    assert main(command(tmp_path / "run")) == 0
     assert "it will take" not in capsys.readouterr().out
     assert same_bytes(trained[0], tmp_path / "run")
 
@@ -390,21 +393,21 @@ def test_a_finished_run_is_recognised(trained, capsys):
     folder, _ = trained
     before = (folder / "run.json").stat().st_mtime_ns
     (folder / "stage2.state.safetensors").touch()  # killed after it had saved, before it cleared up
-    assert main(command(folder)[3:]) == 0
+    assert main(command(folder)) == 0
     assert "holds this very run, finished; nothing to do" in capsys.readouterr().out
     assert (folder / "run.json").stat().st_mtime_ns == before and same_bytes(folder, folder)
 
 
 def test_another_run_in_its_folder_is_refused(trained, capsys):
     folder, _ = trained
-    said = refused(capsys, *command(folder, "--seed", "1")[3:])
+    said = refused(capsys, *command(folder, "--seed", "1"))
     assert "holds a run of other settings or other data; give another --out, or delete it" in said
     assert said.endswith("What differs (there → here): --seed: 0 → 1")
     changes = ("--gamma", "2", "--lr", "0.1", "--epochs", "30")
-    said = refused(capsys, *command(folder, *changes)[3:])
+    said = refused(capsys, *command(folder, *changes))
     assert "--epochs: 20 → 30; --lr: 0.002 → 0.1; second_lr: 0.004 → 0.1" in said
     assert said.endswith("--gamma: default → 2.0")
-    fewer = refused(capsys, *command(folder, "--epochs", "19", "--second-epochs", "31")[3:])
+    fewer = refused(capsys, *command(folder, "--epochs", "19", "--second-epochs", "31"))
     assert fewer.endswith("--epochs: 20 → 19; --second-epochs: 30 → 31")
 
 
@@ -781,19 +784,19 @@ def test_a_folder_that_cannot_be_written_is_named_before_training(place, tmp_pat
         "/proc": Path("/proc/run"),
     }
     out = places[place]
-    said = refused(capsys, *command(out)[3:])
+    said = refused(capsys, *command(out))
     assert f"cannot write to {out} (" in said and said.endswith("choose another folder")
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_divergence_is_one_line(tmp_path, capsys):
-    said = refused(capsys, *command(tmp_path / "run", "--lr", "1e30")[3:])
+    said = refused(capsys, *command(tmp_path / "run", "--lr", "1e30"))
     assert "the loss is no longer finite at step" in said and "no checkpoint was saved" in said
 
 
 def test_the_state_of_another_run_is_refused(tmp_path, capsys):
     (tmp_path / "stage1.state.safetensors").write_bytes(b"\x80\x04a pickle, perhaps")
-    said = refused(capsys, *command(tmp_path)[3:])
+    said = refused(capsys, *command(tmp_path))
     assert (
         "stage1.state.safetensors is damaged or no safetensors file" in said
         and "delete it to start anew" in said
@@ -803,95 +806,25 @@ def test_the_state_of_another_run_is_refused(tmp_path, capsys):
 # ---- killed, interrupted, out of room
 
 
-def progress(folder):
-    """How far a run has come by its checkpoints: 0 to 1 in the first stage, 1 to 2 in the
-    second.
-    """
-    for number in (2, 1):
-        with (
-            contextlib.suppress(OSError, safetensors.SafetensorError),
-            safetensors.safe_open(folder / f"stage{number}.state.safetensors", "pt") as file,
-        ):
-            record = json.loads(file.metadata()["vaelab"])["record"]
-            settings = record["settings"]
-            return (
-                number
-                - 1
-                + record["step"] / (settings["n"] // settings["batch_size"] * settings["epochs"])
-            )
-    return 0.0
-
-
-def start_and_wait(folder, until):
-    """Start the run, and wait until it has come further than it was, and past a point."""
-    before = progress(folder)
-    process = subprocess.Popen(
-        command(folder, "--checkpoint-every", "0"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-    )
-    while progress(folder) <= max(before, until):
-        assert process.poll() is None, process.stderr.read().decode()
-        time.sleep(0.002)
-    return process
-
-
-FORKS = """
-import json, os, sys, threading, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import torch._dynamo, tqdm.auto
-from vaelab import checkpoints, data, experiments, training
-from vaelab.cli import main
-from test_command_line import progress
-data.load_images("digits")
-
-def end_itself(folder, beyond, pause, number):
-    while progress(Path(folder)) <= beyond:
-        time.sleep(0.002)
-    time.sleep(pause)
-    os.kill(os.getpid(), number)
-
-for line in sys.stdin:
-    arguments, when = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        threading.Thread(target=end_itself, args=when, daemon=True).start()
-        os._exit(main(arguments))
-    print("\\ntold", os.waitpid(child, 0)[1], flush=True)
-"""
-
-
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_killed_ten_times_ends_in_the_same_bytes(number, trained, tmp_path):
-    """Ten processes are killed, five in each stage; they are forks of one that has done its
-    imports, which are slow, and a thread of each sends the signal: another process might look away
-    until the run is over. SIGTERM in the midst of a stage ends it as Ctrl-C does.
-    """
+    """Five times in each stage. SIGTERM in the midst of a stage ends it as Ctrl-C does."""
     statuses = []
     rng, folder = random.Random(0), tmp_path / "run"
     points = sorted(
         [rng.uniform(0, 0.8) for _ in range(5)] + [1 + rng.uniform(0, 0.6) for _ in range(5)]
     )
-    start = [sys.executable, "-c", FORKS, str(Path(__file__).parent)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    arguments = command(folder, "--checkpoint-every", "0")[3:]
-    with subprocess.Popen(start, **pipes, text=True, env=ENVIRONMENT) as parent:
-        for point in points:
-            before = progress(folder)
-            beyond = max(before, point) if before < 2 else -1  # At 2 it measures what it trained.
-            when = [str(folder), beyond, rng.uniform(0, 0.03), int(number)]
-            parent.stdin.write(json.dumps([arguments, when]) + "\n")
-            parent.stdin.flush()
-            told = next(line for line in parent.stdout if line.startswith("told "))
-            statuses.append(int(told.split()[1]))
-            assert not (folder / "run.json").exists()
-        parent.stdin.close()
-    assert set(statuses) <= {number, 130 << 8}
-    assert (130 << 8 in statuses) == (number == signal.SIGTERM)
-    done = call(*command(folder))
+    for point in points:
+        before = progress(folder)
+        beyond = max(before, point) if before < 2 else -1  # At 2 it measures what it trained.
+        end = forked.Signal(number, folder, beyond, rng.uniform(0, 0.03))
+        done = forked.vaelab(*command(folder, "--checkpoint-every", "0"), before=end)
+        statuses.append(done.returncode)
+        assert not (folder / "run.json").exists()
+    assert set(statuses) <= {-number, 130}
+    assert (130 in statuses) == (number == signal.SIGTERM)
+    done = forked.vaelab(*command(folder))
     assert done.returncode == 0, done.stderr
     assert same_bytes(trained[0], folder)
 
@@ -900,13 +833,12 @@ def test_a_run_killed_ten_times_ends_in_the_same_bytes(number, trained, tmp_path
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_and_says_how_to_go_on(number, trained, tmp_path):
     folder = tmp_path / "run"
-    process = start_and_wait(folder, 0.2)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    said = said.decode()
-    assert process.returncode == 130 and "Traceback" not in said
-    assert "stopped after step " in said and "the same call goes on from there" in said
-    assert call(*command(folder)).returncode == 0 and same_bytes(trained[0], folder)
+    end = forked.Signal(number, folder, 0.2)
+    done = forked.vaelab(*command(folder, "--checkpoint-every", "0"), before=end)
+    assert done.returncode == 130 and "Traceback" not in done.stderr
+    assert "stopped after step " in done.stderr
+    assert "the same call goes on from there" in done.stderr
+    assert forked.vaelab(*command(folder)).returncode == 0 and same_bytes(trained[0], folder)
 
 
 WORKERS = (
@@ -1020,7 +952,7 @@ def test_a_full_disk_loses_nothing(trained, tmp_path):
     if mount.returncode:
         pytest.skip(f"no tmpfs can be mounted here: {mount.stderr.strip()}")
     try:
-        done = call(*command(disk / "run", "--checkpoint-every", "0"))
+        done = forked.vaelab(*command(disk / "run", "--checkpoint-every", "0"))
         assert done.returncode == 2 and "Traceback" not in done.stderr
         said = done.stderr.strip().splitlines()[-1]
         assert (
@@ -1033,10 +965,10 @@ def test_a_full_disk_loses_nothing(trained, tmp_path):
         )
         assert progress(disk / "run") > 0 and len(list((disk / "run").iterdir())) == 1
         call("mount", "-o", "remount,size=64m", disk)  # make room, then give the same command again
-        assert call(*command(disk / "run")).returncode == 0
+        assert forked.vaelab(*command(disk / "run")).returncode == 0
         assert same_bytes(trained[0], disk / "run")
         call("mount", "-o", "remount,ro", disk)
-        done = call(*command(disk / "another"))
+        done = forked.vaelab(*command(disk / "another"))
         assert (
             done.returncode == 2
             and "Read-only file system" in done.stderr
@@ -1048,10 +980,8 @@ def test_a_full_disk_loses_nothing(trained, tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="RLIMIT_FSIZE")
 def test_a_file_that_may_not_grow_is_a_clear_error(tmp_path):
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-
-    done = call(*command(tmp_path / "run"), preexec_fn=limit)
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (50_000, 50_000))
+    done = forked.vaelab(*command(tmp_path / "run"), before=limit)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "could not save the state of step" in done.stderr and "(File too large)" in done.stderr
     assert "no checkpoint was saved" in done.stderr and not list((tmp_path / "run").iterdir())

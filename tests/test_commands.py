@@ -71,6 +71,7 @@ def test_lab_of_an_installed_package_opens_a_copy(monkeypatch, tmp_path):
         (tmp_path / "course" / "01_a.ipynb").write_text("mine")
 
 
+@pytest.mark.long
 def test_nothing_but_the_grader_wants_what_windows_lacks():
     code = """
 import os, sys

@@ -362,6 +362,7 @@ def test_a_slider_gives_the_image_that_the_decoder_makes(opened, folder):
     assert np.abs(pixels_of(image) - dragged).max() > 10
 
 
+@pytest.mark.long
 @browser_test
 def test_hovering_over_the_plane_shows_the_image_there(opened, folder):
     row = next(iter(dashboards.posteriors(folder / "model").rows.values()))
@@ -403,6 +404,7 @@ def test_hovering_over_the_plane_shows_the_image_there(opened, folder):
     assert np.abs(seen[0] - seen[1]).max() > 24 or np.abs(seen[1] - seen[2]).max() > 24
 
 
+@pytest.mark.long
 @browser_test
 def test_code_that_a_visitor_sends_is_not_run(opened, tmp_path):
     page = opened("latent-traversal")
@@ -435,6 +437,7 @@ def test_code_that_a_visitor_sends_is_not_run(opened, tmp_path):
     assert not marker.exists()
 
 
+@pytest.mark.long
 @browser_test
 def test_the_path_goes_to_its_end(opened, folder):
     view = dashboards.gamma_path(folder / "path")
@@ -453,6 +456,7 @@ def test_the_path_goes_to_its_end(opened, folder):
     assert view.image.value != before
 
 
+@pytest.mark.long
 @browser_test
 def test_it_starts_and_stops_by_one_command(folder, tmp_path):
     """As a user: train, serve, Ctrl-C; no server and no folder is left."""

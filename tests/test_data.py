@@ -230,6 +230,7 @@ print((peak() - before) / size, size)
 """
 
 
+@pytest.mark.long
 def test_a_byte_set_takes_its_own_size_and_no_floats_of_it(tmp_path):
     write_set(tmp_path, "MNIST")
     raw = tmp_path / "MNIST" / "raw"

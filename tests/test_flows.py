@@ -81,6 +81,7 @@ def test_a_flow_is_copied_and_pickled():
         assert torch.equal(twin.log_prob(z), flow.log_prob(z))
 
 
+@pytest.mark.long
 def test_zukos_couplings_learn_the_same_density():
     """Two libraries' couplings, fitted to one distribution, agree with its entropy and with each
     other.

@@ -191,6 +191,7 @@ def processes():
     return commands
 
 
+@pytest.mark.long
 @JAILED
 def test_a_hostile_copy_harms_nothing(tmp_path):
     outside = tmp_path / "outside"
@@ -209,6 +210,7 @@ def test_a_hostile_copy_harms_nothing(tmp_path):
     assert not any(b"98765" in command for command in processes())
 
 
+@pytest.mark.long
 @JAILED
 def test_who_fills_the_disk_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(grading.jail, "MAX_FOLDER", 2**20)

@@ -104,6 +104,7 @@ def test_the_named_grammars_are_the_grammar_vae_s():
         assert smiles().write(smiles().parse(line)) == line
 
 
+@pytest.mark.long
 def test_every_given_expression_is_read_and_written():
     lines = real_lines("expressions/equation2_15_dataset.txt")
     x = expressions().encode(lines, 14)
@@ -111,6 +112,7 @@ def test_every_given_expression_is_read_and_written():
     assert expressions().decode(x) == lines
 
 
+@pytest.mark.long
 def test_every_given_molecule_is_read_and_written():
     lines = real_lines("zinc/valid.txt", "zinc/test.txt")
     assert smiles().decode(smiles().encode(lines, 244)) == lines and len(lines) == 29_445

@@ -358,6 +358,7 @@ def test_penalised_log_p_is_the_published_one():
     assert rings[0] - rings[1] == pytest.approx(rings[1] - rings[2]) and rings[0] > rings[1]
 
 
+@pytest.mark.long
 def test_molecules_are_searched(tmp_path, capsys):
     pytest.importorskip("rdkit")
     path, out = tmp_path / "lines.smi", tmp_path / "run"

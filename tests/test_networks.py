@@ -255,6 +255,7 @@ def test_dividing_outputs_by_sigma_has_the_gradients_of_dividing_weights(dtype, 
         assert (mine.grad - theirs.grad).norm() < rtol * size, name
 
 
+@pytest.mark.long
 def test_a_hundred_steps_of_either_have_the_same_losses():
     x = torch.rand(100, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     losses = []

@@ -81,6 +81,7 @@ def both(tmp_path_factory):
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("run", ["learned", "optimal", "fixed", "gp", "sn", "second stage"])
 def test_two_processes_have_the_curve_of_one(both, run):
     one, two, other = (both[name][run] for name in ("one 0", "two 0", "two 1"))
@@ -90,6 +91,7 @@ def test_two_processes_have_the_curve_of_one(both, run):
     assert one["loss"][-1] < one["loss"][0]
 
 
+@pytest.mark.long
 def test_one_process_goes_on_from_what_two_saved(both):
     x = load_images("digits").train[:480]
     with networks.seeded(0):
@@ -110,6 +112,7 @@ def test_one_process_goes_on_from_what_two_saved(both):
     assert run.history["loss"].tolist() == both["two 0"]["learned"]["loss"]
 
 
+@pytest.mark.long
 def test_the_command_line_trains_in_two_processes(tmp_path):
     told = [
         "-m",

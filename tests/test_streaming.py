@@ -358,6 +358,7 @@ def test_train_on_a_folder_that_stays_on_the_disk_ends_in_the_same_weights(tmp_p
     assert "validation" in history[0] and len(history) == 5
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no resource module on Windows")
 def test_a_set_three_times_as_large_as_what_the_process_grows_by(tmp_path):
     """96 MB of pictures, of which no more than 32 MB are ever in memory."""

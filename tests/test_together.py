@@ -372,11 +372,9 @@ def test_everything_is_on_the_device_of_the_data(kind):
 def test_a_table_of_trials_trained_together(tmp_path):
     from test_experiments import run
 
-    alone = run(tmp_path / "alone", "ce", "learned", "two-stage", trials=3)
+    alone = run(tmp_path / "alone", "learned", "two-stage", trials=3)
     said = []
-    outcomes = run(
-        tmp_path / "both", "ce", "learned", "two-stage", trials=3, together=2, say=said.append
-    )
+    outcomes = run(tmp_path / "both", "learned", "two-stage", trials=3, together=2, say=said.append)
     for one, other in zip(alone, outcomes, strict=True):
         a, b = one.record, other.record
         assert (a["cell"], a["settings"]) == (b["cell"], b["settings"])

@@ -153,6 +153,7 @@ def test_a_curve_is_learned_to_its_theory():
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("r", "d", "kappa"), [(2, 10, 5), (3, 20, 6)])
 def test_surfaces_keep_as_many_dimensions_as_they_have(r, d, kappa):
     truth = graph(r, d)

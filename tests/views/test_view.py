@@ -40,6 +40,7 @@ print(after - before, still - alive)
 """
 
 
+@pytest.mark.long
 def test_a_hundred_views_made_and_closed_leave_nothing_behind():
     pytest.importorskip("psutil")
     done = subprocess.run(

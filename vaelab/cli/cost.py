@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HOUR = 3600.0
 SHORT = 1800.0  # What a shorter command should take.
 TIMED = 3  # Steps that are timed, after one to warm up; more where they take less than
-LEAST = 0.3  # seconds.
+LEAST = 0.15  # seconds.
 
 
 @dataclass(frozen=True)
