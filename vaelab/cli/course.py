@@ -7,6 +7,7 @@ with the exercises' stubs, and the solved ones in solutions/.
 from __future__ import annotations
 
 import argparse
+import filecmp
 from pathlib import Path
 
 import vaelab
@@ -26,7 +27,8 @@ def run(args: argparse.Namespace) -> int:
     origin = notebooks()
     patterns = ("*.ipynb",) if args.without_solutions else ("*.ipynb", "solutions/*.ipynb")
     names = [p.relative_to(origin) for pattern in patterns for p in sorted(origin.glob(pattern))]
-    changed = [name for name in names if _differs(origin / name, args.folder / name)]
+    there = [name for name in names if (args.folder / name).exists()]
+    changed = [n for n in there if not filecmp.cmp(origin / n, args.folder / n, shallow=False)]
     if changed:
         raise FileExistsError(
             f"{args.folder} holds {changed[0]} and {len(changed) - 1} more that differ from the "
@@ -53,7 +55,3 @@ def notebooks() -> Path:
     raise FileNotFoundError(
         f"{package} was installed without the course's notebooks; install the package anew"
     )
-
-
-def _differs(origin: Path, target: Path) -> bool:
-    return target.exists() and (not target.is_file() or target.read_bytes() != origin.read_bytes())

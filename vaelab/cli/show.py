@@ -56,7 +56,10 @@ def run(args: argparse.Namespace) -> int:
         )
         return 0
     stages = history.read_history(path, record.get("history_sha256"))
-    print("\n".join(last_epochs(stages)))
+    for stage, values in stages.items():
+        last = {name: column[-1] for name, column in values.items()}
+        known = {name: f"{value:.5g}" for name, value in last.items() if not math.isnan(value)}
+        print(f"{stage} stage, epoch {len(values['loss'])}: {_plain(known)}")
     write_atomic(out, plots.figure_png(curve(stages)))
     print(f"curve  {out}")
     return 0
@@ -80,16 +83,6 @@ def _plain(value: Any) -> str:
         pairs = [f"{name} {_plain(item)}" for name, item in value.items()]
         return "  ".join(pairs) or "–"
     return "–" if value is None else str(value)
-
-
-def last_epochs(stages: Stages) -> list[str]:
-    """A line a stage: what its last epoch ended with."""
-    lines = []
-    for stage, values in stages.items():
-        last = {name: column[-1] for name, column in values.items()}
-        known = {name: f"{value:.5g}" for name, value in last.items() if not math.isnan(value)}
-        lines.append(f"{stage} stage, epoch {len(values['loss'])}: {_plain(known)}")
-    return lines
 
 
 def curve(stages: Stages) -> Figure:

@@ -142,19 +142,19 @@ def _run(cells: Sequence[Cell], place: Place, trials: tuple[int, ...]) -> list[O
         codes = [trained[trial].model.codes(images.train_pixels) for trial in some]
         return train_seconds(settings(some), codes, place.session, folder_of(one, place, some))
 
-    firsts, lost = _apart_if_need_be(first_stages, trials)
+    lost: dict[int, str] = {}
+    firsts = _apart_if_need_be(first_stages, trials, lost)
     seconds = {"resumed": resumed, "data and first stage": _since(started)}
     shared = (images, judge, search, seconds)
     trained = {trial: Trained(*shared, *first) for trial, first in firsts.items()}
-    plain = [cell for cell in cells if not cell.row.second]
-    outcomes = [_outcome(cell, place, trained, lost) for cell in plain]
+    outcomes = [_outcome(cell, place, trained, lost) for cell in cells if not cell.row.second]
     some = [cell for cell in cells if cell.row.second]
     if some:
         started = time.perf_counter()
-        stages, failed = _apart_if_need_be(second_stages, tuple(trained))
+        stages = _apart_if_need_be(second_stages, tuple(trained), lost)
         seconds = seconds | {"second stage": _since(started)}
         both = {t: replace(trained[t], second=s, seconds=seconds) for t, s in stages.items()}
-        outcomes += [_outcome(cell, place, both, lost | failed) for cell in some]
+        outcomes += [_outcome(cell, place, both, lost) for cell in some]
     return outcomes
 
 
@@ -163,23 +163,22 @@ def _since(started: float) -> float:
 
 
 def _apart_if_need_be(
-    train: Callable[[tuple[int, ...]], list], trials: tuple[int, ...]
-) -> tuple[dict[int, Any], dict[int, str]]:
+    train: Callable[[tuple[int, ...]], list], trials: tuple[int, ...], lost: dict[int, str]
+) -> dict[int, Any]:
     """What `train` makes of all trials at once or, where one diverges or memory is short, of each;
-    and why the others failed.
+    why others failed goes into `lost`.
     """
     try:
-        return dict(zip(trials, train(trials), strict=True)), {}
+        return dict(zip(trials, train(trials), strict=True))
     except Exception as error:
         if len(trials) < 2 or not isinstance(error, _APART):
-            return {}, dict.fromkeys(trials, advice(error))
-    trained, lost = {}, {}
+            lost |= dict.fromkeys(trials, advice(error))
+            return {}
+    trained = {}
     for trial in trials:
         gc.collect()  # A failed attempt may still hold memory that the next one needs.
-        one, failed = _apart_if_need_be(train, (trial,))
-        trained |= one
-        lost |= failed
-    return trained, lost
+        trained |= _apart_if_need_be(train, (trial,), lost)
+    return trained
 
 
 def _outcome(
