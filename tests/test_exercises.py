@@ -61,7 +61,7 @@ def test_a_quiz_answers_back():
     assert sorted(view.choice.options) == sorted(QUIZZES["00.5"][1])
     view.choice.value = view.right
     assert view.reply.value.startswith("<b>Yes.</b>") and view.error is None
-    with pytest.raises(ValueError, match=r"quiz: expected one of '00\.5', got '99\.9'"):
+    with pytest.raises(ValueError, match=r"quiz: expected one of '00\.5', .*, got '99\.9'"):
         exercises.quiz("99.9")
 
 
@@ -188,6 +188,30 @@ def sigma_of(log_var):
     return (log_var / 2).exp()
 
 
+def loop_of(*body, result="history"):
+    """The loop of 00.1 with these lines for a batch."""
+    lines = "".join(f"            {line}\n" for line in body)
+    names = {"torch": torch}
+    exec(f"{LOOP}{lines}    return {result}", names)
+    return names["my_loop"]
+
+
+LOOP = """\
+def my_loop(loss, parameters, batches, epochs):
+    optimizer = torch.optim.Adam(parameters)
+    history = []
+    for epoch in range(epochs):
+        for batch in batches(epoch):
+            value = loss(batch)
+"""
+CLEAR, BACK, STEP, KEEP = (
+    "optimizer.zero_grad()",
+    "value.backward()",
+    "optimizer.step()",
+    "history.append(value.item())",
+)
+
+
 def by_epoch(loss, parameters, batches, epochs):
     return [[loss(batch).item() for batch in batches(epoch)] for epoch in range(epochs)]
 
@@ -199,14 +223,41 @@ def by_epoch(loss, parameters, batches, epochs):
         ("00.1", lambda loss, parameters, batches, n: [loss(b)(b) for b in batches(0)], "loss is"),
         ("00.1", lambda loss, parameters, batches, n: list(batches), "batches is a function"),
         ("00.1", by_epoch, "this is a list for each epoch"),
+        ("00.1", loop_of(CLEAR, BACK, STEP, KEEP, result="..."), "the loop runs, but returns no"),
+        ("00.1", loop_of(CLEAR, BACK, STEP), "the list is empty: append value.item()"),
+        ("00.1", loop_of(CLEAR, STEP, KEEP), "the weights never move: value.backward() is missing"),
+        ("00.1", loop_of(CLEAR, BACK, KEEP), "the weights never move: step() of the optimizer is"),
+        ("00.1", loop_of(BACK, CLEAR, STEP, KEEP), "the weights never move: zero_grad() wipes out"),
+        ("00.1", loop_of(CLEAR, STEP, BACK, KEEP), "the weights never move: zero_grad() wipes out"),
         ("00.2", lambda mu, v, eps: (mu + sigma_of(v) * eps).detach(), "no gradient passes: "),
         ("00.2", lambda mu, v, eps: mu.detach() + sigma_of(v) * eps, "no gradient passes to mu"),
         ("00.2", lambda mu, v, eps: mu + sigma_of(v.data) * eps, "no gradient passes to log_var"),
         ("06.1", lambda encode, x, eps, train: train(encode(x)), "train takes codes, one tensor"),
+        ("06.2", lambda f, gamma, u, eps: f(u) + torch.sqrt(gamma) * eps, "γ is a plain number"),
+        ("06.2", lambda f, gamma, u, eps: f(u) + gamma.sqrt() * eps, "γ is a plain number"),
     ],
 )
 def test_a_slip_that_no_number_shows_is_named(number, answer, named):
     assert verdict(find(number), answer).startswith(named)
+
+
+def test_an_error_is_told_with_the_reader_s_own_line():
+    def multiplied_as_matrices(mu, log_var, eps):
+        sigma = sigma_of(log_var)
+        return mu + sigma @ eps
+
+    told = verdict(find("00.2"), multiplied_as_matrices)
+    assert told.startswith("your function raised RuntimeError: mat1 and mat2 shapes")
+    assert told.endswith(", in the line: return mu + sigma @ eps")
+    assert verdict(find("00.2"), lambda mu: mu).endswith(
+        "takes 1 positional argument but 3 were given"
+    )
+
+
+def test_a_loop_that_is_not_begun_is_to_do_and_a_watched_one_is_right():
+    assert verdict(find("00.1"), lambda *arguments: ...) == "todo"
+    assert verdict(find("00.1"), loop_of(CLEAR, BACK, STEP, KEEP)) == "ok"
+    assert verdict(find("00.1"), loop_of(BACK, STEP, CLEAR, KEEP)) == "ok"
 
 
 def test_an_unknown_exercise_names_the_nearest():

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -138,8 +139,7 @@ def results_of(exercise: Exercise, answer: Any) -> list[Tensor] | str:
     except Slip as slip:
         return str(slip)
     except Exception as error:
-        first_line = str(error).partition("\n")[0]
-        return f"your function raised {type(error).__name__}: {first_line[:120]}"
+        return f"your function raised {_raised(error, answer)}"
     if any(result is ... for result in results):
         return "todo"
     if any(result is None for result in results):
@@ -151,6 +151,16 @@ def results_of(exercise: Exercise, answer: Any) -> list[Tensor] | str:
     if not _agree(numbers, _numbers(exercise.results(answer))):
         return "two calls give two results: draw no noise of your own, use what is given"
     return numbers
+
+
+def _raised(error: Exception, answer: Callable[..., Any]) -> str:
+    """An error in one line, with the reader's own line that it came from, if Python has kept it."""
+    first_line = str(error).partition("\n")[0]
+    words = f"{type(error).__name__}: {first_line[:120]}"
+    written_in = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    steps = traceback.extract_tb(error.__traceback__)
+    lines = [step.line for step in steps if step.filename == written_in and step.line]
+    return f"{words}, in the line: {lines[-1][:80]}" if lines else words
 
 
 def judge(exercise: Exercise, got: list[Tensor]) -> str:

@@ -7,6 +7,7 @@ that say what is wrong with it, and inputs on which they all differ. A test turn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,25 @@ class Draw:
 
 class Slip(Exception):
     """What is wrong with an answer, in words, where comparing numbers would not show it."""
+
+
+@contextmanager
+def explained(slips: dict[str, str]) -> Iterator[None]:
+    """Turns an error into a slip, where a part of its message is known.
+
+    Args:
+        slips: what to say, by that part of the message.
+
+    Raises:
+        Slip: the first that fits.
+    """
+    try:
+        yield
+    except (TypeError, AttributeError) as error:
+        for part, slip in slips.items():
+            if part in str(error):
+                raise Slip(slip) from None
+        raise
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from vaelab.course.exercises.exercise import (
     Answers,
@@ -16,6 +19,7 @@ from vaelab.course.exercises.exercise import (
     Exercise,
     Inputs,
     Slip,
+    explained,
     numbers,
 )
 
@@ -73,13 +77,8 @@ def training_loop(loss: Loss, parameters: list, batches: Batches, epochs: int) -
         _restore(parameters, start)
         return [value for part in parts for value in _steps(loss, Adam(parameters), [part])]
 
-    _restore(parameters, start)
-    still = [loss(x).item() for part in parts for x in part]
     right = run()
     return right, {
-        "the weights never move: is backward() or step() missing, or zero_grad() between them?": (
-            still
-        ),
         "zero_grad() is missing: the gradients of all steps add up": run(_Piling),
         "every epoch takes batches(0); batches(epoch) is asked for": run(parts=parts[:1] * epochs),
         "the optimizer is made anew at each step: make it once, before the loops": anew(steps),
@@ -145,21 +144,60 @@ MISNAMED = {
 def losses(
     train: Callable[..., Any], loss: Loss, parameters: list, batches: Batches, epochs: int
 ) -> Any:
-    """What a loop returns, if these are plain numbers."""
+    """What a loop returns, if it trains and these are plain numbers."""
+    start = [p.detach().clone() for p in parameters]
+    with _counted(parameters) as calls, explained(MISNAMED):
+
+        def seen(batch: Tensor) -> Tensor:
+            calls["loss"] += 1
+            return loss(batch)
+
+        history = train(seen, parameters, batches, epochs)
+    if calls["loss"] and history is ...:
+        raise Slip("the loop runs, but returns nothing yet: its last line must be return history")
+    if isinstance(history, list):
+        _check_list(history)
+    if calls["loss"] and all(map(torch.equal, parameters, start)):
+        raise Slip(f"the weights never move: {_why_still(calls)}")
+    return history
+
+
+@contextmanager
+def _counted(parameters: list) -> Iterator[Counter]:
+    """How often a gradient reaches the parameters, and how often an optimizer steps."""
+    calls = Counter()
+
+    def count(name: str) -> Callable[..., None]:
+        return lambda *_: calls.update([name])
+
+    hooks = (
+        parameters[0].register_hook(count("backward")),
+        register_optimizer_step_pre_hook(count("step")),
+    )
     try:
-        history = train(loss, parameters, batches, epochs)
-    except (TypeError, AttributeError) as error:
-        for words, slip in MISNAMED.items():
-            if words in str(error):
-                raise Slip(slip) from None
-        raise
-    if isinstance(history, list) and any(isinstance(each, list) for each in history):
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _why_still(calls: Counter) -> str:
+    if not calls["backward"]:
+        return "value.backward() is missing"
+    if not calls["step"]:
+        return "step() of the optimizer is missing"
+    return "zero_grad() wipes out the gradient between backward() and step()"
+
+
+def _check_list(history: list) -> None:
+    if not history:
+        raise Slip("the list is empty: append value.item() for each step")
+    if any(isinstance(each, list) for each in history):
         raise Slip(
             "this is a list for each epoch; one list of the losses of all steps is asked for"
         )
-    if isinstance(history, list) and any(isinstance(each, Tensor) for each in history):
+    if any(isinstance(each, Tensor) for each in history):
         raise Slip("these are tensors: append value.item(), a plain number, for each step")
-    return history
 
 
 def draw(mu: Tensor, log_var: Tensor, eps: Tensor) -> Answers:
@@ -183,6 +221,9 @@ def draw(mu: Tensor, log_var: Tensor, eps: Tensor) -> Answers:
         "the mean is multiplied in: add it": mu * sigma * eps,
         "log_var may be negative, and its root is not σ: take exp(log_var / 2)": (
             mu + log_var.sqrt() * eps
+        ),
+        "the root stands inside the exponential: σ is √exp(log_var), which is exp(log_var / 2)": (
+            mu + log_var.sqrt().exp() * eps
         ),
         "the half stands inside the exponential: exp(log_var / 2)": mu + log_var.exp() / 2 * eps,
         "log_var / 2 is log σ: the exponential is missing": mu + log_var / 2 * eps,

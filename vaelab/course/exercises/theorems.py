@@ -15,6 +15,7 @@ from vaelab.course.exercises.exercise import (
     Exercise,
     Inputs,
     Slip,
+    explained,
     numbers,
 )
 
@@ -283,6 +284,16 @@ def decoders(draw: Draw) -> Inputs:
         yield decode, gamma, u, eps
 
 
+NO_TENSOR = "γ is a plain number, not a tensor: its root is gamma ** 0.5, or math.sqrt(gamma)"
+NUMBER = {"must be Tensor, not float": NO_TENSOR, "'float' object has no attribute": NO_TENSOR}
+
+
+def drawn(sample: Callable[..., Any], *arguments: Any) -> Any:
+    """What a reader's function draws; it may take γ for a tensor."""
+    with explained(NUMBER):
+        return sample(*arguments)
+
+
 def second_stage(
     decode: Callable[[Tensor], Tensor],
     gamma: float,
@@ -371,6 +382,6 @@ EXERCISES = (
     Exercise("04.2", dimension, two_costs),
     Exercise("05.1", soft_count, spectra),
     Exercise("06.1", trained_second, encoders, ours=trained_on_codes),
-    Exercise("06.2", second_stage, decoders),
+    Exercise("06.2", second_stage, decoders, probe=drawn),
     Exercise("06.3", unbiased_mmd, kernels),
 )
