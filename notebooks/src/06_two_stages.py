@@ -70,9 +70,9 @@ right.set(title="three of d = 10 dimensions", xlabel="$x_1$", ylabel="$x_2$", zl
 plt.show()
 
 # %% [markdown]
-# Left, the ring of five clusters in the chart; right, how the sheet bends. A sheet is one thing, the distribution on it
-# another: where on the sheet are the points? A first VAE gets only the ten numbers. Its $\gamma$ is always its mean
-# squared error, the best one (notebook 01).
+# Left, five clusters in the chart; right, how the sheet bends. A sheet is one thing, the distribution on it another:
+# where on the sheet are the points? A first VAE gets only the ten numbers, and has $\kappa = 2$ latents, as many as the
+# sheet has dimensions. Its $\gamma$ is always its mean squared error, the best one (01).
 
 # %%
 def first_stage(x, gamma, latent_dim, hidden, seed=0, **rates):
@@ -97,23 +97,27 @@ z, z_test = densities.draw(q, seed=0), densities.draw(q_test, seed=1)
 # bound of 00 is exact. Its mean over the decoder's own $x \sim p_\theta(x)$ is $p(z)$; its mean over the data is $q(z)$.
 # So the two differ, unless $p_\theta(x)$ is the right *distribution* on the sheet.
 #
-# And training hardly asks for the right one. Let the error, and $\gamma$ with it, fall to a tenth: that saves
-# $(d - r)/2 \cdot \log 10$ nats, here $9.2$, again and again. Getting the distribution right saves
-# $\text{KL}[q(z) \,\Vert\, p(z)]$ once. Training goes where the saving is.
+# And training hardly asks for the right one. If the error falls to a tenth, and $\gamma$ with it, the cost's first term
+# falls by $d/2 \cdot \log 10$ nats (01). But $r$ latents carry the sheet. Their noise is part of the error, so each
+# $\sigma_j^2$ must fall to a tenth too, and each $-\log \sigma_j$ in the KL takes back $\frac12 \log 10$. That leaves
+# $(d - r)/2 \cdot \log 10$, here $9.2$, again and again. The right distribution saves at most
+# $\text{KL}[q(z) \,\Vert\, p(z)]$, a part of the mean KL, and once. Training goes where the saving is.
 #
 # <details><summary>Both in formulas (Eq. 10)</summary>
 #
 # Write $\mu_\text{gt}$ for the true distribution of the data, and $\int f(x)\, \mu_\text{gt}(dx)$ for the mean of $f$
-# over the data. Then
+# over it. Then
 #
 # $$q(z) = \int q(z \mid x)\, \mu_\text{gt}(dx), \qquad p(z) = \int p_\theta(z \mid x)\, p_\theta(x)\, dx .$$
 #
-# With $q(z \mid x) = p_\theta(z \mid x)$ what is left of the difference is
+# and with $q(z \mid x) = p_\theta(z \mid x)$
 #
 # $$q(z) - p(z) = \int p_\theta(z \mid x)\, \big[ \mu_\text{gt}(dx) - p_\theta(x)\, dx \big] .$$
 #
-# The saving: the data term falls by $d/2 \cdot \log 10$ (01). The KL grows by $r/2 \cdot \log 10$: it contains
-# $-\log \sigma_j$, the error grows as $\sigma_j^2$, so $r$ of them fall by $\sqrt{10}$.
+# The mean KL of the cost has two parts. The first says how much $z$ tells of $x$, and can stay as it is:
+#
+# $$\mathbb E_x\, \text{KL}[q(z \mid x) \,\Vert\, p(z)] = \mathbb E_x\, \text{KL}[q(z \mid x) \,\Vert\, q(z)] +
+# \text{KL}[q(z) \,\Vert\, p(z)] .$$
 #
 # </details>
 #
@@ -162,7 +166,7 @@ right.set(
 plt.show()
 
 # %% [markdown]
-# Left, what sampling assumes; in the middle, what the encoder does: five clusters around a hole. Draws from $N(0, I)$ fall
+# Left, what sampling assumes; middle, what the encoder does: five clusters around a hole. Draws from $N(0, I)$ fall
 # into the hole too, where no training point was encoded. Right, the MMD² found lies far outside what arises by chance.
 #
 # ## A second VAE on the codes
@@ -170,11 +174,13 @@ plt.show()
 # **Claim D20.** A second VAE, with the codes $z$ as its data and as many latent dimensions $u$ as they have, closes the
 # gap.
 #
-# The first stage failed because its data fill only $r < d$ dimensions, so $\gamma$ could fall for ever. The codes fill all
-# $\kappa$ dimensions, because the encoder adds noise. So $\gamma_2$, the $\gamma$ of the second VAE, cannot fall for ever,
-# and only matching the distribution lowers its cost (Theorem 1, notebook 02). Once it is matched, the codes of the codes
-# are normal: $q(u) = N(0, I)$. To invent, go back from there: draw $u \sim N(0, I)$, then $z$ by the second decoder and
-# its noise, then $\hat x$ by the first decoder.
+# The first stage failed because its data fill only $r < d$ dimensions: each fall of $\gamma$ to a tenth saved
+# $(d - r)/2 \cdot \log 10$. The codes, $z = \mu + \sigma \odot \varepsilon$, fill all their $\kappa$ dimensions. (Means
+# $\mu$ alone do so only if $\kappa = r$, as here; and the decoder was not trained on them.) For the second VAE
+# $d = r = \kappa$, so that saving is 0: its own $\gamma$, $\gamma_2$, gains nothing by falling for ever, and only
+# matching the distribution lowers the cost (Theorem 1, 02). Once it is matched, the codes of the codes are normal:
+# $q(u) = N(0, I)$. To invent, go back from there: draw $u \sim N(0, I)$, then $z$ by the second decoder and its noise,
+# then $\hat x$ by the first.
 #
 # <details><summary>In formulas</summary>
 #
@@ -192,10 +198,10 @@ plt.show()
 # </details>
 #
 # **Exercise 06.1** (3 minutes). Train it. You get `encode` of the first VAE, which gives $\mu$ and $\sigma$ of a batch `x`;
-# standard normal noise `eps` of their shape; and `train`, which trains a VAE on the rows that it is given and returns it.
+# standard normal noise `eps` of their shape; and `train`, which trains a VAE on rows and returns it.
 # Return the second VAE.
 #
-# <details><summary>Hint</summary>Its data are draws from q(z | x). Why would μ alone not do?</details>
+# <details><summary>Hint</summary>Its data are codes. What did the first decoder get in training (00.2)?</details>
 
 # %% tags=["stub"]
 def train_second(encode, x, eps, train):
@@ -213,7 +219,7 @@ exercises.check("06.1", train_second)
 
 # %% [markdown]
 # **Exercise 06.2** (3 minutes). Draw codes from the second VAE. You get its decoder, its $\gamma_2$ (a plain number), draws
-# `u`, and standard normal noise `eps` of the shape of $z$. Under the check stands a quiz.
+# `u`, and standard normal noise `eps` of the shape of $z$.
 #
 # <details><summary>Hint</summary>A density is asked for, not its mean. And γ is a variance.</details>
 
@@ -236,8 +242,7 @@ exercises.quiz("06.4")
 # %% [markdown]
 # **Prediction.** Draws of the second VAE are nearer to codes than $N(0, I)$ was, by the *energy distance*, another measure
 # that is 0 if two samples are alike. And the codes of the codes, $u$, are nearer to $N(0, I)$ than $z$ was. The first cell
-# trains and draws with your two functions. The second does the same by the package, with fresh $z \sim q(z \mid x)$ at
-# every step.
+# trains and draws with your two functions, the second by the package, with fresh $z \sim q(z \mid x)$ at every step.
 
 # %%
 def train(z):
@@ -290,10 +295,10 @@ plt.show()
 
 # %% [markdown]
 # The circle is where theory expects 86 % of a standard normal cloud. The samples in the middle have found the ring, and
-# are sparser in its hole. Its clusters run together, since a smooth map cannot tear a round cloud apart. On the
-# right, $u$ has nearly filled the circle. Nearly: seams between the five clusters can be seen, and the test sees them too.
-# `refuted` marks what speaks against a claim: D20 holds in part. (This MMD² leaves out each point's kernel with itself, so
-# it is smaller than the one above.)
+# are sparser in its hole. Its clusters run together, since a smooth map cannot tear a round cloud apart. On the right,
+# $u$ has nearly filled the circle. Nearly: seams between the five clusters can be seen, and the test sees them too.
+# `refuted` marks what speaks against a claim: D20 holds in part. (This MMD² leaves out each point's kernel with itself:
+# it is smaller.)
 #
 # ## What the second γ does
 #
@@ -400,7 +405,7 @@ for ax, values, title in bars:
 plt.show()
 
 # %% [markdown]
-# The middle panel prefers the collapsed stage. The right panel shows what that is worth. A measure of codes alone asks
+# The middle panel prefers the collapsed stage; the right one shows what that is worth. A measure of codes alone asks
 # whether $u$ looks normal, not whether $u$ knows anything about $z$. So a table of MMDs, like the paper's Table 3, needs a
 # distance of samples beside it.
 #
@@ -429,16 +434,16 @@ exercises.check("06.3", mmd2_unbiased)
 # %% [markdown]
 # ## Clothes
 #
-# Now real images: the clothes of notebook 00, and $\kappa = 16$. **Claim D22**: two stages sample better than learned
-# $\gamma$, and learned $\gamma$ better than fixed $\gamma$. The judge is a Fréchet distance: draw images, take the
-# *features* of these and of the test images (what a classifier computes before its answer), fit a Gaussian to each cloud,
-# and measure how far apart the two are. Another classifier has other units, so compare ratios.
+# Now the clothes of notebook 00, with $\kappa = 16$. **Claim D22**: two stages sample better than learned $\gamma$, and
+# learned $\gamma$ better than fixed $\gamma$. The judge is a Fréchet distance: draw images, take the *features* of
+# these and of the test images (what a classifier computes before its answer), fit a Gaussian to each cloud, and measure
+# how far apart the two are. Another classifier has other units, so compare ratios.
 #
 # "Fixed" needs a value. Many use $\gamma = 1$. A sensible one is the mean variance of a pixel.
 #
 # And we add a rival from Ghosh et al., claim **N9**: a mixture of ten Gaussians, fitted to the codes, beats the second
-# stage; and a sensible fixed $\gamma$ beats a learned one. *Any* density of the codes can come about as near as
-# reconstructions of the test images, the dashed line.
+# stage; and a sensible fixed $\gamma$ beats a learned one. At best, samples from a density of the codes come about as
+# near as reconstructions of the test images, the dashed line.
 
 # %%
 clothes = data.load_images("fashion-small")
@@ -517,11 +522,11 @@ plt.show()
 # The last three rows come from *one* decoder; only the codes differ, and your function drew those of *two stages*. In each
 # row, count what you would accept as a garment. Do the last three counts agree with the bars?
 #
-# <details><summary>Ours</summary>Yes. With γ = 1 pictures are blurred, yet whole garments: to features of a classifier
-# that was trained on photographs blur is far off.</details>
+# <details><summary>Ours</summary>Yes. With γ = 1 they are blurred, yet whole garments; the features do not forgive
+# blur.</details>
 #
-# So why teach the second stage? It finds the distribution without a number of components. Ten suit ten classes; measure
-# whether they suit your data. Notebook 12 compares the two by more measures.
+# Why teach the second stage? It finds the distribution without a number of components. Ten suit ten classes; measure
+# whether they suit your data.
 #
 # ## The same figures on clothes
 #
@@ -580,9 +585,9 @@ plt.show()
 
 # %% [markdown]
 # Left: the first codes are too wide in some directions and too narrow in others. The second ones follow the dashed
-# line, up to a tilt: $n$ normal draws spread from about $1 + \sqrt{\kappa/n}$ to $1 - \sqrt{\kappa/n}$. Right: what about
-# $\hat r = \kappa$? It fails here. A few directions of $u$ are used, and sharply; the others are not. The few tell clusters apart; the rest of $z$ is left to noise of variance $\gamma_2$.
-# So we keep the first half of D21.
+# line, up to a tilt: $n$ normal draws spread from about $1 + \sqrt{\kappa/n}$ to $1 - \sqrt{\kappa/n}$. Right:
+# $\hat r = \kappa$ fails here. A few directions of $u$ are used, sharply, and tell clusters apart; the rest of $z$ is
+# left to noise of variance $\gamma_2$. So we keep the first half of D21.
 #
 # Last, a walk along each of the six most active directions of $u$, through both decoders, from one sample in the middle.
 
@@ -611,26 +616,26 @@ widgets.latent_explorer(clothes_of, 6)
 
 # %% [markdown]
 # **Question.** How many of the ten kinds of garment can you reach? Now imagine the second stage of the toy, where
-# $\gamma_2$ is smaller by far. Would $u$ say more there, or less?
+# $\gamma_2$ is far smaller. Would $u$ say more there, or less?
 #
 # <details><summary>Ours</summary>Several, and not all from one setting of the other sliders. With γ₂ smaller u says more:
-# less of z is left to the noise ε, so a position of the sliders fixes the picture.</details>
+# less of z is left to the noise ε, so the sliders fix the picture.</details>
 #
 # ## Takeaways
 #
 # - Training rewards the manifold without end, the distribution by a few nats. So $q(z) \ne N(0, I)$.
 # - The data of a second VAE have $r = d = \kappa$. Its cost has a floor, and reaching it means matching the distribution.
-# - Its $\gamma_2$ does not vanish. It stays of the order of the codes' variance, inside a cluster if there are clusters
-#   (*What the second γ does*).
-# - MMD of codes is blind to collapse (*A false repair*). Put a distance of samples beside it.
+# - Its $\gamma_2$ stays of the order of the codes' variance, inside a cluster if there are clusters (*What the second γ
+#   does*).
+# - MMD of codes is blind to collapse (*A false repair*): add a distance of samples.
 #
 # **Question.** In two sentences each: why does a VAE sample badly, and what does a second one do about it?
 #
-# <details><summary>Ours</summary>Training rewards a small γ, which means sharp copies, for ever, and the right
-# distribution of codes only once. So the codes of the data do not fill N(0, I), and draws from it land where the decoder
-# was never trained. — The second VAE learns the distribution of the codes; since these fill all their dimensions, its cost
-# has a floor, and only matching the distribution reaches it. Its samples land where codes are, and the first decoder
-# turns them into pictures.</details>
+# <details><summary>Ours</summary>Training rewards a small γ, and so sharp copies, for ever, but the right
+# distribution of codes once. So the codes do not fill N(0, I), and draws from it land where the decoder was never
+# trained. — The data of the second VAE, the codes, fill all their dimensions, so a smaller γ gains nothing there and only
+# matching their distribution does. Its samples land where codes are, and the first decoder makes pictures of
+# them.</details>
 #
 # ## Where it breaks
 #
@@ -641,7 +646,7 @@ widgets.latent_explorer(clothes_of, 6)
 #
 # ## Next
 #
-# Notebook 07 trains the paper's networks, notebook 12 fits more densities. With $\kappa = 64$ a full
+# Notebook 07 trains the paper's networks, 12 has more densities and measures. With $\kappa = 64$ a full
 # covariance has 2,080 numbers: is the mixture still your bet?
 #
 # ## References

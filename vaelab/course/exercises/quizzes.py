@@ -24,7 +24,7 @@ QUIZZES: dict[str, tuple[str, dict[str, str]]] = {
         "An error falls from 0.1 to 0.01, then to 0.001. With the best γ, which step saves more?",
         {
             "Both save the same": (
-                "Each saves d/2 · log 10 nats: the lowest cost holds the logarithm of the error."
+                "Each takes d/2 · log 10 nats off −log p(x | z): its minimum holds the error's log."
             ),
             "The first, since the error falls by more": (
                 "So it would be with γ fixed. The best γ falls with the error, and makes it dearer."
@@ -41,7 +41,7 @@ QUIZZES: dict[str, tuple[str, dict[str, str]]] = {
         "Why does a second VAE find the distribution of its data, where the first one did not?",
         {
             "Its data fill all their dimensions": (
-                "So its cost has a floor, and what is left to save is a wrong distribution."
+                "So d − r is 0: a smaller γ saves nothing, only the right distribution does."
             ),
             "Its data are normal already": (
                 "They are not: that is the gap. Were they normal, no second VAE would be needed."

@@ -255,7 +255,9 @@ def trained_second(
     z = mu + sigma * eps
     return trained_on_codes(encode, x, eps, train), {
         "it is trained on x: the data of the second VAE are the codes": train(x),
-        "it is trained on μ alone: without noise the codes fill no space, and γ₂ falls": train(mu),
+        "it is trained on μ alone: codes are draws, and on these the first decoder was trained": (
+            train(mu)
+        ),
         "these are the codes: the VAE that is trained on them is asked for": z,
         "σ is a standard deviation already: it needs no root": train(mu + sigma.sqrt() * eps),
         "σ is a standard deviation, and is not squared": train(mu + sigma.square() * eps),
