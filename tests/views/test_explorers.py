@@ -15,7 +15,7 @@ def decode(z):
 
 def test_the_image_follows_every_slider():
     box = widgets.latent_explorer(lambda z: decode(z + z.flip(1)), latent_dim=3, scale=5)
-    *sliders, image = box.children
+    *sliders, image = *box.sliders, box.image
     assert len(sliders) == 3
     seen = {image.value}
     for value, slider in enumerate((sliders[0], sliders[2]), 1):
@@ -27,9 +27,9 @@ def test_the_image_follows_every_slider():
 
 def test_two_explorers_do_not_drive_each_other():
     first, second = (widgets.latent_explorer(decode, 1) for _ in range(2))
-    before = second.children[-1].value
-    first.children[0].value = 2.0
-    assert second.children[-1].value == before
+    before = second.image.value
+    first.sliders[0].value = 2.0
+    assert second.image.value == before
 
 
 def test_latent_dim_must_be_a_positive_number():
@@ -39,7 +39,7 @@ def test_latent_dim_must_be_a_positive_number():
 
 def test_gamma_drives_the_images():
     box = widgets.gamma_explorer(lambda gamma: torch.full((3, 1, 2, 2), gamma), low=1e-4, scale=2)
-    slider, image = box.children
+    (slider,), image = box.sliders, box.image
     assert (slider.value, slider.min, slider.max) == (1.0, -4.0, 0.0)
     bright = Image.open(io.BytesIO(image.value))
     slider.value = 0.1
@@ -59,7 +59,7 @@ def test_a_number_drives_the_figure():
     box = widgets.figure_explorer(
         lambda ax, t: seen.append((ax.plot([0, t])[0], t)), low=1.0, high=1e4, name="t"
     )
-    slider, image = box.children
+    (slider,), image = box.sliders, box.image
     before = image.value
     slider.value = 100.0
     assert (slider.description, slider.min, slider.max) == ("t", 0.0, 4.0)

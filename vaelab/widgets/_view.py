@@ -7,22 +7,40 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
-import html
 import io
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 from PIL import Image
 
 try:
+    import anywidget
     import ipywidgets
+    import traitlets
 except ImportError as error:
     raise ImportError(
-        "vaelab.widgets needs ipywidgets; install the course: pip install 'vaelab[course]'"
+        f"vaelab.widgets needs {error.name}; install the course: pip install 'vaelab[course]'"
     ) from error
 
 _PNG = b"\x89PNG"
 _STILL = (520, 640)  # The most pixels of a still, across and down.
+
+
+class Foot(anywidget.AnyWidget):
+    """The line at a view's foot. It brings the views' style into the page, and names for screen
+    readers.
+
+    Attributes:
+        error: what it says; nothing unless an event failed.
+        pictures: what each picture above it shows, from top to bottom.
+    """
+
+    _esm = Path(__file__).parent / "foot.js"
+    _css = Path(__file__).parent / "views.css"
+
+    error = traitlets.Unicode("").tag(sync=True)
+    pictures = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
 
 class View(ipywidgets.VBox):
@@ -32,7 +50,7 @@ class View(ipywidgets.VBox):
     Every event is drawn before the next one is read, so the front end, which holds back all but the
     newest value while the kernel is busy, never lets frames pile up; and several changes made
     inside `one_frame` are drawn once. An error while an event is answered stands in a line at the
-    view's foot until the next event; the view stays usable.
+    view's foot, its last child, until the next event; the view stays usable.
 
     Attributes:
         frames: how many frames were drawn.
@@ -43,11 +61,22 @@ class View(ipywidgets.VBox):
         super().__init__()
         self.frames = 0
         self.error: Exception | None = None
-        self._error_line = ipywidgets.HTML()
         self._depth = 0  # It counts `one_frame`s, one inside the other.
         self._answering = False
         self._stale = False
         self._listening = contextlib.ExitStack()
+        self._foot = Foot()
+        self.add_class("vaelab-view")
+
+    @traitlets.validate("children")
+    def _with_foot(self, proposal: Any) -> tuple[ipywidgets.Widget, ...]:
+        if not proposal.value:
+            return ()
+        above = [child for child in proposal.value if child is not self._foot]
+        inside = [each for child in above for each in _inside(child)]
+        images = [each for each in inside if isinstance(each, ipywidgets.Image)]
+        self._foot.pictures = [getattr(image, "alt", "") for image in images]
+        return (*above, self._foot)
 
     def _draw(self) -> None:
         raise NotImplementedError
@@ -83,21 +112,16 @@ class View(ipywidgets.VBox):
             self._answering = False
 
     def _report(self, error: Exception | None) -> None:
-        """Show an error's first line below everything else; None takes the line away."""
-        line = self._error_line
-        if error is not None:
-            text = f"{type(error).__name__}: {error}".splitlines()[0]
-            line.value = f'<span role="alert" style="color: #b00020">{html.escape(text)}</span>'
-        if error is not None or self.error is not None:
-            shown = [child for child in self.children if child is not line]
-            self.children = shown if error is None else [*shown, line]
+        """Show an error's first line at the foot; None takes it away."""
+        text = "" if error is None else f"{type(error).__name__}: {error}".splitlines()[0]
+        self._foot.error = text
         self.error = error
 
     def still(self) -> bytes | None:
         """Its pictures, one below the other, as a PNG file: what stands in a stored notebook."""
         pictures = [
             Image.open(io.BytesIO(value)).convert("RGB")
-            for value in _values(self)
+            for value in (getattr(each, "value", None) for each in _inside(self))
             if isinstance(value, bytes | memoryview) and bytes(value[:4]) == _PNG
         ]
         if not pictures:
@@ -150,18 +174,18 @@ class View(ipywidgets.VBox):
         if "_listening" in vars(self):  # A view whose arguments were refused has none.
             self._listening.close()
             self.error = None
-            for child in {*self.children, self._error_line}:
+            for child in {*self.children, self._foot}:
                 _close(child)
             self.children = ()
             _close_parts(self)
         super().close()
 
 
-def _values(widget: ipywidgets.Widget) -> Iterator[Any]:
-    """The values of a widget and of all inside it, from top to bottom."""
-    yield getattr(widget, "value", None)
+def _inside(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    """A widget and all inside it, from top to bottom."""
+    yield widget
     for child in getattr(widget, "children", ()):
-        yield from _values(child)
+        yield from _inside(child)
 
 
 def _close(widget: ipywidgets.Widget) -> None:

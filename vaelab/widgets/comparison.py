@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from ipywidgets import HTML, HBox, Label, VBox
+from ipywidgets import HTML, Label, VBox
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -28,8 +28,9 @@ from vaelab.widgets.controls import (
     range_slider,
     set_range,
     slider,
+    words,
 )
-from vaelab.widgets.drawing import Picture, Plot, dress, pixel_scale
+from vaelab.widgets.drawing import LEGIBLE, Drawing, Picture, Plot, dress, pixel_scale
 from vaelab.widgets.pointer import Pointer
 from vaelab.widgets.scatter import CLASSES, Scatter
 from vaelab.widgets.spaces import PRIOR, Subject, subjects, subscript
@@ -116,23 +117,24 @@ class PosteriorRow(View):
         self.x = dropdown("x", names, width="170px")
         self.y = dropdown("y", names, names[:2][-1], width="170px")
         self.canvas = Pointer(description=f"{self.name}: draws from q(z), the density and N(0, I)")
+        self.canvas.layout.min_width = f"{LEGIBLE * 660:.0f}px"
         wide = ("330px", "60px")
         cursors = [slider(f"cursor {n}", 0.0, -3.0, 3.0, STEP, *wide) for n in "xy"]
         brushes = [range_slider(f"brush {n}", (-3, 3), 3, *wide, 1) for n in "xy"]
         self.cursor_x, self.cursor_y = self._cursors = cursors
         self.range_x, self.range_y = self._brushes = brushes
-        self.decoded = Picture()
-        self.nearest = Picture()
-        self.spectra = Picture()
-        self.figures = HTML()
+        self.decoded = Picture("the code at the cursor, decoded")
+        self.nearest = Picture("the point nearest to the cursor")
+        self.spectra = Drawing("singular values of the codes", 380)
+        self.figures = words()
         self._shares = Label()
-        title = HTML(f'<b style="white-space: nowrap">{html.escape(self.name)}</b>')
+        title = HTML(f"<b>{html.escape(self.name)}</b>")
         pictures = [captioned(self.decoded, "cursor"), captioned(self.nearest, "nearest point")]
-        panels = [self.canvas, self._shares, HBox(cursors), HBox(brushes)]
+        panels = [beside(self.canvas), self._shares, beside(*cursors), beside(*brushes)]
         self.children = (
             beside(title, self.density, self.x, self.y),
             beside(VBox(panels), VBox(pictures)),
-            beside(self.figures, self.spectra),
+            beside(self.figures, beside(self.spectra)),
         )
 
     @property
@@ -326,7 +328,7 @@ class PosteriorComparison(View):
         self._classes = numbers[rows.numpy()]
         self.classes = dropdown("class", ["all classes", *map(str, known)])
         self.legend = HTML("".join(_swatch(i, str(name)) for i, name in enumerate(known)))
-        tops = HBox([self.classes, self.legend])
+        tops = beside(self.classes, self.legend)
         tops.layout.display = "" if len(known) else "none"
         self.rows = {
             name: PosteriorRow(name, each, rows, self._classes, seed)
@@ -349,5 +351,5 @@ class PosteriorComparison(View):
 def _swatch(number: int, name: str) -> str:
     """A dot in the colour of a class, and its name."""
     color = CLASSES[number % len(CLASSES)]
-    dot = f'<span style="color:{color}; font-size: 150%">●</span>'
-    return f"{dot} {html.escape(name)} &nbsp;"
+    dot = f'<span class="vaelab-dot" style="color: {color}; font-size: 150%">●</span>'
+    return f'<span style="white-space: nowrap">{dot} {html.escape(name)}</span> &nbsp;'

@@ -22,11 +22,19 @@ def beside(*widgets: ipywidgets.Widget) -> ipywidgets.HBox:
     return ipywidgets.HBox(widgets, layout={"flex_flow": "row wrap"})
 
 
-def row_names(names: Iterable[str], height: int) -> ipywidgets.VBox:
-    """Labels one below the other, as far apart as the rows of a strip are high."""
-    layout = {"height": f"{height}px", "margin": "0px"}
-    labels = [ipywidgets.Label(name, layout=layout) for name in names]
-    return ipywidgets.VBox(labels, layout={"flex": "0 0 auto", "margin": "0 8px 0 0"})
+def named_rows(names: Iterable[str], *pictures: ipywidgets.Widget) -> ipywidgets.HBox:
+    """Pictures side by side, with a name to the left of each of their rows; above them, where the
+    screen is narrow.
+    """
+    labels = [ipywidgets.Label(name, layout={"margin": "0"}) for name in names]
+    left = ipywidgets.VBox(labels, layout={"flex": "0 0 auto", "margin": "0 8px 0 0"})
+    rows = ipywidgets.HBox([left, ipywidgets.HBox(pictures)])
+    return rows.add_class("vaelab-rows")
+
+
+def words(text: str = "") -> ipywidgets.HTML:
+    """What a view says in words, as HTML; a screen reader says it when it changes."""
+    return ipywidgets.HTML(text).add_class("vaelab-words")
 
 
 def slider(

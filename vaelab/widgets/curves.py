@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vaelab.widgets.drawing import Picture, Plot, dress
+from vaelab.widgets.drawing import LEGIBLE, Drawing, Plot, dress
 
 STYLES = ("-", "--")  # Straight and arc, which take turns.
 
 
-class Curves(Picture):
+class Curves(Drawing):
     """A panel for each measure, a curve in it for each way, a line at t.
 
     Args:
@@ -21,12 +21,14 @@ class Curves(Picture):
     """
 
     def __init__(self, ways: Sequence[str]) -> None:
-        super().__init__()
+        super().__init__("what is known along the ways", 420)
         self.ways = ways
 
     def lay(self, measures: Mapping[str, Tensor]) -> None:
         """Draw measures by name, shape (ways, T) each, at T even steps from 0 to 1."""
-        figure = Figure(figsize=(4.2 * len(measures), 2.2), dpi=100, layout="constrained")
+        width = 4.2 * len(measures)
+        self.layout.min_width = f"{100 * LEGIBLE * width:.0f}px"
+        figure = Figure(figsize=(width, 2.2), dpi=100, layout="constrained")
         axes = figure.subplots(1, len(measures), squeeze=False)[0]
         self._cursors = []
         for ax, (name, values) in zip(axes, measures.items(), strict=True):

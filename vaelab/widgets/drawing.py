@@ -17,6 +17,7 @@ from vaelab.plots import COLORS, as_bytes, image_grid, pixels_to_png, rgb, to_pn
 
 MARK = rgb(COLORS["q"])
 Place = Literal["best", "lower right", "upper right"]
+LEGIBLE = 0.7  # A figure's letters are read down to this share of its size.
 PAD = 3  # So many white pixels stand round each picture of a strip; the mark is drawn there.
 
 
@@ -109,26 +110,48 @@ def strip_pixels(images: Tensor, scale: int, columns: int) -> np.ndarray:
 
 
 class Picture(ipywidgets.Image):
-    """A picture; give it a PNG as its `value`, or images."""
+    """A picture, no wider than the page; give it a PNG as its `value`, or images.
 
-    def __init__(self) -> None:
-        super().__init__(format="png", layout={"align_self": "flex-start", "flex": "0 0 auto"})
+    Args:
+        name: what it shows, for whoever cannot see it: `alt`, which the view's foot reads.
+    """
+
+    def __init__(self, name: str) -> None:
+        layout = {"align_self": "flex-start", "min_width": "0", "max_width": "calc(100% - 4px)"}
+        super().__init__(format="png", layout=layout)
+        self.alt = name
 
     def show(self, images: Tensor, scale: int, columns: int | None = None) -> None:
         """Show images in a grid, as for `plots.image_grid`, every pixel `scale` wide."""
         self.value = to_png(image_grid(images, columns), scale)
 
 
+class Drawing(Picture):
+    """A figure, dark on white, which a dark page shows light on dark; it shrinks with the page
+    while its letters can be read. Give it a box of its own, which scrolls.
+
+    Args:
+        name: what it shows.
+        width: of the figure, in pixels.
+    """
+
+    def __init__(self, name: str, width: float) -> None:
+        super().__init__(name)
+        self.add_class("vaelab-drawing")
+        self.layout.min_width = f"{LEGIBLE * width:.0f}px"
+
+
 class Strip(Picture):
     """Pictures in rows, of which one column is framed.
 
     Args:
+        name: what they show.
         scale: how many screen pixels an image pixel is wide.
         columns: pictures in a row.
     """
 
-    def __init__(self, scale: int, columns: int) -> None:
-        super().__init__()
+    def __init__(self, name: str, scale: int, columns: int) -> None:
+        super().__init__(name)
         self.scale = scale
         self.columns = columns
 

@@ -17,19 +17,19 @@ from vaelab._door import door
 from vaelab._inputs import check_positive
 from vaelab.plots import figure_png
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import log_slider
-from vaelab.widgets.drawing import Picture
+from vaelab.widgets.controls import beside, log_slider
+from vaelab.widgets.drawing import Drawing, Picture
 
 
 class _Explorer(View):
     """Sliders above one picture, which `render` draws of the sliders' values."""
 
-    def __init__(self, sliders: Sequence[Any], render: Callable[..., None]) -> None:
+    def __init__(self, sliders: Sequence[Any], image: Picture, render: Callable[..., None]) -> None:
         super().__init__()
         self.sliders = tuple(sliders)
-        self.image = Picture()
+        self.image = image
         self._render = render
-        self.children = (*sliders, self.image)
+        self.children = (*sliders, beside(image))
         self._listen(self.redraw, *sliders)
         self.redraw()
 
@@ -75,7 +75,7 @@ def latent_explorer(
     def render(picture: Picture, *values: float) -> None:
         picture.show(decode(torch.tensor([values])), scale)
 
-    return _Explorer(sliders, render)
+    return _Explorer(sliders, Picture("the code, decoded"), render)
 
 
 @door
@@ -104,7 +104,8 @@ def gamma_explorer(
         picture.show(images, scale, columns=len(images))
 
     _check_ends("gamma_explorer", low, high)
-    return _Explorer([log_slider("γ", high, low, high, step=0.02)], render)
+    gammas = log_slider("γ", high, low, high, step=0.02)
+    return _Explorer([gammas], Picture("the images at this γ"), render)
 
 
 @door
@@ -135,7 +136,8 @@ def figure_explorer(
         picture.value = figure_png(figure)
 
     _check_ends("figure_explorer", low, high)
-    return _Explorer([log_slider(name, low, low, high)], render)
+    image = Drawing(f"the figure at this {name}", 600)
+    return _Explorer([log_slider(name, low, low, high)], image, render)
 
 
 def _check_ends(caller: str, low: float, high: float) -> None:

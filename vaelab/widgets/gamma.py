@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from ipywidgets import HTML, HBox, IntSlider
+from ipywidgets import IntSlider
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,8 +20,8 @@ from vaelab._inputs import check_positive, generator_of
 from vaelab.models import Autoencoder, evaluating
 from vaelab.plots import COLORS, pixels_to_png
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import row_names
-from vaelab.widgets.drawing import PAD, Picture, Plot, pixel_scale, strip_pixels
+from vaelab.widgets.controls import beside, named_rows, words
+from vaelab.widgets.drawing import Drawing, Picture, Plot, pixel_scale, strip_pixels
 from vaelab.widgets.spaces import PRIOR, Space, subject
 
 
@@ -154,13 +154,12 @@ class GammaPath(View):
 
     def _build(self) -> None:
         self.step = IntSlider(0, 0, len(self.gammas) - 1, description="step")
-        self.said = HTML()
-        self.image = Picture()
-        self.plot = Picture()
+        self.said = words()
+        self.image = Picture("images, their reconstructions and samples, a row each")
+        self.plot = Drawing("the eigenvalues λ, and the two terms of the cost", 840)
         self._scale = pixel_scale(self._originals.shape[-2], 64)
-        height = self._originals.shape[-2] * self._scale + 2 * PAD
-        names = row_names(("images", "reconstructions", "samples"), height)
-        self.children = (HBox([self.step, self.said]), HBox([names, self.image]), self.plot)
+        rows = named_rows(("images", "reconstructions", "samples"), self.image)
+        self.children = (beside(self.step, self.said), rows, beside(self.plot))
         self._listen(self.redraw, self.step)
 
     def _draw_split(self, ax: Axes) -> list[Artist]:

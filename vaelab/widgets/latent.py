@@ -25,13 +25,13 @@ from vaelab.widgets.controls import (
     beside,
     captioned,
     dropdown,
-    row_names,
+    named_rows,
     set_range,
     slider,
     toggles,
 )
 from vaelab.widgets.curves import Curves
-from vaelab.widgets.drawing import PAD, Picture, Strip, pixel_scale, strip_pixels
+from vaelab.widgets.drawing import Picture, Strip, pixel_scale, strip_pixels
 from vaelab.widgets.spaces import PRIOR, Space, subject, subjects, subscript
 
 
@@ -98,7 +98,7 @@ class LatentTraversal(View):
         self._scale = pixel_scale(height, size)
         self._limit = limit
         self._seed = seed
-        self.strip = Strip(pixel_scale(height, 68), n_strip)
+        self.strip = Strip("the whole way along a direction", pixel_scale(height, 68), n_strip)
         self._build(min(n_sliders, self.subject.spaces["z"].latent_dim))
         self._pick()
         self._listen(self._pick, self.index, self.space)
@@ -123,8 +123,8 @@ class LatentTraversal(View):
             for name in ("draw", "reset", "mean code")
         ]
         self.sliders = tuple(slider("", 0.0, -1.0, 1.0) for _ in range(n_sliders))
-        self.image = Picture()
-        self.original = Picture()
+        self.image = Picture("the code, decoded")
+        self.original = Picture("the image picked")
         self._caption = Label()
         self._way = Label()
         left = VBox([self.index, self.directions, self.space, *self.sliders])
@@ -160,16 +160,15 @@ class LatentTraversal(View):
         """Put the sliders on a code: that of image `picked`, or one of no image."""
         self._start = code
         self._picked = picked
-        x = self.subject.x
         labels = self.subject.labels
         caption = "no image has this code"
-        image = torch.ones_like(x[:1])
+        self.original.layout.visibility = "hidden"
         if picked is not None:
-            image = x[picked][None]
             caption = f"image {picked}"
             caption += "" if labels is None else f", class {labels[picked]}"
+            self.original.show(self.subject.x[picked][None], self._scale)
+            self.original.layout.visibility = "visible"
         self._caption.value = caption
-        self.original.show(image, self._scale)
         self._turn()
 
     def _directions(self) -> tuple[Tensor, Tensor, list[str]]:
@@ -296,15 +295,15 @@ class Interpolator(View):
         for each in (self.first, self.second):
             each.style.description_width = "initial"
         self.position = slider("position t", 0.5, 0.0, 1.0, 0.01)
-        self.strip = Strip(scale, n_strip)
-        self.image = Picture()
+        self.strip = Strip("the ways between the two images, a row each", scale, n_strip)
+        self.image = Picture("the pictures at t, a row each")
         self.ways = tuple(self.codes(torch.zeros(0)))
-        names = row_names(self.ways, height * scale + 2 * PAD)
+        rows = named_rows(self.ways, self.strip, self.image)
         ends = beside(self.first, self.second)
         known = judge or any(each.flow for each in self.subjects.values())
         self.curves = Curves(self.ways) if known else None
-        below = () if self.curves is None else (self.curves,)
-        self.children = (ends, self.position, beside(names, self.strip, self.image), *below)
+        below = () if self.curves is None else (beside(self.curves),)
+        self.children = (ends, self.position, rows, *below)
         self._listen(self._pick, self.first, self.second)
         self._listen(self.redraw, self.position)
         self._pick()

@@ -17,8 +17,8 @@ from vaelab.lines.fitting import grammar_of
 from vaelab.models import Autoencoder
 from vaelab.plots import COLORS
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import slider
-from vaelab.widgets.drawing import Picture, Plot
+from vaelab.widgets.controls import beside, slider, words
+from vaelab.widgets.drawing import Drawing, Plot
 
 _BOX = {"width": "auto", "max_width": "560px"}  # As wide as the cell, less the margins.
 _LIMIT = 12.0  # Of the curves' axis.
@@ -55,9 +55,8 @@ class LineInterpolator(View):
         self.second = self._text("second", second)
         self.position = slider("position t", 0.5, 0.0, 1.0, 0.01, width="auto")
         self.position.layout.max_width = "560px"
-        self.formula, self.tree = ipywidgets.HTML(layout=_BOX), ipywidgets.HTML(layout=_BOX)
-        self.image = Picture()
-        self.image.layout.max_width = "calc(100% - 4px)"
+        self.formula, self.tree = words(), ipywidgets.HTML()
+        self.image = Drawing("the curves of both lines and of what lies between", 560)
         self.line: str | None = None
         self._plot = self._curves()
         self.children = (
@@ -65,7 +64,7 @@ class LineInterpolator(View):
             self.second,
             self.position,
             self.formula,
-            self.image,
+            beside(self.image),
             self.tree,
         )
         self._listen(self._read, self.first, self.second)

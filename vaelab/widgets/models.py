@@ -12,7 +12,7 @@ from vaelab._door import door
 from vaelab._inputs import floats
 from vaelab.models import Autoencoder
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import beside, row_names
+from vaelab.widgets.controls import beside, named_rows
 from vaelab.widgets.drawing import Picture
 
 INVENTIONS = 8
@@ -51,11 +51,10 @@ class ModelComparison(View):
         self.images = floats(images, torch.empty(0))
         self.index = IntSlider(max=len(images) - 1, description="picture")
         self.seed = IntSlider(max=99, description="draw")
-        self.image = Picture()
+        self.image = Picture("the picture, its copy and eight draws: a row for each model")
         self.scale = scale * max(1, 28 // images.shape[-1])
-        height = self.scale * (images.shape[-2] + 1)
-        names = row_names(self.models, height)
-        self.children = (beside(self.index, self.seed), beside(names, self.image))
+        rows = named_rows(self.models, self.image)
+        self.children = (beside(self.index, self.seed), rows)
         self._listen(self.redraw, self.index, self.seed)
         self.redraw()
 

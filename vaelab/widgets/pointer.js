@@ -1,6 +1,24 @@
 // A PNG from the kernel with a pointer on it: what is under the mouse, and a rectangle dragged with it, go back.
 // Arrow keys move the pointer (with shift ten times as far). Positions are in the picture's own pixels.
 
+const BACKGROUND = 17;  // of a dark page
+
+function isDark() { return document.body.dataset.jpThemeLight === "false"; }
+
+// Light and dark the other way round in what is grey: the axes. Points keep their colours.
+function turned(bitmap) {
+  const sheet = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = sheet.getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0);
+  const pixels = context.getImageData(0, 0, sheet.width, sheet.height), bytes = pixels.data;
+  for (let i = 0; i < bytes.length; i += 4) {
+    if (bytes[i] !== bytes[i + 1] || bytes[i] !== bytes[i + 2]) continue;
+    bytes.fill(BACKGROUND + (255 - bytes[i]) * (1 - BACKGROUND / 255), i, i + 3);
+  }
+  context.putImageData(pixels, 0, 0);
+  return sheet;
+}
+
 function render({ model, el }) {
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d");
@@ -8,9 +26,6 @@ function render({ model, el }) {
   canvas.tabIndex = 0;
   canvas.className = "vaelab-pointer";
   canvas.setAttribute("role", "application");
-  canvas.style.maxWidth = "100%";
-  canvas.style.touchAction = "none";
-  canvas.style.cursor = "crosshair";
 
   function label() { canvas.setAttribute("aria-label", model.get("description")); }
 
@@ -20,7 +35,7 @@ function render({ model, el }) {
     if (!data || !data.byteLength) return;
     const made = await createImageBitmap(new Blob([data], { type: "image/png" }));
     if (mine !== newest) return;  // a newer picture has come meanwhile
-    bitmap = made;
+    bitmap = isDark() ? turned(made) : made;
     if (canvas.width !== made.width || canvas.height !== made.height) {
       canvas.width = made.width;
       canvas.height = made.height;
@@ -31,7 +46,7 @@ function render({ model, el }) {
   function paint() {
     if (!bitmap) return;
     context.drawImage(bitmap, 0, 0);
-    context.strokeStyle = "#000000";
+    context.strokeStyle = isDark() ? "#ffffff" : "#000000";
     context.lineWidth = 1.5;
     for (const [x, y] of model.get("marks")) {
       context.beginPath();
@@ -73,6 +88,7 @@ function render({ model, el }) {
     paint();
     if (!begun) return;
     const far = Math.abs(now[0] - begun[0]) > 4 && Math.abs(now[1] - begun[1]) > 4;
+    if (!far) model.set("pointer", now);  // a finger's touch, which has not hovered
     send("box", far ? [...begun, ...now] : []);  // a click clears the rectangle
   });
   canvas.addEventListener("pointercancel", () => { start = box = null; paint(); });
@@ -87,6 +103,8 @@ function render({ model, el }) {
     send("pointer", [at[0] + way[0], at[1] + way[1]]);
   });
 
+  const themes = new MutationObserver(load);
+  themes.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
   label();
   model.on("change:value", load);
   model.on("change:marks", paint);
@@ -95,6 +113,7 @@ function render({ model, el }) {
   load();
   return () => {
     newest++;
+    themes.disconnect();
     model.off("change:value", load);
     model.off("change:marks", paint);
     model.off("change:description", label);

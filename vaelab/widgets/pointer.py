@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anywidget
 import traitlets
-
-from vaelab.widgets import _view  # It says what to install where ipywidgets is missing.
-
-try:
-    import anywidget
-except ImportError as error:
-    raise ImportError(
-        "vaelab.widgets needs anywidget; install the course: pip install 'vaelab[course]'"
-    ) from error
-
-__all__ = ["Pointer"]
-assert _view  # It is imported for its message.
 
 
 class Pointer(anywidget.AnyWidget):

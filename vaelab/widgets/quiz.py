@@ -10,6 +10,7 @@ import ipywidgets
 
 from vaelab._door import door
 from vaelab.widgets._view import View
+from vaelab.widgets.controls import words
 
 
 class Quiz(View):
@@ -39,7 +40,7 @@ class Quiz(View):
         shuffled = random.Random(question).sample(list(choices), len(choices))
         layout = ipywidgets.Layout(width="auto")
         self.choice = ipywidgets.RadioButtons(options=shuffled, value=None, layout=layout)
-        self.reply = ipywidgets.HTML()
+        self.reply = words()
         title = ipywidgets.HTML(f"<b>{html.escape(question)}</b>")
         self.children = (title, self.choice, self.reply)
         self._listen(self.redraw, self.choice)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from ipywidgets import HTML, HBox, IntSlider
+from ipywidgets import IntSlider
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
@@ -18,8 +18,15 @@ from vaelab._door import door
 from vaelab._inputs import check_choice
 from vaelab.plots import COLORS
 from vaelab.widgets._view import View
-from vaelab.widgets.controls import beside, dropdown, log_slider, range_slider, slider
-from vaelab.widgets.drawing import Picture, Plot, dress, panels
+from vaelab.widgets.controls import (
+    beside,
+    dropdown,
+    log_slider,
+    range_slider,
+    slider,
+    words,
+)
+from vaelab.widgets.drawing import Drawing, Plot, dress, panels
 
 LINE = ("skewed", "bimodal", "valley", "narrow", "half_line", "gaussian", "student_t")
 PLANE = ("arc", "sine_curve")
@@ -55,6 +62,7 @@ class _TheoremView(View):
 
     mass_nodes = 2**13
     t_max = 1e4
+    width = 960  # Of the figure, in pixels.
     _plot: Plot
     densities: Sequence[str] = ("bimodal", "skewed", "narrow", "gaussian")
 
@@ -69,13 +77,13 @@ class _TheoremView(View):
         self.density = dropdown("density", self.densities, density)
         self.t = log_slider("t = 1/γ", t, 1, self.t_max)
         self.latent_dim = IntSlider(latent_dim, 1, MAX_LATENT_DIM, description="codes κ")
-        self.image = Picture()
-        self.said = HTML()
+        self.image = Drawing("the model's density, KL and eigenvalues", self.width)
+        self.said = words()
 
     def _begin(self, truth: Sequence[Any], region: Sequence[Any]) -> None:
         """Lay out the controls of p_gt and those of the set A, listen to them, and draw."""
         controls = beside(*truth, self.t, self.latent_dim)
-        self.children = (controls, HBox(region), self.said, self.image)
+        self.children = (controls, beside(*region), self.said, beside(self.image))
         self._listen(self._choose, *truth)
         self._listen(self._choose_region, *region)
         self._listen(self.redraw, self.t, self.latent_dim)
@@ -229,6 +237,7 @@ class TheoremOneView(_TheoremView):
 
     mass_nodes = 2**15
     t_max = 1e5
+    width = 860
     densities = LINE
 
     @door
@@ -236,7 +245,7 @@ class TheoremOneView(_TheoremView):
         super().__init__(density, t, latent_dim)
         self.region = range_slider("set A", (-1, 1), 5)
         edges = (0.05, 0.19, 0.99, 0.9)
-        figure, axes = panels((8.6, 2.5), [1.4, 1, 1], edges, gap=0.22)
+        figure, axes = panels((self.width / 100, 2.5), [1.4, 1, 1], edges, gap=0.22)
         self._ax, *shared = axes
         self._area = Rectangle((0, 0), 1, 1, color=COLORS["fixed"], alpha=0.25, linewidth=0)
         self._ax.add_patch(self._area)
@@ -339,7 +348,7 @@ class TheoremTwoView(_TheoremView):
         self.radius = slider("A's radius", 0.5, 0.05, 1.5)
         self._n_pixels = n_pixels
         edges = (0.045, 0.17, 0.99, 0.9)
-        figure, axes = panels((9.6, 2.5), [1, 1, 1, 1], edges, gap=0.27)
+        figure, axes = panels((self.width / 100, 2.5), [1, 1, 1, 1], edges, gap=0.27)
         plane, cost, *shared = axes
         moving = [*self._map_panel(plane), *self._cost_panel(cost), *self._shared_panels(*shared)]
         self._plot = Plot(figure, moving)
