@@ -283,8 +283,9 @@ view
 STATE = "(view.position.value, view.first.value, str(view.line), str(view.error))"
 WIDE = """() => { const view = document.querySelector('.jp-OutputArea-output .widget-vbox');
   const edge = view.parentElement.getBoundingClientRect().right + 1;
-  return [...view.querySelectorAll('*')].filter(e => e.offsetWidth && !e.closest('pre')
-    && e.getBoundingClientRect().right > edge).map(e => e.className || e.tagName) }"""
+  return [...view.querySelectorAll('*')].filter(e => e.offsetWidth
+    && !e.closest('pre, .vaelab-drawing') && e.getBoundingClientRect().right > edge)
+  .map(e => e.className || e.tagName) }"""
 
 
 def test_the_view_of_lines_by_keyboard_on_a_narrow_screen(lab):
@@ -324,3 +325,132 @@ def test_the_view_of_lines_by_keyboard_on_a_narrow_screen(lab):
         alert = page.locator("[role=alert]")
         alert.wait_for(state="visible", timeout=30_000)
         assert "at character 5" in alert.inner_text() and page.evaluate(WIDE) == []
+
+
+MADE = """
+import torch
+from vaelab import densities, load_images, models, networks, widgets
+digits = load_images("digits")
+x, labels = digits.test[:40], digits.test_labels[:40]
+with networks.seeded(0):
+    one, two = [models.vae(networks.mlp((1, 8, 8), 6, (8,)), g).eval() for g in (0.1, 0.01)]
+gaussian = densities.Gaussian().fit(one, x)
+def judge(images):
+    return images.flatten(1)[:, :10]
+def line(ax, t):
+    ax.plot([0, 1], [0, t])
+def only_small(z):
+    if z.max() > 1:
+        raise ValueError("the first coordinate of this code is larger than 1, and so it is refused")
+    return z[:, :1, None, None] * torch.ones(1, 1, 4, 4)
+refused = widgets.latent_explorer(only_small, 2)
+refused.sliders[0].value = 2.0
+"""
+EACH = (
+    "refused",
+    "widgets.gamma_explorer(lambda gamma: gamma * x[:8])",
+    "widgets.figure_explorer(line, 1e-3, 1.0)",
+    "widgets.LatentTraversal(one, x, density=gaussian, labels=labels)",
+    'widgets.Interpolator({"one": one, "the other model": two}, x, judge=judge)',
+    'widgets.PosteriorComparison({"one": (one, gaussian), "two": two}, x, labels)',
+    "widgets.GammaPath([(0.1, one), (0.01, two)], x, n_points=1)",
+    'widgets.ModelComparison({"one": one, "the other model": two}, x)',
+    'widgets.Quiz("2 + 2?", {"4": "Count.", "5, in more words than one line can hold": "No."})',
+    "widgets.TheoremOneView()",
+    "widgets.TheoremTwoView(n_pixels=8)",
+    LINES,
+)
+THEME = "name => window.jupyterapp.commands.execute('apputils:change-theme', { theme: name })"
+# The page is dressed, and the plane of codes, which turns itself, has its ground.
+IS_THEME = """([name, ground]) => document.body.dataset.jpThemeName === name
+  && !document.getElementById("jupyterlab-splash") && document.querySelector(".vaelab-pointer")
+    .getContext("2d").getImageData(1, 1, 1, 1).data[0] === ground"""
+OUTER = ".vaelab-view:not(.vaelab-view .vaelab-view)"
+# What is cut, stands out of its cell, is too short to drag, or too pale to read (WCAG 2.2, 1.4.3).
+FAULTS = """() => {
+  const parts = color => color.match(/[\\d.]+/g).map(Number);
+  const behind = e => {
+    const color = parts(getComputedStyle(e).backgroundColor);
+    return color[3] === 0 && e.parentElement ? behind(e.parentElement) : color };
+  const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) =>
+    0.05 + 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  const contrast = e => {
+    const back = behind(e), [r, g, b, a = 1] = parts(getComputedStyle(e).color);
+    const front = [r, g, b].map((v, i) => a * v + (1 - a) * back[i]);
+    const [low, high] = [light(front), light(back)].sort((x, y) => x - y);
+    return high / low };
+  const faults = [];
+  for (const view of document.querySelectorAll(".vaelab-view")) {
+    const edge = view.parentElement.getBoundingClientRect().right + 1;
+    for (const e of view.querySelectorAll(":not(option, .vaelab-dot)")) {
+      if (!e.getClientRects().length || e.closest("pre")) continue;
+      const say = (fault, number) => faults.push([fault, e.className, e.textContent, number]);
+      const right = e.getBoundingClientRect().right, isHandle = !!e.closest(".noUi-target");
+      const words = [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
+      const control = e.matches("button, select, input, label, .widget-slider, .widget-readout");
+      if ((words || control || isHandle) && right > edge) say("out of the cell", right - edge);
+      if ((words || control) && e.clientWidth && e.scrollWidth > e.clientWidth + 1)
+        say("cut", e.clientWidth);
+      if (e.matches(".noUi-target") && e.clientWidth < 48) say("short", e.clientWidth);
+      if (words && contrast(e) < 4.5) say("pale", contrast(e)) } }
+  return faults }"""
+# Puts the focus on a view's first control; gives the names of all that Tab is to reach.
+CONTROLS = """view => {
+  const all = view.querySelectorAll("select, input, button, .noUi-handle, .widget-readout, canvas");
+  const isFirst = e => e.type !== "radio" || e === view.querySelector("[type=radio]");
+  window.wanted = [...all].filter(e => e.getClientRects().length && isFirst(e));
+  window.wanted[0].focus();
+  return window.wanted.map(e => e.ariaLabel || e.labels?.[0]?.textContent || e.textContent) }"""
+FOCUS = "() => window.wanted.indexOf(document.activeElement)"
+
+
+@pytest.mark.long
+def test_every_view_in_both_themes_on_a_narrow_screen_and_by_tab(lab):
+    """On a telephone's width nothing is cut or out of its cell, words contrast with what is behind
+    them, and Tab reaches every control in order, each with a name.
+    """
+    cells = [nbformat.v4.new_code_cell(code) for code in (MADE, *EACH)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    folder, address_of = lab
+    nbformat.write(notebook, folder / "views.ipynb")
+    with launched() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 12_000}, has_touch=True)
+        address = address_of("views").replace("/lab/tree/", "/doc/tree/")
+        page.goto(address, wait_until="domcontentloaded", timeout=90_000)
+        page.wait_for_function(IDLE, timeout=120_000)
+        page.evaluate(RUN_ALL)
+        page.wait_for_function(IDLE, timeout=300_000)
+        views = page.locator(OUTER)
+        until(page, lambda: views.count() == len(EACH), "not every view is shown")
+        alert = page.locator("[role=alert]").first
+        until(page, lambda: "ValueError: the first" in alert.inner_text(), "the error is not shown")
+        assert all(image.get_attribute("alt") for image in views.locator("img").all())
+        for theme in (("JupyterLab Light", 255), ("JupyterLab Dark", 17)):
+            page.evaluate(THEME, theme[0])
+            page.wait_for_function(IS_THEME, arg=theme, timeout=30_000)
+            assert page.evaluate(FAULTS) == []
+            if SHOTS:
+                page.screenshot(path=str(Path(SHOTS) / f"views in {theme[0]}.png"))
+        for view in views.all():
+            _walk_by_tab(page, view)
+        _touch_the_plane(page)
+
+
+def _walk_by_tab(page, view):
+    names = view.evaluate(CONTROLS)
+    assert all(names), names
+    reached = [page.evaluate(FOCUS)]
+    while reached[-1] < len(names) - 1 and len(reached) < 2 * len(names) + 5:
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(FOCUS))
+    assert [i for i in reached if i >= 0] == list(range(len(names))), (names, reached)
+
+
+def _touch_the_plane(page):
+    box = page.locator("canvas.vaelab-pointer").first.bounding_box()
+    cursor = page.locator(".widget-slider", has_text="cursor x").first
+    at = readout(cursor)
+    page.touchscreen.tap(box["x"] + 0.12 * box["width"], box["y"] + 0.5 * box["height"])
+    until(page, lambda: readout(cursor) != at, "a finger on the plane moved nothing")
