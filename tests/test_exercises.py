@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaelab import exercises, manifolds, theory
+from vaelab import exercises, manifolds, priors, theory
 from vaelab.course.exercises import EXERCISES, check, find, verdict
 from vaelab.course.exercises.quizzes import QUIZZES
 
@@ -148,6 +148,10 @@ def test_right_answers_against_independent_formulas():
             lambda mu, log_var: mu.sum(1, keepdim=True),
             "slip  01.1  expected shape (5,) back, got (5, 1)",
         ),
+        (
+            lambda mu, log_var: find("01.1").right(mu, log_var)[:, None],
+            "slip  01.1  expected shape (5,) back, got (5, 1); the numbers are there: squeeze()",
+        ),
         (lambda mu, log_var: mu.sum(1) / 0, "slip  01.1  the result holds NaN or infinite values"),
         (
             lambda mu, log_var: 3 * find("01.1").right(mu, log_var),
@@ -239,6 +243,57 @@ def by_epoch(loss, parameters, batches, epochs):
 )
 def test_a_slip_that_no_number_shows_is_named(number, answer, named):
     assert verdict(find(number), answer).startswith(named)
+
+
+class Priors(priors.Prior):
+    """A reader's mixture; `learned` are the parts that are parameters."""
+
+    def __init__(self, latent_dim, n, learned=("means", "widths", "logits")):
+        super().__init__()
+        start = {"means": torch.randn(n, latent_dim), "widths": torch.randn(n, latent_dim).exp()}
+        for name, value in (start | {"logits": torch.randn(n)}).items():
+            setattr(self, name, torch.nn.Parameter(value, requires_grad=name in learned))
+
+    def log_prob(self, z):
+        each = torch.distributions.Normal(self.means, self.widths).log_prob(z[:, None]).sum(-1)
+        return self.total(each + self.logits.log_softmax(-1))
+
+    total = staticmethod(lambda each: each.logsumexp(-1))
+
+
+class Largest(Priors):
+    total = staticmethod(lambda each: each.amax(-1))
+
+
+class Heavier(Priors):
+    total = staticmethod(lambda each: each.logsumexp(-1) + 1.0)
+
+
+@pytest.mark.parametrize(
+    ("prior", "named"),
+    [
+        (Priors, "ok"),
+        (Largest, "the largest component alone is no mixture"),
+        (Heavier, "its mass after training is about 2.7, where a density's is 1"),
+        (lambda k, n: Priors(k, n, ("widths", "logits")), "the largest cluster has less than"),
+        (lambda k, n: Priors(k, n, ("means", "logits")), "the widths are not learned"),
+    ],
+)
+def test_a_prior_is_judged_by_what_a_density_is(prior, named):
+    assert verdict(find("10.6"), prior).startswith(named)
+
+
+def backward(decode, z, v):
+    (decode(z) * v).sum().backward(create_graph=True)
+    return z.grad.square().sum(1)
+
+
+@pytest.mark.filterwarnings("ignore:Using backward")
+def test_a_probe_leaves_nothing_in_the_decoder_s_weights():
+    assert verdict(find("09.2"), backward).startswith("backward() also fills the .grad of the dec")
+    assert verdict(find("09.2"), lambda decode, z, v: v) == (
+        "expected shape (3,) back, one value a code, got (3, 4)"
+    )
 
 
 def test_an_error_is_told_with_the_reader_s_own_line():

@@ -171,7 +171,7 @@ def judge(exercise: Exercise, got: list[Tensor]) -> str:
     for words in exercise.answers(*exercise.arguments()[0])[1]:
         if _agree(got, _numbers(exercise.results(exercise.slip(words)))):
             return "todo" if words == exercise.planted else words
-    return _describe(got, right)
+    return exercise.described(got) if exercise.described else _describe(got, right)
 
 
 def _right(exercise: Exercise) -> list[Tensor]:
@@ -189,8 +189,7 @@ def _describe(got: list[Tensor], right: list[Tensor]) -> str:
     """What can be said of an answer that matches no known slip."""
     for g, r in zip(got, right, strict=True):
         if g.shape != r.shape:
-            hint = "; one value a row: sum over dim 1" if r.ndim == 1 and g.ndim != 1 else ""
-            return f"expected shape {tuple(r.shape)} back, got {tuple(g.shape)}{hint}"
+            return f"expected shape {tuple(r.shape)} back, got {tuple(g.shape)}{_reshaping(g, r)}"
         if not torch.isfinite(g).all():
             return "the result holds NaN or infinite values"
     g, r = _joined(got), _joined(right)
@@ -200,6 +199,13 @@ def _describe(got: list[Tensor], right: list[Tensor]) -> str:
             return f"the result is {values.mean():.4g} {relation}"
     worst = int((g - r).abs().argmax())
     return f"the result differs: for example {g[worst]:.4g} where {r[worst]:.4g} is right"
+
+
+def _reshaping(got: Tensor, right: Tensor) -> str:
+    """What would make one shape of the other, in words; nothing where that is not known."""
+    if got.squeeze().shape == right.squeeze().shape:
+        return "; the numbers are there: squeeze() takes off dimensions of size 1"
+    return "; one value a row: sum over dim 1" if right.ndim == 1 and got.ndim != 1 else ""
 
 
 def _agree(a: list[Tensor], b: list[Tensor]) -> bool:

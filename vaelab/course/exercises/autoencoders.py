@@ -10,7 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaelab.course.exercises.exercise import Answers, Draw, Exercise, Inputs, gradient, numbers
+from vaelab.course.exercises.exercise import (
+    Answers,
+    Draw,
+    Exercise,
+    Inputs,
+    Slip,
+    gradient,
+    numbers,
+)
 
 
 def constant_kl(sigma: Tensor, k: Tensor) -> Answers:
@@ -26,6 +34,7 @@ def constant_kl(sigma: Tensor, k: Tensor) -> Answers:
         "κ is missing: every direction pays it": right / k,
         "log σ stands where log σ² belongs": 0.5 * k * (sigma**2 - 1 - torch.log(sigma)),
         "the −1 is missing: at σ = 1 the constant is 0": right + 0.5 * k,
+        "+1 stands where −1 belongs: at σ = 1 the constant is 0": right + k,
         "the sign of the logarithm is wrong": 0.5 * k * (sigma**2 - 1 + 2 * torch.log(sigma)),
     }
 
@@ -65,6 +74,8 @@ def probe(decode: Decoder, z: Tensor, v: Tensor) -> Answers:
     pulled, right = pulled_back(decode, z, v), probed(decode, z, v)
     slope = (1 - decode(z).square())[:, None] * decode.weight
     return right, {
+        "this is Jᵀv itself: square it, and sum over its κ entries": pulled,
+        "the squares of Jᵀv are to be summed over its κ entries": pulled.square(),
         "this is the length ‖Jᵀv‖: square it": right.sqrt(),
         "this is a mean over the directions: they are summed": pulled.square().mean(1),
         "divided by ‖v‖², the estimate is d times too small in the mean": (
@@ -73,23 +84,42 @@ def probe(decode: Decoder, z: Tensor, v: Tensor) -> Answers:
         "this is ‖J‖² itself, which no probe needs": slope.square().sum((1, 2)),
         "the sum comes before the square": pulled.sum(1).square(),
         "summed over all codes: each has its own slope": right.sum(),
+        "this is the mean over the codes: each has its own slope": right.mean(),
+        "a mean stands inside grad: sum decode(z) · v over codes and pixels": (
+            right / v.numel() ** 2
+        ),
+        "the mean over the codes stands inside grad: take their sum": right / len(z) ** 2,
         "the weights hear nothing of it: create_graph=True keeps the way back": right.detach(),
     }
 
 
+LEFT_BEHIND = (
+    "backward() also fills the .grad of the decoder's weights, and training would add it up: "
+    "torch.autograd.grad gives the gradient in z alone"
+)
+
+
 def value_and_slope(function: Callable[..., Any], decode: Decoder, z: Tensor, v: Tensor) -> Any:
-    """The value and the gradient in the decoder's weights of what a function gives."""
+    """The value and the gradient in the decoder's weights of what a function gives.
+
+    Raises:
+        Slip: a shape that no slip has, or a gradient left behind in the weights.
+    """
     result = function(decode, z, v)
     if not isinstance(result, Tensor):
         return result
+    if decode.weight.grad is not None:
+        raise Slip(LEFT_BEHIND)
+    if result.shape not in ((), z.shape[:1], z.shape):
+        raise Slip(f"expected shape ({len(z)},) back, one value a code, got {tuple(result.shape)}")
     slope = gradient(result.sum(), decode.weight)
     return torch.cat([result.detach().flatten(), slope.flatten()])
 
 
 def log_densities(draw: Draw) -> Inputs:
     """Log-densities of training codes (n,) and of held-out ones (m,)."""
-    for n, m in ((9, 5), (12, 20)):
-        yield 3 * draw(n) - 4, 3 * draw(m) - 9
+    for n, m, held_out in ((9, 5, -9), (12, 20, -9), (8, 6, -2)):
+        yield 3 * draw(n) - 4, 3 * draw(m) + held_out
 
 
 def gap_in_nats(train: Tensor, held_out: Tensor) -> Answers:
@@ -97,9 +127,17 @@ def gap_in_nats(train: Tensor, held_out: Tensor) -> Answers:
     (n,) and of held-out codes (m,): a number, in nats.
     """
     right = train.mean() - held_out.mean()
+    both = min(len(train), len(held_out))
     return right, {
         "the sign is wrong: the gap of a density that memorises is positive": -right,
+        "a gap may be negative, if held-out codes are likelier: keep its sign": right.abs(),
         "these are sums: the samples have different sizes": train.sum() - held_out.sum(),
+        "both sums are divided by one size: each sample has its own": (
+            (train.sum() - held_out.sum()) / len(train)
+        ),
+        "codes are cut off, or paired: take the mean of all codes of each sample": (
+            (train[:both] - held_out[:both]).mean()
+        ),
         "this is a ratio of densities: leave it in nats": torch.exp(right),
         "this is a ratio of means: the difference is asked for": train.mean() / held_out.mean(),
         "these are bits: nats are asked for": right / math.log(2),
@@ -124,6 +162,10 @@ def best_f(precision: Tensor, recall: Tensor, b: Tensor) -> Answers:
     right = f(precision, recall, b**2).max()
     return right, {
         "b stands where b² belongs": f(precision, recall, b).max(),
+        "b stands where b² belongs, in the denominator": (
+            f(precision, recall, b) * (1 + b**2) / (1 + b)
+        ).max(),
+        "b stands where b² belongs, in the numerator": right * (1 + b) / (1 + b**2),
         "precision and recall are exchanged": f(recall, precision, b**2).max(),
         "one F for each point: take the largest": f(precision, recall, b**2),
         "the mean over the curve: the largest is asked for": f(precision, recall, b**2).mean(),

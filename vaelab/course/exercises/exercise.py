@@ -77,6 +77,8 @@ class Exercise:
         probe: what is compared: numbers from the reader's function and the arguments, where what it
             gives is no number itself, or has a gradient; what it gives unless told. It may raise
             `Slip`.
+        described: what is wrong in words, from what is compared of an answer that matches no wrong
+            one, where these numbers say little by themselves.
     """
 
     id: str
@@ -85,6 +87,7 @@ class Exercise:
     planted: str = ""
     ours: Callable[..., Any] | None = None
     probe: Callable[..., Any] | None = None
+    described: Callable[[list[Tensor]], str] | None = None
 
     def arguments(self) -> list[tuple[Any, ...]]:
         """Fresh inputs, the same each time, so that an answer that changes its arguments harms
@@ -127,6 +130,16 @@ def gradient(total: Tensor, x: Tensor) -> Tensor:
 Slope = Callable[[Tensor], Tensor]
 FIRST = numbers(1, 0)
 SECOND = numbers(0, 1)
+
+
+def adam(slope: Slope, steps: int, lr: float) -> Tensor:
+    """Two numbers after so many steps of Adam from (0, 0) down a slope."""
+    at = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([at], lr)
+    for _ in range(steps):
+        at.grad = slope(at.detach())
+        optimizer.step()
+    return at.detach()
 
 
 def descent(slope: Slope, steps: int, lr: float, kept: float = 0.0) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from vaelab.course.exercises.exercise import (
     Exercise,
     Inputs,
     Slope,
+    adam,
     descent,
     gradient,
     in_turn,
@@ -35,6 +37,7 @@ def seen(z: Tensor, beta: Tensor) -> Answers:
         "the gradient is 1 − β: which of the two parts is detached?": z + beta * (still - z),
         "the gradient is 1 + β: one z too many is not detached": z + beta * (z - still),
         "the gradient is there, and the value is lost": beta * (z - still),
+        "the value is (β − 1) z: what is detached takes β along, too": beta * z - still,
         "the value is (1 + β) z: what has the gradient must have the value 0": still + beta * z,
     }
 
@@ -64,9 +67,11 @@ def log_det(raw: Tensor) -> Answers:
         "this is the determinant; its logarithm is asked for": s.exp().prod(1),
         "the factors exp(s) multiply, so their logarithms add: this is their mean": s.mean(1),
         "the determinant is not the sum of exp(s)": s.exp().sum(1).log(),
+        "the factors exp(s) multiply, so their logarithms s add: no exp is left": s.exp().sum(1),
         "raw is not cut: s = 2 tanh(raw / 2)": raw.sum(1),
         "raw must be halved in tanh(raw / 2)": (2 * torch.tanh(raw)).sum(1),
         "tanh(raw / 2) must be doubled": 0.5 * s.sum(1),
+        "both twos are missing: s = 2 tanh(raw / 2)": torch.tanh(raw).sum(1),
         "this is the inverse's: the sign is wrong": -s.sum(1),
         "summed over the rows: each has its own determinant": s.sum(0),
     }
@@ -91,6 +96,7 @@ def squared_length(t: Tensor, kappa: Tensor) -> Answers:
             kappa + 0 * t
         ),
         "κ is missing: every coordinate adds its variance": right / kappa,
+        "this is what is taken off κ: (1 − t)² + t² = 1 − 2 t (1 − t)": kappa - right,
         "a and b are independent: there is no mixed term": kappa * (1 - 2 * t) ** 2,
         "this is the length; its square is asked for": right.sqrt(),
         "the shares are squared: a variance grows with the square": kappa * (1 - t) * 2,
@@ -116,6 +122,14 @@ def descended(z: Tensor, steps: int, lr: float) -> Answers:
     def after(slope: Slope) -> Tensor:
         return descent(slope, steps, lr)
 
+    def of_log_variance(at: Tensor) -> Tensor:
+        m, s = at
+        squared = (z - m).square() * torch.exp(-s)
+        return torch.stack([-((z - m) * torch.exp(-s)).mean(), 0.5 - 0.5 * squared.mean()])
+
+    def ends(correction: int) -> Tensor:
+        return torch.stack([z.mean(), z.std(correction=correction).log()])
+
     m, s = after(right)
     return after(right), {
         "this climbs: −log p is to fall": after(lambda at: -right(at)),
@@ -128,6 +142,11 @@ def descended(z: Tensor, steps: int, lr: float) -> Answers:
         ),
         "−log p has ½ (z − m)²: the ½ is missing": after(lambda at: 2 * right(at) - SECOND),
         "this is (m, σ): s = log σ is asked for": torch.stack([m, s.exp()]),
+        "this is (s, m): m comes first": torch.stack([s, m]),
+        "here s is log σ²: the variance is exp(2 s), so that s is log σ": after(of_log_variance),
+        "Adam takes these steps: plain gradient descent is asked for": adam(right, steps, lr),
+        "this is where descent ends: the place after so many steps is asked for": ends(0),
+        "this is a fit by mean and std: the place after so many steps is asked for": ends(1),
         "slopes of earlier steps are added up: clear the gradient at each step": (
             descent(right, steps, lr, kept=1.0)
         ),
@@ -148,30 +167,39 @@ class Mixture(priors.Prior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         z = z.detach() if self.slip == "detached" else z
-        standard = (z.unsqueeze(-2) - self.means) * torch.exp(-self.log_scales)
-        log_scales = 0.0 if self.slip == "scales" else self.log_scales
-        constant = 0.0 if self.slip == "constant" else priors.LOG_2_PI
+        log_scales = 0 * self.log_scales if self.slip == "unit" else self.log_scales
+        standard = (z.unsqueeze(-2) - self.means) * torch.exp(-log_scales)
+        constant = CONSTANTS.get(self.slip, priors.LOG_2_PI)
+        log_scales = 0.0 if self.slip == "scales" else log_scales
         each = -(0.5 * (standard.square() + constant) + log_scales).sum(-1)
-        if self.slip == "weights":
-            return torch.logsumexp(each, -1)
-        log_weights = self.logits.log_softmax(-1)
-        if self.slip == "equal":
-            log_weights = torch.zeros_like(log_weights).log_softmax(-1)
-        if self.slip == "softmax":
-            log_weights = log_weights.exp()
+        log_weights = self.log_weights()
         if self.slip == "mean":
             return (log_weights.exp() * each).sum(-1)
+        if self.slip == "largest":
+            return (each + log_weights).amax(-1)
         log_p = torch.logsumexp(each + log_weights, -1)
         return {"density": log_p.exp(), "unsummed": standard}.get(self.slip, log_p)
 
+    def log_weights(self) -> Tensor:
+        """The logarithms of the weights, (n,), or what stands in their place."""
+        logs = self.logits.log_softmax(-1)
+        equal = torch.zeros_like(logs)
+        others = {"weights": equal, "raw": self.logits, "equal": equal.log_softmax(-1)}
+        return others.get(self.slip, logs.exp() if self.slip == "softmax" else logs)
 
+
+CONSTANTS = {"constant": 0.0, "twice": 2 * priors.LOG_2_PI}
 MIXTURE_SLIPS = {
     "weights": "the weights do not add up to 1: its mass is n; take log_softmax of what is learned",
+    "raw": "the weights do not add up to 1: its mass grows as it learns; take log_softmax",
     "constant": "½ log 2π a dimension is missing: its mass is not 1",
+    "twice": "log 2π a dimension has lost its ½: its mass is not 1",
     "scales": "the widths are learned, but −log σ is missing: its mass is not 1",
+    "unit": "the widths are not learned: they stay wider than the clusters",
     "mean": "a mixture's logarithm is a logsumexp, no mean of logarithms",
+    "largest": "the largest component alone is no mixture: where they overlap its mass is below 1",
     "fixed": "nothing in it is learned: make its numbers nn.Parameter",
-    "equal": "the weights are not learned: the largest cluster has more than its component's share",
+    "equal": "the largest cluster has less than its share: are the weights learned, and the means?",
     "softmax": "the weights stand as they are where their logarithms belong: log_softmax",
     "density": "this is the density: log_prob is its logarithm",
     "unsummed": "log_prob is one number a code: sum over the κ dimensions of each component",
@@ -185,10 +213,12 @@ def mixture(latent_dim: int, n: int) -> Answers:
     return Mixture(latent_dim, n), wrong
 
 
+MASS_LIMIT = 10.0  # What passes it depends on the start.
+
+
 def facts_of_a_prior(function: Callable[..., Any], latent_dim: int, n: int) -> Any:
-    """What can be said of a learned prior of two dimensions: its mass after training, whether it
-    learns, and whether a code hears of it. It is trained on three clusters, of which the first
-    holds four fifths of the codes.
+    """What can be said of a learned prior of two dimensions: see `_facts`. It is trained on three
+    clusters, of which the first holds four fifths of the codes.
     """
     with seeded(0):
         prior = function(latent_dim, n)
@@ -203,8 +233,8 @@ def facts_of_a_prior(function: Callable[..., Any], latent_dim: int, n: int) -> A
     if log_p is ...:
         return ...
     if log_p.shape != z.shape[:1]:
-        return -torch.ones(5, dtype=torch.float64)
-    first = log_p.mean().item()
+        return -torch.ones(6, dtype=torch.float64)
+    whole = _whole(prior, n)
     learned = [p for p in prior.parameters() if p.requires_grad]
     if learned:
         adam = torch.optim.Adam(learned, 0.05)
@@ -212,23 +242,67 @@ def facts_of_a_prior(function: Callable[..., Any], latent_dim: int, n: int) -> A
             adam.zero_grad()
             (-prior.log_prob(z).mean()).backward()
             adam.step()
-    return _facts(prior, z, first)
+    return _facts(prior, z, whole, log_p.mean().item())
 
 
-def _facts(prior: priors.Prior, z: Tensor, first: float) -> Tensor:
-    axis = torch.linspace(-9, 9, 181)
-    grid = torch.cartesian_prod(axis, axis)
+AXIS = torch.linspace(-9, 9, 181)
+GRID = torch.cartesian_prod(AXIS, AXIS)
+
+
+@torch.no_grad()
+def _masses(prior: priors.Prior) -> Tensor:
+    """The mass of each square of the grid."""
+    return prior.log_prob(GRID).exp() * 0.1**2
+
+
+@torch.no_grad()
+def _whole(prior: priors.Prior, n: int) -> float:
+    """1 where the mass is 1, and still is where all n components are made one; else 0, or ½ where
+    only the second holds.
+    """
+    merged = copy.deepcopy(prior)
+    for p in merged.parameters():
+        each = [dim for dim, size in enumerate(p.shape) if size == n]
+        if each:
+            p.copy_(p.mean(each, keepdim=True).expand_as(p))
+    start, one = (abs(_masses(each).sum().item() - 1) < 0.05 for each in (prior, merged))
+    return (0.5 + 0.5 * start) * one
+
+
+def _facts(prior: priors.Prior, z: Tensor, whole: float, first: float) -> Tensor:
+    """Six numbers: the mass after training; and, one for yes and zero for no, whether it was 1
+    before, see `_whole`, whether log p has grown, whether it has passed what one Gaussian can,
+    whether a code hears of it, and whether the largest cluster has its share.
+    """
     asked = z.clone().requires_grad_()
     heard = gradient(prior.log_prob(asked).sum(), asked).any()
+    masses = _masses(prior)
     with torch.no_grad():
-        masses = prior.log_prob(grid).exp() * 0.1**2
-        gain = prior.log_prob(z).mean().item() - first
-        several = prior.log_prob(z).mean().item() > -2.2  # One Gaussian cannot pass −2.6.
+        last = prior.log_prob(z).mean().item()
     mass = round(masses.sum().item(), 1)
-    mass = 4.5 if 4 < mass < 5 else min(mass, 100.0)  # Softmax and densities depend on the start.
-    near = masses[(grid - torch.tensor([2.0, 0.0])).norm(dim=1) < 1.2].sum().item()
-    facts = [mass, gain > 0.5, several and mass == 1, heard, near > 0.73]
+    mass = 4.5 if 4 < mass < 5 else min(mass, MASS_LIMIT)  # Softmax depends on the start.
+    several = last > -2.2 and mass == 1  # One Gaussian cannot pass −2.6.
+    near = masses[(GRID - torch.tensor([2.0, 0.0])).norm(dim=1) < 1.2].sum().item()
+    facts = [mass, whole if mass == 1 else 1, last - first > 0.5, several, heard, near > 0.73]
     return torch.tensor([float(fact) for fact in facts], dtype=torch.float64)
+
+
+UNMET = (
+    "its mass is not 1 where components overlap: what is added, and is it a logsumexp?",
+    "training hardly raises log p: which of its numbers are nn.Parameter, and are they used?",
+    "trained, it is no better than one Gaussian: are means, widths and weights all learned?",
+    "no gradient passes from log_prob to the code",
+    "trained, the largest cluster has less than its share: are the weights learned?",
+)
+
+
+def what_is_unmet(got: list[Tensor]) -> str:
+    """The first of a prior's facts that is not as it should be, in words."""
+    mass, *facts = got[0].tolist()
+    if mass != 1:
+        found = f"{mass:g} or more" if mass == MASS_LIMIT else f"about {mass:g}"
+        return f"its mass after training is {found}, where a density's is 1"
+    return next(words for words, fact in zip(UNMET, facts, strict=True) if fact != 1)
 
 
 EXERCISES = (
@@ -237,5 +311,5 @@ EXERCISES = (
     Exercise("10.3", same_gamma, [(0.1, 0.5), (0.3, 2.0)]),
     Exercise("10.4", descended, to_fit),
     Exercise("10.5", squared_length, [(0.5, 8.0), (0.2, 32.0)]),
-    Exercise("10.6", mixture, [(2, 3)], probe=facts_of_a_prior),
+    Exercise("10.6", mixture, [(2, 3)], probe=facts_of_a_prior, described=what_is_unmet),
 )
