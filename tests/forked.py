@@ -1,6 +1,6 @@
-"""The command line in processes of its own that are forks of one that has done its imports.
+"""The command line, and pytest, in processes of their own: forks of one that has done its imports.
 
-Those of PyTorch and scikit-learn take longer than most of these tests.
+Those of PyTorch, scikit-learn and nbformat take longer than most of these tests.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,6 +26,8 @@ FORKS.set_forkserver_preload(
         "tqdm.auto",
         "sklearn.datasets",
         "sklearn.mixture",
+        "nbformat",
+        "jupyter_client",
         "vaelab.cli.train",
         "vaelab.experiments",
     ]
@@ -41,47 +43,59 @@ class Done:
     stderr: str
 
 
-def _main(arguments: list[str], folder: str, before: Callable[[], None] | None) -> None:
+def commands(arguments: list[str]) -> int:
+    """What `python -m vaelab` does."""
+    from vaelab.__main__ import main
+
+    return main(arguments)
+
+
+def tests(arguments: list[str]) -> int:
+    """What `python -m pytest` does."""
+    import pytest
+
+    return pytest.main(arguments)
+
+
+def _run(main, arguments: list[str], folder: str, before: Callable[[], None] | None) -> None:
     for number, name in ((1, "stdout"), (2, "stderr")):
         file = (Path(folder) / name).open("w", encoding="utf-8")
         os.dup2(file.fileno(), number)
         setattr(sys, name, file)
     if before is not None:
         before()
-    from vaelab.__main__ import main
-
-    sys.exit(main(arguments))
+    sys.exit(int(main(arguments)))
 
 
-@contextlib.contextmanager
-def started(arguments, before=None) -> Iterator[tuple]:
-    """Start `vaelab` with these arguments.
-
-    Yields:
-        The process, and a function that waits for its end and gives it as `Done`.
-    """
+def run(main, *arguments, before: Callable[[], None] | None = None) -> Done:
+    """Run `commands` or `tests` to the end; `before` is called in their process first."""
     with TemporaryDirectory() as folder:
-        process = FORKS.Process(target=_main, args=([str(a) for a in arguments], folder, before))
+        words = [str(argument) for argument in arguments]
+        process = FORKS.Process(target=_run, args=(main, words, folder, before))
         process.start()
-
-        def done(timeout: float = 300.0) -> Done:
-            process.join(timeout)
-            assert process.exitcode is not None, f"still at work after {timeout:.0f} s"
-            texts = [(Path(folder) / name).read_text("utf-8") for name in ("stdout", "stderr")]
-            return Done(process.exitcode, *texts)
-
         try:
-            yield process, done
+            process.join(500)
+            assert process.exitcode is not None, "still at work after 500 s"
         finally:
-            if process.is_alive():
-                process.kill()
-                process.join()
+            process.kill()
+            process.join()
+        texts = [(Path(folder) / name).read_text("utf-8") for name in ("stdout", "stderr")]
+        return Done(process.exitcode, *texts)
 
 
-def vaelab(*arguments, before=None) -> Done:
-    """Run `vaelab` with these arguments to its end; `before` is called in its process first."""
-    with started(arguments, before) as (_, done):
-        return done()
+@dataclass(frozen=True)
+class Moved:
+    """Go to a folder, and set and unset variables of the environment."""
+
+    folder: Path
+    environment: dict[str, str]
+    without: str = "PYTEST_"
+
+    def __call__(self) -> None:
+        os.chdir(self.folder)
+        for name in [name for name in os.environ if name.startswith(self.without)]:
+            del os.environ[name]
+        os.environ.update(self.environment)
 
 
 def progress(folder: Path) -> float:

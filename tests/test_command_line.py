@@ -76,7 +76,7 @@ def refused(capsys, *arguments):
 def trained(tmp_path_factory):
     """An uninterrupted run, in a process of its own, and what it said."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    done = forked.vaelab(*command(folder))
+    done = forked.run(forked.commands, *command(folder))
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
@@ -819,12 +819,12 @@ def test_a_run_killed_ten_times_ends_in_the_same_bytes(number, trained, tmp_path
         before = progress(folder)
         beyond = max(before, point) if before < 2 else -1  # At 2 it measures what it trained.
         end = forked.Signal(number, folder, beyond, rng.uniform(0, 0.03))
-        done = forked.vaelab(*command(folder, "--checkpoint-every", "0"), before=end)
+        done = forked.run(forked.commands, *command(folder, "--checkpoint-every", "0"), before=end)
         statuses.append(done.returncode)
         assert not (folder / "run.json").exists()
     assert set(statuses) <= {-number, 130}
     assert (130 in statuses) == (number == signal.SIGTERM)
-    done = forked.vaelab(*command(folder))
+    done = forked.run(forked.commands, *command(folder))
     assert done.returncode == 0, done.stderr
     assert same_bytes(trained[0], folder)
 
@@ -834,11 +834,13 @@ def test_a_run_killed_ten_times_ends_in_the_same_bytes(number, trained, tmp_path
 def test_an_interrupt_saves_and_says_how_to_go_on(number, trained, tmp_path):
     folder = tmp_path / "run"
     end = forked.Signal(number, folder, 0.2)
-    done = forked.vaelab(*command(folder, "--checkpoint-every", "0"), before=end)
+    done = forked.run(forked.commands, *command(folder, "--checkpoint-every", "0"), before=end)
     assert done.returncode == 130 and "Traceback" not in done.stderr
     assert "stopped after step " in done.stderr
     assert "the same call goes on from there" in done.stderr
-    assert forked.vaelab(*command(folder)).returncode == 0 and same_bytes(trained[0], folder)
+    assert forked.run(forked.commands, *command(folder)).returncode == 0 and same_bytes(
+        trained[0], folder
+    )
 
 
 WORKERS = (
@@ -952,7 +954,7 @@ def test_a_full_disk_loses_nothing(trained, tmp_path):
     if mount.returncode:
         pytest.skip(f"no tmpfs can be mounted here: {mount.stderr.strip()}")
     try:
-        done = forked.vaelab(*command(disk / "run", "--checkpoint-every", "0"))
+        done = forked.run(forked.commands, *command(disk / "run", "--checkpoint-every", "0"))
         assert done.returncode == 2 and "Traceback" not in done.stderr
         said = done.stderr.strip().splitlines()[-1]
         assert (
@@ -965,10 +967,10 @@ def test_a_full_disk_loses_nothing(trained, tmp_path):
         )
         assert progress(disk / "run") > 0 and len(list((disk / "run").iterdir())) == 1
         call("mount", "-o", "remount,size=64m", disk)  # make room, then give the same command again
-        assert forked.vaelab(*command(disk / "run")).returncode == 0
+        assert forked.run(forked.commands, *command(disk / "run")).returncode == 0
         assert same_bytes(trained[0], disk / "run")
         call("mount", "-o", "remount,ro", disk)
-        done = forked.vaelab(*command(disk / "another"))
+        done = forked.run(forked.commands, *command(disk / "another"))
         assert (
             done.returncode == 2
             and "Read-only file system" in done.stderr
@@ -981,7 +983,7 @@ def test_a_full_disk_loses_nothing(trained, tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="RLIMIT_FSIZE")
 def test_a_file_that_may_not_grow_is_a_clear_error(tmp_path):
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (50_000, 50_000))
-    done = forked.vaelab(*command(tmp_path / "run"), before=limit)
+    done = forked.run(forked.commands, *command(tmp_path / "run"), before=limit)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "could not save the state of step" in done.stderr and "(File too large)" in done.stderr
     assert "no checkpoint was saved" in done.stderr and not list((tmp_path / "run").iterdir())

@@ -1,11 +1,9 @@
 import base64
 import io
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import nbformat
 import pytest
 from PIL import Image
@@ -138,32 +136,11 @@ def test_a_header_states_the_time_that_was_measured(notebook):
 
 
 def nbval(notebook, root, arithmetic=None):
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--nbval",
-        "--nbval-current-env",
-        "--nbval-cell-timeout",
-        "300",
-    ]
-    command += [
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        "--rootdir",
-        root,
-        "--color",
-        "no",
-        notebook,
-    ]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    environment |= {"VAELAB_PROFILE": "quick", **(arithmetic or {})}
-    return subprocess.run(
-        command, cwd=root, env=environment, text=True, capture_output=True, check=False
-    )
+    options = ("--nbval", "--nbval-current-env", "--nbval-cell-timeout", "300", "-q")
+    plain = ("-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", root, "--color", "no")
+    environment = {"VAELAB_PROFILE": "quick", **(arithmetic or {})}
+    moved = forked.Moved(root, environment)
+    return forked.run(forked.tests, *options, *plain, notebook, before=moved)
 
 
 # ---- the builder, on a tiny notebook ------------------------------------------------------------
