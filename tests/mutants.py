@@ -13,6 +13,7 @@ import ast
 import contextlib
 import copy
 import importlib
+import inspect
 import pkgutil
 import random
 import sys
@@ -120,8 +121,9 @@ def functions_of(module: ModuleType, tree: ast.Module) -> Iterator[tuple[ast.AST
         for member in members:
             if isinstance(member, ast.FunctionDef):
                 thing = vars(owner)[member.name] if isinstance(node, ast.ClassDef) else owner
-                for name in ("fget", "__func__", "__wrapped__"):
+                for name in ("fget", "__func__"):
                     thing = getattr(thing, name, thing)
+                thing = inspect.unwrap(thing)
                 if isinstance(thing, FunctionType):
                     yield member, thing
 
