@@ -1,9 +1,12 @@
 """Two images, and the ways between their codes."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from pictures import as_bytes, pixels
+from PIL import Image
 
 from vaelab import densities, features, models, networks, widgets
 from vaelab.interpolation import lerp, slerp
@@ -93,3 +96,15 @@ def test_several_models_stand_side_by_side(vae, second, digits):
 def test_several_models_bring_their_own_densities(vae, second, digits, density):
     with pytest.raises(ValueError, match="at least one, as"):
         widgets.Interpolator({"VAE": vae} if density else {}, digits.test[:4], density and second)
+
+
+def test_a_still_lays_pictures_as_the_page_does_and_names_the_rows(vae, digits):
+    view = widgets.Interpolator(vae, digits.test[:10], n_strip=4)
+    still = np.asarray(Image.open(io.BytesIO(view.still())).convert("RGB"))
+    strip, image = pixels(view.strip), pixels(view.image)
+    assert len(still) == len(strip) == len(image)
+    gap = 8
+    names = still.shape[1] - strip.shape[1] - image.shape[1] - gap
+    assert (still[:, names:][:, : strip.shape[1]] == strip).all()
+    assert (still[:, -image.shape[1] :] == image).all()
+    assert all((part < 255).any() for part in np.split(still[:, :names], len(view.ways)))

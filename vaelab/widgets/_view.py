@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from PIL import Image
-
 try:
     import anywidget
     import ipywidgets
@@ -23,7 +21,8 @@ except ImportError as error:
         f"vaelab.widgets needs {error.name}; install the course: pip install 'vaelab[course]'"
     ) from error
 
-_PNG = b"\x89PNG"
+from vaelab.widgets._still import sheet
+
 _STILL = (520, 640)  # The most pixels of a still, across and down.
 
 
@@ -118,23 +117,13 @@ class View(ipywidgets.VBox):
         self.error = error
 
     def still(self) -> bytes | None:
-        """Its pictures, one below the other, as a PNG file: what stands in a stored notebook."""
-        pictures = [
-            Image.open(io.BytesIO(value)).convert("RGB")
-            for value in (getattr(each, "value", None) for each in _inside(self))
-            if isinstance(value, bytes | memoryview) and bytes(value[:4]) == _PNG
-        ]
-        if not pictures:
+        """Its pictures in one, as a PNG file: what stands in a stored notebook."""
+        whole = sheet(self)
+        if whole is None:
             return None
-        width, height = max(p.width for p in pictures), sum(p.height for p in pictures)
-        sheet = Image.new("RGB", (width, height), "white")
-        top = 0
-        for picture in pictures:
-            sheet.paste(picture, (0, top))
-            top += picture.height
-        sheet.thumbnail(_STILL)
+        whole.thumbnail(_STILL)
         buffer = io.BytesIO()
-        sheet.save(buffer, "PNG")
+        whole.save(buffer, "PNG")
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Curves(Drawing):
         """Draw measures by name, shape (ways, T) each, at T even steps from 0 to 1."""
         width = 4.2 * len(measures)
         self.layout.min_width = f"{100 * LEGIBLE * width:.0f}px"
-        figure = Figure(figsize=(width, 2.2), dpi=100, layout="constrained")
+        figure = Figure(figsize=(width, 2.5), dpi=100, layout="constrained")
         axes = figure.subplots(1, len(measures), squeeze=False)[0]
         self._cursors = []
         for ax, (name, values) in zip(axes, measures.items(), strict=True):
@@ -37,8 +37,15 @@ class Curves(Drawing):
                 style = {"color": f"C{k // 2}", "linestyle": STYLES[k % 2]}
                 ax.plot(t, curve.cpu(), label=way, **style)
             ax.set(xlabel="t", xlim=(0, 1))
-            dress(ax, name, "best" if ax is axes[0] else None)
+            dress(ax, name)
             self._cursors.append(ax.axvline(0.5, color="0.3", linewidth=1))
+        figure.legend(
+            *axes[0].get_legend_handles_labels(),
+            loc="outside lower center",
+            fontsize=7,
+            frameon=False,
+            ncols=2 * len(measures),
+        )
         self._plot = Plot(figure, self._cursors)
 
     def mark(self, t: float) -> None:
