@@ -5,10 +5,11 @@
 # | --- | --- |
 # | You will be able to | say what the noise of a VAE does for its decoder, replace it by a penalty, and draw samples from an autoencoder that has no prior |
 # | You need | notebook 06 (two stages) |
-# | Time | 75 minutes to read; quick: under a minute to run, full: minutes on a GPU |
+# | Time | 100 minutes with its exercises; quick: under a minute to run, full: minutes on a GPU |
+# | Optional | the sections *The price of noise*, *How far apart may two draws decode?* and *The printed table* |
 # | Source | Ghosh et al. (2020), *From Variational to Deterministic Autoencoders* |
 #
-# One autoencoder without noise, and its codes drawn in two ways. What was the noise of a VAE for?
+# One autoencoder without noise, and its latent codes drawn in two ways. What was the noise of a VAE for?
 
 # %%
 # %matplotlib inline
@@ -92,20 +93,19 @@ plots.show_rows(ax, rows, "one RAE, its codes drawn in two ways")
 plt.show()
 
 # %% [markdown]
-# This is what is to be explained: one decoder, not trained again, and two densities of its codes. From $N(0, I)$ it makes
+# This is what is to be explained: one decoder, not trained again, and two densities of its latent codes, here *codes*. From $N(0, I)$ it makes
 # shreds, from a mixture of ten Gaussians, fitted in a second to the codes of training images, garments. (What follows
-# uses digits: some forty models, seconds each.)
+# uses digits, which take seconds.)
 #
-# Notebook 06 ended with a doubt: the codes of a VAE are not $N(0, I)$, and a second model of them mends its samples. If
-# the second model does that work, what is the first one's noise for? Here we take the noise away. What is left is an
-# autoencoder with two small penalties, and a density fitted to its codes afterwards. Does anything get worse?
+# In notebook 06 a second model of the codes mends a VAE's samples. What, then, is the first one's noise for? Here we take it
+# away, and keep two small penalties and a density fitted to the codes afterwards. Does anything get worse?
 #
 # ## A VAE is an autoencoder with noise
 #
 # With $\gamma = \tfrac12$ the data term is $\lVert x - \hat x \rVert^2$. Eq. 11 of the paper adds to it $\beta \cdot \tfrac12
 # \lVert z \rVert^2$ and a penalty on the decoder. These are the nine models, each a line of the catalogue:
 #
-# | model | code of an image | beside the squared error |
+# | model | latent code of an image | beside the squared error |
 # | --- | --- | --- |
 # | VAE | drawn from $q(z \mid x)$ | the KL |
 # | CV-VAE | drawn, with one variance for all images | the KL |
@@ -115,10 +115,11 @@ plt.show()
 # | RAE | a point | $\beta \cdot \tfrac12 \lVert z \rVert^2$ |
 # | RAE-L2 | a point | the same, and $\lambda$ times the squared weights of the decoder |
 # | RAE-GP | a point | the same, and $\lambda$ times the squared slope of the decoder |
-# | RAE-SN | a point | the same; layers of the decoder have largest singular value one |
+# | RAE-SN | a point | the same; layers of the decoder, the last excepted, have largest singular value one |
 #
-# Times $2\gamma$, a VAE's objective is the squared error plus $2\gamma$ times the KL; so its $\gamma$ and an RAE's $\beta$ are set
-# to weights of one size. All are trained alike, each with two seeds at once.
+# RAE is a *regularised* autoencoder, by L2, a gradient penalty (GP) or spectral normalisation (SN); WAE is a Wasserstein
+# autoencoder. Times $2\gamma$, a VAE's objective is the squared error plus $2\gamma$ times the KL; so its $\gamma$ and an
+# RAE's $\beta$ are set to weights of one size. All are trained alike, with two seeds.
 #
 # **Claim R1.** Drawing from $q(z \mid x)$ and decoding is a deterministic autoencoder with noise added to its code. We take
 # a VAE's weights into one that has no noise, add the same noise by hand, and compare the images.
@@ -127,8 +128,8 @@ plt.show()
 # \mu \rVert^2$, the latent penalty of Eq. 11, and a constant that moves nothing:
 # $$\mathrm{KL} = \tfrac12 \sum_j \left( \mu_j^2 + \sigma^2 - 1 - \log \sigma^2 \right).$$
 #
-# **Exercise 09.1** (4 minutes). Return that constant from $\sigma$ and $\kappa$. Then ask what becomes of it if 0.7, the
-# number in the authors' code, is taken for the variance.
+# **Exercise 09.1** (4 minutes). Return that constant from $\sigma$ and $\kappa$. Our CV-VAE has $\sigma = 0.7$, as the
+# authors' program has; their Eq. 10 reads as if that were the variance. What would become of the constant, and of training?
 #
 # <details><summary>Hint</summary>Set μ to 0; all κ directions are alike.</details>
 
@@ -180,8 +181,10 @@ claims.check(
 )
 
 # %% [markdown]
-# So what does the noise do? Expand the decoder about a code. Terms odd in the noise vanish in the mean, and what is left
-# of order $\sigma^2$ is the slope,
+# The constant is then another, but no gradient hears of a constant. What changes is the noise: its variance is 0.49, not 0.7.
+#
+# So what does the noise do? Expand the decoder about a code. Terms odd in the noise vanish in the mean. Two of order
+# $\sigma^2$ are left: the slope, and $-\sigma^2 (x - D) \cdot \Delta D$, which is small where the copy is good. So
 #
 # $$\mathbb E \lVert x - D(z + \sigma \varepsilon) \rVert^2 \approx \lVert x - D(z) \rVert^2 + \sigma^2 \lVert J
 # \rVert_F^2, \qquad J = \partial D / \partial z .$$
@@ -224,7 +227,7 @@ plt.show()
 
 # %% [markdown]
 # The dots sit on the line until the noise is as large as the codes' spread; beyond it the decoder is no longer straight, and
-# they rise above. Training with noise is training with that penalty. We may write it down instead of drawing it.
+# they rise above. We may write that penalty down instead of drawing it.
 #
 # ## Ways to keep a decoder smooth
 #
@@ -232,9 +235,9 @@ plt.show()
 # computes $J$: with $v \sim N(0, I)$ in image space, $\mathbb E \lVert J^\top v \rVert^2 = \lVert J \rVert_F^2$, and $J^\top
 # v$ is one backward pass. For SN each layer is divided by its largest singular value.
 #
-# **Exercise 09.2** (8 minutes). Write that estimate for codes z, (n, κ), which carry a gradient, a decoder, and a probe a
-# code, v of shape (n, d), without $J$: to (n,). An RAE-GP is
-# trained with it two cells on (with ours until yours is right), so the decoder's weights must hear of it.
+# **Exercise 09.2** (8 minutes). Write that estimate, without $J$. Given are a decoder, codes z of shape (n, κ), which have a
+# gradient, and a probe for each, v of shape (n, d). Return one value a code, shape (n,). Two cells on, an RAE-GP is trained
+# with it (with ours until yours is right). So it must have a gradient in the decoder's weights, and leave none in their `.grad`.
 #
 # <details><summary>Hint</summary>The gradient of the sum of decode(z) · v with respect to z is Jᵀv, a row a code.
 # torch.autograd.grad takes create_graph=True.</details>
@@ -313,35 +316,35 @@ claims.check_close(
 )
 
 # %% [markdown]
-# The authors' code has another penalty in the place of GP: the slope of $\lVert D(z) \rVert^2$. It sees the image's
+# The authors' program has another penalty in the place of GP: the slope of $\lVert D(z) \rVert^2$. It sees the image's
 # *length* alone. Turn an image into another at constant length, $D(z) = a \cos z + b \sin z$ for two orthogonal images of
-# length one. **Prediction.** The paper's penalty is one everywhere, the code's is zero.
+# length one. **Prediction.** The paper's penalty is one everywhere, the program's is zero.
 
-# %% alt="Above, nine small images: a digit that fades into another and into its negative. Below, two curves over the angle: the paper's penalty lies at one but for the noise of its probes, the code's at zero"
-a, b = torch.linalg.qr(test[[3, 7]].flatten(1).double().T)[0].T
+# %% alt="Above, nine small images on grey, black being positive: a digit fades into another, and that into the negative of the first, in white. Below, two curves over the angle: the paper's penalty lies at one but for the noise of its probes, the program's at zero"
+a, b = -torch.linalg.qr(test[[3, 7]].flatten(1).double().T)[0].T
 turn = lambda z: (z.cos() * a + z.sin() * b).unflatten(1, digits.shape)  # noqa: E731
 angle = torch.linspace(0, math.pi, 200, dtype=torch.float64)[:, None]
 turning = terms.Pass(
     turn(angle), None, angle, turn, torch.nn.Identity(), rae.prior, torch.Generator().manual_seed(3)
 )
-papers, codes_own = (
+papers, programs = (
     terms.GradientPenalty(1.0, probes=1000)(turning),
     terms.SquaredNormPenalty(1.0)(turning),
 )
 fig, (top, ax) = plt.subplots(2, 1, figsize=(6.5, 2.8), height_ratios=(1, 2))
-top.imshow(torch.cat(list(turn(angle[::24])[:, 0].abs()), 1), cmap="gray_r")
+row = torch.cat(list(turn(angle[::24])[:, 0]), 1)
+top.imshow(row, cmap="gray_r", vmin=-row.abs().max(), vmax=row.abs().max())  # Grey is zero.
 top.set_axis_off()
 ax.axhline(1, color=colors["data"], linewidth=0.8)
 ax.plot(angle, papers, color=colors["exact"], label="the paper's, ‖J‖², 1000 probes")
-ax.plot(angle, codes_own, color=colors["other"], label="the code's, (slope of ‖D‖²)²")
-ax.set(xlabel="code z", ylabel="penalty", ylim=(-0.1, 1.3))
+ax.plot(angle, programs, color=colors["other"], label="the program's, (slope of ‖D‖²)²")
+ax.set(xlabel="latent code z", ylabel="penalty", ylim=(-0.1, 1.3))
 ax.legend(loc="center")
 plt.show()
 
 # %% [markdown]
-# Both train well on digits, where lengths change along with images. But they are two penalties, and the package gives
-# each its own name. Now compare how smooth the trained decoders are. A slope means nothing without the scale of the codes:
-# halve all codes, double the decoder's slope, and nothing has changed. So we measure $\lVert J \Sigma^{1/2} \rVert_F$, the
+# (At the right end stands the first digit's negative.) These are two penalties, and the package names both. How smooth are
+# the trained decoders? Halve all codes, double the decoder's slope, and nothing has changed; so we measure $\lVert J \Sigma^{1/2} \rVert_F$, the
 # change of the image when the code moves by its own spread.
 
 
@@ -391,9 +394,9 @@ ax.legend(fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.4, -0.22))
 plt.show()
 
 # %% [markdown]
-# A mark is a seed; the axis does not begin at zero. Much noise smooths (CV-VAE), the WAEs are steepest, and the others lie
-# together, although $\lambda$ is
-# so large that GP and L2 are felt elsewhere, as we shall see. The bars say why: if codes are normal, the images spread no more
+# A mark is a seed. Much noise smooths (CV-VAE), the WAEs are steepest, and the others lie
+# together, although $\lambda$ is so large that GP and L2 are felt elsewhere. RAE-GP, the one that pays for its slope, is even
+# steeper than RAE: it pays for slope a unit of code, and makes its codes larger. The bars say why: if codes are normal, the images spread no more
 # than the slope (Poincaré's inequality; for a linear decoder they are equal). So a decoder that tells its images apart has a
 # slope of that size, and a penalty can only choose where it lies, or blur.
 #
@@ -450,8 +453,7 @@ plt.show()
 #
 # **Claim R15.** One draw a step makes the gradient noisy, and a deterministic autoencoder has none of that noise. At fixed
 # weights we compute the gradient of one batch over and over, with $k$ codes an image. **Claim R8.** The paper's Fig. 3
-# says that more draws reconstruct better. **Prediction.** The variance falls as $1/k$. Whether images care is another
-# question: Adam has averaged over steps already.
+# says that more draws reconstruct better. **Prediction.** The variance falls as $1/k$.
 
 
 # %%
@@ -506,13 +508,12 @@ claims.check_below(
 )
 
 # %% [markdown]
-# The gradient behaves as predicted. For ten times the decoding the squared error falls by some percent, in a short run; the
-# Fréchet distance of the reconstructions, which sees what is lost in every image alike, falls by more.
+# For ten times the decoding the squared error falls by some percent; the Fréchet distance of the reconstructions, which sees what is lost in every image alike, falls by more.
 #
 # ## A density afterwards
 #
-# A decoder without a prior is no generative model yet. The paper's second half makes it one: fit *any* density to the
-# codes of the training images, draw from it, decode. That works for every model here, with or without noise. **Claim R4.**
+# The paper's second half: fit *any* density to the
+# codes of the training images, draw from it, decode. **Claim R4.**
 # It improves the samples of *every* model without training it again. **Claim R5.** With it, an RAE is as good as a VAE.
 
 
@@ -566,9 +567,9 @@ ax.legend(fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.2))
 plt.show()
 
 # %% [markdown]
-# For every model a mixture of ten Gaussians, fitted in a second, beats one Gaussian, and one Gaussian beats $N(0, I)$. After
+# For every model a mixture of ten Gaussians beats one Gaussian, and one Gaussian beats $N(0, I)$. After
 # the mixture the best and the worst model differ by a factor of about one and a half, where under $N(0, I)$ it was three; the
-# CV-VAE stays last on both seeds.
+# CV-VAE is last on both seeds.
 
 # %%
 normal_, single, ten = (
@@ -593,7 +594,7 @@ for name in ("RAE", "RAE-L2", "RAE-GP"):
         "R5",
         ten[name].mean(),
         ten["VAE"].mean() + 1,
-        f"{name} with a mixture: no worse than the VAE with one, up to a run's own size",
+        f"{name} with a mixture: no worse than the VAE with one, by more than 1",
     )
     claims.check_below(
         "R5",
@@ -668,8 +669,8 @@ for ax in (left, right):
 plt.show()
 
 # %% [markdown]
-# Left and right disagree. With more components Fréchet comes down to where the Dirac is, and below it; the Dirac is
-# worthless as a model, but scores better than most. The held-out density turns, and falls out of the picture. Whoever
+# Left and right disagree. With more components Fréchet comes down to where the Dirac is, and below it. (It copies *training*
+# images, which are themselves a dotted line away from test images.) It is worthless as a model, but scores better than most. The held-out density turns, and falls out of the picture. Whoever
 # chooses the number of components by Fréchet distance chooses memory.
 #
 # **Exercise 09.3** (4 minutes). Return the *gap in nats*, what one code loses in the mean when it was not among those that
@@ -719,9 +720,8 @@ claims.check_below(
 # %% [markdown]
 # ## Between two images
 #
-# **Claim R6.** Regularised autoencoders reconstruct and interpolate as well as VAEs. Midpoints are taken on arcs between
-# codes of test images: the direction turns evenly from one to the other and the length changes evenly, so that the middle is
-# not shorter than both ends. **Claim R9** is Fig. 3's right panel: the
+# **Claim R6.** Regularised autoencoders reconstruct and interpolate as well as VAEs. Midpoints lie on arcs between codes
+# of test images: direction and length change evenly, so that the middle is not shorter than both ends. **Claim R9** is Fig. 3's right panel: the
 # weight of the KL, here $\gamma$, trades reconstructions against samples from $N(0, I)$.
 
 # %%
@@ -762,17 +762,16 @@ left.set_xticks([2, 5, 10, 20, 50], labels=["2", "5", "10", "20", "50"])
 left.xaxis.set_minor_formatter(plt.NullFormatter())
 right.loglog(gammas, trade[:, 0], "o-", color=colors["data"], label="reconstructions")
 right.loglog(gammas, trade[:, 1], "o-", color=colors["prior"], label="samples from N(0, I)")
-right.set(xlabel="γ of a VAE: weight of the KL")
+right.set(xlabel="γ of a VAE: weight of the KL", ylabel="Fréchet distance")
 for ax in (left, right):
     ax.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
 # Left: models without noise, except RAE-SN, reconstruct better than the VAE at this $\gamma$, and the arc is better for every
-# model. Between images a pull on the codes helps: RAE beats AE, and the penalty on the slope helps RAE-GP further. The best
+# model. Between images RAE beats AE, and the penalty on the slope helps RAE-GP further. The best
 # midpoints are those of WAE-MMD and WAE-GAN, which fit the cloud of codes as a whole to $N(0, I)$. Right: reconstructions get
-# steadily worse as the KL weighs more, samples from $N(0, I)$ have a best place in the middle. At the largest $\gamma$
-# reconstructions are even worse than samples: they decode the means, which then lie close together.
+# steadily worse as the KL weighs more, samples from $N(0, I)$ have a best place in the middle.
 
 # %%
 claims.check_below(
@@ -808,19 +807,19 @@ claims.check(
 )
 
 # %% tags=["widget", "nbval-ignore-output"]
-widgets.Interpolator({name: first[name] for name in ("VAE", "AE", "RAE")}, test[:200], n_strip=7)
+widgets.Interpolator({name: first[name] for name in ("VAE", "AE", "RAE")}, test[:200], n_strip=5)
 
 # %% [markdown]
-# A row is one way in one model, the straight line or the arc; the picture at $t$ stands apart. Choose two images of
-# different classes and move $t$. Where along the line does the picture lose contrast, and does the arc
-# lose it too? Is it the same in all three models?
+# The picture at $t$ stands at the right of each row. Choose two images of different classes and move $t$. Where along the
+# line does the picture lose contrast, and does the arc lose it too? Is it the same in all three models?
 #
 # ## Precision and recall
 #
 # One number cannot say whether samples are wrong or whether some kinds are missing. Sort data and samples together into
 # twenty clusters; with shares $p$ of the data and $q$ of the samples, and a weight $a$ between the two demands,
 # $$\text{precision}(a) = \sum_\omega \min(a \, p_\omega, q_\omega), \qquad \text{recall}(a) = \text{precision}(a) / a .$$
-# Table 2 reports the largest $F_{1/8}$ of the curve for precision and the largest $F_8$ for recall. **Claim R7.** A density
+# $F_b$ weighs recall $b$ times as much as precision. Table 2 reports the largest $F_{1/8}$ of the curve, which is nearly
+# precision alone, and the largest $F_8$, nearly recall. **Claim R7.** A density
 # afterwards raises both.
 #
 # **Exercise 09.4** (5 minutes). From the curve, precision (m,) and recall (m,), return the largest $F_b = (1 + b^2) P R /
@@ -867,15 +866,15 @@ plt.show()
 
 # %% [markdown]
 # A point of a curve is one weight $a$; the corner at the upper right is the data's own. From $N(0, I)$ all four curves bend far
-# below it, whatever one asks for. With a mixture they pass close to it: few samples are wrong, and few kinds are missing.
+# below it. With a mixture they pass close to it: few samples are wrong, and few kinds are missing.
 #
 # ## How far apart may two draws decode?
 #
 # **Claim R10.** Appendix B bounds $\lVert D(z_1) - D(z_2) \rVert$ for two draws of one code by the slope between them. It
 # is written with "=" (Eq. 13, **E15**), which is false for images: $t \mapsto (\cos t, \sin t)$ comes back after $2\pi$ at
 # slope one, and so does the turning image above. What holds is $\lVert D(z_1) - D(z_2) \rVert \le \sup \lVert J \rVert_2 \, \lVert z_1 - z_2 \rVert$ over the
-# segment. Then a radius is read off the entropy as $e^H / n$ (**E16**); the volume of a ball grows as $\rho^n$, so it goes as
-# $e^{H/n}$. Reading note (**E17**): Eq. 14 takes the largest distance of two draws, which is infinite for a Gaussian.
+# segment. Then the radius $\rho$ that codes of $n$ dimensions fill is read off their entropy $H$ as $e^H / n$ (**E16**); the
+# volume of a ball grows as $\rho^n$, so it goes as $e^{H/n}$. Reading note (**E17**): Eq. 14 takes the largest distance of two draws, which is infinite for a Gaussian.
 
 # %%
 gp = first["RAE-GP"].double()
@@ -925,13 +924,15 @@ claims.check_close(
 )
 
 # %% [markdown]
+# So a bound on the *largest* slope bounds how far draws decode apart. GP keeps a mean slope small, which bounds nothing.
+#
 # ## The printed table
 #
-# Last, the paper against itself. **Claim R17**: a density afterwards "consistently improves" results "across all settings
+# **Claim R17**: a density afterwards "consistently improves" results "across all settings
 # and models". **Claim R18**: "reconstructions give us a lower bound on the best quality achievable". **Claim R19**: a mixture
 # is much cheaper than a second VAE, and a probe than a whole Jacobian.
 
-# %% alt="Three panels of Fréchet distances of eight models. As printed for MNIST, N(0, I) or one Gaussian lie to the right, and for seven of eight models the mixture a little to the left of the reconstructions. As measured here on MNIST and on Fashion-MNIST the three stand in the order reconstructions, mixture, prior for every model, and RAE-SN far to the right"
+# %% alt="Three panels of Fréchet distances of eight models, rings for reconstructions and dots for samples. As printed for MNIST, N(0, I), for the three lowest rows, and one Gaussian, for the others, lie to the right, and for seven of eight models the mixture a little to the left of the reconstructions. As measured here on MNIST and on Fashion-MNIST the three stand in the order reconstructions, mixture, prior for every model, and RAE-SN far to the right"
 printed = {key: value for key, (value, _) in experiments.published("ghosh-1").items()}
 pair = [printed[f"cv-vae {way}", "celeba"] for way in ("gmm", "n")]
 says = "the printed table: CV-VAE on CelebA is worse with the mixture than with N(0, I)"
@@ -1004,50 +1005,51 @@ panels = {
 }
 fig, axes = plt.subplots(1, 3, figsize=(9, 3), sharey=True)
 for ax, (title, figures) in zip(axes, panels.items(), strict=True):
-    for column, color, label in (
-        ("rec", "data", "reconstructions"),
-        ("n", "prior", "N(0, I), or one Gaussian"),
-        ("gmm", "q", "mixture of 10"),
+    for column, color, label, some in (
+        ("n", "prior", "N(0, I)", rows[:3]),
+        ("n", "fixed", "one Gaussian", rows[3:]),
+        ("gmm", "q", "mixture of 10", rows),
     ):
-        values = [figures[f"{row} {column}"] for row in rows]
-        ax.plot(values, range(8), "o", color=colors[color], label=label)
+        places = [rows.index(row) for row in some]
+        values = [figures[f"{row} {column}"] for row in some]
+        ax.plot(values, places, "o", color=colors[color], label=label)
+    copies, ring = [figures[f"{row} rec"] for row in rows], {"markersize": 9, "fillstyle": "none"}
+    ax.plot(copies, range(8), "o", color=colors["data"], label="reconstructions", **ring)
     ax.set(title=title, xscale="log")
     ticks = (10, 20, 50) if "printed" in title else (1, 10, 100)
     ax.set_xticks(ticks, labels=map(str, ticks))
     ax.minorticks_off()
 axes[0].set(yticks=range(8), yticklabels=[row.upper() for row in rows])
 axes[1].set_xlabel("Fréchet distance")
-fig.legend(*ax.get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3)
+fig.legend(*ax.get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4)
 plt.show()
 
 # %% [markdown]
-# What this notebook found on digits stands in print too: under a mixture the models move together. But a black dot to the right of
-# an orange one is a sample score better than that of reconstructions. The other panels are ours: the profile `laptop`, 60,000
-# images, a network of two convolutions, three trials. There the reconstructions come first for every model, RAE, RAE-L2 and
-# RAE-GP with a mixture before the VAE with one, and the plain AE among them. RAE-SN is left behind, since that network does
-# not normalise its batches.
+# In print, too, the models move together under a mixture. But a black ring to the right of
+# an orange dot is a sample score better than that of reconstructions. The other panels are ours: the profile `laptop`, 60,000
+# images, a network of two convolutions, three trials. There the reconstructions come first for every model, AE, RAE, RAE-L2 and
+# RAE-GP with a mixture before the VAE with one. RAE-SN is left behind: that network does
+# not normalise its batches, which would give back the scale that SN takes from every layer.
 #
 # ## Takeaways
 #
 # - Noise on the code is a penalty on the decoder's slope. One may write that penalty down, or leave it out.
 # - What holds the scale of the codes is $\tfrac12 \lVert z \rVert^2$; without it a penalty on slopes is defeated.
 # - What makes samples good is the density fitted to the codes. With it RAEs and a plain autoencoder are alike, and
-#   as good as the VAE, even at weights at which the penalties are felt: the paper's surprise, and a reason to doubt an
-#   explanation by smoothness.
+#   as good as the VAE: the paper's surprise, and a reason to doubt an explanation by smoothness.
 # - A sample score falls when a density memorises. Report a held-out log-density beside it.
 #
 # ## Where it breaks
 #
 # - Spectral norm on the last layer before a sigmoid keeps images from reaching black and white.
-# - An autoencoder that reconstructs badly gains nothing from a density: give `wae_gan` above the weight 1.
+# - An autoencoder that reconstructs badly gains nothing from a density: try `wae_gan` with a weight of more than 1.
 # - All figures here are of small images and small networks; the order of models within a dot's width is no result.
 #
 # ## Next
 #
-# Train `models.rae_gp` with `weight=0.3`: what becomes of midpoints, and what of reconstructions? Then `vaelab table ghosh-1
-# --profile laptop --show` prints the cells above; without `--show` it measures those that you delete. `vaelab figure ghosh-1
-# --data-set mnist` (or `ghosh-3`, `ghosh-6`) draws the paper's Figs. 1, 3 to 6. Notebook 12 looks at what the fitted
-# densities have to model.
+# Train `models.rae_gp` with `weight=0.3`: what becomes of midpoints, and what of reconstructions? `vaelab table ghosh-1
+# --profile laptop --show` prints the cells above, `vaelab figure ghosh-1 --data-set mnist` (or `ghosh-3`, `ghosh-6`) draws the
+# paper's figures. Notebook 12 looks at what the fitted densities have to model.
 #
 # ## References
 #

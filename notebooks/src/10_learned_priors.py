@@ -5,7 +5,8 @@
 # | --- | --- |
 # | You will be able to | train a prior beside an autoencoder with two objectives in one step, distinguish what β does from what γ does, and judge a road between two pictures |
 # | You need | notebook 06 (two stages) |
-# | Time | 45 minutes to read; quick: a minute or two to run, full: some minutes on a GPU |
+# | Time | 90 minutes with its exercises; quick: a minute or two to run, full: some minutes on a GPU |
+# | Optional | the section *Other ways to learn a prior* |
 # | Source | "Empirical observations pertaining to learned priors for deep latent variable models"; Chen et al. (2017); Dinh et al. (2017); Mescheder et al. (2018) |
 #
 # The codes of an autoencoder are where they are. Could the prior go there, instead of the codes to the prior?
@@ -75,7 +76,7 @@ plt.show()
 # flow from them, nor $f$ of the codes of *test* images from $N(0, I)$. As a control: does it tell codes of training from those
 # of test images? The test images of the digits are by other writers. (From here on we measure on digits of 8 × 8
 # pixels. Some forty models are trained, which takes a minute on digits and would take many on clothes. On clothes, tested
-# apart, this test ends the same way, with eight couplings for four.)
+# apart, this test ends the same way, with a flow twice as deep.)
 
 # %% alt="Five scatter plots. Test codes in the plane in uneven clusters, a class a colour; draws of the flow that fill the same shape; draws of one Gaussian, an oval that does not. Then test codes mapped to noise, round, the classes in sectors; and a round cloud of normal draws"
 digits = data.load_images(notebooks.choose(quick="digits", full="mnist"))
@@ -138,6 +139,7 @@ plt.show()
 
 # %% [markdown]
 # Above the panels stand the p-values of their tests, those of the flow and of the Gaussian against codes of training images.
+# So does the control's, above the first: the test does not tell codes of other writers from those of training, either.
 # The first three panels are the paper's code space $Z_T$, the last two its noise space $Z_0$, of $u = f(z)$; a colour is a class. Some
 # draws of the flow lie outside the panel.
 # Not rejecting proves little: 500 points show only coarse differences, such as the Gaussian's.
@@ -419,7 +421,8 @@ plt.show()
 #
 # **Claim L17.** No cure for unused codes is needed at β = 0: all κ dimensions carry the image. A dimension counts if the
 # encoder's variance is below half of the marginal one. **Claim L11.** At β = 0 the objective "is" the squared Wasserstein
-# distance of data and model. It is an upper bound: the pairing of an image with its own decoded code is one coupling of
+# distance of data and model. This is the mean squared distance of pictures from the model's when they are
+# paired as well as can be. What is trained is an upper bound: to pair an image with its own decoded code is one way of
 # many. We look for the best one. For draws of the prior we need a control: 500 real training pictures are not 500 test
 # pictures either, and have a distance.
 
@@ -492,10 +495,12 @@ exercises.check("10.4", prior_after)
 # %% [markdown]
 # ## Other ways to learn a prior
 #
-# **Claim L4.** An adversarial autoencoder (AAE), one whose prior is a generator that has the adversary for a teacher
+# A *discriminator*, or adversary, is a classifier that learns to tell codes from draws of the prior, while the other side
+# learns to mislead it. **Claim L4.** An adversarial autoencoder (AAE), whose encoder is that other side, one whose prior is a generator that has the adversary for a teacher
 # (Prior-AAE), and one whose generator matches the codes by the MMD of a kernel (a generative moment-matching network, GMMN)
-# train and sample. The AAE with $N(0, I)$ is the WAE-GAN of
-# notebook 08. The discriminator sees standardised codes and pays for its slope at them (the R1 penalty of Mescheder et al.).
+# train and sample. (Notebook 09 calls the AAE WAE-GAN.) The discriminator sees standardised codes and pays for its slope at
+# them (the R1 penalty of Mescheder et al.). *Perplexity* is how many classes, all alike frequent, have the entropy of those
+# drawn: at best ten.
 # **The adversarial half of L3**: at a fixed γ a large β hurts.
 
 # %%
@@ -578,7 +583,7 @@ exercises.check("10.5", squared_length)
 # %% [markdown]
 # An arc in $Z_0$ keeps the length $\sqrt\kappa$ that draws have. The straight road in $Z_0$ cuts through the middle, where nearly
 # no draw lies and the *density* is highest. The straight road in $Z_T$, the paper's, is another one; we draw all three.
-# **Prediction.** By density L5 fails for both straight roads; what the arc has is typical length.
+# **Prediction.** Both straight roads are denser than the arc, against L5; what the arc has is typical length.
 
 # %%
 t, labels = torch.linspace(0, 1, 21), digits.test_labels
@@ -635,7 +640,7 @@ claims.check(
     found=[shares[2], min(middle)],
 )
 
-# %% alt="Left: mean log-density along three roads: the straight ones rise in the middle, most in the noise space, the arc stays low. Right: the classifier's confidence, which falls in the middle, least on the arc"
+# %% alt="Left: mean log-density along three roads: straight in Z_0 it rises to the middle, straight in Z_T it rises, dips in the middle and rises again, and on the arc it stays low. Right: the classifier's confidence, which falls in the middle, least on the arc"
 fig, axes = plt.subplots(1, 2, figsize=(8.5, 2.6))
 for name, road, color in (
     ("straight in Z_T", straight, "data"), ("straight in Z_0", in_noise, "prior"),
@@ -651,21 +656,25 @@ plt.show()
 # %% [markdown]
 # The model is one with γ learned and β = 1. Left, both straight roads are denser than the arc. Right, the classifier
 # prefers the arc. Density was the wrong word for it. Part of the arc's lead is that it jumps: it stays with a class and changes
-# fast (next claim).
+# fast. (L6, below, measures that on straight roads in $Z_0$.)
 
 # %% tags=["widget", "nbval-ignore-output"]
-widgets.Interpolator(free[0], digits.test[:40], judge=judge.network)
+widgets.Interpolator(fits["flow", "learned", 1.0][2], digits.test[:40], judge=judge.network)
 
 # %% [markdown]
-# A row is a road, the picture at $t$ at its right. Pick two digits and move along. Where do the curves of `z straight` and
-# `z0 arc` part? Which road shows digits throughout?
+# The model is the figure's; the picture at $t$ stands at the right of its road. For one pair the curves may stand in another
+# order than the means above. Pick two digits and move along. Where do the curves of `z straight` and `z0 arc` part? Which
+# road shows digits throughout? For how many pairs is `z0 arc` the denser one?
 #
 # **Claim L6.** Along an attribute a straight line in $Z_T$ changes more evenly than one in $Z_0$ between the same ends.
-# **Claim L7.** Attributes are separable in the order $Z_T$ < $Z$ of a VAE < $Z_0$. The measure (Karras et al.) is what
+# **Claim L7.** Attributes are more separable in $Z_T$ than in $Z$, the codes of a VAE with $N(0, I)$, and there more than in
+# $Z_0$. The measure (Karras et al.) is what
 # remains unknown of an attribute when one knows on which side of the best plane a code lies, as the exponential of a sum of
-# entropies; low is good. **L16**: so against a β-VAE, with a better reconstruction. **L14**: imbalance makes the change abrupt;
-# in one dimension $f = \Phi^{-1} \circ F$, with $F$ the distribution function of the codes and $\Phi$ that of $N(0, 1)$, says
-# where the switch lies.
+# entropies; low is good. **L16**: $Z_T$ is more separable than the codes of a β-VAE, whose KL weighs β > 1, and
+# reconstructs better. **L14**: where one of two classes is rare, the change along $Z_0$ is late and abrupt. In one dimension
+# $f = \Phi^{-1} \circ F$, with $F$ the distribution function of the codes and $\Phi$ that of $N(0, 1)$. A class with the
+# share $p$ gets the upper end of the noise, from $\Phi^{-1}(1 - p)$ on. A road from the median of the other class,
+# $\Phi^{-1}((1 - p)/2)$, to that of this one, $\Phi^{-1}(1 - p/2)$, crosses there.
 
 # %%
 rows, columns = torch.meshgrid(
@@ -782,13 +791,14 @@ columns = {
     "Z_0": in_spaces[:, 1],
 }
 for row, (name, color) in enumerate(zip(columns, ("q", "prior", "prior", "q"), strict=True)):
-    ax.plot(columns[name], [row] * len(seeds), "o", color=colors[color])
-ax.set(xlabel="left unknown by a plane, low is separable", yticks=range(4), yticklabels=columns)
+    ax.plot(columns[name], row + 0.15 * torch.arange(-1, 2), "o", color=colors[color])
+ax.set(xlabel="exp of the nats that planes leave unknown: low is separable")
+ax.set(yticks=range(4), yticklabels=columns)
 ax.invert_yaxis()
 plt.show()
 
 # %% [markdown]
-# In $Z_T$ the classes are nearly separable by planes, in $Z_0$ the flow has had to fold them into one round cloud; a
+# A dot is a seed. In $Z_T$ the classes are nearly separable by planes, in $Z_0$ the flow has had to fold them into one round cloud; a
 # VAE's codes stand between. **L13**, that samples are "often closer to the test set", is no sign of anything: compare
 # with held-out real images.
 #
