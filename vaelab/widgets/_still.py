@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import ipywidgets
 import matplotlib
@@ -25,7 +26,7 @@ def sheet(widget: ipywidgets.Widget) -> Image.Image | None:
     value = getattr(widget, "value", None)
     if isinstance(value, bytes | memoryview) and bytes(value[:4]) == _PNG:
         return Image.open(io.BytesIO(value)).convert("RGB")
-    children = getattr(widget, "children", ())
+    children: tuple[Any, ...] = getattr(widget, "children", ())
     parts = [part for part in map(sheet, children) if part is not None]
     if not parts:
         return None
