@@ -3,11 +3,13 @@ says what was wrong.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
+from torch import nn
 
 import vaelab
 from vaelab import (
@@ -15,12 +17,16 @@ from vaelab import (
     densities,
     estimators,
     likelihoods,
+    manifolds,
     metrics,
     models,
     networks,
     posteriors,
+    terms,
+    theory,
     training,
 )
+from vaelab._door import door
 from vaelab.apps.opening import opened
 from vaelab.training import Plan, Session
 
@@ -515,3 +521,70 @@ def test_a_checkpoint_is_a_file(path, tmp_path, monkeypatch):
     model = vaelab.models.vae(vaelab.networks.mlp(3, latent_dim=2, hidden=(4,)))
     with pytest.raises(IsADirectoryError, match="checkpoint: expected a file, got the folder"):
         vaelab.training.fit(model, torch.rand(9, 3), epochs=1, checkpoint=path, progress=False)
+
+
+# ---- what is a user's own
+
+
+def tiny_vae():
+    with networks.seeded(0):
+        return models.vae(networks.mlp((1, 4, 4), 2, (8,)))
+
+
+def test_whole_numbers_as_codes_are_the_numbers_that_they_are():
+    model = tiny_vae()
+    whole = torch.tensor([[3, 1], [0, 255]], dtype=torch.uint8)
+    for codes in (whole, whole.long(), whole.int()):
+        assert torch.equal(model.images(codes), model.images(whole.float()))
+
+
+@pytest.mark.parametrize(
+    "density", [densities.Flow(1, (8,), epochs=1), densities.SecondStage((8,))]
+)
+def test_an_error_of_a_callback_stays_what_it_is(density):
+    def full(*_):
+        raise RuntimeError("the disk is full")
+
+    session = Session(device="cpu", progress=False, callback=full)
+    x = torch.rand(64, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        density.fit(tiny_vae(), x, session=session)
+
+
+def test_a_schedule_of_ones_own_may_have_fields_of_its_own():
+    @dataclass(frozen=True)
+    class Late(training.Cosine):
+        note: "Unknown | None" = None  # noqa: F821 (as a type that is imported for checkers alone)
+        offset: int = -3
+
+    assert Late(offset=-5).offset == -5 and Late()(1.0, 4) == training.Cosine()(1.0, 4)
+
+
+def test_a_function_of_ones_own_that_asks_for_too_much_says_so():
+    @networks.recorded
+    def huge(k):
+        return networks.Networks(nn.Flatten(), nn.Linear(10**8, 10**8), (16,), k, 16)
+
+    with pytest.raises(ValueError, match=r"^huge: out of memory .*; give less"):
+        huge(2)
+
+
+def test_memory_of_a_device_is_told_in_its_own_words():
+    @door
+    def full(x: torch.Tensor):
+        raise torch.OutOfMemoryError("CUDA out of memory. GPU 0 has 79 GiB\nand a trace")
+
+    with pytest.raises(ValueError, match=r"full: out of memory \(CUDA .* 79 GiB\); give less"):
+        full([1.0])
+
+
+def test_a_list_of_parts_is_no_generator():
+    with pytest.raises(TypeError, match="latent_term: expected a list"):
+        models.Autoencoder(networks.mlp(16, 2, (8,)), latent_term=(t for t in [terms.KL()]))
+
+
+def test_a_short_float_of_numpy_is_a_python_number():
+    truth = manifolds.manifold("circle")
+    x = truth.sample(5, seed=0)
+    short = np.float32(3.3)
+    assert torch.equal(theory.nll_limit(truth, x, short), theory.nll_limit(truth, x, float(short)))

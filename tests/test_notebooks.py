@@ -14,14 +14,14 @@ from vaelab.course.notebooks.rules import word_count
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("src/*.py"))
 COPIES = sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("solutions/*.ipynb")])
-# Of the others `make test-long` runs both copies, with another processor's arithmetic.
 SHORT = FOLDER / "00_from_scratch.ipynb"
-LONG = {"ATEN_CPU_CAPABILITY": "default"}
-BUILT = [
-    pytest.param(
-        path, {} if path == SHORT else LONG, marks=[] if path == SHORT else [pytest.mark.long]
-    )
-    for path in COPIES
+OTHER = {"ATEN_CPU_CAPABILITY": "default"}  # Another processor's arithmetic.
+RUNS = [
+    pytest.param(SHORT, {}, id="short"),
+    *(
+        pytest.param(path, OTHER, id=f"{path.parent.name}/{path.stem}", marks=pytest.mark.long)
+        for path in COPIES
+    ),
 ]
 
 TINY = """\
@@ -77,9 +77,7 @@ def test_every_copy_agrees_with_its_source():
     assert notebooks.build(FOLDER, check=True) == []
 
 
-@pytest.mark.parametrize(
-    ("notebook", "arithmetic"), BUILT, ids=[f"{path.parent.name}/{path.stem}" for path in COPIES]
-)
+@pytest.mark.parametrize(("notebook", "arithmetic"), RUNS)
 def test_a_notebook_prints_again_what_it_stores(notebook, arithmetic):
     """Strict nbval: every cell is run, and every output but images compared with the stored one."""
     run = nbval(notebook, FOLDER.parent, arithmetic)

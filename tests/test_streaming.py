@@ -120,7 +120,7 @@ def test_a_stopped_run_on_a_file_ends_in_the_same_bytes(tmp_path):
 REFUSED = {
     "an iterable": (type("Stream", (IterableDataset,), {"__iter__": iter})(), "map-style Dataset"),
     "no items": (Subset(Pictures(), []), "with items"),
-    "dictionaries": (Pictures(lambda i: {"image": PIXELS[i]}), "of numbers, got dict of object"),
+    "dictionaries": (Pictures(lambda i: {"image": PIXELS[i]}), "begin with one, got dict"),
     "several shapes": (Pictures(lambda i: torch.zeros(1, 4, 4 + i // 30)), "items alike"),
     "another shape": (Pictures(lambda i: torch.zeros(4, 4)), "add a channel axis, x\\[:, None\\]"),
     "not finite": (Pictures(lambda i: torch.full((1, 4, 4), float("nan"))), "NaN"),

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 import mmap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, Self, cast
 
@@ -212,7 +212,7 @@ def _set_of(loader: torch_data.DataLoader, name: str) -> torch_data.Dataset:
 
 
 def _rows_of_items(items: Any, name: str) -> Rows:
-    if not hasattr(items, "__len__"):
+    if not hasattr(items, "__len__") or isinstance(items, torch_data.IterableDataset):
         raise TypeError(
             f"{name}: expected a map-style Dataset, with len() and an item for every number, got "
             f"{type(items).__name__}; collect its items first"
@@ -240,6 +240,11 @@ def _rows_of_items(items: Any, name: str) -> Rows:
 def _item(items: Any, number: int, name: str) -> Tensor:
     """The image of an item: the item, or its first entry where it has several."""
     item = items[number]
+    if isinstance(item, Mapping):
+        raise TypeError(
+            f"{name}: expected items that are an image, or that begin with one, got "
+            f"{type(item).__name__}; pass a Dataset that gives item['image'] alone"
+        )
     if isinstance(item, (tuple, list)) and len(item) and not isinstance(item[0], Real):
         item = item[0]
     if not hasattr(item, "getbands"):

@@ -32,7 +32,7 @@ from vaelab._inputs import (
     check_positive_int,
     shown,
 )
-from vaelab._memory import is_out_of_memory, memory
+from vaelab._memory import is_out_of_memory, out_of_memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,6 +63,7 @@ def door(f: Callable[P, R]) -> Callable[P, R]:
     """
     signature = inspect.signature(f)
     asked = {n: p for n, p in signature.parameters.items() if p.kind not in _OPEN}
+    trains = "session" in asked  # It may call what a user wrote, whose errors stay as they are.
 
     @functools.cache
     def hints() -> dict[str, Any]:
@@ -81,14 +82,11 @@ def door(f: Callable[P, R]) -> Callable[P, R]:
             is_clear = isinstance(error, TypeError) and "expected" in str(error)
             lacks = "not implemented for" in str(error)  # What torch says of short floats.
             is_open = isinstance(error, (NotImplementedError, ValueError)) and not lacks
-            if is_ours or is_clear or is_open:
+            if is_ours or is_clear or is_open or trains:
                 raise
             name = f.__qualname__.removesuffix(".__init__")
             if is_out_of_memory(error):
-                raise ValueError(
-                    f"{name}: needs more memory than the {memory() / 1e9:,.0f} GB that there are; "
-                    "give less"
-                ) from error
+                raise ValueError(f"{name}: {out_of_memory(error, 'give less')}") from error
             came = ", ".join(f"{n} {_described(v)}" for n, v in bound.arguments.items())
             said = " ".join(str(error).split())
             raise ValueError(
@@ -105,12 +103,15 @@ def _described(value: Any) -> str:
 
 def taken_fields(thing: Any) -> dict[str, Any]:
     """The fields of a dataclass as its annotations take them, or an error."""
-    hints = typing.get_type_hints(type(thing), include_extras=True)
-    values = {field: getattr(thing, field.name) for field in dataclasses.fields(thing)}
-    return {
-        field.name: value if value is field.default else taken(field.name, value, hints[field.name])
-        for field, value in values.items()
-    }
+    # A user's subclass may have fields of its own, which are left to it.
+    ours = next(kind for kind in type(thing).__mro__ if kind.__module__.startswith("vaelab"))
+    hints = typing.get_type_hints(ours, include_extras=True)
+    values = {}
+    for field in dataclasses.fields(thing):
+        name, value = field.name, getattr(thing, field.name)
+        is_checked = name in hints and value is not field.default
+        values[name] = taken(name, value, hints[name]) if is_checked else value
+    return values
 
 
 def check_fields(thing: Any) -> None:
@@ -188,7 +189,7 @@ def _all_taken(name: str, values: Any, kinds: tuple[Any, ...]) -> Sequence[Any]:
     if isinstance(values, Tensor):
         values = as_tensor(values, name)
     plain = values.tolist() if hasattr(values, "tolist") else values
-    if isinstance(plain, (str, bytes, Mapping)) or not hasattr(plain, "__iter__"):
+    if isinstance(plain, (str, bytes, Mapping)) or not hasattr(plain, "__len__"):
         raise TypeError(f"{name}: expected a list, got {shown(values)}")
     entries = list(plain)
     if len(kinds) == 1 or kinds[1] is Ellipsis:

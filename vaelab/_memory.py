@@ -96,8 +96,11 @@ def message_of(
     is_ours = type(error).__module__.startswith("vaelab.")
     if is_ours or isinstance(error, (ValueError, TypeError, OSError, ImportError)):
         return str(error)
-    if not is_out_of_memory(error):
-        return None
+    return out_of_memory(error, advice) if is_out_of_memory(error) else None
+
+
+def out_of_memory(error: BaseException, advice: str) -> str:
+    """What to say of an error that `is_out_of_memory`: its own first line, and what to do."""
     detail = str(error).partition("\n")[0]
     detail = f" ({detail})" if detail else ""
     return f"out of memory{detail}; {advice}"

@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from vaelab._memory import is_out_of_memory, out_of_memory
+
 P = ParamSpec("P")
 R = TypeVar("R", bound="Part")
 
@@ -123,7 +125,13 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def build(*args: P.args, **kwargs: P.kwargs) -> R:
-        part = function(*args, **kwargs)
+        try:
+            part = function(*args, **kwargs)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            advice = "give less"
+            raise ValueError(f"{function.__name__}: {out_of_memory(error, advice)}") from error
         object.__setattr__(part, "_call", (build, args, kwargs))
         return part
 

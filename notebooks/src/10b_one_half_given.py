@@ -501,7 +501,7 @@ plt.show()
 # ## What else the paper says in passing
 #
 # Three more of its sentences take longer than a lesson has, and are tests of the package instead
-# (`make test-targets` prints every figure). **L18**: a prior that learns by a kernel (GMMN) needs its bandwidth tuned and
+# (`pytest -s -m long tests/test_targets.py` prints every figure). **L18**: a prior that learns by a kernel (GMMN) needs its bandwidth tuned and
 # large batches. **L19**: an adversarial autoencoder over-regularises, and a deterministic one whose code has more
 # dimensions than the data leaves holes. **L8**: a perceptual loss sharpens pictures. `vaelab claims L8 L18 L19` says what was found.
 #

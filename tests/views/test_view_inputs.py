@@ -53,7 +53,7 @@ def test_other_bad_settings_are_named(vae, digits):
         widgets.LatentTraversal(vae, x, labels=[1, 2])
     with pytest.raises(ValueError, match="limit"):
         widgets.LatentTraversal(vae, x, limit=-1)
-    with pytest.raises(ValueError, match="model: expected at least one"):
+    with pytest.raises(ValueError, match="models: expected at least one"):
         widgets.PosteriorComparison({}, x)
     with pytest.raises(TypeError, match="entries: expected a dictionary"):
         widgets.PosteriorComparison(vae, x)

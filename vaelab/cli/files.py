@@ -26,9 +26,10 @@ def beside(folder: Path, name: str) -> Path:
 def check_ending(path: Path, *endings: str, option: str = "--out") -> str:
     """The ending of a file's name in small letters, or raise unless it is one of `endings`."""
     ending = path.suffix.lower()
-    if ending not in endings:
+    if ending not in endings or path.is_dir():
         expected = " or ".join(endings)
-        raise ValueError(f"{option}: expected a file that ends in {expected}, got {path}")
+        got = f"the folder {path}; try {path / f'out{endings[0]}'}" if path.is_dir() else path
+        raise ValueError(f"{option}: expected a file that ends in {expected}, got {got}")
     return ending
 
 

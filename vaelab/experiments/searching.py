@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from dataclasses import replace
 from typing import Any
-
-from sklearn.model_selection import ParameterGrid
 
 from vaelab import checkpoints, training
 from vaelab.data import Images
@@ -47,7 +46,8 @@ def searched(
     short = replace(settings, epochs=-(-settings.epochs // 4), seed=0, search={})
     quiet = replace(session, progress=False, checkpoint=None)
     tried = []
-    for candidate in ParameterGrid(settings.search):
+    for values in itertools.product(*settings.search.values()):
+        candidate = dict(zip(settings.search, values, strict=True))
         one = replace(short, arguments={**settings.arguments, **candidate})
         model = build(images.shape, one)
         distance = None

@@ -172,6 +172,7 @@ class Autoencoder(Module):
         z = as_tensor(z, "codes")
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(f"codes: expected shape (n, {self.latent_dim}), got {tuple(z.shape)}")
+        z = z if z.is_floating_point() else z.float()  # Bytes are numbers here, no pixels.
         return torch.cat(list(self._parts(self.decode, z, batch_size)))
 
     def reconstruct(self, x: Tensor) -> Tensor:

@@ -163,6 +163,7 @@ class LatentTraversal(View):
         labels = self.subject.labels
         caption = "no image has this code"
         self.original.layout.visibility = "hidden"
+        self.original.value = b""
         if picked is not None:
             caption = f"image {picked}"
             caption += "" if labels is None else f", class {labels[picked]}"

@@ -182,13 +182,13 @@ def subjects(
     """
     if not isinstance(model, Mapping):
         return {"": subject(model, images, density, labels)}
-    if not model or density is not None:
+    pairs = {n: each if isinstance(each, tuple) else (each,) for n, each in model.items()}
+    if not model or density is not None or any(len(pair) not in (1, 2) for pair in pairs.values()):
         raise ValueError(
-            'model: expected at least one, as {"VAE": model} or {"VAE": (model, density)}, and no '
-            f"density beside them, got {len(model)} and {type(density).__name__}"
+            'models: expected at least one, as {"VAE": model} or {"VAE": (model, density)}, and no '
+            f"density beside them, got {model!r} and {type(density).__name__}"
         )
-    pairs = {n: each if isinstance(each, tuple) else (each, None) for n, each in model.items()}
-    return {str(n): subject(each, images, own, labels) for n, (each, own) in pairs.items()}
+    return {str(n): subject(each, images, *own, labels=labels) for n, (each, *own) in pairs.items()}
 
 
 def _flow_of(model: Autoencoder, chosen: Mapping[str, Density]) -> FlowPrior | None:

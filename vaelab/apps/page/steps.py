@@ -41,6 +41,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
 }
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+UNKNOWN = (nn.RNNBase, nn.InstanceNorm1d, nn.InstanceNorm2d)
 # Arguments of functions by position, as far as they are read.
 PARAMETERS = {
     "leaky_relu": ("input", "negative_slope"),
@@ -110,10 +111,13 @@ def _column(values: Tensor, weight: Tensor) -> Tensor:
 
 
 class _Tracer(fx.Tracer):
-    """Goes into all layers but those with weights: the others are the functions that they call."""
+    """Goes into all layers but those with weights: the others are the functions that they call.
+
+    One that the page cannot run, and that no tracer can follow, is named by being left whole.
+    """
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (nn.Linear, *CONVOLUTIONS, *NORMS))
+        return isinstance(m, (nn.Linear, *CONVOLUTIONS, *NORMS, *UNKNOWN))
 
 
 @torch.no_grad()
