@@ -55,6 +55,8 @@ def test_other_bad_settings_are_named(vae, digits):
         widgets.LatentTraversal(vae, x, limit=-1)
     with pytest.raises(ValueError, match="models: expected at least one"):
         widgets.PosteriorComparison({}, x)
+    with pytest.raises(ValueError, match="models: expected at least one"):
+        widgets.PosteriorComparison({"VAE": (vae, None, None)}, x)
     with pytest.raises(TypeError, match="entries: expected a dictionary"):
         widgets.PosteriorComparison(vae, x)
     with pytest.raises(ValueError, match="gammas"):
