@@ -362,6 +362,10 @@ def test_a_slider_gives_the_image_that_the_decoder_makes(opened, folder):
     assert np.abs(pixels_of(image) - dragged).max() > 10
 
 
+PLACE = """c => { const f = c.getBoundingClientRect();
+  return [f.left, f.top, c.width / f.width] }"""
+
+
 @pytest.mark.long
 @browser_test
 def test_hovering_over_the_plane_shows_the_image_there(opened, folder):
@@ -375,32 +379,27 @@ def test_hovering_over_the_plane_shows_the_image_there(opened, folder):
         page.locator("img.widget-image").nth(0),
         page.locator("img.widget-image").nth(1),
     )
-    frame = canvas.evaluate(
-        "c => { const f = c.getBoundingClientRect(); return [f.left, f.top, c.width / f.width] }"
-    )
     points = row.points[0]
     apart = np.sort(np.linalg.norm(points[:, None] - points, axis=2), 1)[:, 1]
     seen = []
     for k in np.argsort(apart)[-3:]:  # the points with most room round them
         x, y = row._scatter.pixels(0, points[k : k + 1])[0]
-        mouse = [round(frame[0] + x / frame[2]), round(frame[1] + y / frame[2])]
-        page.mouse.move(*mouse)
-        row.canvas.pointer = [(mouse[0] - frame[0]) * frame[2], (mouse[1] - frame[1]) * frame[2]]
-        under = decoded(model, row.code)
-        assert row.closest == (0, k)
-        scale = pixel_scale(8, 112)
         of_point = np.round(255 * row.subject.x[row._rows[k], 0].numpy()).astype(int)
-        assert scale > 1
+        assert pixel_scale(8, 112) > 1
 
-        def right(under=under, of_point=of_point):
-            a, b = (
-                np.abs(pixels_of(image) - under).max(),
-                np.abs(pixels_of(nearest) - of_point).max(),
-            )
+        def right(x=x, y=y, k=k, of_point=of_point):
+            """Where the canvas lies may change while the page loads: it is asked each time."""
+            left, top, scale = canvas.evaluate(PLACE)
+            mouse = [round(left + x / scale), round(top + y / scale)]
+            page.mouse.move(*mouse)
+            row.canvas.pointer = [(mouse[0] - left) * scale, (mouse[1] - top) * scale]
+            assert row.closest == (0, k)
+            a = np.abs(pixels_of(image) - decoded(model, row.code)).max()
+            b = np.abs(pixels_of(nearest) - of_point).max()
             return a <= 12 and b <= 1  # the cursor's sliders round its place to their steps
 
         until(page, right, "not the image of that place")
-        seen.append(under)
+        seen.append(decoded(model, row.code))
     assert np.abs(seen[0] - seen[1]).max() > 24 or np.abs(seen[1] - seen[2]).max() > 24
 
 
