@@ -196,8 +196,10 @@ plt.show()
 
 # %% [markdown]
 # The dots are pictures, and the circle holds most of what we draw. Many pictures lie outside it, and these are only two
-# of eight dimensions: in all eight the latents are longer than the draws. So the decoder is asked about places that it
-# has seldom seen, and it answers with smears. We need a loss that says where latents should lie. First a quiz:
+# of eight dimensions: in all eight the latents are longer than the draws, and lie in other directions, along their own
+# clusters. A place between clusters has a picture's latent nowhere near, however close to zero it lies. So the decoder is
+# asked about places that it has seldom seen, and it answers with smears. We need a loss that says where latents should
+# lie. First a quiz:
 
 # %% tags=["widget", "nbval-ignore-output"]
 exercises.quiz("00.5")

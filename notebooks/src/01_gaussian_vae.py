@@ -680,7 +680,7 @@ plt.show()
 # - The cost is $-\log p(x)$ plus the price of a wrong encoder (*One cost, two forms*). You compute data term plus KL.
 # - The best $\gamma$ is the mean squared error. With it, an error cut in half takes $\frac d2 \log 2$ nats off the data term.
 # - A direction of the data is active exactly if its variance $\Lambda_j$ exceeds $\gamma$ (linear case).
-# - On data that fill fewer dimensions than there are pixels, a smaller $\gamma$ is always better (*Why γ falls*).
+# - If data fill fewer dimensions than there are pixels, networks trained on at a smaller $\gamma$ cost less (*Why γ falls*).
 # - A $\gamma$ that is not learned has a unit: that of the pixels, squared. One is large for pixels in $[0, 1]$.
 #
 # ## Where it breaks

@@ -101,7 +101,7 @@ z, z_test = densities.draw(q, seed=0), densities.draw(q_test, seed=1)
 # falls by $d/2 \cdot \log 10$ nats (01). But $r$ latents carry the sheet. Their noise is part of the error, so each
 # $\sigma_j^2$ must fall to a tenth too, and each $-\log \sigma_j$ in the KL takes back $\frac12 \log 10$. That leaves
 # $(d - r)/2 \cdot \log 10$, here $9.2$, again and again. The right distribution saves at most
-# $\text{KL}[q(z) \,\Vert\, p(z)]$, a part of the mean KL, and once. Training goes where the saving is.
+# $\text{KL}[q(z) \,\Vert\, p(z)]$, the part of the mean KL that does not grow: once. Training goes where more is saved.
 #
 # <details><summary>Both in formulas (Eq. 10)</summary>
 #
