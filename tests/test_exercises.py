@@ -152,6 +152,10 @@ def test_right_answers_against_independent_formulas():
             lambda mu, log_var: find("01.1").right(mu, log_var)[:, None],
             "slip  01.1  expected shape (5,) back, got (5, 1); the numbers are there: squeeze()",
         ),
+        (
+            lambda mu, log_var: mu[:, :1] * 0 + 3,
+            "slip  01.1  expected shape (5,) back, got (5, 1); one value a row: sum over dim 1",
+        ),
         (lambda mu, log_var: mu.sum(1) / 0, "slip  01.1  the result holds NaN or infinite values"),
         (
             lambda mu, log_var: 3 * find("01.1").right(mu, log_var),
@@ -239,10 +243,21 @@ def by_epoch(loss, parameters, batches, epochs):
         ("06.1", lambda encode, x, eps, train: train(encode(x)), "train takes codes, one tensor"),
         ("06.2", lambda f, gamma, u, eps: f(u) + torch.sqrt(gamma) * eps, "γ is a plain number"),
         ("06.2", lambda f, gamma, u, eps: f(u) + gamma.sqrt() * eps, "γ is a plain number"),
+        ("06.2", lambda f, gamma, u, eps: f(u) + (0.5).sqrt() * eps, "your function raised Attr"),
+        ("06.2", lambda f, gamma, u, eps: f(u) + torch.sqrt(0.5) * eps, "your function raised Ty"),
     ],
 )
 def test_a_slip_that_no_number_shows_is_named(number, answer, named):
     assert verdict(find(number), answer).startswith(named)
+
+
+@pytest.mark.parametrize("number", ["03.1", "06.3", "08.2"])
+def test_numbers_that_are_not_there_are_not_said_to_be(number):
+    exercise = find(number)
+    told = verdict(exercise, lambda *arguments: torch.zeros(1))
+    assert told == "expected shape () back, got (1,)"
+    told = verdict(exercise, lambda *arguments: torch.as_tensor(exercise.right(*arguments))[None])
+    assert told.startswith("expected shape () back, got (1,); the numbers are there: squeeze()")
 
 
 class Priors(priors.Prior):

@@ -203,7 +203,7 @@ def _describe(got: list[Tensor], right: list[Tensor]) -> str:
 
 def _reshaping(got: Tensor, right: Tensor) -> str:
     """What would make one shape of the other, in words; nothing where that is not known."""
-    if got.squeeze().shape == right.squeeze().shape:
+    if _agree([got.squeeze()], [right.squeeze()]):
         return "; the numbers are there: squeeze() takes off dimensions of size 1"
     return "; one value a row: sum over dim 1" if right.ndim == 1 and got.ndim != 1 else ""
 
