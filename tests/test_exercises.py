@@ -263,9 +263,10 @@ def test_numbers_that_are_not_there_are_not_said_to_be(number):
 class Priors(priors.Prior):
     """A reader's mixture; `learned` are the parts that are parameters."""
 
-    def __init__(self, latent_dim, n, learned=("means", "widths", "logits")):
+    def __init__(self, latent_dim, n, learned=("means", "widths", "logits"), width=1.0, spread=1.0):
         super().__init__()
-        start = {"means": torch.randn(n, latent_dim), "widths": torch.randn(n, latent_dim).exp()}
+        means, widths = torch.randn(2, n, latent_dim)
+        start = {"means": spread * means, "widths": width * widths.exp()}
         for name, value in (start | {"logits": torch.randn(n)}).items():
             setattr(self, name, torch.nn.Parameter(value, requires_grad=name in learned))
 
@@ -280,6 +281,11 @@ class Largest(Priors):
     total = staticmethod(lambda each: each.amax(-1))
 
 
+class One(Priors):
+    def log_prob(self, z):
+        return torch.distributions.Normal(self.means[0], self.widths[0]).log_prob(z).sum(-1)
+
+
 class Heavier(Priors):
     total = staticmethod(lambda each: each.logsumexp(-1) + 1.0)
 
@@ -288,10 +294,25 @@ class Heavier(Priors):
     ("prior", "named"),
     [
         (Priors, "ok"),
+        (lambda k, n: Priors(k, n, width=0.1), "ok"),
+        (lambda k, n: Priors(k, n, width=4.0), "ok"),
+        (lambda k, n: Priors(k, n, width=7.0), "ok"),
+        (lambda k, n: Priors(k, n, spread=0.0), "ok"),
+        (lambda k, n: Priors(k, n, spread=6.0), "ok"),
         (Largest, "the largest component alone is no mixture"),
+        (lambda k, n: Largest(k, n, width=4.0), "the largest component alone is no mixture"),
+        (One, "trained, it is one Gaussian still"),
+        (lambda k, n: One(k, n, width=4.0), "trained, it is one Gaussian still"),
         (Heavier, "its mass after training is about 2.7, where a density's is 1"),
-        (lambda k, n: Priors(k, n, ("widths", "logits")), "the largest cluster has less than"),
+        (
+            lambda k, n: Priors(k, n, ("widths", "logits")),
+            "the widths are not learned, or the means",
+        ),
         (lambda k, n: Priors(k, n, ("means", "logits")), "the widths are not learned"),
+        (
+            lambda k, n: Priors(k, n, ("means", "logits"), width=4.0),
+            "trained, it is one Gaussian still: is it a logsumexp over all n, and are widths",
+        ),
     ],
 )
 def test_a_prior_is_judged_by_what_a_density_is(prior, named):
