@@ -50,7 +50,7 @@ def _is_finite(value: Any) -> bool:
 def _fitting(name: str, value: T, expected: str, fits: bool) -> T:
     if not fits:
         raise ValueError(f"{name}: expected {expected}, got {shown(value)}")
-    return value.item() if isinstance(value, np.generic) else value
+    return cast(T, value.item()) if isinstance(value, np.generic) else value
 
 
 def check_positive_int(name: str, value: Any, least: int = 1) -> int:

@@ -258,10 +258,9 @@ def _train(prior: priors.Prior, n: int, z: Tensor) -> None:
         adam = torch.optim.Adam(learned, 0.05)
         for _ in range(150):
             adam.zero_grad()
-            log_p = prior.log_prob(z).mean()
-            (-log_p).backward()
+            (-prior.log_prob(z).mean()).backward()
             adam.step()
-        if log_p.item() > FITTED:
+        if prior.log_prob(z).mean().item() > FITTED:
             return
 
 
