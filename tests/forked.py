@@ -85,15 +85,14 @@ def run(main, *arguments, before: Callable[[], None] | None = None) -> Done:
 
 @dataclass(frozen=True)
 class Moved:
-    """Go to a folder, and set and unset variables of the environment."""
+    """Go to a folder, set variables of the environment, and unset those of pytest."""
 
     folder: Path
     environment: dict[str, str]
-    without: str = "PYTEST_"
 
     def __call__(self) -> None:
         os.chdir(self.folder)
-        for name in [name for name in os.environ if name.startswith(self.without)]:
+        for name in [name for name in os.environ if name.startswith("PYTEST_")]:
             del os.environ[name]
         os.environ.update(self.environment)
 

@@ -101,12 +101,16 @@ def _described(value: Any) -> str:
     return f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else shown(value)
 
 
+@functools.cache
+def _hints_of(kind: type) -> dict[str, Any]:
+    """What the package's own class says of its fields; a user's subclass may add others."""
+    ours = next(each for each in kind.__mro__ if each.__module__.startswith("vaelab"))
+    return typing.get_type_hints(ours, include_extras=True)
+
+
 def taken_fields(thing: Any) -> dict[str, Any]:
     """The fields of a dataclass as its annotations take them, or an error."""
-    # A user's subclass may have fields of its own, which are left to it.
-    ours = next(kind for kind in type(thing).__mro__ if kind.__module__.startswith("vaelab"))
-    hints = typing.get_type_hints(ours, include_extras=True)
-    values = {}
+    hints, values = _hints_of(type(thing)), {}
     for field in dataclasses.fields(thing):
         name, value = field.name, getattr(thing, field.name)
         is_checked = name in hints and value is not field.default

@@ -130,8 +130,8 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            advice = "give less"
-            raise ValueError(f"{function.__name__}: {out_of_memory(error, advice)}") from error
+            words = out_of_memory(error, "give less")
+            raise ValueError(f"{function.__name__}: {words}") from error
         object.__setattr__(part, "_call", (build, args, kwargs))
         return part
 

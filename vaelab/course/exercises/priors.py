@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import torch
@@ -264,17 +265,21 @@ def _train(prior: priors.Prior, n: int, z: Tensor) -> None:
             return
 
 
-# The plane up to ±4000: near 0 the steps are 0.03, further out 3% of the distance, so that what a
-# prior starts as may be narrow or wide.
-STEPS = torch.linspace(-9, 9, 601)
-GRID = torch.cartesian_prod(STEPS.sinh(), STEPS.sinh())
-AREAS = torch.outer(STEPS.cosh(), STEPS.cosh()).flatten() * 0.03**2
+@cache
+def _grid() -> tuple[Tensor, Tensor]:
+    """Points of the plane up to ±4000 and the areas round them: near 0 the steps are 0.03, further
+    out 3% of the distance, so that what a prior starts as may be narrow or wide.
+    """
+    steps = torch.linspace(-9, 9, 601)
+    areas = torch.outer(steps.cosh(), steps.cosh()).flatten() * 0.03**2
+    return torch.cartesian_prod(steps.sinh(), steps.sinh()), areas
 
 
 @torch.no_grad()
 def _masses(prior: priors.Prior) -> Tensor:
     """The mass of each rectangle of the grid."""
-    return prior.log_prob(GRID).exp() * AREAS
+    points, areas = _grid()
+    return prior.log_prob(points).exp() * areas
 
 
 @torch.no_grad()
@@ -323,7 +328,7 @@ def _facts(prior: priors.Prior, z: Tensor, whole: float, first: float) -> Tensor
     mass = round(masses.sum().item(), 1)
     mass = 4.5 if 4 < mass < 5 else min(mass, MASS_LIMIT)  # Softmax depends on the start.
     fits = last > SEPARATED and mass == 1
-    near = masses[(GRID - torch.tensor([2.0, 0.0])).norm(dim=1) < 1.2].sum().item()
+    near = masses[(_grid()[0] - torch.tensor([2.0, 0.0])).norm(dim=1) < 1.2].sum().item()
     whole = whole if mass == 1 else 1
     mixed = not _curves_alike(prior, z)
     facts = [mass, whole, mixed, last - first > 0.5, fits, heard, near > 0.73]
