@@ -391,12 +391,13 @@ def test_hovering_over_the_plane_shows_the_image_there(opened, folder):
             """Where the canvas lies may change while the page loads: it is asked each time."""
             left, top, scale = canvas.evaluate(PLACE)
             mouse = [round(left + x / scale), round(top + y / scale)]
+            page.mouse.move(mouse[0] + 1, mouse[1])  # A mouse that stands still tells nothing.
             page.mouse.move(*mouse)
             row.canvas.pointer = [(mouse[0] - left) * scale, (mouse[1] - top) * scale]
             assert row.closest == (0, k)
             a = np.abs(pixels_of(image) - decoded(model, row.code)).max()
             b = np.abs(pixels_of(nearest) - of_point).max()
-            return a <= 12 and b <= 1  # the cursor's sliders round its place to their steps
+            return a <= 1 and b <= 1
 
         until(page, right, "not the image of that place")
         seen.append(decoded(model, row.code))

@@ -28,6 +28,7 @@ from vaelab.widgets.controls import (
     range_slider,
     set_range,
     slider,
+    stepped,
     words,
 )
 from vaelab.widgets.drawing import LEGIBLE, Drawing, Picture, Plot, dress, pixel_scale
@@ -246,8 +247,8 @@ class PosteriorRow(View):
         if place is None:
             return  # The pointer is beside the panels.
         self._panel, x, y = place
-        self.cursor_x.value = x
-        self.cursor_y.value = y
+        for each, value in zip(self._cursors, (x, y), strict=True):
+            each.value = stepped(each, value)
         self._show_cursor()
 
     @property

@@ -99,6 +99,13 @@ def log_slider(
     )
 
 
+def stepped(each: ipywidgets.FloatSlider, value: float) -> float:
+    """The place of a slider nearest to a value. A page rounds to it whatever a slider is given and
+    sends that back, at times after the next value has come.
+    """
+    return each.min + each.step * round((value - each.min) / each.step)
+
+
 def set_range(
     each: Any,
     low: float,
