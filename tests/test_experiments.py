@@ -9,7 +9,9 @@ import itertools
 import json
 import math
 import os
+import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import threading
 import time
 from pathlib import Path
 
+import forked
 import joblib
 import numpy as np
 import pytest
@@ -24,7 +27,7 @@ import scipy.stats
 import torch
 from PIL import Image
 
-from vaelab import densities, experiments, metrics, models, networks, plots, posteriors
+from vaelab import _files, densities, experiments, metrics, models, networks, plots, posteriors
 from vaelab.__main__ import main
 from vaelab.data import Images, load_images
 from vaelab.experiments import (
@@ -920,73 +923,49 @@ def test_a_worker_that_dies_leaves_what_was_written(tmp_path, monkeypatch, whole
     assert "a worker was lost (RuntimeError: A worker process managed" in outcomes[1].failed
 
 
-FORKS = """
-import json, os, random, signal, sys
-from pathlib import Path
-import torch._dynamo, tqdm.auto
-from vaelab import _files, experiments
-from vaelab.experiments import cells, records
-sys.path.insert(0, sys.argv[2])
-from test_experiments import LONGER, ONE, place
-folder, rng = Path(sys.argv[1]), random.Random(0)
-chosen = experiments.cells_of(ONE, LONGER, ("digits",), ("learned", "two-stage"), 1)
-cells.load_shared(chosen[0], place(folder))
-real = _files.write_atomic
-
-def dying(n, how):
-    count = 0
-    def write(path, content):
-        nonlocal count
-        count += 1
-        if count == n and how == "during":
-            partial = path.with_name(f".{path.name}.{os.getpid()}.vaelab-partial")
-            partial.write_bytes(content[: len(content) // 2])
-        if count < n or how == "after":
-            real(path, content)
-        if count == n:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return write
-
-deaths = []
-for _ in range(10):
-    child = os.fork()
-    if child == 0:
-        count, how = rng.randint(1, 2), rng.choice(["before", "during", "after"])
-        _files.write_atomic = records.write_atomic = dying(count, how)
-        experiments.run_table(chosen, place(folder), 1, lambda _: None)
-        os._exit(0)
-    rng.randint(1, 2)  # What the child has drawn.
-    rng.choice("abc")
-    deaths.append(os.waitpid(child, 0)[1] == signal.SIGKILL)
-print(json.dumps(deaths))
-for where in (folder, folder / "whole"):
-    outcomes = experiments.run_table(chosen, place(where), 1, lambda _: None)
-    print(json.dumps([outcome.record for outcome in outcomes]))
-"""
 LONGER = dataclasses.replace(  # Some 26 writes.
     TINY, on={"digits": {**TINY.on["digits"], "epochs": 12, "second_epochs": 12}}
 )
+CHOSEN = cells_of(ONE, LONGER, ("digits",), ("learned", "two-stage"), 1)
+
+
+def run_and_die(folder, last, moment):
+    """Run two cells in a process that is killed before, during or after its write number `last`."""
+    real, numbers = _files.write_atomic, itertools.count(1)
+
+    def write(path, content):
+        is_last = next(numbers) == last
+        if is_last and moment == "during":
+            partial = path.with_name(f".{path.name}.{os.getpid()}.vaelab-partial")
+            partial.write_bytes(content[: len(content) // 2])
+        if not is_last or moment == "after":
+            real(path, content)
+        if is_last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _files.write_atomic = records.write_atomic = write
+    run_table(CHOSEN, place(folder), 1, lambda _: None)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_cell_killed_ten_times_gives_the_same_numbers(tmp_path):
-    """Ten processes are killed before, during or after a write, in both stages; the eleventh goes
-    on to the end.
+    """Ten processes are killed before, during or after a write, in both stages; this one goes on to
+    the end.
     """
-    command = [sys.executable, "-c", FORKS, str(tmp_path), str(Path(__file__).parent)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env=environment, check=False
+    rng = random.Random(0)
+    for _ in range(10):
+        moment = (rng.randint(1, 2), rng.choice(["before", "during", "after"]))
+        process = forked.FORKS.Process(target=run_and_die, args=(tmp_path, *moment))
+        process.start()
+        process.join(300)
+        assert process.exitcode == -signal.SIGKILL
+    resumed, whole = (
+        [outcome.record for outcome in run_table(CHOSEN, place(folder), 1, lambda _: None)]
+        for folder in (tmp_path, tmp_path / "whole")
     )
-    assert done.returncode == 0, done.stderr
-    deaths, told, whole = map(json.loads, done.stdout.strip().splitlines())
-    assert (
-        deaths == [True] * 10
-        and told[1]["seconds"]["resumed"]
-        and not whole[1]["seconds"]["resumed"]
-    )
+    assert resumed[1]["seconds"]["resumed"] and not whole[1]["seconds"]["resumed"]
     for name in ("measured", "gamma_curves", "settings", "data"):
-        assert [cell[name] for cell in told] == [cell[name] for cell in whole]
+        assert [cell[name] for cell in resumed] == [cell[name] for cell in whole]
     assert not list((tmp_path / "runs").rglob("*")) and not list(tmp_path.rglob("*partial"))
 
 
