@@ -1,3 +1,3 @@
 """The course behind its notebooks: `claims`, the ledger of what the papers say; `exercises`, with
-the slips that people make; and `notebooks`, which builds and checks the notebooks.
+the slips that people make; and `notebooks`, which builds the notebooks.
 """

@@ -1,4 +1,4 @@
-"""The course's notebooks: built from one source each, executed, and held to the template.
+"""The course's notebooks: built from one source each, and executed.
 
 The source of truth is `notebooks/src/NN_slug.py`, also `10b_slug.py` and `A_slug.py`, in jupytext's
 percent format; a source of another name is an error. `build` makes two copies of it, both executed
@@ -8,21 +8,19 @@ with their outputs stored:
     notebooks/solutions/NN_slug.ipynb   without the cells tagged "stub"
 
 A cell that draws carries its alternative text in its header, `# %% alt="Samples of both stages"`;
-the builder puts it beside the stored image. Of a cell tagged "widget" a still of
-the view is stored. `rules` is the template as a linter.
+the builder puts it beside the stored image. Of a cell tagged "widget" a still of the view is
+stored.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TypeVar
 
 from vaelab._inputs import check_choice
-from vaelab.course.notebooks.building import NAME, NotebookError, build, drift
-from vaelab.course.notebooks.rules import rules
+from vaelab.course.notebooks.building import NotebookError, build
 
-__all__ = ["NotebookError", "build", "choose", "drift", "present", "profile", "rules"]
+__all__ = ["NotebookError", "build", "choose", "profile"]
 
 T = TypeVar("T")
 
@@ -46,13 +44,3 @@ def choose(quick: T, full: T) -> T:
     40
     """
     return full if profile() == "full" else quick
-
-
-def present() -> set[str]:
-    """Numbers of the notebooks that stand in or above the working directory, built or as
-    sources.
-    """
-    paths: list[Path] = []
-    for root in (Path.cwd(), Path.cwd().parent):
-        paths += [*root.glob("src/*.py"), *root.glob("*.ipynb")]
-    return {path.stem.partition("_")[0] for path in paths if NAME.fullmatch(path.stem)}

@@ -60,7 +60,8 @@ def build(
     sources = _sources(Path(folder), names)
     problems: list[str] = []
     if check:
-        problems = [line for source in sources for line in drift(source)]
+        every = [copy for source in sources for copy in copies(source)]
+        problems = [line for target, fresh in every for line in compare(fresh, target)]
         return problems if names else problems + _strays(Path(folder))
     for source in sources:
         for target, fresh in copies(source):
@@ -73,13 +74,6 @@ def build(
             except NotebookError as error:
                 problems.append(str(error))
     return problems
-
-
-def drift(source: Path) -> list[str]:
-    """How the two copies of a source differ from what it says, one line each, without executing
-    anything.
-    """
-    return [line for target, fresh in copies(source) for line in compare(fresh, target)]
 
 
 def copies(source: Path) -> list[tuple[Path, Any]]:
