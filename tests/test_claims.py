@@ -180,9 +180,9 @@ def test_a_failed_check_shows_the_claim_and_the_numbers(call, shown):
         (
             lambda: claims.check("D99", True, "s"),
             ValueError,
-            "no claim 'D99' in the ledger; did you mean D9",
+            "no claim 'D99' in the ledger; did you mean 'D9",
         ),
-        (lambda: claims.check("d2", True, "s"), ValueError, "did you mean D2"),
+        (lambda: claims.check("d2", True, "s"), ValueError, "did you mean 'D2'"),
         (lambda: claims.check("D2", 0.5, "s"), TypeError, "expected True or False, got a float"),
         (lambda: claims.check("D2", torch.ones(2) > 0, "s"), TypeError, r"bool\(....all\(\)\)"),
         (lambda: claims.check_close("D2", 1, 1, says="s"), ValueError, "rtol or atol > 0"),

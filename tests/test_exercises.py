@@ -1,3 +1,4 @@
+import functools
 import math
 import re
 
@@ -114,6 +115,14 @@ def test_right_answers_against_independent_formulas():
     assert find("06.3").right(matrix(x, x), matrix(y, y), matrix(x, y)).item() == pytest.approx(
         brute, rel=1e-5
     )
+
+
+@pytest.mark.parametrize("words", exercises.COMMON)
+def test_what_is_wrong_in_any_exercise_is_named(words):
+    change = exercises.COMMON[words]
+    assert verdict(find("01.1"), lambda *each: change(find("01.1").right(*each))) == words
+    if words.split()[-1] != "further":
+        assert verdict(find("06.3"), lambda *each: change(find("06.3").right(*each))) == words
 
 
 @pytest.mark.parametrize(
@@ -319,6 +328,52 @@ def test_a_prior_is_judged_by_what_a_density_is(prior, named):
     assert verdict(find("10.6"), prior).startswith(named)
 
 
+class Slipped(priors.Prior):
+    """A mixture with the one thing wrong in it that these words say."""
+
+    def __init__(self, words, latent_dim, n):
+        super().__init__()
+        self.chosen = lambda others, usual: next(
+            (other for start, other in others.items() if words.startswith(start)), usual
+        )
+        self.means = torch.nn.Parameter(torch.randn(n, latent_dim))
+        self.log_scales = torch.nn.Parameter(torch.zeros(n, latent_dim))
+        self.logits = torch.nn.Parameter(torch.zeros(n))
+        self.requires_grad_(not words.startswith("nothing in it is learned"))
+
+    def log_prob(self, z):
+        z = self.chosen({"the code is detached": z.detach()}, z)
+        scales = self.chosen({"the widths are not learned": 0 * self.log_scales}, self.log_scales)
+        standard = (z.unsqueeze(-2) - self.means) * torch.exp(-scales)
+        constant = self.chosen({"½ log 2π": 0, "log 2π": 2 * priors.LOG_2_PI}, priors.LOG_2_PI)
+        scales = self.chosen({"the widths are learned, but −log σ is": 0}, scales)
+        each = -(0.5 * (standard.square() + constant) + scales).sum(-1)
+        weights = self.log_weights()
+        log_p = torch.logsumexp(each + weights, -1)
+        others = {
+            "a mixture's logarithm is a logsumexp": (weights.exp() * each).sum(-1),
+            "the largest component alone": (each + weights).amax(-1),
+            "this is the density": log_p.exp(),
+            "log_prob is one number a code": standard,
+        }
+        return self.chosen(others, log_p)
+
+    def log_weights(self):
+        logs = self.logits.log_softmax(-1)
+        others = {
+            "the weights do not add up to 1: its mass is n": torch.zeros_like(logs),
+            "the weights do not add up to 1: its mass grows": self.logits,
+            "the largest cluster has less": torch.zeros_like(logs).log_softmax(-1),
+            "the weights stand as they are": logs.exp(),
+        }
+        return self.chosen(others, logs)
+
+
+@pytest.mark.parametrize("words", find("10.6").answers(2, 3)[1])
+def test_each_slip_of_a_mixture_has_its_facts(words):
+    assert verdict(find("10.6"), functools.partial(Slipped, words)) == words
+
+
 def backward(decode, z, v):
     (decode(z) * v).sum().backward(create_graph=True)
     return z.grad.square().sum(1)
@@ -352,5 +407,5 @@ def test_a_loop_that_is_not_begun_is_to_do_and_a_watched_one_is_right():
 
 
 def test_an_unknown_exercise_names_the_nearest():
-    with pytest.raises(ValueError, match=r"no exercise '01\.9'; did you mean 01\."):
+    with pytest.raises(ValueError, match=r"no exercise '01\.9'; did you mean '01\."):
         exercises.check("01.9", lambda: ...)

@@ -78,14 +78,14 @@ def help_below(notebook):
 
 
 TODO, OK = "todo", "ok"
-HALF = "the factor 1/2 is missing"
-ROOT = "this is the root of the mean squared error; γ is a variance"
+HALF = "a factor 1/2 is missing: this is twice what is asked for"
+ROOT = "this is the root of what is asked for"
 NONE = "your function returned None: is a return missing?"
 ZERO = "your function raised ZeroDivisionError: division by zero"
 TEXT = "expected numbers or tensors back, got str 'much'"
 GONE = "the process ended before there was an answer"
 LOG = "the term d log 2πγ is missing"
-HALVED = "halved: the ½ stands before both terms and cancels"
+HALVED = "this is half of what is asked for"
 NO_HALF = {"kl_of_rows": "return (mu**2 + log_var.exp() - 1 - log_var).sum(1)"}
 NO_LOG = {"nll_of_rows": "return ((x - x_hat) ** 2).sum(1) / gamma / 2"}
 MEAN = "(x - x_hat).square().mean()"

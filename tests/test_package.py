@@ -28,7 +28,7 @@ MODULES = sorted(
 # In these wings, every door is a room.
 WINGS = ("apps", "course")
 FLOORS = (
-    {"_arrays", "_memory"},
+    {"_arrays", "_memory", "_words"},
     {"_signals", "_inputs", "_files", "_processes", "_formats", "_bars"},
     {"parts", "_door"},
     {"manifolds", "data", "grammar", "networks", "metrics", "interpolation"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import math
 import os
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from vaelab._arrays import Rows, as_rows, as_tensor
 from vaelab._memory import check_memory
+from vaelab._words import nearest
 
 T = TypeVar("T")
 
@@ -156,11 +156,9 @@ def check_choice(name: str, value: Any, known: Iterable[str], others: str = "") 
     """
     known = list(known)
     if not isinstance(value, str) or value not in known:
-        near = difflib.get_close_matches(str(value), known, 1, 0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(
             f"{name}: expected one of {', '.join(map(repr, known))}{others}, got "
-            f"{shown(value)}{hint}"
+            f"{shown(value)}{nearest(value, known)}"
         )
     return value
 

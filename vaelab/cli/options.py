@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vaelab.cli.words import suggestion
+from vaelab._words import nearest
 
 _READING = ("background", "white", "skip_bad", "stream")
 
@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
         word = next((word for word in unknown if word.startswith("-")), unknown[0])
         name = word.partition("=")[0]
         known = [option for option in self.options().values() if option.startswith("-")]
-        self.error(f"unexpected {name!r}{suggestion(name, known)}")
+        self.error(f"unexpected {name!r}{nearest(name, known)}")
 
     def error(self, message: str) -> NoReturn:
         """Raise in place of printing the usage and leaving."""
@@ -64,7 +64,7 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known = ", ".join(action.choices)
-            message = f"expected one of {known}, got {value!r}{suggestion(value, action.choices)}"
+            message = f"expected one of {known}, got {value!r}{nearest(value, action.choices)}"
             raise argparse.ArgumentError(action, message)
 
 

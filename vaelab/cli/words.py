@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 LETTERS = (
     "γ is the variance of the decoder's noise: the lower, the closer the reconstructions. λ are "
@@ -24,13 +23,6 @@ PROFILES = (
 
 # Arguments of the package that are called otherwise on the command line.
 _ALIASES = {"root": "data", "data set": "data_set"}
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """The end of an error's message: the nearest known word, or nothing where none is near."""
-    words = {name.lstrip("-"): name for name in known}
-    near = difflib.get_close_matches(word.lstrip("-"), words, 1, 0.5)
-    return f"; did you mean {words[near[0]]!r}?" if near else ""
 
 
 def translate(message: str, options: Mapping[str, str]) -> str:

@@ -15,7 +15,6 @@ against the notebooks' stored outputs in both directions.
 
 from __future__ import annotations
 
-import difflib
 import json
 import textwrap
 from collections import Counter
@@ -26,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from vaelab._words import nearest
 
 SETTLED = ("holds", "does not hold", "holds in part", "reading note")
 STATUSES = (*SETTLED, "needs a GPU", "needs data under licence", "not yet")
@@ -82,12 +83,11 @@ def find(claim_id: str) -> Claim:
     """The claim with this id.
 
     Raises:
-        ValueError: no such claim; the nearest ids are named.
+        ValueError: no such claim; the nearest id is named.
     """
     known = {claim.id: claim for claim in ledger()}
     if claim_id not in known:
-        near = difflib.get_close_matches(str(claim_id).upper(), known, 3, 0.5)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        hint = nearest(str(claim_id).upper(), known)
         raise ValueError(f"no claim {claim_id!r} in the ledger{hint}")
     return known[claim_id]
 

@@ -13,7 +13,6 @@ the exercise names.
 
 from __future__ import annotations
 
-import difflib
 import math
 import traceback
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from vaelab._arrays import as_tensor
 from vaelab._inputs import check_choice
+from vaelab._words import nearest
 from vaelab.course.exercises import (
     autoencoders,
     cost,
@@ -53,17 +53,30 @@ EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapt
 
 RTOL = 1e-5
 
+# What is wrong in any exercise, unless it has words of its own for it: what people make of the
+# right result.
+COMMON: dict[str, Callable[[Tensor], Tensor]] = {
+    "the sign of the whole is wrong": torch.neg,
+    "a factor 1/2 is missing: this is twice what is asked for": lambda right: 2 * right,
+    "this is half of what is asked for": lambda right: right / 2,
+    "this is the root of what is asked for": torch.sqrt,
+    "this is the square of what is asked for": torch.square,
+    "this is the logarithm of what is asked for": torch.log,
+    "this is the exponential of what is asked for": torch.exp,
+    "this is one over what is asked for": torch.reciprocal,
+    "this is a mean over what is asked for: reduce no further": torch.mean,
+    "this is a sum over what is asked for: reduce no further": torch.sum,
+}
+
 
 def find(exercise_id: str) -> Exercise:
     """The exercise with this id.
 
     Raises:
-        ValueError: no such exercise; the nearest ids are named.
+        ValueError: no such exercise; the nearest id is named.
     """
     if exercise_id not in EXERCISES:
-        near = difflib.get_close_matches(str(exercise_id), EXERCISES, 2, 0.5)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"no exercise {exercise_id!r}{hint}")
+        raise ValueError(f"no exercise {exercise_id!r}{nearest(exercise_id, EXERCISES)}")
     return EXERCISES[exercise_id]
 
 
@@ -171,7 +184,12 @@ def judge(exercise: Exercise, got: list[Tensor]) -> str:
     for words in exercise.answers(*exercise.arguments()[0])[1]:
         if _agree(got, _numbers(exercise.results(exercise.slip(words)))):
             return "todo" if words == exercise.planted else words
-    return exercise.described(got) if exercise.described else _describe(got, right)
+    if exercise.described:
+        return exercise.described(got)
+    for words, change in COMMON.items():
+        if _agree(got, [change(each).nan_to_num() for each in right]):
+            return words
+    return _describe(got, right)
 
 
 def _right(exercise: Exercise) -> list[Tensor]:

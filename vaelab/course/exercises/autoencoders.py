@@ -30,7 +30,6 @@ def constant_kl(sigma: Tensor, k: Tensor) -> Answers:
     right = kl(sigma**2)
     return right, {
         "σ is taken for the variance: square it": kl(sigma),
-        "the ½ is missing": 2 * right,
         "κ is missing: every direction pays it": right / k,
         "log σ stands where log σ² belongs": 0.5 * k * (sigma**2 - 1 - torch.log(sigma)),
         "the −1 is missing: at σ = 1 the constant is 0": right + 0.5 * k,
@@ -129,7 +128,6 @@ def gap_in_nats(train: Tensor, held_out: Tensor) -> Answers:
     right = train.mean() - held_out.mean()
     both = min(len(train), len(held_out))
     return right, {
-        "the sign is wrong: the gap of a density that memorises is positive": -right,
         "a gap may be negative, if held-out codes are likelier: keep its sign": right.abs(),
         "these are sums: the samples have different sizes": train.sum() - held_out.sum(),
         "both sums are divided by one size: each sample has its own": (
@@ -138,7 +136,6 @@ def gap_in_nats(train: Tensor, held_out: Tensor) -> Answers:
         "codes are cut off, or paired: take the mean of all codes of each sample": (
             (train[:both] - held_out[:both]).mean()
         ),
-        "this is a ratio of densities: leave it in nats": torch.exp(right),
         "this is a ratio of means: the difference is asked for": train.mean() / held_out.mean(),
         "these are bits: nats are asked for": right / math.log(2),
     }

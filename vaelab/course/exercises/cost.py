@@ -21,19 +21,15 @@ def variance(loggamma: Tensor) -> Answers:
     """The variance γ from the code's loggamma, the log of a standard deviation."""
     return torch.exp(2 * loggamma), {
         "this is the standard deviation; γ is its square": torch.exp(loggamma),
-        "this is log γ; the exponential is missing": 2 * loggamma,
         "this is the root of the standard deviation; γ is its square": torch.exp(loggamma / 2),
-        "the sign in the exponent is wrong: this is the precision 1/γ": torch.exp(-2 * loggamma),
     }
 
 
 def log_variance(log_sigma: Tensor) -> Answers:
     """log σ² from log σ."""
     return 2 * log_sigma, {
-        "this is log σ itself; the factor 2 is missing": log_sigma,
         "halved where it must be doubled": log_sigma / 2,
         "the square goes inside the logarithm: log σ² is not (log σ)²": log_sigma**2,
-        "this is the variance σ²; its logarithm is asked for": torch.exp(2 * log_sigma),
     }
 
 
@@ -47,11 +43,8 @@ def kl(mu: Tensor, log_var: Tensor) -> Answers:
 
     right = terms().sum(1)
     return right, {
-        "the factor 1/2 is missing": 2 * right,
         "the sign of log_var is wrong": terms(pay=-log_var).sum(1),
-        "the sign of the whole is wrong: a KL is never negative": -right,
         "averaged over the latent dimensions where it must be summed": terms().mean(1),
-        "reduced over the batch too: one value a row is asked for": right.mean(),
         "not summed over the latent dimensions": terms(),
         "σ stands where σ² belongs: exp(log_var) is the variance already": (
             terms(var.sqrt()).sum(1)
@@ -71,7 +64,6 @@ def kl(mu: Tensor, log_var: Tensor) -> Answers:
         "log_var stands where the variance belongs, and its logarithm is taken": (
             terms(log_var, log_var.log()).sum(1)
         ),
-        "summed over everything: one value a row is asked for, a sum over dim 1": right.sum(),
         "summed along the batch: one value a row is asked for, a sum over dim 1": terms().sum(0),
     }
 
@@ -94,13 +86,10 @@ def nll(x: Tensor, x_hat: Tensor, gamma: Tensor) -> Answers:
         "a factor 2 too many before the quadratic term, as printed in Eq. 8": (
             0.5 * (2 * ratio + log_term)
         ),
-        "this is −2 log p: the factor 1/2 is missing": ratio + log_term,
         "log γ is not multiplied by d": 0.5 * (ratio + d * LOG_2_PI + math.log(gamma)),
         "averaged over the pixels where it must be summed": right / d,
         "only the squares are averaged over the pixels": 0.5 * (ratio / d + log_term),
-        "reduced over the batch too: one value a row is asked for": right.mean(),
         "the log 2π is missing": 0.5 * (ratio + d * math.log(gamma)),
-        "the sign is wrong: this is log p, not −log p": -right,
         "the term d log 2πγ is missing": 0.5 * ratio,
         "the ½ stands before the quadratic term alone": 0.5 * ratio + log_term,
         "the quadratic term is not divided by γ": 0.5 * (gamma * ratio + log_term),
@@ -114,22 +103,17 @@ def best_gamma(x: Tensor, x_hat: Tensor) -> Answers:
     return right, {
         "summed over the pixels where it must be averaged": squares.sum(1).mean(),
         "summed over pixels and batch where it must be averaged": squares.sum(),
-        "this is the root of the mean squared error; γ is a variance": right.sqrt(),
         "the mean absolute error; γ is a variance": squares.sqrt().mean(),
         "this is the mean length of the error; γ is its square for each pixel": (
             squares.sum(1).sqrt().mean()
         ),
         "this is the variance of x; x_hat is not used": x.var(correction=0),
         "the mean error, not squared": (x - x_hat).mean(),
-        "halved: the ½ stands before both terms and cancels": right / 2,
         "one γ an image; one for all is asked for": squares.mean(1),
         "one γ a pixel; one for all is asked for": squares.mean(0),
         "the mean error is subtracted: an error that all pixels share counts as well": (
             (x - x_hat).var(correction=0)
         ),
-        "this is the logarithm of γ": right.log(),
-        "this is 1 / γ, the precision; γ is the variance": 1 / right,
-        "doubled: the ½ stands before both terms and cancels": 2 * right,
         "the root of each image's error is averaged; γ is a variance": squares.mean(1)
         .sqrt()
         .mean(),

@@ -73,7 +73,8 @@ class Exercise:
             yields them from a `Draw`.
         planted: the slip that stands in the stub, where the exercise is to find it: it is to do,
             and the check does not name it.
-        ours: the right answer alone, where computing the wrong ones too would cost time.
+        ours: the right answer alone, where `answers` has only what is compared of it, or would cost
+            time.
         probe: what is compared: numbers from the reader's function and the arguments, where what it
             gives is no number itself, or has a gradient; what it gives unless told. It may raise
             `Slip`.

@@ -36,7 +36,6 @@ def kl_given(mu: Tensor, log_var: Tensor, m: Tensor) -> Answers:
         "the distance of two means is (mu − m)², not mu² − m²": summed(mu.square() - m.square()),
         "this is the KL to N(0, I): what was given is not heard": summed(mu.square()),
         "the sign of m is wrong": summed((mu + m).square()),
-        "the factor ½ is missing": 2 * summed(far),
         "mean over the dimensions; their sum is asked for": summed(far) / mu.shape[1],
         "log_var is log σ², so σ² = exp(log_var)": summed(far, (0.5 * log_var).exp()),
         "the term − log σ² is missing": summed(far, pay=torch.zeros_like(mu)),
@@ -75,7 +74,6 @@ def silent_gamma(given: Tensor, wanted: Tensor) -> Answers:
         "what is wanted is not centred": top(left(x, wanted)),
         "divided by n − 1, where n is asked for": top(residual, n - 1),
         "this is the smallest eigenvalue": torch.linalg.eigvalsh(residual.T @ residual / n)[0],
-        "an eigenvalue is a variance already: no root": top(residual).sqrt(),
         "this is the sum of all eigenvalues": residual.square().sum() / n,
     }
 

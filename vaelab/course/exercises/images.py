@@ -97,7 +97,6 @@ def frechet(
     roots = (v.sqrt() - w.sqrt()).square().sum()
     right = means + roots
     return right, {
-        "this is its root; the distance is squared here, as in FID": right.sqrt(),
         "variances are compared where their roots must be": means + (v - w).square().sum(),
         "the means are missing": roots,
         "the covariances are missing": means,
@@ -129,16 +128,13 @@ def fall_of_cost(kappa: int, r: int) -> Answers:
     decade = math.log(10)
     right = (kappa - r) / 2 * decade
     return right, {
-        "the factor 1/2 is missing: γ is a variance": 2 * right,
         "these are decades, not nats": (kappa - r) / 2,
         "the r directions along the surface save nothing: subtract r": kappa / 2 * decade,
         "only directions off the surface save, κ − r of them": r / 2 * decade,
         "the logarithm is that of 2, not of 10": (kappa - r) / 2 * math.log(2),
         "the sum κ + r stands where the difference belongs": (kappa + r) / 2 * decade,
-        "it falls, and by how much is asked: the sign is wrong": -right,
         "these are bits, not nats: take the natural logarithm": right / math.log(2),
         "γ is divided by ten, so its logarithm falls by log 10, not by 10": 5.0 * (kappa - r),
-        "γ is the variance: its root would give a half of this": right / 2,
     }
 
 

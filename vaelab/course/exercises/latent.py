@@ -28,15 +28,11 @@ def change_of_image(log_var: Tensor, gamma: Tensor) -> Answers:
         "log λ is used as λ: take the exponential": gamma * (1 / log_var - 1),
         "log λ is taken for log σ: λ is a variance already": gamma * (inverse**2 - 1),
         "the −1 is missing: at λ = 1 the change is 0": gamma * inverse,
-        "the sign is wrong: a change is not negative": -right,
         "divided by γ where it must be multiplied": (inverse - 1) / gamma,
         "γ is the variance already: its root stands here": gamma.sqrt() * (inverse - 1),
         "1 − λ stands where 1/λ − 1 belongs": gamma * (1 - 1 / inverse),
         "γ is missing": inverse - 1,
-        "this is s, the length; its square is asked for": right.sqrt(),
         "γ multiplies 1/λ alone where it must multiply 1/λ − 1": gamma * inverse - 1,
-        "this is one over it: solve λ = γ / (γ + s²) for s²": 1 / right,
-        "summed over the directions; one number for each is asked for": right.sum(),
     }
 
 
@@ -146,7 +142,6 @@ def wasserstein(a: Tensor, b: Tensor) -> Answers:
     return right, {
         "not sorted: this pairs the samples as they came": (a - b).square().mean(),
         "this is the 1-Wasserstein distance: square the differences": (first - second).abs().mean(),
-        "this is W₂, the root; its square is asked for": right.sqrt(),
         "summed over the samples where it must be averaged": len(a) * right,
         "one is sorted up and the other down": (first - second.flip(0)).square().mean(),
         "the root of each difference is taken: square it": (first - second).abs().sqrt().mean(),
@@ -190,8 +185,6 @@ def local_dimension(t: Tensor) -> Answers:
     """The local dimension from the distances to the next neighbours, (n, k), to one number."""
     logs = (t[:, -1:] / t[:, :-1]).log()
     return 1 / logs.mean(), {
-        "this is the inverse of the dimension": logs.mean(),
-        "the last column belongs above: the sign is wrong": -1 / logs.mean(),
         "the mean comes before the inverse": (1 / logs).mean(),
         "the inverse of each point, then the mean: the mean over points comes first": (
             (1 / logs.mean(1)).mean()

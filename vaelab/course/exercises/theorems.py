@@ -61,7 +61,6 @@ def blurred_density(
         "the normalising factor 1/√(2π(C + γ)) is missing": (
             pi * (-0.5 * (x[:, None] - m).square() / (C + gamma)).exp()
         ).sum(1),
-        "this is the logarithm of the density": right.log(),
         "the weights are missing": density(C + gamma, torch.ones_like(pi)),
         "the root of the factor is forgotten: it is √(2π (C + γ))": (
             density(C + gamma, pi / (2 * math.pi * (C + gamma)).sqrt())
@@ -86,7 +85,6 @@ def width(slope: Tensor, gamma: Tensor) -> Answers:
     root = gamma.sqrt()
     return root / slope, {
         "γ stands where √γ belongs: S_z is a standard deviation": gamma / slope,
-        "this is the variance S_z²; its root is asked for": gamma / slope**2,
         "multiplied by f' where it must be divided: h is the inverse of f": root * slope,
         "the factor √γ is missing": 1 / slope,
         "√γ stands in the denominator: the width must fall with γ": 1 / (slope * root),
@@ -98,8 +96,6 @@ def width(slope: Tensor, gamma: Tensor) -> Answers:
 def cost_slope(d: int, r: int, kappa: int) -> Answers:
     """The slope of the optimal cost against log γ as γ → 0, from d, r and κ."""
     return (d - r) / 2, {
-        "the factor 1/2 is missing": d - r,
-        "the sign is wrong: the cost falls as γ falls, so the slope is positive": (r - d) / 2,
         "κ stands where r belongs: idle code dimensions change no cost": (d - kappa) / 2,
         "this is the data term alone; the KL term gives r/2 of it back": d / 2,
         "this is what the KL term gives back; the data term is missing": r / 2,
@@ -214,7 +210,6 @@ def soft_count(lam: Tensor) -> Answers:
         "this counts the idle dimensions, κ − r, where the active ones are asked for": lam.sum(1),
         "this is the count with a threshold; the soft one is asked for": (lam < 0.5).sum(1),
         "averaged over the dimensions where it must be summed": shares.mean(1),
-        "summed over the whole batch: one number a row is asked for": shares.sum(),
         "summed along the batch: the dimensions are the columns": shares.sum(0),
         "not summed: this is each dimension's share": shares,
         "√λ stands where λ belongs: λ is the variance": (1 - lam.sqrt()).sum(1),
@@ -383,8 +378,6 @@ def unbiased_mmd(k_xx: Tensor, k_yy: Tensor, k_xy: Tensor) -> Answers:
             (sum_x + sum_y) / (m * (m - 1)) - 2 * cross
         ),
         "sums stand where means belong": sum_x + sum_y - 2 * k_xy.sum(),
-        "the sign of the whole is wrong": -right,
-        "this is MMD, the root; MMD² is asked for": right.sqrt(),
         "the diagonals are kept, though only n (n − 1) entries are counted": (
             k_xx.sum() / (m * (m - 1)) + k_yy.sum() / (n * (n - 1)) - 2 * cross
         ),
