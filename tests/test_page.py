@@ -22,9 +22,8 @@ from vaelab import checkpoints, densities, load_images, models, networks, page, 
 from vaelab.__main__ import main
 from vaelab.apps.images import images_for as images_of
 from vaelab.apps.images import was_trained_on
-from vaelab.apps.page import contents
 from vaelab.apps.page.directions import directions
-from vaelab.apps.page.steps import n_products, to_int16
+from vaelab.apps.page.steps import to_int16
 from vaelab.data import Images
 
 
@@ -143,30 +142,6 @@ def test_steps_equal_the_decoder(name):
     assert expected.flatten(1).std(0).max() > 1e-3  # the pixels depend on the code
 
 
-def test_batch_norm_goes_into_the_layer_before_unless_another_reads_it():
-    assert "affine" not in [step["op"] for step in page.plan(pair("infogan").decoder, 5).steps]
-    assert [step["op"] for step in page.plan(pair("odd").decoder, 3).steps][:3] == [
-        "dense",
-        "tanh",
-        "affine",
-    ]
-
-    class Shared(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.dense, self.norm = nn.Linear(2, 3), nn.BatchNorm1d(3)
-
-        def forward(self, z):
-            x = self.dense(z)
-            return x + self.norm(x)
-
-    with networks.seeded(0):
-        shared = with_statistics(Shared())
-    z = torch.eye(2)
-    assert [step["op"] for step in page.plan(shared, 2).steps] == ["dense", "affine", "add"]
-    assert torch.allclose(page.run(page.plan(shared, 2), z), shared(z), atol=1e-6)
-
-
 class Branches(nn.Module):
     def forward(self, z):
         return z if z.sum() > 0 else -z
@@ -187,16 +162,6 @@ UNKNOWN[r"body\.1 \(Softplus\)"].add_module("body", nn.Sequential(nn.Linear(2, 2
 def test_a_layer_the_page_cannot_run_is_named(text):
     with pytest.raises(page.UnknownLayerError, match=text):
         page.plan(UNKNOWN[text], 2)
-
-
-def test_products_are_counted():
-    decoder = nn.Sequential(
-        nn.Linear(3, 8),
-        nn.Unflatten(1, (2, 2, 2)),
-        nn.ConvTranspose2d(2, 5, 4, 2, 1),
-        nn.Conv2d(5, 1, 3, 1, 1),
-    )
-    assert n_products(page.plan(decoder, 3)) == 3 * 8 + 4 * (2 * 5 * 16) + 16 * (5 * 9)
 
 
 def test_int16_is_finer_than_float16():
@@ -277,12 +242,10 @@ def test_weights_stay_float32_where_int16_would_show():
         saved.model.decoder[1].weight.mul_(5000)
     made = page.build(saved, images)
     record = contents_of(made)
-    assert (
-        record["decoder"]["kind"] == "float32" and "scales" not in record["decoder"]["tensors"][0]
-    )
-    assert re.search(r"decoder: .* in float32, .* \(int16 would be \d", made.notes[0])
+    assert "scales" not in record["decoder"]["tensors"][0]
+    assert made.notes[0].startswith("decoder: weights in float32, pixels within 0")
     calm = contents_of(page_of("mlp, colour", with_images=False))
-    assert calm["decoder"]["kind"] == "int16" and len(calm["decoder"]["tensors"][0]["scales"]) == 3
+    assert len(calm["decoder"]["tensors"][0]["scales"]) == 3
 
 
 def test_the_page_tells_what_the_model_is():
@@ -293,11 +256,6 @@ def test_the_page_tells_what_the_model_is():
     assert record["directions"]["values"] == sorted(record["directions"]["values"])
     assert np.allclose(
         record["directions"]["values"], q.sigma.square().mean(0).sort().values, atol=1e-6
-    )
-    facts = dict(record["facts"])
-    assert (
-        facts["decoder variance γ"] == f"{saved.model.gamma:.4g}"
-        and facts["latent dimension κ"] == "4"
     )
     assert [d["name"] for d in record["densities"]] == [
         "N(0, I)",
@@ -310,15 +268,6 @@ def test_the_page_tells_what_the_model_is():
         == made.html
         != page.build(saved, images, seed=3).html
     )
-
-
-def test_a_slow_decoder_is_said_to_be_slow(monkeypatch):
-    saved, _ = saved_of("mlp")
-    assert not any("slow" in note for note in page.build(saved).notes)
-    monkeypatch.setattr(contents, "SLOW", n_products(page.plan(saved.model.decoder, 4)) - 1)
-    assert [note for note in page.build(saved).notes if "slow" in note] == [
-        "slow: one run of the decoder takes a browser a third of a second or more"
-    ]
 
 
 def test_nothing_that_is_named_becomes_markup():

@@ -1,4 +1,4 @@
-"""What a page holds beside its program: decoders as steps, codes, directions, densities, facts."""
+"""What a page holds beside its program: decoders as steps, codes, directions, densities."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab import densities, metrics, models, posteriors
+from vaelab import densities, models, posteriors
 from vaelab._inputs import generator_of
 from vaelab.apps.page.directions import Directions, directions, principal, unknown_directions
-from vaelab.apps.page.steps import Plan, n_products, n_weights, plan, run, to_int16
+from vaelab.apps.page.steps import Plan, plan, run, to_int16
 from vaelab.checkpoints import Saved
 from vaelab.data import Images, unit
-from vaelab.parts import call_of
 
 Record = dict[str, Any]
 N_CODES = 500  # points of the plane
@@ -25,7 +24,6 @@ N_EIGENVALUES = 2_000  # test images that λ is a mean over
 N_FITTED = 5_000  # training images that the page's own densities are fitted to
 N_STARTS = 10
 N_CHECKED = 100
-SLOW = 2e8  # multiplications; a browser does some 500 million a second
 PIXEL_TOLERANCE = 0.5 / 255  # of weights in int16, against PyTorch's float32
 
 
@@ -84,7 +82,7 @@ class Contents:
         ranges = self._ranges(draws, along)
         decoder = plan(model.decoder, model.latent_dim)
         z = self._checked_codes(draws, along, ranges)
-        record = {
+        return {
             "shape": shape,
             "latent_dim": model.latent_dim,
             "decoder": self._plan("decoder", decoder, lambda p: run(p, z), model.images(z)),
@@ -100,7 +98,6 @@ class Contents:
             "densities": self._densities(),
             "has_images": q is not None,
         }
-        return record | {"facts": self._facts(q, n_weights(decoder), record)}
 
     def _codes(self, q: posteriors.Distribution | None) -> tuple[Tensor, Tensor]:
         """Means of q(z given x) and one draw from each; without images, draws from the stored
@@ -153,25 +150,14 @@ class Contents:
             )
         short_error = error_of(steps.rounded())
         short = short_error <= PIXEL_TOLERANCE
-        kind, off = "int16", ""
-        if short:
-            error = short_error
-        else:
-            kind, off = "float32", f" (int16 would be {255 * short_error:.2g}/255 off)"
-        products = n_products(steps)
+        kind, error = ("int16", short_error) if short else ("float32", error)
         self.notes.append(
-            f"{name}: {n_weights(steps):,} weights in {kind}, {products:,} products a code; "
-            f"pixels within {255 * error:.2g}/255 of PyTorch's{off}"
+            f"{name}: weights in {kind}, pixels within {255 * error:.2g}/255 of PyTorch's"
         )
-        if products > SLOW:
-            self.notes.append(
-                f"slow: one run of the {name} takes a browser a third of a second or more"
-            )
         return {
             "steps": steps.steps,
             "tensors": [self._tensor(weight, short) for weight in steps.tensors],
             "out": steps.out,
-            "kind": kind,
         }
 
     def _tensor(self, weight: Tensor, short: bool) -> Record:
@@ -259,28 +245,6 @@ class Contents:
         pixels = model.images(second.images(u))
         decoder = self._plan(name, steps, lambda p: model.images(run(p, u)), pixels)
         return {"name": name, "kind": "second", "gamma": density.gamma, "decoder": decoder}
-
-    def _facts(self, q: posteriors.Distribution | None, n: int, record: Record) -> list[list[str]]:
-        """Names and values, as text."""
-        model = self.saved.model
-        gamma = model.gamma
-        network = call_of(model).arguments["networks"].maker.__name__
-        versions = self.saved.run.get("versions", {})
-        facts = {
-            "data set": name_of_data(self.saved, self.images) or "not recorded",
-            "network": f"{network}, decoder of {n:,} weights",
-            "latent dimension κ": str(model.latent_dim),
-            "decoder variance γ": "none (cross-entropy)" if gamma is None else f"{gamma:.4g}",
-        }
-        if q is not None and record["directions"]["kind"] == "lambda":
-            dims = metrics.active_dims(q.eigenvalues())
-            facts["active directions r̂ (λ < ½)"] = f"{dims:g}, over {len(q):,} test images"
-        for density in record["densities"]:
-            if density["kind"] == "second":
-                facts["second stage's γ"] = f"{density['gamma']:.4g}"
-        packages = [name for name in ("vaelab", "torch") if name in versions]
-        facts["made with"] = ", ".join(f"{name} {versions[name]}" for name in packages)
-        return [list(fact) for fact in facts.items()]
 
 
 def name_of_data(saved: Saved, images: Images | None) -> str | None:

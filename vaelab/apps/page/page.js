@@ -13,8 +13,6 @@ const counted = active === null ? "" : `Here ${active} of ${K} directions have a
   + (0 < active && active < K ? "Try the first slider, then the last." : active ? "Try the sliders." : "It has collapsed.");
 $("intro").textContent = "A decoder turns a code z into a picture, here in your browser. "
   + WORDS[data.directions.kind] + counted;
-$("facts").querySelector("dl").append(...data.facts.map(([name, value]) =>
-  make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value }))));
 
 $("reset").addEventListener("click", () => { code.set(start); moved(); showStrip(); });
 $("origin").addEventListener("click", () => setCode(ZERO, "The origin, z = 0"));

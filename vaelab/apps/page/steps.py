@@ -1,14 +1,11 @@
 """A decoder as a list of plain steps, which the page's few lines of JavaScript can run.
 
 A decoder is traced with torch.fx, so that any module made of known layers is understood, however it
-is nested; batch normalisation is folded into the layer before it. One code is decoded at a time, so
-a flatten or a view is no step.
+is nested. One code is decoded at a time, so a flatten or a view is no step.
 """
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +15,6 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.fx.proxy import TraceError
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 Step = dict[str, Any]
 Shape = tuple[int, ...]
@@ -134,7 +130,7 @@ def plan(module: nn.Module, n_in: int) -> Plan:
 
     >>> layers = nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Unflatten(1, (1, 1, 3))
     >>> [step["op"] for step in plan(nn.Sequential(*layers).eval(), 2).steps]
-    ['dense', 'relu']
+    ['dense', 'affine', 'relu']
     """
     try:
         graph = fx.GraphModule(module, _Tracer().trace(module))
@@ -272,33 +268,14 @@ class _Reader:
         )
 
     def _batch_norm(self, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> int:
-        """y = scale · x + shift by channel: into the weights of the layer before, if nothing else
-        reads that layer.
-        """
+        """y = scale · x + shift by channel."""
         if layer.running_mean is None:
             raise self._unknown(" without running statistics")
-        n = len(layer.running_mean)
-        number = self._input()
-        step = self.steps[number - 1] if number else {}
-        readers = [node.users for node, value in self.values.items() if value == number]
-        is_shared = any(len(users) > 1 for users in readers)
-        is_linear = step.get("op") in ("dense", "conv", "deconv")
-        if is_shared or not is_linear or step["shape"][0] != n:
-            scale, shift = _normalised(layer, torch.ones(n, 1), torch.zeros(n))
-            return self._add("affine", **self._weights(scale.flatten(), shift))
-        weight, bias = step["weight"], step["bias"]
-        before = (self.tensors[weight], self.tensors[bias])
-        after = _normalised(layer, *before, transpose=step["op"] == "deconv")
-        self.tensors[weight], self.tensors[bias] = after
-        return number
-
-
-def _normalised(layer: nn.Module, weight: Tensor, bias: Tensor, **more: bool) -> list[Tensor]:
-    """Weight and bias of a linear layer that is followed by a batch normalisation, as one."""
-    norm: Any = copy.deepcopy(layer).double().cpu()
-    statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
-    fused = fuse_conv_bn_weights(weight.double(), bias.double(), *statistics, **more)
-    return [tensor.detach().float() for tensor in fused]
+        numbers = (layer.running_mean, layer.running_var, layer.weight, layer.bias)
+        numbers = [each if each is None else each.double().cpu() for each in numbers]
+        rows = torch.eye(2, dtype=torch.float64)[:, 1:].expand(2, layer.num_features)
+        shift, above = F.batch_norm(rows, *numbers, eps=layer.eps)
+        return self._add("affine", **self._weights(above - shift, shift))
 
 
 def _shape(node: fx.Node) -> Shape:
@@ -385,18 +362,3 @@ def _window(
     right = left + shape[-1] - x.shape[-1]
     bottom = top + shape[-2] - x.shape[-2]
     return F.pad(x, (-left, right, -top, bottom))
-
-
-def n_weights(plan: Plan) -> int:
-    """How many numbers the plan holds."""
-    return sum(tensor.numel() for tensor in plan.tensors)
-
-
-def n_products(plan: Plan) -> int:
-    """How many multiplications one code costs: every weight once a pixel it meets."""
-    total = 0
-    for step in plan.steps:
-        if "weight" in step:
-            met = {"conv": step["shape"], "deconv": step["before"]}.get(step["op"], [])
-            total += plan.tensors[step["weight"]].numel() * math.prod(met[1:])
-    return total
