@@ -191,7 +191,6 @@ def test_a_hub_and_its_proxy_are_served_under_their_path(tmp_path, monkeypatch, 
     monkeypatch.setattr(
         "vaelab.apps.dashboards.serving.serve", lambda line: lines.append(line) or 0
     )
-    monkeypatch.setattr("vaelab.apps.dashboards.prepare", lambda *a, **k: None)
     monkeypatch.setattr("vaelab.apps.dashboards.write_pages", lambda *a, **k: None)
     monkeypatch.setattr(serving.importlib.util, "find_spec", lambda name: name)
     assert main(["dashboards", "--ip", "0.0.0.0", "--base-url", "user/ann/vaelab"]) == 0

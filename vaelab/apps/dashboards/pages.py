@@ -74,7 +74,7 @@ def write_pages(
     Args:
         folder: where they go; made if it does not exist.
         model: the model folder of the first two pages.
-        path: the γ path's folder, from `prepare`.
+        path: the γ path's folder, see `gamma_path`.
         images: as in `open_model`, for the first two pages.
 
     Returns:
