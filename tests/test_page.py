@@ -45,7 +45,7 @@ class Odd(nn.Module):
         x = self.norm(torch.tanh(self.shift(self.dense(z))).view(-1, 4, 3, 3))
         x = F.leaky_relu(x + self.conv(F.silu(x)), 0.1)
         x = F.pad(self.pad(self.up(x)), (0, 1, 1, 0))
-        x = torch.cat((x, torch.relu(x)), 1)[:, :, 1:5, :4]
+        x = F.pad(torch.cat((x, torch.relu(x)), 1), (0, -4, -1, -3))
         x = F.interpolate(self.last(x), scale_factor=2)
         return torch.sigmoid(x).reshape(z.shape[0], 1, 16, 16)
 

@@ -43,7 +43,6 @@ PARAMETERS = {
     "leaky_relu": ("input", "negative_slope"),
     "interpolate": ("input", "size", "scale_factor", "mode"),
     "pad": ("input", "pad", "mode", "value"),
-    "getitem": ("input", "index"),
 }
 KNOWN = (
     "dense, conv, transposed conv, batch norm, relu, leaky relu, silu, tanh, sigmoid, zero "
@@ -193,10 +192,6 @@ class _Reader:
         if name == "pad" and is_constant and not options.get("value"):
             left, _, top, _ = options["pad"]
             return self._add("window", top=-top, left=-left)
-        corner = _corner(options["index"]) if name == "getitem" else None
-        if corner is not None:
-            top, left = corner
-            return self._add("window", top=top, left=left)
         if name in ("cat", "concat") and self._is_along_channels():
             return self._add("cat", [self.values[node] for node in self.node.args[0]])
         if name in ("add", "iadd") and self._adds_values_of_one_shape():
@@ -281,19 +276,6 @@ class _Reader:
 def _shape(node: fx.Node) -> Shape:
     """The shape of a node's value, without the batch."""
     return tuple(node.meta["tensor_meta"].shape[1:])
-
-
-def _corner(index: Any) -> list[int] | None:
-    """The first row and column of a rectangle that an index cuts out of images: slices of step 1
-    after the whole of the first two axes. None for any other index.
-    """
-    whole = ((Ellipsis,), (slice(None), slice(None)))
-    if not isinstance(index, tuple) or index[:-2] not in whole:
-        return None
-    slices = [s for s in index[-2:] if isinstance(s, slice) and s.step in (1, None)]
-    starts = [s.start or 0 for s in slices]
-    is_corner = len(starts) == 2 and all(isinstance(i, int) and i >= 0 for i in starts)
-    return starts if is_corner else None
 
 
 @torch.no_grad()
