@@ -8,6 +8,7 @@ under a checksum, and nothing that is read is executed.
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import hashlib
 import io
@@ -16,8 +17,9 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -111,6 +113,13 @@ def write_array(path: Path, array: np.ndarray) -> None:
     """Write a .npy file as `write_atomic` does."""
     np.save(content := io.BytesIO(), array)
     write_atomic(path, content.getvalue())
+
+
+def as_csv(rows: Iterable[Sequence[Any]]) -> bytes:
+    """Rows as the bytes of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
 
 
 def _mark() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaelab._signals import importing
-from vaelab.cli.files import as_csv, beside, check_ending, images_of
+from vaelab.cli.files import beside, check_ending, images_of
 from vaelab.cli.options import Parser, add_images, add_run
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     with importing():
         import numpy as np
 
-        from vaelab._files import write_array, write_atomic
+        from vaelab._files import as_csv, write_array, write_atomic
         from vaelab._inputs import check_choice
         from vaelab.apps.opening import opened
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vaelab.cli.options import reading
 
@@ -31,13 +28,6 @@ def check_ending(path: Path, *endings: str, option: str = "--out") -> str:
         got = f"the folder {path}; try {path / f'out{endings[0]}'}" if path.is_dir() else path
         raise ValueError(f"{option}: expected a file that ends in {expected}, got {got}")
     return ending
-
-
-def as_csv(rows: Iterable[Sequence[Any]]) -> bytes:
-    """Rows as the bytes of a CSV file."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
 
 
 def images_of(saved: Saved, args: argparse.Namespace) -> Images:

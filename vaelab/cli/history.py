@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vaelab._files import check_file, check_writable, write_atomic
-from vaelab.cli.files import as_csv
+from vaelab._files import as_csv, check_file, check_writable, write_atomic
 
 NAME = "history.csv"
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaelab._signals import importing
-from vaelab.cli.files import as_csv
 from vaelab.cli.options import Parser, add_seed, add_training, given
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         from matplotlib.figure import Figure
 
         from vaelab import lines, plots
-        from vaelab._files import write_atomic
+        from vaelab._files import as_csv, write_atomic
         from vaelab._inputs import check_choice
         from vaelab.cli import lines as door
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import shutil
 import tempfile
@@ -16,6 +14,7 @@ from typing import Any
 
 import torch
 
+from vaelab._files import as_csv
 from vaelab._inputs import check_positive
 from vaelab.course import exercises
 from vaelab.course.grading.examinee import MAX_BYTES
@@ -163,11 +162,9 @@ def table(sheets: Sequence[Sheet]) -> str:
 def mark_book(sheets: Sequence[Sheet]) -> str:
     """The verdicts as CSV: a row a file, a column an exercise, and how many are ok."""
     columns = sorted({exercise_id for sheet in sheets for exercise_id in sheet.verdicts})
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["file", "lesson", "ok", "of", *columns, "problem"])
+    rows: list[list[Any]] = [["file", "lesson", "ok", "of", *columns, "problem"]]
     for sheet in sheets:
         words = [sheet.verdicts.get(exercise_id, "") for exercise_id in columns]
         counts = [sheet.right, len(sheet.verdicts)]
-        writer.writerow([sheet.path, sheet.lesson, *counts, *words, sheet.problem])
-    return buffer.getvalue()
+        rows.append([sheet.path, sheet.lesson, *counts, *words, sheet.problem])
+    return as_csv(rows).decode()
