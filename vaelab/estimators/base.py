@@ -39,7 +39,6 @@ from vaelab._inputs import (
 )
 from vaelab.densities import Density
 from vaelab.estimators.fitted import put_together, taken_apart
-from vaelab.estimators.streams import MOST, Moments, mapped, moments, stream_of
 from vaelab.models import Autoencoder
 from vaelab.networks import Networks
 from vaelab.posteriors import Distribution, PointHead
@@ -66,6 +65,7 @@ def _has_log_p(estimator: Any) -> bool:
 
 
 _DTYPES: Any = [np.float64, np.float32]
+_MOST = 2**24  # The whole number up to which float32 holds every one.
 _OURS = (Tensor, Rows, data.Dataset, data.DataLoader, np.ma.MaskedArray)
 
 
@@ -96,8 +96,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows `X`: (n, d) or (n, channels, height, width), n ≥ 2 and finite. Bytes and
         other whole numbers are trained on as float32, beyond 2²⁴ as float64, which rounds those
-        beyond 2⁵³, as scikit-learn does without a word. An `np.memmap`, a map-style
-        `Dataset` or a `DataLoader` is read batch by batch, after one pass for scale and range.
+        beyond 2⁵³, as scikit-learn does without a word. A `Dataset` or a `DataLoader` is read into
+        memory; for more than fits there, `training.fit`.
 
         Returns:
             The estimator itself. A fit that fails leaves it as it was.
@@ -115,15 +115,14 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         before = getattr(self, "model_", None)
         rows = self._rows(X, reset=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        found = moments(rows)
         if self.warm_start and before is not None:
             model = self._continued(before)
         else:
             with networks.seeded(seed):
                 nets = self._networks()
-                self._fit_scale(rows, found, nets)
+                self._fit_scale(rows, nets)
                 model = self._model(nets).to(rows.dtype)
-        self.range_ = found.ends().to(rows.dtype)
+        self.range_ = torch.stack(rows.aminmax(dim=0 if rows.ndim == 2 else None))
         self.model_ = model
         x = self._scaled(rows)
         schedule = self.schedule
@@ -268,13 +267,8 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
         self.density_ = density
         return self
 
-    def _rows(self, X: Any, reset: bool = False) -> Tensor | Rows:
-        """Check rows as scikit-learn does; give them back in the shape they were fitted in, as a
-        tensor, or as rows that are read as they are asked for.
-        """
-        stream = stream_of(X)
-        if stream is not None:
-            return self._streamed(stream, reset)
+    def _rows(self, X: Any, reset: bool = False) -> Tensor:
+        """Check rows as scikit-learn does; give them back in the shape they were fitted in."""
         array = _as_array(X)
         shape = None
         if isinstance(array, np.ndarray) and array.ndim == 4:
@@ -300,39 +294,23 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
             self._fitted_on_tensor = isinstance(X, Tensor)
         return torch.from_numpy(np.array(array)).reshape(-1, *self.image_shape_)
 
-    def _streamed(self, rows: Rows, reset: bool) -> Rows:
-        shape = tuple(rows.shape[1:])
-        if reset:
-            self.image_shape_ = shape
-            self.n_features_in_ = math.prod(shape)
-            vars(self).pop("feature_names_in_", None)
-            self._fitted_on_tensor = False
-        if shape != tuple(self.image_shape_) or len(rows) < 1 + reset:
-            raise ValueError(
-                f"X: expected {1 + reset} or more rows of shape {tuple(self.image_shape_)}, got "
-                f"{tuple(rows.shape)}"
-            )
-        return rows
-
-    def _fit_scale(self, rows: Tensor | Rows, found: Moments, nets: Networks) -> None:
-        self.mean_ = found.mean.to(rows.dtype)
-        self.scale_ = found.overall or 1.0
-        if self.scaling == "columns":
-            spread = found.columns.to(rows.dtype)
-            self.scale_ = torch.where(spread > 0, spread, 1.0)
+    def _fit_scale(self, rows: Tensor, nets: Networks) -> None:
         if nets.unit:
+            check_images(rows, unit=True)
             self.mean_ = torch.zeros(())
             self.scale_ = 1.0
-            if isinstance(rows, Tensor):  # Others are checked as they are read.
-                check_images(rows, unit=True)
+            return
+        self.mean_ = rows.mean(0)
+        self.scale_ = float((rows - self.mean_).std()) or 1.0
+        if self.scaling == "columns":
+            spread = rows.std(0)
+            self.scale_ = torch.where(spread > 0, spread, 1.0)
 
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.model_.parameters()).dtype
 
-    def _scaled(self, rows: Tensor | Rows) -> Any:
-        if isinstance(rows, Rows):
-            return mapped(rows, self._dtype, self._scaled)
+    def _scaled(self, rows: Tensor) -> Tensor:
         return ((rows.to(self._dtype) - self.mean_) / self.scale_).to(self._dtype)
 
     def _unscaled(self, x: Tensor) -> Tensor:
@@ -367,6 +345,6 @@ def _as_array(X: Any) -> Any:
     if array.dtype.kind in "mMSUV":
         raise _in_one_line(TypeError(f"{array.dtype} is no kind of number"))
     if array.dtype.kind in "iub":
-        exact = array.dtype.itemsize <= 2 or not ((array > MOST) | (array < -MOST)).any()
+        exact = array.dtype.itemsize <= 2 or not ((array > _MOST) | (array < -_MOST)).any()
         return array.astype(np.float32 if exact else np.float64)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
