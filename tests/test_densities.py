@@ -424,15 +424,15 @@ def test_codes_that_cannot_be_scaled_say_how_else():
 
 
 def test_the_history_of_a_second_stage_is_in_the_units_of_its_codes():
-    z = 3 + 0.01 * torch.randn(40, 2, generator=generator()).double()
-    plan = {"epochs": 3, "gamma_schedule": None, "validation": 0.25, "standardise": True}
+    z = 3 + 0.01 * torch.randn(400, 2, generator=generator()).double()
+    plan = {"epochs": 3, "gamma_schedule": None, "standardise": True}
     stage = SecondStage((8,), **plan).fit_codes(Point(z))
     history = stage.run.history
     assert history["gamma"][-1] == pytest.approx(stage.gamma)
     still = SecondStage((8,), **plan, lr=1e-12).fit_codes(Point(z))
     nats = still.run.history
     found = still.vae.loss_terms(z.float(), generator())["nll"].mean().item()
-    assert abs(nats["nll"] - found).max() < 1 and abs(nats["validation"] - found).max() < 1
+    assert abs(nats["nll"] - found).max() < 1
     np.testing.assert_allclose(nats["loss"], nats["nll"] + nats["kl"])
 
 

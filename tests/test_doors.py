@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
-from torch import nn
 
 import vaelab
 from vaelab import (
@@ -554,15 +553,6 @@ def test_a_schedule_of_ones_own_may_have_fields_of_its_own():
         offset: int = -3
 
     assert Late(offset=-5).offset == -5 and Late()(1.0, 4) == training.Cosine()(1.0, 4)
-
-
-def test_a_function_of_ones_own_that_asks_for_too_much_says_so():
-    @networks.recorded
-    def huge(k):
-        return networks.Networks(nn.Flatten(), nn.Linear(10**8, 10**8), (16,), k, 16)
-
-    with pytest.raises(ValueError, match=r"^huge: out of memory .*; give less"):
-        huge(2)
 
 
 def test_memory_of_a_device_is_told_in_its_own_words():

@@ -23,8 +23,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from vaelab._memory import is_out_of_memory, out_of_memory
-
 P = ParamSpec("P")
 R = TypeVar("R", bound="Part")
 
@@ -125,13 +123,7 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def build(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            part = function(*args, **kwargs)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            words = out_of_memory(error, "give less")
-            raise ValueError(f"{function.__name__}: {words}") from error
+        part = function(*args, **kwargs)
         object.__setattr__(part, "_call", (build, args, kwargs))
         return part
 

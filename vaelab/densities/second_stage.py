@@ -40,8 +40,6 @@ class SecondStage(Trained):
         gamma: "learned" or "optimal" (see `likelihoods.Gaussian`).
         gamma_schedule: as in `training.fit`; the default keeps γ at 1 for half of the training,
             which keeps it from settling before the decoder has learned.
-        validation: share of the codes to hold out; as in `training.fit`.
-        patience: as in `training.fit`.
         standardise: whether it is trained on (z − mean) / (standard deviation of all coordinates),
             and then scaled back. Codes that no prior holds may be far smaller than 1, and a γ held
             at 1 would then settle on u that say nothing of z. Unless given: where codes are points.
@@ -61,8 +59,6 @@ class SecondStage(Trained):
         gamma: str = "learned",
         gamma_lr: float = 10.0,
         gamma_schedule: Callable[[float], float | None] | None = Hold(1.0),  # noqa: B008 (frozen)
-        validation: float | None = None,
-        patience: int | None = None,
         standardise: bool | None = None,
     ) -> None:
         self.plan = Plan.of(locals())
@@ -91,7 +87,7 @@ class SecondStage(Trained):
         shift, scale = self._units
         scale_back(vae, shift, scale)
         history = {**run.history, "gamma": scale**2 * run.history["gamma"]}
-        for name in {"nll", "loss", "validation"} & set(history):
+        for name in ("nll", "loss"):
             history[name] = history[name] + vae.latent_dim * math.log(scale)
         self.run = replace(run, history=history)
         self.vae = vae

@@ -6,7 +6,6 @@ N(0, I) is fixed; a flow and a generator are learned beside the autoencoder.
 from vaelab.posteriors import LOG_2_PI
 from vaelab.priors.flow import FlowPrior
 from vaelab.priors.generated import Generated
-from vaelab.priors.normal import StandardNormal
-from vaelab.priors.prior import Prior
+from vaelab.priors.prior import Prior, StandardNormal
 
 __all__ = ["LOG_2_PI", "FlowPrior", "Generated", "Prior", "StandardNormal"]

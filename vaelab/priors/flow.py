@@ -39,10 +39,14 @@ class FlowPrior(Prior):
         super().__init__()
         self.flow = Couplings(latent_dim, transforms, hidden, n_context, scaled)
 
-    def given(self, context: Tensor) -> Prior:
-        return FlowGiven(self, context) if self.flow.n_context else self
+    context: Tensor | None = None  # Of the codes of a batch.
 
-    context: Tensor | None = None
+    def given(self, context: Tensor) -> Prior:
+        if not self.flow.n_context:
+            return self
+        given = object.__new__(FlowPrior)
+        vars(given).update(vars(self), context=context)
+        return given
 
     def at(self, eps: Tensor) -> Tensor:
         return self.flow.inverse(eps, self.context)
@@ -54,17 +58,3 @@ class FlowPrior(Prior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         return self.flow.log_prob(z, self.context)
-
-
-class FlowGiven(FlowPrior):
-    """p(z given c) of a flow that takes a context, for the contexts of a batch.
-
-    Args:
-        prior: the flow.
-        context: c, shape (n, n_context).
-    """
-
-    def __init__(self, prior: FlowPrior, context: Tensor) -> None:
-        Prior.__init__(self)
-        self.flow = prior.flow
-        self.context = context

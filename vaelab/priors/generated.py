@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab._door import door
-from vaelab._inputs import Positive, Widths, check_choice
+from vaelab._inputs import Widths, check_choice
 from vaelab.networks.layers import dense
 from vaelab.networks.mlp import layers
 from vaelab.parts import StepSizes
@@ -32,7 +32,6 @@ class Generated(Prior):
         latent_dim: κ, of the noise too.
         hidden: widths of the ReLU layers of G.
         noise: what G takes, "normal" or "uniform" (on [−1, 1]).
-        rate: factor on `training.fit`'s step size for G, > 0.
 
     >>> Generated(4, hidden=(8,)).sample(5, 4).shape
     torch.Size([5, 4])
@@ -44,11 +43,9 @@ class Generated(Prior):
         latent_dim: int,
         hidden: Widths = (128, 128),
         noise: str = "normal",
-        rate: Positive = 0.5,
     ) -> None:
         super().__init__()
         self.noise = check_choice("noise", noise, ("normal", "uniform"))
-        self.rate = rate
         body = layers(latent_dim, hidden, "relu")
         self.generator = nn.Sequential(body, dense(hidden[-1], latent_dim))
         self.mean: Tensor
@@ -57,7 +54,7 @@ class Generated(Prior):
         self.register_buffer("variance", torch.ones(latent_dim))
 
     def step(self, plan: StepSizes) -> dict[str, Any]:
-        return {"lr": self.rate * plan.lr, "betas": (0.5, 0.99), "weight_decay": 0.0}
+        return {"lr": 0.5 * plan.lr, "betas": (0.5, 0.99), "weight_decay": 0.0}
 
     def at(self, eps: Tensor) -> Tensor:
         if self.noise == "uniform":

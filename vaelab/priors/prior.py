@@ -1,4 +1,6 @@
-"""What every prior has in common: the codes that noise becomes, their density, the KL to it."""
+"""What every prior has in common: the codes that noise becomes, their density, the KL to it; and
+the standard normal one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from torch import Tensor
 from vaelab._inputs import check_draws, check_positive_int, generator_of
 from vaelab._processes import Generator, draw
 from vaelab.parts import Module
-from vaelab.posteriors import Distribution
+from vaelab.posteriors import LOG_2_PI, Distribution
 
 
 class Prior(Module):
@@ -103,3 +105,21 @@ class Prior(Module):
         first = next(self.parameters(), torch.zeros(()))
         eps = torch.randn(n, latent_dim, generator=generator_of(seed))
         return self.at(eps.to(first)).cpu()
+
+
+class StandardNormal(Prior):
+    """N(0, I).
+
+    >>> StandardNormal().sample(5, 3).shape
+    torch.Size([5, 3])
+    """
+
+    def at(self, eps: Tensor) -> Tensor:
+        return eps
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return -0.5 * (z.square().sum(-1) + z.shape[-1] * LOG_2_PI)
+
+    def kl(self, q: Distribution, z: Tensor) -> Tensor:
+        exact = q.kl_to_standard_normal()
+        return super().kl(q, z) if exact is None else exact

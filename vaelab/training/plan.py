@@ -81,8 +81,6 @@ class Plan(_Fields):
         del settings["keep_every"]
         for name in ("schedule", "gamma_schedule", "beta_schedule"):
             settings[name] = _name_of(getattr(self, name))
-        if self.beta_schedule is None:  # Runs of earlier versions had none.
-            settings["beta_schedule"] = None
         return settings
 
 
