@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from vaelab._door import door
 from vaelab._inputs import Positive, check_positive
-from vaelab._processes import Generator, draw, mean_of_all
+from vaelab._processes import mean_of_all
 from vaelab.flows import LOG_2_PI
 from vaelab.grammar import Grammar, allowed, expand, rule_numbers, tables
 from vaelab.parts import Module, StepSizes
@@ -159,8 +159,8 @@ class Rules(Likelihood):
 
     a probability of sequences of rules that sums to one. The mask of a step allows the rules of the
     one non-terminal that the stack machine must expand there, which the rules before it decide;
-    once the stack is empty the padding alone, at no cost. A line that is drawn or decoded is valid
-    by construction if its stack is empty at the end, and unfinished otherwise.
+    once the stack is empty the padding alone, at no cost. A line that is decoded is valid by
+    construction if its stack is empty at the end, and unfinished otherwise.
 
     Source: Kusner, Paige & Hernández-Lobato (2017), Section 3, whose code masks the targets alone
     and takes a cross-entropy per rule.
@@ -204,13 +204,6 @@ class Rules(Likelihood):
         """The rules, as b / 255, that are likeliest one after another; shape (batch, length)."""
         self._check(x_hat)
         return expand(x_hat, self._lookup()).to(x_hat) / 255
-
-    @torch.no_grad()
-    def sample(self, x_hat: Tensor, generator: Generator = None) -> Tensor:
-        """One draw of p(x given z) for each row of logits: rules, as b / 255, (batch, length)."""
-        self._check(x_hat)
-        uniform = draw(torch.rand, tuple(x_hat.shape), generator, x_hat)
-        return expand(x_hat - (-uniform.log()).log(), self._lookup()).to(x_hat) / 255
 
     def _lookup(self) -> dict[str, Tensor]:
         return {name: getattr(self, name) for name in ("masks", "pushes", "n_pushes")}
