@@ -420,8 +420,8 @@ def test_lines_pass_through_an_estimator(lines):
 
 
 def test_what_does_not_fit_a_model_of_lines_is_refused(rae):
-    with pytest.raises(ValueError, match="expected a pair for lines of rules"):
-        models.grammar_rae(networks.mlp((1, 8, 8), 2))
+    with pytest.raises(ValueError, match=r"build the networks with networks\.sequence"):
+        models.grammar_rae(networks.mlp((1, 8, 8), 2)).loss_terms(torch.zeros(2, 1, 8, 8))
     with pytest.raises(ValueError, match=r"build the networks with .*n_rules=12"):
         models.grammar_rae(networks.sequence(15, 2, n_rules=7)).loss_terms(torch.zeros(2, 15))
     with pytest.raises(ValueError, match="expected the length of a line"):

@@ -46,7 +46,6 @@ from vaelab.parts import (
     as_data,
     changed,
     fill,
-    names_in,
     public_name,
     rebuild,
     to_be_filled,
@@ -173,7 +172,7 @@ def save(
         **estimator,
         "versions": versions(),
     }
-    _check_loadable(record, model)
+    _check_unchanged(model)
     notes = as_data(run or {}, "run")
     taken = [name for name in (*record, "estimator", "sha256") if name in notes]
     if set(taken) - {"versions"}:
@@ -191,16 +190,8 @@ def save(
     return folder
 
 
-def _check_loadable(record: dict[str, Any], model: Autoencoder) -> None:
-    """Raise for what `load` would not find, or would make otherwise."""
-    known = makers(estimators="estimator" in record)
-    accounts = [record[name] for name in ("model", "density", "estimator") if name in record]
-    for name in names_in(accounts):
-        if "." in name and name not in known:
-            raise TypeError(
-                f"{name} is no public part of vaelab, so that `load` would not find it; expected a "
-                "part that its room exports, or one of your own"
-            )
+def _check_unchanged(model: Autoencoder) -> None:
+    """Raise for what `load` would make otherwise."""
     different = changed(model)
     if different:
         raise ValueError(

@@ -347,24 +347,6 @@ def public_name(maker: Callable[..., Any]) -> str:
     return f"{room.split('.')[0]}.{maker.__name__}" if home == "vaelab" else maker.__name__
 
 
-def names_in(account: Any) -> Iterator[str]:
-    """The names of all classes and functions in an account.
-
-    >>> from vaelab import models, networks
-    >>> sorted(names_in(account(models.ae(networks.mlp(3, latent_dim=2)))))[:2]
-    ['likelihoods.Gaussian', 'models.Autoencoder']
-    """
-    if isinstance(account, list):
-        for item in account:
-            yield from names_in(item)
-    if isinstance(account, Mapping):
-        for key, value in account.items():
-            if key in ("part", "maker") and isinstance(value, str):
-                yield value
-            else:
-                yield from names_in(value)
-
-
 def rebuild(account: Mapping[str, Any], makers: Mapping[str, Callable[..., Any]]) -> Any:
     """Make a part from its account.
 

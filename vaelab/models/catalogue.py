@@ -312,11 +312,7 @@ def grammar_rae(
         networks: a pair for lines, `networks.sequence`, with as many rules as the grammar.
         grammar: arithmetic expressions unless given.
         beta: the weight of ½‖z‖², ≥ 0.
-
-    Raises:
-        ValueError: networks for images.
     """
-    _check_lines(networks)
     point = posteriors.PointHead(networks)
     rules = likelihoods.Rules(grammar or expressions())
     return Autoencoder(networks, point, rules, latent_term=terms.SquaredNorm(beta))
@@ -334,11 +330,7 @@ def grammar_vae(
     Args:
         networks, grammar: as for `grammar_rae`.
         beta: the weight of the KL, ≥ 0.
-
-    Raises:
-        ValueError: networks for images.
     """
-    _check_lines(networks)
     rules = likelihoods.Rules(grammar or expressions())
     return Autoencoder(networks, likelihood=rules, latent_term=terms.KL(beta))
 
@@ -353,20 +345,8 @@ def character_rae(
     Args:
         networks: with `n_rules` of that grammar.
         grammar, beta: as for `grammar_rae`.
-
-    Raises:
-        ValueError: networks for images.
     """
     return grammar_rae(networks, (grammar or expressions()).characters(), beta)
-
-
-@door
-def _check_lines(networks: Networks) -> None:
-    if len(networks.image_shape) != 1:
-        raise ValueError(
-            f"networks: expected a pair for lines of rules, such as networks.sequence(15), got one "
-            f"for images {networks.image_shape}"
-        )
 
 
 CATALOGUE: dict[str, Callable[..., Autoencoder]] = {name: globals()[name] for name in __all__}
