@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from vaelab import densities, models, posteriors
 from vaelab._inputs import generator_of
 from vaelab.apps.page.directions import Directions, directions, principal, unknown_directions
-from vaelab.apps.page.steps import Plan, plan, run, to_int16
+from vaelab.apps.page.steps import Plan, plan, run
 from vaelab.checkpoints import Saved
 from vaelab.data import Images, unit
 
@@ -24,7 +23,7 @@ N_EIGENVALUES = 2_000  # test images that λ is a mean over
 N_FITTED = 5_000  # training images that the page's own densities are fitted to
 N_STARTS = 10
 N_CHECKED = 100
-PIXEL_TOLERANCE = 0.5 / 255  # of weights in int16, against PyTorch's float32
+PIXEL_TOLERANCE = 0.5 / 255
 
 
 class Blob:
@@ -85,7 +84,7 @@ class Contents:
         return {
             "shape": shape,
             "latent_dim": model.latent_dim,
-            "decoder": self._plan("decoder", decoder, lambda p: run(p, z), model.images(z)),
+            "decoder": self._plan("decoder", decoder, run(decoder, z), model.images(z)),
             "directions": self._directions(along, ranges),
             "plane": self._plane(means),
             "codes": {
@@ -128,43 +127,17 @@ class Contents:
         wide = shares * ranges @ along.matrix
         return torch.cat([normal, z[:N_CHECKED], wide]).to(next(self.saved.model.parameters()))
 
-    def _plan(
-        self,
-        name: str,
-        steps: Plan,
-        pixels: Callable[[Plan], Tensor],
-        expected: Tensor,
-    ) -> Record:
-        """The plan for the page, in int16 where the pixels allow it; what was measured goes into
-        the notes.
-        """
-
-        def error_of(steps: Plan) -> float:
-            return (pixels(steps).clamp(0, 1) - expected.clamp(0, 1)).abs().max().item()
-
-        error = error_of(steps)
+    def _plan(self, name: str, steps: Plan, pixels: Tensor, expected: Tensor) -> Record:
+        """The plan for the page; how near its pixels are to PyTorch's goes into the notes."""
+        error = (pixels.clamp(0, 1) - expected.clamp(0, 1)).abs().max().item()
         if not error <= PIXEL_TOLERANCE:
             raise ValueError(
                 f"the {name}'s pixels differ from PyTorch's by {255 * error:.3g}/255; please "
                 "report this"
             )
-        short_error = error_of(steps.rounded())
-        short = short_error <= PIXEL_TOLERANCE
-        kind, error = ("int16", short_error) if short else ("float32", error)
-        self.notes.append(
-            f"{name}: weights in {kind}, pixels within {255 * error:.2g}/255 of PyTorch's"
-        )
-        return {
-            "steps": steps.steps,
-            "tensors": [self._tensor(weight, short) for weight in steps.tensors],
-            "out": steps.out,
-        }
-
-    def _tensor(self, weight: Tensor, short: bool) -> Record:
-        parts = to_int16(weight) if short else None
-        if parts is None:
-            return {"values": self.blob.add(weight)}
-        return {"values": self.blob.add(parts[0], "int16"), "scales": self.blob.add(parts[1])}
+        self.notes.append(f"{name}: pixels within {255 * error:.2g}/255 of PyTorch's")
+        tensors = [self.blob.add(weight) for weight in steps.tensors]
+        return {"steps": steps.steps, "tensors": tensors, "out": steps.out}
 
     def _directions(self, along: Directions, ranges: Tensor) -> Record:
         values = None if along.values is None else along.values.tolist()
@@ -243,7 +216,7 @@ class Contents:
         u = u.to(next(second.parameters()))
         steps = plan(second.decoder, model.latent_dim)
         pixels = model.images(second.images(u))
-        decoder = self._plan(name, steps, lambda p: model.images(run(p, u)), pixels)
+        decoder = self._plan(name, steps, model.images(run(steps, u)), pixels)
         return {"name": name, "kind": "second", "gamma": density.gamma, "decoder": decoder}
 
 

@@ -11,16 +11,8 @@ function bytesOf(text) {
 
 /** A function from references [first byte, length, type] to arrays. */
 function reader({ buffer, byteOffset }) {
-  const kinds = { float32: Float32Array, int16: Int16Array, uint8: Uint8Array };
+  const kinds = { float32: Float32Array, uint8: Uint8Array };
   return ([at, n, kind]) => new kinds[kind](buffer, byteOffset + at, n);
-}
-
-/** The weights of one tensor: float32 as they are, or whole numbers with a factor for each row. */
-function tensor({ values, scales }, read) {
-  const numbers = read(values);
-  if (!scales) return numbers;
-  const factors = read(scales), each = numbers.length / factors.length;
-  return Float32Array.from(numbers, (q, i) => q * factors[(i / each) | 0]);
 }
 
 const size = (shape) => shape.reduce((a, b) => a * b, 1);
@@ -143,7 +135,7 @@ function compile(step, tensors) {
 
 /** A function from a code to the decoder's output; what it returns is overwritten by its next call. */
 function makeDecoder(plan, read) {
-  const tensors = plan.tensors.map((t) => tensor(t, read));
+  const tensors = plan.tensors.map(read);
   const values = [null, ...plan.steps.map((step) => new Float32Array(size(step.shape)))];
   const steps = plan.steps.map((step) => compile(step, tensors));
   return (z) => {

@@ -7,7 +7,7 @@ is nested. One code is decoded at a time, so a flatten or a view is no step.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -70,34 +70,6 @@ class Plan:
     tensors: list[Tensor]
     out: int
     shape: Shape
-
-    def rounded(self) -> Plan:
-        """The same with every matrix and kernel rounded to int16 (see `to_int16`); biases stay
-        float32.
-        """
-        tensors = []
-        for weight in self.tensors:
-            parts = to_int16(weight)
-            tensors.append(weight if parts is None else parts[0] * _column(parts[1], weight))
-        return replace(self, tensors=tensors)
-
-
-def to_int16(weight: Tensor) -> tuple[Tensor, Tensor] | None:
-    """A matrix or kernel as whole numbers up to ±32767, and a factor for each row; None for a
-    vector.
-
-    As small as float16, with an eighth of its error or less: a row's numbers share one exponent,
-    and keep 15 bits.
-
-    >>> q, scales = to_int16(torch.tensor([[0.5, -1.0], [0.0, 0.0]]))
-    >>> q.tolist(), (q * scales[:, None])[0, 1].item()
-    ([[16384, -32767], [0, 0]], -1.0)
-    """
-    if weight.ndim < 2:
-        return None
-    scales = weight.flatten(1).abs().amax(1) / 32767
-    rows = _column(scales.where(scales > 0, 1), weight)
-    return (weight / rows).round().to(torch.int16), scales
 
 
 def _column(values: Tensor, weight: Tensor) -> Tensor:
