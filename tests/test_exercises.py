@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from vaelab import exercises, manifolds, priors, theory
-from vaelab.course.exercises import EXERCISES, check, find, verdict
-from vaelab.course.exercises.quizzes import QUIZZES
+from vaelab.course.exercises import EXERCISES, QUIZZES, check, find, verdict
 
 SLIPS = [
     (exercise, words)
@@ -59,7 +58,7 @@ def test_later_cells_go_on_with_the_reader_s_answer_or_ours():
 
 def test_a_quiz_answers_back():
     view = exercises.quiz("00.5")
-    assert sorted(view.choice.options) == sorted(QUIZZES["00.5"][1])
+    assert sorted(view.choice.options) == sorted(QUIZZES["00.5"]["choices"])
     view.choice.value = view.right
     assert view.reply.value.startswith("<b>Yes.</b>") and view.error is None
     with pytest.raises(ValueError, match=r"quiz: expected one of '00\.5', .*, got '99\.9'"):
@@ -68,7 +67,7 @@ def test_a_quiz_answers_back():
 
 @pytest.mark.parametrize("quiz", QUIZZES)
 def test_every_choice_of_a_quiz_earns_a_sentence(quiz):
-    question, choices = QUIZZES[quiz]
+    question, choices = QUIZZES[quiz].values()
     assert question.endswith("?") and 3 <= len(choices) <= 5 and all(choices.values())
 
 

@@ -13,9 +13,11 @@ the exercise names.
 
 from __future__ import annotations
 
+import json
 import math
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,7 +34,6 @@ from vaelab.course.exercises import (
     images,
     latent,
     priors,
-    quizzes,
     scratch,
     theorems,
 )
@@ -50,6 +51,8 @@ CHAPTERS = (
     grammars,
 )
 EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
+# Of each quiz the question, and what each choice earns; the first choice is right.
+QUIZZES = json.loads(Path(__file__).with_name("quizzes.json").read_text("utf-8"))
 
 RTOL = 1e-5
 
@@ -129,8 +132,8 @@ def quiz(quiz_id: str) -> Any:
     """
     from vaelab.widgets import Quiz
 
-    check_choice("quiz", quiz_id, quizzes.QUIZZES)
-    return Quiz(*quizzes.QUIZZES[quiz_id])
+    check_choice("quiz", quiz_id, QUIZZES)
+    return Quiz(**QUIZZES[quiz_id])
 
 
 def verdict(exercise: Exercise, answer: Any) -> str:
