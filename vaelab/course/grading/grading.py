@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,20 +90,6 @@ def grade(
     return sheets
 
 
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder that is gone afterwards, also where what ran in it is still dying."""
-    folder = Path(tempfile.mkdtemp(prefix="vaelab-grade-")).resolve()
-    try:
-        yield folder
-    finally:
-        for _ in range(100):
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            time.sleep(0.05)
-
-
 def _sheet(
     path: Path, lessons: Sequence[Path], jail: Jail | None, seconds: float, memory: float
 ) -> Sheet:
@@ -114,7 +97,8 @@ def _sheet(
         paper = read_paper(path, lessons)
     except PaperError as error:
         return Sheet(path, problem=str(error))
-    with _folder() as folder:
+    with tempfile.TemporaryDirectory(prefix="vaelab-grade-", ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
         job = {
             "setup": paper.setup,
             "cells": paper.cells,
