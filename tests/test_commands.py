@@ -50,10 +50,10 @@ def trained(tmp_path_factory, pictures):
 def test_lab_and_test_start_what_make_starts(monkeypatch, tmp_path, capsys):
     lines = []
     monkeypatch.setattr("subprocess.call", lambda line, **more: lines.append(line) or 3)
-    assert call("lab", "--no-browser") == 3 and call("test", "-k", "seed") == 3
+    assert call("lab", "--no-browser") == 3 and call("test", "tests/test_terms.py") == 3
     assert lines[0][1:4] == ["-m", "jupyterlab", str(ROOT / "notebooks")]
     assert lines[0][-1] == "--no-browser" and "not long" in lines[1]
-    assert lines[1][-2:] == ["-k", "seed"]
+    assert lines[1][-1] == "tests/test_terms.py"
     assert call("lab", tmp_path / "nowhere") == 2
     assert "no such folder; `vaelab course" in capsys.readouterr().err
 

@@ -16,7 +16,6 @@ from vaelab.cli.options import Parser
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
     p.option("files", "only these, such as tests/test_terms.py", metavar="FILE", nargs="*")
-    p.option("-k", "only the tests whose names match, as for pytest", metavar="WORDS")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,5 +30,4 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("this needs pytest; install it with: pip install -e '.[test]'")
     line = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", "-m", "not long"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    chosen = [*args.files, *(["-k", args.k] if args.k else [])]
-    return subprocess.call([*line, *chosen], cwd=root, env=environment)
+    return subprocess.call([*line, *args.files], cwd=root, env=environment)
