@@ -67,7 +67,7 @@ TESTS = (
     "tests/test_priors.py::test_the_annealed_weight_ends_at_beta",
     "tests/test_priors.py::test_two_slips_of_the_paper",
 )
-VERDICTS = [c for c in claims.ledger() if c.settled and c.status != "reading note"]
+VERDICTS = [c for c in claims.ledger() if c.status in claims.SETTLED and c.status != "reading note"]
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """Look at this installation: what is there, what is wrong, and what to do about it.
 
-Prints versions, threads, memory, disk, devices with the speed of a short training on each, the data
-sets and what notebooks need, a line each. What is marked ✗ is wrong, and the status is then 1; what
-is marked – is absent and may be. Put the output into a bug report.
+Prints versions, threads, devices with the speed of a short training on each, the data sets and what
+notebooks need, a line each. What is marked ✗ is wrong, and the status is then 1; what is marked –
+is absent and may be. Put the output into a bug report.
 """
 
 from __future__ import annotations
@@ -23,12 +23,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vaelab._memory import memory
 from vaelab.cli.options import Parser, add_data
 
-GB = 1e9
-LEAST_MEMORY = 2 * GB
-LEAST_DISK = 1 * GB
 MARKS = {"ok": "✓", "absent": "–", "wrong": "✗"}
 FOLDERS = {  # of the data sets that are downloaded, each in one of these under the root
     "mnist": ("MNIST",),
@@ -92,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 def look(seconds: float, root: Path | None = None) -> Iterator[Finding]:
     """Everything that is looked at, one thing after another."""
     yield from _versions()
-    yield from _machine(Path.cwd())
+    yield _threads()
     yield from _devices(seconds)
     yield from _data(root)
     yield from _notebooks()
@@ -133,25 +129,14 @@ def _numbers(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", re.split(r"[+a-zA-Z]", version)[0])]
 
 
-def _machine(folder: Path) -> Iterator[Finding]:
-    """Threads, memory, and the disk that holds a folder."""
+def _threads() -> Finding:
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = torch.get_num_threads()
     found = f"{threads} of torch's, {cores} processors for this process"
     advice = f"set OMP_NUM_THREADS={cores}" if cores and threads > cores else ""
-    yield Finding("threads", found, advice)
-    size = memory()
-    found = f"{size / GB:.1f} GB" if size < float("inf") else "not told by this system"
-    advice = "2 GB are needed: close what else runs" if size < LEAST_MEMORY else ""
-    yield Finding("memory", found, advice)
-    free = shutil.disk_usage(folder).free
-    found = f"{free / GB:.1f} GB free in {folder}"
-    advice = "make room, or work in another folder" if free < LEAST_DISK else ""
-    if not os.access(folder, os.W_OK):
-        found, advice = f"{folder} cannot be written to", "work in another folder"
-    yield Finding("disk", found, advice)
+    return Finding("threads", found, advice)
 
 
 def _devices(seconds: float) -> Iterator[Finding]:

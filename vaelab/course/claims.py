@@ -57,11 +57,6 @@ class Claim:
     where: tuple[str, ...] = ()
     note: str = ""
 
-    @property
-    def settled(self) -> bool:
-        """Whether there is evidence for or against it, or nothing to be measured."""
-        return self.status in SETTLED
-
 
 @cache
 def ledger() -> tuple[Claim, ...]:
