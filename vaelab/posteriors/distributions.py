@@ -110,16 +110,12 @@ class Point(Distribution):
     def scaled(self, shift: Tensor, scale: float) -> Self:
         return replace(self, mean=(self.mean - shift) / scale)
 
-    def kl_to_standard_normal(self) -> Tensor:
-        """KL[q(z given x) ‖ N(0, I)]: infinite for a point, so it raises."""
-        raise TypeError(
-            "a point code is infinitely far from N(0, I): expected a Gaussian posterior, or "
-            "SquaredNorm"
-        )
-
     def log_prob(self, z: Tensor) -> Tensor:
-        """log q(z given x): a point has none, so it raises."""
-        raise TypeError("a point code has no density: expected a model with a Gaussian posterior")
+        """log q(z given x), which a KL asks for too: a point has none, so it raises."""
+        raise TypeError(
+            "a point code has no density, and no KL: expected a Gaussian posterior, or the term "
+            "SquaredNorm in the place of the KL"
+        )
 
     def covariance(self) -> Tensor:
         return torch.diag_embed(torch.zeros_like(self.mean))

@@ -120,14 +120,14 @@ class FlowGaussian(Posterior):
         mean = self.flow.inverse(base.mean, context)
         return FlowNormal(mean, base.sigma, base.log_var, base.mean, context, self.flow)
 
-    def _load_from_state_dict(self, state: Any, prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         """Take over zuko's couplings where the weights are theirs."""
         theirs = f"{prefix}flow.transforms."
-        if any(name.startswith(theirs) for name in state):
-            k = len(state[f"{theirs}0.order"])
+        if any(name.startswith(theirs) for name in state_dict):
+            k = len(state_dict[f"{theirs}0.order"])
             flow = _ZukoCouplings(k, self.n_context, self.transforms, self.hidden)
-            self.flow = flow.to(state[f"{prefix}context.weight"])
-        super()._load_from_state_dict(state, prefix, *rest)
+            self.flow = flow.to(state_dict[f"{prefix}context.weight"])
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 class _ZukoCouplings(nn.Module):

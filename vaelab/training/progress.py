@@ -78,10 +78,11 @@ class Progress:
 
 
 def figures(state: State) -> tuple[str, str]:
-    """The loss of the newest epoch, or of the steps so far in the first, and its γ."""
+    """The loss of the newest epoch, or of the steps so far in the first, and its γ; averaged over
+    the models where there are several.
+    """
     if state.history:
-        loss = state.newest("loss")
-        gamma = state.newest("gamma")
+        loss, gamma = (float(np.mean(state.history[name][-1])) for name in ("loss", "gamma"))
     else:
         loss = float(torch.stack(state.terms).double().mean(0).sum(0).mean())
         gamma = getattr(state.model, "gamma", None)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -150,10 +149,6 @@ class State:
             twin = copy.deepcopy(self.model).cpu().eval()
             twin.autocast = None
             self.copies.append((getattr(self.model, "gamma", None), twin))
-
-    def newest(self, name: str) -> float:
-        """The last value of a history, averaged over the models where there are several."""
-        return float(np.mean(self.history[name][-1]))
 
     def tensors(self) -> dict[str, Tensor]:
         """The state as named tensors on the CPU."""
