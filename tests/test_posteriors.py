@@ -176,7 +176,7 @@ def test_a_point_has_no_noise_and_no_density():
     )
     assert q.covariance().shape == (4, 3, 3)
     for call in (lambda: StandardNormal().kl(q, q.mean), lambda: q.log_prob(q.mean)):
-        with pytest.raises(TypeError, match="a point code .* expected a Gaussian posterior"):
+        with pytest.raises(TypeError, match=r"a point code .* expected a Gaussian posterior"):
             call()
 
 

@@ -113,8 +113,8 @@ class Point(Distribution):
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z given x), which a KL asks for too: a point has none, so it raises."""
         raise TypeError(
-            "a point code has no density, and no KL: expected a Gaussian posterior, or the term "
-            "SquaredNorm in the place of the KL"
+            "a point code has no density, and no KL: expected a Gaussian posterior, or SquaredNorm "
+            "in the place of the KL"
         )
 
     def covariance(self) -> Tensor:
