@@ -85,7 +85,6 @@ def build(
         "css": css,
         "js": js,
         "data": data.replace("<", "\\u003c"),
-        "weights": contents.blob.base64(),
     }
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read("page.html"))
     return Page(page, contents.notes)

@@ -159,7 +159,7 @@ function sampler(density, number) {
     () => Math.sqrt(-2 * Math.log(random())) * Math.cos(2 * Math.PI * random()));
   if (density.kind === "normal") return normal;
   if (density.kind === "second") {
-    const second = makeDecoder(density.decoder, read), scale = Math.sqrt(density.gamma);
+    const second = makeDecoder(density.decoder), scale = Math.sqrt(density.gamma);
     return () => { const z = second(normal()), noise = normal(); return z.map((v, i) => v + scale * noise[i]); };
   }
   const means = rows(read(density.means)), factors = rows(read(density.factors));

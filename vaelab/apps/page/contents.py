@@ -26,30 +26,15 @@ N_CHECKED = 100
 PIXEL_TOLERANCE = 0.5 / 255
 
 
-class Blob:
-    """Arrays one after the other, each found again by its reference [first byte, length, type]."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self.size = 0
-
-    def add(self, values: Any, kind: str = "float32") -> list:
-        """Append an array, and give its reference; every array starts at a multiple of 4 bytes."""
-        array = np.ascontiguousarray(values, dtype=kind)
-        content = array.tobytes()
-        content += bytes(-len(content) % 4)
-        self.parts.append(content)
-        self.size += len(content)
-        return [self.size - len(content), array.size, kind]
-
-    def base64(self) -> str:
-        """All of it as text."""
-        return base64.b64encode(b"".join(self.parts)).decode("ascii")
+def packed(values: Any, kind: str = "float32") -> list[str]:
+    """An array for the page: the type of its numbers, and its bytes as text."""
+    content = np.ascontiguousarray(values, dtype=kind).tobytes()
+    return [kind, base64.b64encode(content).decode("ascii")]
 
 
 @dataclass
 class Contents:
-    """What the page's program reads: plain data, and the arrays that it refers to.
+    """What the page's program reads: plain data, and arrays as text.
 
     Args:
         saved: the trained model.
@@ -60,7 +45,6 @@ class Contents:
     saved: Saved
     images: Images | None
     seed: int = 0
-    blob: Blob = field(default_factory=Blob)
     notes: list[str] = field(default_factory=list)
 
     def read(self) -> Record:
@@ -89,8 +73,8 @@ class Contents:
             "plane": self._plane(means),
             "codes": {
                 "n": len(means),
-                "means": self.blob.add(means),
-                "draws": self.blob.add(draws),
+                "means": packed(means),
+                "draws": packed(draws),
                 "same": torch.equal(means, draws),
             },
             **self._shown(len(means)),
@@ -136,15 +120,21 @@ class Contents:
                 "report this"
             )
         self.notes.append(f"{name}: pixels within {255 * error:.2g}/255 of PyTorch's")
-        tensors = [self.blob.add(weight) for weight in steps.tensors]
-        return {"steps": steps.steps, "tensors": tensors, "out": steps.out}
+        written = [
+            {
+                key: packed(value) if isinstance(value, Tensor) else value
+                for key, value in of.items()
+            }
+            for of in steps.steps
+        ]
+        return {"steps": written, "out": steps.out}
 
     def _directions(self, along: Directions, ranges: Tensor) -> Record:
         values = None if along.values is None else along.values.tolist()
         return {
             "kind": along.kind,
             "names": along.names,
-            "matrix": self.blob.add(along.matrix),
+            "matrix": packed(along.matrix),
             "values": values and [float(f"{value:.6g}") for value in values],
             "ranges": ranges.tolist(),
         }
@@ -152,8 +142,8 @@ class Contents:
     def _plane(self, means: Tensor) -> Record:
         sd, vectors = principal(means)
         return {
-            "mean": self.blob.add(means.mean(0)),
-            "vectors": self.blob.add(vectors[:2]),
+            "mean": packed(means.mean(0)),
+            "vectors": packed(vectors[:2]),
             "sd": sd[:2].tolist(),
         }
 
@@ -170,7 +160,7 @@ class Contents:
         starts: Record = {"codes": order, "pixels": None}
         if images is not None:
             pixels = (unit(images.test_pixels[order]) * 255).round()
-            starts["pixels"] = self.blob.add(pixels, "uint8")
+            starts["pixels"] = packed(pixels, "uint8")
         return {"labels": labels, "starts": starts}
 
     def _densities(self) -> list[Record]:
@@ -203,8 +193,8 @@ class Contents:
             "name": "Gaussian" if n == 1 else f"mixture of {n}",
             "kind": "mixture",
             "weights": (state["weights"] / state["weights"].sum()).tolist(),
-            "means": self.blob.add(state["means"]),
-            "factors": self.blob.add(torch.linalg.cholesky(state["covariances"])),
+            "means": packed(state["means"]),
+            "factors": packed(torch.linalg.cholesky(state["covariances"])),
         }
 
     def _second(self, density: densities.SecondStage) -> Record:

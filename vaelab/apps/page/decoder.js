@@ -9,11 +9,10 @@ function bytesOf(text) {
   return bytes;
 }
 
-/** A function from references [first byte, length, type] to arrays. */
-function reader({ buffer, byteOffset }) {
-  const kinds = { float32: Float32Array, uint8: Uint8Array };
-  return ([at, n, kind]) => new kinds[kind](buffer, byteOffset + at, n);
-}
+const KINDS = { float32: Float32Array, uint8: Uint8Array };
+
+/** The array of [type, base64 text]. */
+const read = ([kind, text]) => new KINDS[kind](bytesOf(text).buffer);
 
 const size = (shape) => shape.reduce((a, b) => a * b, 1);
 
@@ -103,8 +102,8 @@ const ELEMENTWISE = {
 };
 
 /** A function (inputs, output) for one step. */
-function compile(step, tensors) {
-  const w = tensors[step.weight], b = tensors[step.bias], shape = step.shape;
+function compile(step) {
+  const w = step.weight && read(step.weight), b = step.bias && read(step.bias), shape = step.shape;
   if (step.op === "dense") return ([x], y) => dense(w, b, x, y);
   if (step.op === "conv" || step.op === "deconv") {
     const run = (step.op === "conv" ? conv : deconv)(step, w, b);
@@ -134,10 +133,9 @@ function compile(step, tensors) {
 }
 
 /** A function from a code to the decoder's output; what it returns is overwritten by its next call. */
-function makeDecoder(plan, read) {
-  const tensors = plan.tensors.map(read);
+function makeDecoder(plan) {
   const values = [null, ...plan.steps.map((step) => new Float32Array(size(step.shape)))];
-  const steps = plan.steps.map((step) => compile(step, tensors));
+  const steps = plan.steps.map(compile);
   return (z) => {
     values[0] = z;
     steps.forEach((run, i) => run(plan.steps[i].in.map((n) => values[n]), values[i + 1]));

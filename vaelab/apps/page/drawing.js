@@ -1,11 +1,10 @@
 // What the page reads, and how it draws: canvases of as many pixels as the image has, rows of small pictures.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const read = reader(bytesOf(document.getElementById("weights").textContent.trim()));
 const $ = (id) => document.getElementById(id);
 const K = data.latent_dim, [CHANNELS, HEIGHT, WIDTH] = data.shape;
 const N_TILES = 9, N_DRAWS = 6, N_SLIDERS = matchMedia("(max-width: 1000px)").matches ? 7 : 10;
-const decode = makeDecoder(data.decoder, read);
+const decode = makeDecoder(data.decoder);
 
 /** A new element with properties and children. */
 function make(tag, properties = {}, ...children) {

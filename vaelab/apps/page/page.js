@@ -29,7 +29,7 @@ window.vaelab = {
   decode: (z) => Array.from(decode(Float32Array.from(z))),
   densities: Object.fromEntries(data.densities.map((d, i) => [d.name, sampler(d, i + 100)])),
   seconds: Object.fromEntries(data.densities.filter((d) => d.kind === "second").map((d) => {
-    const run = makeDecoder(d.decoder, read);
+    const run = makeDecoder(d.decoder);
     return [d.name, (u) => Array.from(run(Float32Array.from(u)))];
   })),
   code: () => Array.from(code),

@@ -60,14 +60,12 @@ class Plan:
 
     Args:
         steps: each with "op", "in" (numbers of values), "shape" (of its own value) and what the
-            operation needs; "weight" and "bias" are numbers of tensors.
-        tensors: the weights, float32.
+            operation needs; "weight" and "bias" are float32.
         out: the number of the value that is the result.
         shape: of the result.
     """
 
     steps: list[Step]
-    tensors: list[Tensor]
     out: int
     shape: Shape
 
@@ -115,12 +113,11 @@ def plan(module: nn.Module, n_in: int) -> Plan:
 
 
 class _Reader:
-    """Goes through a traced graph once, and collects steps and tensors."""
+    """Goes through a traced graph once, and collects steps."""
 
     def __init__(self, graph: fx.GraphModule) -> None:
         self.graph = graph
         self.steps: list[Step] = []
-        self.tensors: list[Tensor] = []
         self.values: dict[fx.Node, int] = {}
         self.node: Any = None  # The node that is read.
 
@@ -132,7 +129,7 @@ class _Reader:
             elif "tensor_meta" in node.meta:  # The others compute shapes, which are known.
                 self.values[node] = self._value(node)
         last = output.args[0]
-        return Plan(self.steps, self.tensors, self.values[last], _shape(last))
+        return Plan(self.steps, self.values[last], _shape(last))
 
     def _value(self, node: fx.Node) -> int:
         self.node = node
@@ -212,11 +209,10 @@ class _Reader:
         return self._add("upsample", by=by)
 
     def _weights(self, weight: Tensor, bias: Tensor | None) -> Step:
-        first = len(self.tensors)
         if bias is None:
             bias = weight.new_zeros(_shape(self.node)[0])
-        self.tensors += [tensor.detach().float().cpu().clone() for tensor in (weight, bias)]
-        return {"weight": first, "bias": first + 1}
+        weights = {"weight": weight, "bias": bias}
+        return {name: each.detach().float().cpu().clone() for name, each in weights.items()}
 
     def _conv(self, layer: nn.Conv2d | nn.ConvTranspose2d) -> int:
         if layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros":
@@ -270,17 +266,12 @@ def run(plan: Plan, z: Tensor) -> Tensor:
             y = inputs[0] + inputs[1]
         else:
             x = inputs[0].reshape(len(z), *step["before"])
-            y = _compute(step, x, plan.tensors, shape)
+            y = _compute(step, x, shape)
         values.append(y.reshape(shape))
     return values[plan.out].reshape(len(z), *plan.shape)
 
 
-def _compute(
-    step: Step,
-    x: Tensor,
-    tensors: list[Tensor],
-    shape: Shape,
-) -> Tensor:
+def _compute(step: Step, x: Tensor, shape: Shape) -> Tensor:
     op = step["op"]
     if op in FUNCTIONS:
         return FUNCTIONS[op](x)
@@ -290,8 +281,7 @@ def _compute(
         return x.repeat_interleave(step["by"], -2).repeat_interleave(step["by"], -1)
     if op == "window":
         return _window(x, step["top"], step["left"], shape)
-    weight = tensors[step["weight"]]
-    bias = tensors[step["bias"]]
+    weight, bias = step["weight"], step["bias"]
     if op == "dense":
         return F.linear(x, weight, bias)
     if op == "affine":
