@@ -251,8 +251,6 @@ def by_epoch(loss, parameters, batches, epochs):
         ("06.1", lambda encode, x, eps, train: train(encode(x)), "train takes codes, one tensor"),
         ("06.2", lambda f, gamma, u, eps: f(u) + torch.sqrt(gamma) * eps, "γ is a plain number"),
         ("06.2", lambda f, gamma, u, eps: f(u) + gamma.sqrt() * eps, "γ is a plain number"),
-        ("06.2", lambda f, gamma, u, eps: f(u) + (0.5).sqrt() * eps, "your function raised Attr"),
-        ("06.2", lambda f, gamma, u, eps: f(u) + torch.sqrt(0.5) * eps, "your function raised Ty"),
     ],
 )
 def test_a_slip_that_no_number_shows_is_named(number, answer, named):

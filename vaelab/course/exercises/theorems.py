@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from vaelab.course.exercises.exercise import (
     Exercise,
     Inputs,
     Slip,
+    explained,
     numbers,
 )
 
@@ -282,33 +282,13 @@ def decoders(draw: Draw) -> Inputs:
 
 
 NO_TENSOR = "γ is a plain number, not a tensor: its root is gamma ** 0.5, or math.sqrt(gamma)"
+ROOTS = {"must be Tensor, not float": NO_TENSOR, "'float' object has no attribute": NO_TENSOR}
 
 
-def drawn(
-    sample: Callable[..., Any],
-    decode: Callable[[Tensor], Tensor],
-    gamma: float,
-    *noises: Tensor,
-) -> Any:
-    """What a reader's function draws; it may take γ for a tensor.
-
-    Raises:
-        Slip: it fails, and runs with a tensor γ.
-    """
-    try:
-        return sample(decode, gamma, *noises)
-    except (TypeError, AttributeError):
-        if _runs(sample, decode, numbers(gamma)[0], *noises):
-            raise Slip(NO_TENSOR) from None
-        raise
-
-
-def _runs(function: Callable[..., Any], *arguments: Any) -> bool:
-    """Whether a function takes these arguments without an error."""
-    with suppress(Exception):
-        function(*arguments)
-        return True
-    return False
+def drawn(sample: Callable[..., Any], *arguments: Any) -> Any:
+    """What a reader's function draws; it may take γ for a tensor."""
+    with explained(ROOTS):
+        return sample(*arguments)
 
 
 def second_stage(
