@@ -235,9 +235,9 @@ class _Reader:
         if layer.running_mean is None:
             raise self._unknown(" without running statistics")
         numbers = (layer.running_mean, layer.running_var, layer.weight, layer.bias)
-        numbers = [each if each is None else each.double().cpu() for each in numbers]
+        mean, var, weight, bias = (n if n is None else n.double().cpu() for n in numbers)
         rows = torch.eye(2, dtype=torch.float64)[:, 1:].expand(2, layer.num_features)
-        shift, above = F.batch_norm(rows, *numbers, eps=layer.eps)
+        shift, above = F.batch_norm(rows, mean, var, weight, bias, eps=layer.eps)
         return self._add("affine", **self._weights(above - shift, shift))
 
 
