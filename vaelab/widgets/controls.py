@@ -99,7 +99,7 @@ def log_slider(
     )
 
 
-def stepped(each: ipywidgets.FloatSlider, value: float) -> float:
+def stepped(each: Any, value: float) -> float:
     """The place of a slider nearest to a value. A page rounds to it whatever a slider is given and
     sends that back, at times after the next value has come.
     """
