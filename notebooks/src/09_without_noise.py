@@ -102,8 +102,8 @@ plt.show()
 #
 # ## A VAE is an autoencoder with noise
 #
-# With $\gamma = \tfrac12$ the data term is $\lVert x - \hat x \rVert^2$. Eq. 11 of the paper adds to it $\beta \cdot \tfrac12
-# \lVert z \rVert^2$ and a penalty on the decoder. These are the nine models, each a line of the catalogue:
+# With $\gamma = \tfrac12$ the data term $\lVert x - \hat x \rVert^2 / 2\gamma$ is the squared error. Eq. 11 of the paper adds
+# $\beta \cdot \tfrac12 \lVert z \rVert^2$ and a penalty on the decoder. These are the nine models, each a function of `vaelab.models`:
 #
 # | model | latent code of an image | beside the squared error |
 # | --- | --- | --- |
@@ -113,19 +113,19 @@ plt.show()
 # | WAE-GAN | a point | an adversary who tells codes from $N(0, I)$ |
 # | AE | a point | nothing |
 # | RAE | a point | $\beta \cdot \tfrac12 \lVert z \rVert^2$ |
-# | RAE-L2 | a point | the same, and $\lambda$ times the squared weights of the decoder |
+# | RAE-L2 | a point | the same, and $\lambda$ (a weight, no eigenvalue) times the squared weights of the decoder |
 # | RAE-GP | a point | the same, and $\lambda$ times the squared slope of the decoder |
 # | RAE-SN | a point | the same; layers of the decoder, the last excepted, have largest singular value one |
 #
 # RAE is a *regularised* autoencoder, by L2, a gradient penalty (GP) or spectral normalisation (SN); WAE is a Wasserstein
-# autoencoder. Times $2\gamma$, a VAE's objective is the squared error plus $2\gamma$ times the KL; so its $\gamma$ and an
-# RAE's $\beta$ are set to weights of one size. All are trained alike, with two seeds.
+# autoencoder. Times $2\gamma$, a VAE's objective is the squared error plus $2\gamma$ times the KL; so $2\gamma$ and an
+# RAE's $\beta$ are of one order. All are trained alike, with two seeds.
 #
 # **Claim R1.** Drawing from $q(z \mid x)$ and decoding is a deterministic autoencoder with noise added to its code. We take
 # a VAE's weights into one that has no noise, add the same noise by hand, and compare the images.
 #
-# **Claim R2.** Where the encoder's variance is one constant $\sigma^2$ (the paper's *CV-VAE*), the KL is $\tfrac12 \lVert
-# \mu \rVert^2$, the latent penalty of Eq. 11, and a constant that moves nothing:
+# **Claim R2.** Where the encoder's variance is one constant $\sigma^2$ (the paper's *CV-VAE*), the KL is
+# $\tfrac12 \lVert \mu \rVert^2$, the latent penalty of Eq. 11, and a constant that moves nothing:
 # $$\mathrm{KL} = \tfrac12 \sum_j \left( \mu_j^2 + \sigma^2 - 1 - \log \sigma^2 \right).$$
 #
 # **Exercise 09.1** (4 minutes). Return that constant from $\sigma$ and $\kappa$. Our CV-VAE has $\sigma = 0.7$, as the
@@ -184,7 +184,8 @@ claims.check(
 # The constant is then another, but no gradient hears of a constant. What changes is the noise: its variance is 0.49, not 0.7.
 #
 # So what does the noise do? Expand the decoder about a code. Terms odd in the noise vanish in the mean. Two of order
-# $\sigma^2$ are left: the slope, and $-\sigma^2 (x - D) \cdot \Delta D$, which is small where the copy is good. So
+# $\sigma^2$ are left: $\mathbb E \lVert J \varepsilon \rVert^2 = \lVert J \rVert_F^2$, the slope, and
+# $-\sigma^2 (x - D) \cdot \Delta D$ ($\Delta$ sums second derivatives), small where the copy is good. So
 #
 # $$\mathbb E \lVert x - D(z + \sigma \varepsilon) \rVert^2 \approx \lVert x - D(z) \rVert^2 + \sigma^2 \lVert J
 # \rVert_F^2, \qquad J = \partial D / \partial z .$$
@@ -232,8 +233,8 @@ plt.show()
 # ## Ways to keep a decoder smooth
 #
 # **Claim R3.** The penalties do what they say. L2 is $\lVert \theta \rVert^2$ of the decoder's matrices. For GP nobody
-# computes $J$: with $v \sim N(0, I)$ in image space, $\mathbb E \lVert J^\top v \rVert^2 = \lVert J \rVert_F^2$, and $J^\top
-# v$ is one backward pass. For SN each layer is divided by its largest singular value.
+# computes $J$: with $v \sim N(0, I)$ in image space,
+# $\mathbb E \lVert J^\top v \rVert^2 = \operatorname{tr} (J^\top \, \mathbb E[v v^\top] J) = \lVert J \rVert_F^2$, and $J^\top v$ is one backward pass. For SN each layer is divided by its largest singular value.
 #
 # **Exercise 09.2** (8 minutes). Write that estimate, without $J$. Given are a decoder, codes z of shape (n, κ), which have a
 # gradient, and a probe for each, v of shape (n, d). Return one value a code, shape (n,). Two cells on, an RAE-GP is trained
@@ -343,9 +344,9 @@ ax.legend(loc="center")
 plt.show()
 
 # %% [markdown]
-# (At the right end stands the first digit's negative.) These are two penalties, and the package names both. How smooth are
-# the trained decoders? Halve all codes, double the decoder's slope, and nothing has changed; so we measure $\lVert J \Sigma^{1/2} \rVert_F$, the
-# change of the image when the code moves by its own spread.
+# (At the right end stands the first digit's negative.) The package has both penalties. How smooth are
+# the trained decoders? Halve all codes, double the decoder's slope, and nothing has changed; so we measure
+# $\lVert J \Sigma^{1/2} \rVert_F$, with $\Sigma$ the covariance of $q(z)$: the change of the image when the code moves by its own spread.
 
 
 # %% alt="Dots for nine models on an axis of slope, each with a black bar for the spread of its decoded images, at the dot or a little to the left: CV-VAE lowest, the two WAEs highest, the others together at two"
@@ -395,16 +396,16 @@ plt.show()
 
 # %% [markdown]
 # A mark is a seed. Much noise smooths (CV-VAE), the WAEs are steepest, and the others lie
-# together, although $\lambda$ is so large that GP and L2 are felt elsewhere. RAE-GP, the one that pays for its slope, is even
-# steeper than RAE: it pays for slope a unit of code, and makes its codes larger. The bars say why: if codes are normal, the images spread no more
-# than the slope (Poincaré's inequality; for a linear decoder they are equal). So a decoder that tells its images apart has a
+# together, although $\lambda$ is so large that GP and L2 are felt between images, below. RAE-GP, the one that pays for its
+# slope, is even steeper than RAE: it pays for slope per unit of code, and makes its codes larger. The bars say why: if codes are
+# normal, the images spread no more than the slope (Poincaré's inequality); ours are not quite. So a decoder that tells its images apart has a
 # slope of that size, and a penalty can only choose where it lies, or blur.
 #
 # ## What holds the codes
 #
 # **Claim R14.** The paper says $\tfrac12 \lVert z \rVert^2$ is needed "to prevent unbounded optimisation". Indeed a slope can be
-# made small by making the codes large. **Prediction.** With GP and $\beta
-# = 0$ the codes grow as long as we train, and the slope falls with them; with $\beta > 0$ they settle.
+# made small by making the codes large. **Prediction.** With GP and $\beta = 0$
+# the codes grow as long as we train, and the slope falls with them; with $\beta > 0$ they settle.
 
 
 # %%
@@ -449,6 +450,8 @@ for ax, title in zip(
 plt.show()
 
 # %% [markdown]
+# As predicted: at $\beta = 0$ a smaller slope is bought with larger codes.
+#
 # ## The price of noise
 #
 # **Claim R15.** One draw a step makes the gradient noisy, and a deterministic autoencoder has none of that noise. At fixed
@@ -508,7 +511,8 @@ claims.check_below(
 )
 
 # %% [markdown]
-# For ten times the decoding the squared error falls by some percent; the Fréchet distance of the reconstructions, which sees what is lost in every image alike, falls by more.
+# For ten times the decoding the squared error falls by some percent; the Fréchet distance of the
+# reconstructions falls by more.
 #
 # ## A density afterwards
 #
@@ -567,7 +571,7 @@ ax.legend(fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.2))
 plt.show()
 
 # %% [markdown]
-# For every model a mixture of ten Gaussians beats one Gaussian, and one Gaussian beats $N(0, I)$. After
+# For every model a mixture of ten Gaussians beats one Gaussian, and one Gaussian beats $N(0, I)$. With
 # the mixture the best and the worst model differ by a factor of about one and a half, where under $N(0, I)$ it was three; the
 # CV-VAE is last on both seeds.
 
@@ -669,9 +673,9 @@ for ax in (left, right):
 plt.show()
 
 # %% [markdown]
-# Left and right disagree. With more components Fréchet comes down to where the Dirac is, and below it. (It copies *training*
-# images, which are themselves a dotted line away from test images.) It is worthless as a model, but scores better than most. The held-out density turns, and falls out of the picture. Whoever
-# chooses the number of components by Fréchet distance chooses memory.
+# Left and right disagree. With more components Fréchet comes down to where the Dirac is, and below it. (The Dirac copies *training*
+# images, which are themselves a dotted line away from test images.) It is worthless as a model, but scores better than most. The
+# held-out density turns, and falls out of the picture. To choose the number of components by Fréchet distance is to choose memory.
 #
 # **Exercise 09.3** (4 minutes). Return the *gap in nats*, what one code loses in the mean when it was not among those that
 # the density was fitted to, from log-densities of training codes (n,) and of held-out codes (m,).
@@ -721,8 +725,9 @@ claims.check_below(
 # ## Between two images
 #
 # **Claim R6.** Regularised autoencoders reconstruct and interpolate as well as VAEs. Midpoints lie on arcs between codes
-# of test images: direction and length change evenly, so that the middle is not shorter than both ends. **Claim R9** is Fig. 3's right panel: the
-# weight of the KL, here $\gamma$, trades reconstructions against samples from $N(0, I)$.
+# of test images: direction and length change evenly, so that the middle is not shorter than both ends.
+# **Claim R9** is Fig. 3's right panel: the weight of the KL, here $\gamma$, trades reconstructions against samples from $N(0, I)$
+# (says its caption; Appendix A the opposite, **E18**).
 
 # %%
 def copies_and_midpoints(m, z):
@@ -770,8 +775,8 @@ plt.show()
 # %% [markdown]
 # Left: models without noise, except RAE-SN, reconstruct better than the VAE at this $\gamma$, and the arc is better for every
 # model. Between images RAE beats AE, and the penalty on the slope helps RAE-GP further. The best
-# midpoints are those of WAE-MMD and WAE-GAN, which fit the cloud of codes as a whole to $N(0, I)$. Right: reconstructions get
-# steadily worse as the KL weighs more, samples from $N(0, I)$ have a best place in the middle.
+# midpoints are those of the WAEs, which fit the cloud of codes as a whole to $N(0, I)$. Right: reconstructions get
+# steadily worse as the KL weighs more, samples from $N(0, I)$ are best at one inside the range.
 
 # %%
 claims.check_below(
@@ -816,14 +821,14 @@ widgets.Interpolator({name: first[name] for name in ("VAE", "AE", "RAE")}, test[
 # ## Precision and recall
 #
 # One number cannot say whether samples are wrong or whether some kinds are missing. Sort data and samples together into
-# twenty clusters; with shares $p$ of the data and $q$ of the samples, and a weight $a$ between the two demands,
+# twenty clusters $\omega$; with shares $p_\omega$ of the data and $q_\omega$ of the samples, and a weight $a$ between the two demands,
 # $$\text{precision}(a) = \sum_\omega \min(a \, p_\omega, q_\omega), \qquad \text{recall}(a) = \text{precision}(a) / a .$$
 # $F_b$ weighs recall $b$ times as much as precision. Table 2 reports the largest $F_{1/8}$ of the curve, which is nearly
 # precision alone, and the largest $F_8$, nearly recall. **Claim R7.** A density
 # afterwards raises both.
 #
-# **Exercise 09.4** (5 minutes). From the curve, precision (m,) and recall (m,), return the largest $F_b = (1 + b^2) P R /
-# (b^2 P + R)$.
+# **Exercise 09.4** (5 minutes). From the curve, precision (m,) and recall (m,), return the largest
+# $F_b = (1 + b^2) P R / (b^2 P + R)$.
 #
 # <details><summary>Hint</summary>One F for each point of the curve, then the largest.</details>
 
@@ -873,8 +878,9 @@ plt.show()
 # **Claim R10.** Appendix B bounds $\lVert D(z_1) - D(z_2) \rVert$ for two draws of one code by the slope between them. It
 # is written with "=" (Eq. 13, **E15**), which is false for images: $t \mapsto (\cos t, \sin t)$ comes back after $2\pi$ at
 # slope one, and so does the turning image above. What holds is $\lVert D(z_1) - D(z_2) \rVert \le \sup \lVert J \rVert_2 \, \lVert z_1 - z_2 \rVert$ over the
-# segment. Then the radius $\rho$ that codes of $n$ dimensions fill is read off their entropy $H$ as $e^H / n$ (**E16**); the
-# volume of a ball grows as $\rho^n$, so it goes as $e^{H/n}$. Reading note (**E17**): Eq. 14 takes the largest distance of two draws, which is infinite for a Gaussian.
+# segment. Then the radius $\rho$ that codes of $n$ dimensions (our $\kappa$) fill is read off their entropy $H$ as $e^H / n$
+# (**E16**); the volume of a ball grows as $\rho^n$, so $\rho$ goes as $e^{H/n}$. Reading note (**E17**): Eq. 14 takes the largest distance of two
+# draws, which is infinite for a Gaussian.
 
 # %%
 gp = first["RAE-GP"].double()
@@ -1025,10 +1031,10 @@ fig.legend(*ax.get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(
 plt.show()
 
 # %% [markdown]
-# In print, too, the models move together under a mixture. But a black ring to the right of
-# an orange dot is a sample score better than that of reconstructions. The other panels are ours: the profile `laptop`, 60,000
-# images, a network of two convolutions, three trials. There the reconstructions come first for every model, AE, RAE, RAE-L2 and
-# RAE-GP with a mixture before the VAE with one. RAE-SN is left behind: that network does
+# In print, too, the models move together under a mixture. But a ring to the right of
+# the mixture's dot is a sample score better than that of reconstructions. The other panels are ours: the profile `laptop`, 60,000
+# images, a network of two convolutions, three trials. There reconstructions come first for every model; AE, RAE, RAE-L2 and
+# RAE-GP with a mixture come before the VAE with one. RAE-SN is left behind: that network does
 # not normalise its batches, which would give back the scale that SN takes from every layer.
 #
 # ## Takeaways
@@ -1036,7 +1042,7 @@ plt.show()
 # - Noise on the code is a penalty on the decoder's slope. One may write that penalty down, or leave it out.
 # - What holds the scale of the codes is $\tfrac12 \lVert z \rVert^2$; without it a penalty on slopes is defeated.
 # - What makes samples good is the density fitted to the codes. With it RAEs and a plain autoencoder are alike, and
-#   as good as the VAE: the paper's surprise, and a reason to doubt an explanation by smoothness.
+#   as good as the VAE: the paper's surprise, and a reason to doubt that smoothness explains it.
 # - A sample score falls when a density memorises. Report a held-out log-density beside it.
 #
 # ## Where it breaks
@@ -1047,7 +1053,7 @@ plt.show()
 #
 # ## Next
 #
-# Train `models.rae_gp` with `weight=0.3`: what becomes of midpoints, and what of reconstructions? `vaelab table ghosh-1
+# Train `models.rae_gp` with `weight=0.3`: what becomes of midpoints and reconstructions? `vaelab table ghosh-1
 # --profile laptop --show` prints the cells above, `vaelab figure ghosh-1 --data-set mnist` (or `ghosh-3`, `ghosh-6`) draws the
 # paper's figures. Notebook 12 looks at what the fitted densities have to model.
 #
