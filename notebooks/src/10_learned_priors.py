@@ -70,7 +70,7 @@ plt.show()
 #
 # ## A flow in two dimensions
 #
-# A flow is an invertible map $f$ from codes to normal noise. **Claim L1.** It matches the two-dimensional code of an
+# A flow is an invertible map $f$ from codes to normal noise. **Claim L1.** It matches the two-dimensional codes of an
 # autoencoder that nothing regularises. We ask with an *energy test*: are points of two samples farther from each other than
 # from their own kind, compared with shuffled labels? **Prediction.** It tells one Gaussian from the codes and does not tell the
 # flow from them, nor $f$ of the codes of *test* images from $N(0, I)$. As a control: does it tell codes of training from those
@@ -146,13 +146,15 @@ plt.show()
 #
 # ## Two objectives, one step
 #
-# The VAE's cost with a prior $p_\theta$ is $-\log p(x \mid z) + \log q(z \mid x) - \log p_\theta(z)$. The paper splits it.
+# The VAE's cost with a prior $p_\theta$ ($\theta$ is here the prior's weights, not the decoder's) is
+# $-\log p(x \mid z) + \log q(z \mid x) - \log p_\theta(z)$. The paper splits it.
 # Encoder and decoder minimise (its Eq. 7)
 # $$-\log p(x \mid z) + \beta \big( \log q(z \mid x) - \log p_\theta(z) \big), \quad \theta \text{ held fixed},$$
 # and the prior minimises (its Eq. 6) $-\log p_\theta(z)$, at full weight, the code held fixed. At β = 0 the autoencoder
 # hears nothing of the prior: the prior is then a density fitted to its codes, as in notebook 06, only not afterwards.
 #
-# Two objectives do not need two passes. Ask the prior at a $z'$ that has the value of $z$ and β times its gradient.
+# Two objectives do not need two passes. Ask the prior at a $z'$ that has the value of $z$ and β times its gradient. Then
+# $-\log p_\theta(z')$, at full weight in the cost, moves $\theta$ as Eq. 6 does, and reaches $z$ with the factor β of Eq. 7.
 #
 # **Exercise 10.1** (4 minutes). Return such a $z'$. The check looks at its value and at its gradient.
 #
@@ -226,10 +228,11 @@ claims.check_close(
 # ## What a coupling costs
 #
 # The flow $f$ takes a code to noise by *couplings*. A coupling keeps one half $a$ of its input and moves the other:
-# $b \mapsto e^{s(a)} b + t(a)$. Halves take turns. Since $a$ is kept, the step can be undone at the same cost, and
+# $b \mapsto e^{s(a)} b + t(a)$. Halves take turns. Products are taken entry by entry. Since $a$ is kept, the step can be
+# undone at the same cost, and by the change of variables
 # $$\log p_\theta(z) = \log N(f(z); 0, I) + \log |\det \partial f / \partial z|.$$
 #
-# **Exercise 10.2** (4 minutes). The log-determinant of one coupling, from the raw output of its network, (n, m), where
+# **Exercise 10.2** (4 minutes). The log-determinant of one coupling, from the raw output of its network for $s$, (n, m), where
 # $s = 2 \tanh(\text{raw}/2)$: to (n,).
 #
 # <details><summary>Hint</summary>The Jacobian is triangular: ones for a, exp(s) for b.</details>
@@ -415,12 +418,12 @@ plt.show()
 # slightly worse on every seed, which is small beside $N(0, I)$. A learned prior helps at every β, and most where β is small and
 # nothing else would pull the codes to the prior. The
 # green line was not in the paper. A mixture of ten, fitted afterwards to the same codes, is better than the flow that was
-# trained beside them. Training jointly buys one loop instead of two, and no more.
+# trained beside them, wherever the codes carry anything. Training jointly buys one loop instead of two, and no more.
 #
 # ## What β = 0 leaves
 #
 # **Claim L17.** No cure for unused codes is needed at β = 0: all κ dimensions carry the image. A dimension counts if the
-# encoder's variance is below half of the marginal one. **Claim L11.** At β = 0 the objective "is" the squared Wasserstein
+# encoder's variance there is below half of that of $q(z)$. **Claim L11.** At β = 0 the objective "is" the squared Wasserstein
 # distance of data and model. This is the mean squared distance of pictures from the model's when they are
 # paired as well as can be. What is trained is an upper bound: to pair an image with its own decoded code is one way of
 # many. We look for the best one. For draws of the prior we need a control: 500 real training pictures are not 500 test
@@ -465,11 +468,11 @@ claims.check_below(
 # For decoded codes the bound is tight. For draws 500 pictures do not say how far the two densities are apart: nearly all of the
 # distance is what any other 500 pictures have.
 #
-# σ does fall without end at β = 0, by a factor of hundreds within a minute, since nothing pays for noise; on a code that
-# does not fill its space a flow's likelihood then diverges (notebook 03, N3). Here the codes fill all eight dimensions.
+# σ does fall without end at β = 0, since nothing pays for noise; where codes do not fill their space a flow's
+# likelihood then diverges (notebook 03, N3). Here the codes fill all eight dimensions.
 #
 # **Exercise 10.4** (6 minutes). Train a prior yourself: $N(m, e^{2s})$, from $m = s = 0$, by `steps` steps of gradient
-# descent of size `lr` on the mean of $-\log p$ over codes, (n,). Return $(m, s)$.
+# descent of size `lr` on the mean of $-\log p$ over codes, (n,). Return $(m, s)$ as a tensor of two.
 #
 # <details><summary>Hint</summary>−log p = ½ (z − m)² e^(−2s) + s + a constant. Take both slopes at the same m and s.</details>
 
@@ -496,12 +499,11 @@ exercises.check("10.4", prior_after)
 # ## Other ways to learn a prior
 #
 # A *discriminator*, or adversary, is a classifier that learns to tell codes from draws of the prior, while the other side
-# learns to mislead it. **Claim L4.** An adversarial autoencoder (AAE), whose encoder is that other side, one whose prior is a generator that has the adversary for a teacher
-# (Prior-AAE), and one whose generator matches the codes by the MMD of a kernel (a generative moment-matching network, GMMN)
-# train and sample. (Notebook 09 calls the AAE WAE-GAN.) The discriminator sees standardised codes and pays for its slope at
-# them (the R1 penalty of Mescheder et al.). *Perplexity* is how many classes, all alike frequent, have the entropy of those
-# drawn: at best ten.
-# **The adversarial half of L3**: at a fixed γ a large β hurts.
+# learns to mislead it. In an adversarial autoencoder (AAE; notebook 09 calls it WAE-GAN) that other side is the encoder. In a
+# Prior-AAE it is also the prior, a generator that makes codes of noise. A generative moment-matching network (GMMN) is a
+# generator too, but is taught by the MMD between its draws and the codes. **Claim L4.** All three train and sample. The discriminator sees standardised codes and pays for its slope at
+# them (the R1 penalty of Mescheder et al.). *Perplexity* is how many equally frequent classes would have the entropy of those
+# drawn: at best ten. **The adversarial half of L3**: at a fixed γ a large β, here the adversary's weight for the encoder, hurts.
 
 # %%
 longer = training.Plan(notebooks.choose(quick=70, full=20), lr=2e-3, schedule=training.Cosine())
@@ -672,8 +674,8 @@ widgets.Interpolator(fits["flow", "learned", 1.0][2], digits.test[:40], judge=ju
 # remains unknown of an attribute when one knows on which side of the best plane a code lies, as the exponential of a sum of
 # entropies; low is good. **L16**: $Z_T$ is more separable than the codes of a β-VAE, whose KL weighs β > 1, and
 # reconstructs better. **L14**: where one of two classes is rare, the change along $Z_0$ is late and abrupt. In one dimension
-# $f = \Phi^{-1} \circ F$, with $F$ the distribution function of the codes and $\Phi$ that of $N(0, 1)$. A class with the
-# share $p$ gets the upper end of the noise, from $\Phi^{-1}(1 - p)$ on. A road from the median of the other class,
+# $f = \Phi^{-1} \circ F$, with $F$ the distribution function of the codes and $\Phi$ that of $N(0, 1)$. The class of the larger
+# codes, with the share $p$, gets the upper end of the noise, from $\Phi^{-1}(1 - p)$ on. A road from the median of the other class,
 # $\Phi^{-1}((1 - p)/2)$, to that of this one, $\Phi^{-1}(1 - p/2)$, crosses there.
 
 # %%
@@ -799,8 +801,8 @@ plt.show()
 
 # %% [markdown]
 # A dot is a seed. In $Z_T$ the classes are nearly separable by planes, in $Z_0$ the flow has had to fold them into one round cloud; a
-# VAE's codes stand between. **L13**, that samples are "often closer to the test set", is no sign of anything: compare
-# with held-out real images.
+# VAE's codes stand between. **L13**: samples are "often closer to the test set than the training set". It is printed `refuted`:
+# fewer than half are. Nor would it be a sign of anything: the last number is the same share for real images of neither set.
 #
 # ## A prior of your own
 #
@@ -808,7 +810,7 @@ plt.show()
 # means, widths and weights. The check trains it on three clusters, measures its mass, and names what is missing. Below it
 # is trained beside a VAE (ours is, until yours is right); nothing else has to be changed.
 #
-# <details><summary>Hint</summary>Compare z.unsqueeze(-2), (n_codes, 1, κ), with the means (n, κ). log_softmax makes weights of any numbers.</details>
+# <details><summary>Hint</summary>Compare z.unsqueeze(-2), (n_codes, 1, κ), with the means (n, κ). log_softmax makes weights of any numbers, priors.LOG_2_PI is log 2π.</details>
 
 # %% tags=["stub"]
 class MixturePrior(priors.Prior):
@@ -852,7 +854,7 @@ print(
 # %% [markdown]
 # ## Takeaways
 #
-# - A learned prior and its autoencoder have two objectives; one pass serves both. At β = 0 it is an ex-post density.
+# - A learned prior and its autoencoder have two objectives; one pass serves both. At β = 0 it is a density fitted to the codes, only not afterwards.
 # - With γ fixed a sweep of β is a sweep of γ. With γ learned the learned prior helps, and β does little.
 # - A mixture fitted afterwards is still the one to beat.
 # - Roads: typical length is not high density. A distance of samples needs the distance of real pictures beside it.

@@ -23,19 +23,20 @@
 # | $\hat r$ | `active_dims` | how many latent dimensions carry something: how many $\lambda_j$ lie below ½ | 04 |
 # | $\kappa$ | `latent_dim` | how many numbers a latent has | 00 |
 # | $\gamma$ | `gamma` | the *variance* of the decoder's noise, $p(x \mid z) = N(\hat x, \gamma I)$ | 00 |
-# | $t$ | `t` | $1/\gamma$ | 02 |
+# | $t$ | `t` | $1/\gamma$; from 09 on, a place on a road, 0 to 1 | 02 |
 # | $q(z \mid x)$ | `q` | what the encoder says about $z$, the approximate posterior | 00 |
 # | $\mu_z, \log \sigma_z^2$ | `mu`, `log_var` | its mean; the logarithm of its variances | 00 |
 # | $S_z$ | `scale_tril` | a root of its covariance, $\Sigma_z = S_z S_z^\top$ | 01 |
 # | $\Sigma_z$ | `covariance` | the covariance of $q(z \mid x)$, $\kappa \times \kappa$ | 01 |
-# | $\lambda_j$ | `eigenvalues` | from 04 on, an eigenvalue of $\Sigma_z$: near 0 the direction carries data, near 1 it carries nothing | 04 |
+# | $\lambda_j$ | `eigenvalues` | from 04 on, an eigenvalue of $\Sigma_z$: near 0 the direction carries data, near 1 it carries nothing; without index (09) a penalty's weight | 04 |
 # | $\Lambda$, $\Lambda_j$ | `lam` | the eigenvalues of the *data's* covariance, their principal components | 01 |
 # | $q(z)$ | `codes` | the aggregated posterior: the density of the latents of all pictures | 06 |
-# | $u$ | `u` | a latent of the second stage: the second VAE's code of $z$ | 06 |
+# | $u$ | `u` | a latent of the second stage: the second VAE's code of $z$; in 10, $f(z)$ of a flow $f$ | 06 |
 # | $\ell$ | `loss` | the cost of a picture: $-\log p(x \mid z)$ plus the KL, in nats | 01 |
 # | $\mu_{gt}$ | `truth` | the true distribution of the data, "ground truth" | 02 |
 # | $\varepsilon$ | `eps` | standard normal noise | 00 |
-# | $\theta, \phi$ | | the weights of the decoder and of the encoder | 01 |
+# | $\beta$ | `beta` | the weight of the latent term, a KL or $\tfrac12 \lVert z \rVert^2$ | 09 |
+# | $\theta, \phi$ | | the weights of the decoder and of the encoder; in 10 $\theta$ is the prior's | 01 |
 #
 # ## Glossary
 #
