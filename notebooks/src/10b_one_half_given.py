@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | build a VAE that completes pictures, distinguish what a learned prior does for it from what the weight of the KL does, and read a table of diversity |
 # | You need | notebook 10 (learned priors) |
-# | Time | 30 minutes to read; quick: a minute or two to run, full: some minutes on a GPU |
+# | Time | 50 minutes with its exercises; quick: a minute or two to run, full: some minutes on a GPU |
 # | Source | "Empirical observations pertaining to learned priors for deep latent variable models", Sections 2.1, 4.1 and 6, Table 2; Esser, Sutter & Ommer (2018) |
 #
 # The upper half of a picture is given. What is below?
@@ -65,7 +65,8 @@ plt.show()
 #
 # ## A model of the other half
 #
-# Let $y$ be the half that is given. Encoder $q(z \mid x)$, decoder $p(x \mid z, y)$ and prior $p(z \mid y)$ make a
+# Let $x$ be the whole picture and $y$ the half that is given. The encoder sees $x$, the decoder writes only what is missing, and
+# $y$ costs nothing. Encoder $q(z \mid x)$, decoder $p(x \mid z, y)$ and prior $p(z \mid y)$ make a
 # conditional VAE, with the cost
 # $$-\log p(x \mid z, y) + \beta \, \text{KL}\big[q(z \mid x) \,\Vert\, p(z \mid y)\big].$$
 # The prior has to know $y$: codes of coats differ from codes of shoes. The Variational U-net's prior is
@@ -146,7 +147,8 @@ exercises.check("10b.3", silent_gamma)
 
 # %% [markdown]
 # We measure on the digits, 8 × 8, since two dozen models would take too long on the larger pictures, to which we come back. For
-# the digits the number lies between the two values of γ that are called *too large* and *sensible* below. **Prediction.** With γ too large, β = 1 and a Gaussian prior the code says nothing.
+# the digits the number of the exercise, printed below, lies between two values of γ that we call *too large* and *sensible*.
+# **Prediction.** With γ too large, β = 1 and a Gaussian prior the code says nothing.
 
 # %%
 digits = data.load_images("digits")
@@ -197,7 +199,7 @@ def completers(images, plan, seeds, *choices):
 # - *Quality*: the Fréchet distance of all completed digits from the test set.
 # - *Best of ten*: the error of the completion nearest to the truth. It needs both.
 #
-# **Prediction.** Notebook 10 says that only βγ counts. So a small β makes the code speak, with or without a flow; and the
+# **Prediction.** Notebook 10 says that for encoder and decoder only βγ counts. So a small β makes the code speak, with or without a flow; and the
 # flow puts the draws where the codes are. (At β = 0 γ has nothing left to weigh against: those models
 # are trained once, and stand for both.)
 
@@ -326,7 +328,7 @@ axes[1].legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# A mark is a seed, a colored arrow goes from β = 1 to β = 0 of one prior. On the left the dashed arrow is the paper's
+# A mark is a seed, a coloured arrow goes from β = 1 to β = 0 of one prior. On the left the dashed arrow is the paper's
 # comparison, from the blue dots to the orange squares: far to the right and down. But the blue dots are models whose code is
 # silent. On the right, where γ is sensible, the Gaussian is more diverse than the flow, and farther from the data. In both
 # panels the Gaussian at β = 0 is the worst: its codes shrink to points which $N(m(y), I)$ does not hit.
@@ -386,7 +388,7 @@ axes[0].set(
 plt.show()
 
 # %% [markdown]
-# The first column of a block is the true picture, the other four are drawn. In the first two rows completions differ in brightness, if
+# The first column of a block is the true picture, the other four are completions, drawn from the model of the row. In the first two rows completions differ in brightness, if
 # at all; their outline is the same blur. In the third they differ in outline: bags are high or flat, a coat ends at the
 # waist or below it. None of them is sharp, after so short a training.
 
@@ -408,14 +410,15 @@ def at_noise(u):
 widgets.latent_explorer(at_noise, 3, scale=4)
 
 # %% [markdown]
-# The sliders are the first three coordinates of the noise, the same for six halves. Which row moves? Is there a slider
+# Above is the Gaussian with γ = 3, below the flow. The sliders are the first three coordinates of the noise, the same for six
+# halves. Which row moves? Is there a slider
 # that lengthens every garment, or does each half give a coordinate a meaning of its own?
 #
 # ## Keeping the code in use
 #
 # **Claim L10.** Annealing the weight of the KL, from 0 to β, keeps the code in use (the paper's Section 4.1; its "from 0 to
 # γ" must mean β, erratum E10). We look at a plain VAE with $N(0, I)$ and κ = 16: with and without a ramp over half of the
-# training, at a fixed γ and at a learned one. *Free bits* stand beside it: λ nats a dimension that cost the same whether
+# training, at a fixed γ and at a learned one. *Free bits* stand beside it: a fixed number of nats a dimension that cost the same whether
 # they are used or not. **Prediction.** More dimensions in use, and better reconstructions. What of samples?
 
 # %%
