@@ -4,8 +4,8 @@
 # | | |
 # | --- | --- |
 # | You will be able to | turn a line of a formal language into numbers and back, train an autoencoder that writes valid lines only, and search its codes for the best one |
-# | You need | notebook 01 (the cost); what a tree is |
-# | Time | 45 minutes to read; quick: a minute to run, full: some minutes |
+# | You need | notebooks 01 (the cost) and 09 (the RAE, a density fitted afterwards); what a tree is |
+# | Time | 65 minutes with its exercises; quick: a minute to run, full: some minutes |
 # | Source | Ghosh et al. (2020), Section 6.2 and Fig. 2; Kusner, Paige and Hernández-Lobato (2017) |
 #
 # An autoencoder can write formulas. Can one of its codes be a formula that we wanted?
@@ -59,8 +59,7 @@ plt.show()
 # shape that a picture lacks. It is a *tree*, and the trees of a language follow rules that fit on a few lines. If the
 # model writes rules instead of characters, its mistakes are other formulas.
 #
-# We build such a model for arithmetic expressions in $x$, ask what its codes are good for, and let an optimiser walk
-# among them. No data are needed: we draw expressions from the grammar itself.
+# We build such a model for arithmetic expressions in $x$, and search its codes. No data are needed: we draw expressions from the grammar itself.
 #
 # ## A tree, and its rules in order
 #
@@ -112,13 +111,13 @@ exercises.check("13.1", one_step)
 # %% [markdown]
 # ## A probability of lines
 #
-# The decoder gives a score $\ell_t(r)$ to each rule $r$ at each step $t$. With $M_t$ the rules that the mask of step
+# The decoder gives a number $a_t(r)$, a *logit*, to each rule $r$ at each step $t$. With $M_t$ the rules that the mask of step
 # $t$ allows,
 #
-# $$p(x \mid z) = \prod_t \frac{e^{\ell_t(r_t)}}{\sum_{r \in M_t} e^{\ell_t(r)}}.$$
+# $$p(x \mid z) = \prod_t \frac{e^{a_t(r_t)}}{\sum_{r \in M_t} e^{a_t(r)}}.$$
 #
 # This is a probability: over all sequences of rules it sums to one. We check that by brute force for a small language,
-# `a…a b…b`, and random scores.
+# `a…a b…b`, and random logits. (A rule is kept as a pixel is: its number over 255.)
 
 # %%
 small = grammar.Grammar("S -> 'a' S 'b' | ''")
@@ -130,15 +129,17 @@ says = f"p sums to one over {len(every)} sequences, {int((p > 0).sum())} of them
 print(f"ok  {says} (found {p.sum():.12f}, expected 1)")
 
 # %% [markdown]
+# One of the possible sequences is unfinished: it takes the first rule at each step, and its stack is not empty at the end.
+#
 # ## Two models and a rival
 #
 # The *GrammarRAE* has a point for a code, this likelihood, and $\beta\,\tfrac12\lVert z\rVert^2$. The *Grammar VAE* has
-# a Gaussian and $\beta$ times the KL. The rival works on bare terminals: it is the same RAE with a grammar that allows any
+# a Gaussian and $\beta$ times the KL. The rival works on bare *terminals*, the quoted pieces of the rules such as `sin(`: it is the same RAE with a grammar that allows any
 # order of them, so that nothing is masked. The networks are one pair for all: convolutions along the line, and a
 # recurrent decoder.
 #
-# **Prediction.** Trained with $\beta = 1$, the VAE has little reason to use its code. The grammar and the frequencies of
-# its rules already give a line at almost the entropy of the data.
+# **Prediction.** Trained with $\beta = 1$, the VAE has little reason to use its code. With the grammar and the
+# frequencies of its rules alone a line costs little more than the entropy of the data.
 
 # %% tags=["nbval-ignore-output"]
 longest, n = notebooks.choose(quick=(8, 6400), full=(14, 100_000))
@@ -200,11 +201,12 @@ plt.show()
 # left; a code can save at most that gap, and must pay its KL for it. Such a model decodes every code to the same few
 # lines. All of them are valid: the share of valid lines is a figure that a constant can win. Read it beside the share
 # that differ and the share rebuilt, or not at all. The RAE pays no KL, so its bar is no likelihood of a line and does
-# not compare with the dashed one. (The Grammar VAE's own code averages the KL over the dimensions of $z$, a $\beta$ of
-# $1/\kappa$, and draws with a standard deviation of a hundredth: nearly the RAE.)
+# not compare with the dashed one. (The Grammar VAE's own program has $\beta = 1/\kappa$ and draws noise of a hundredth of
+# the encoder's standard deviation: nearly the RAE.)
 #
 # ## A density afterwards
 #
+# **Claim R12.** A GrammarRAE writes valid lines, and a search among its codes finds good ones. We take the first half here.
 # **Prediction.** $N(0, I)$ is not where the codes of an autoencoder without noise are: a density fitted afterwards
 # should give more valid lines. A small model of short lines says little on this, so we read what was measured at the
 # paper's size: five trainings on a file of expressions (`data/results/expressions.json` has the protocol).
@@ -240,8 +242,8 @@ plt.show()
 #
 # ## Between two lines
 #
-# Halfway between two codes lies a code. Is it a formula, and one between the two? First automatically: the way from one
-# to the other in eleven steps. Then type two expressions, press Enter, and move.
+# Halfway between two codes lies a code. Is it a formula, and one between the two? First the way from one
+# to the other in eleven steps. (An end may come back changed: this small model rebuilds a part of its lines.) Then type two expressions, press Enter, and move.
 
 # %% tags=["nbval-ignore-output"]
 ends = G.encode(["x * x / 3 + 1", "sin( x ) / 2 + x"], rae.model.image_shape[0])
@@ -253,17 +255,22 @@ print("\n".join(str(line) for line in G.decode(rae.model.images(way))))
 widgets.LineInterpolator(rae.model, "x * x / 3 + 1", "sin( x ) / 2 + x")
 
 # %% [markdown]
-# **Question.** At which position does the *tree* change its first rule? Do the curves between differ less than the
+# **Question.** At which position $t$ does the *tree* change for the first time? Is the rule that changes near the root? Do the curves between differ less than the
 # trees? Find two lines between which an unfinished line lies.
 #
 # ## A search
 #
-# We want an expression near a target that the grammar cannot write well. The score is $\log(1 + \text{mean squared
-# error})$ over a thousand points of $[-10, 10]$, by ordinary precedence. A Gaussian process predicts the score at any
-# code, with its uncertainty. Where to look next? Where the *expected improvement* on the best score so far, $y^*$, is
+# We want an expression near a target that the grammar cannot write well. The score $y$ is
+# $\log(1 + \text{mean squared error})$ over a thousand points of $[-10, 10]$, by ordinary precedence: products before sums.
+# A *Gaussian process*, a normal distribution over functions, takes up the scores known so far and
+# predicts $y$ at any code as $N(\mu, \sigma^2)$. Where to look next? Where the *expected improvement* on the best score so far, $y^*$, is
 # largest:
 #
 # $$\mathrm{EI}(z) = E \max(y^* - y, 0) = (y^* - \mu)\, \Phi(u) + \sigma\, \varphi(u), \qquad u = \frac{y^* - \mu}{\sigma}.$$
+#
+# Here $\Phi$ is the distribution function of $N(0, 1)$ and $\varphi$ its density. With $y = \mu + \sigma \varepsilon$ there is an
+# improvement where $\varepsilon < u$, and $\mathbb E[\varepsilon; \varepsilon < u] = -\varphi(u)$. (Such a search is called
+# *Bayesian optimisation*.)
 #
 # **Exercise 13.2** (5 minutes). Write it, for means and standard deviations, (n,), and the lowest score so far.
 #
@@ -305,7 +312,7 @@ plt.show()
 
 # %% [markdown]
 # Each point is a line that the search proposed and scored; the curve is the best so far. The dashed line is the best of
-# all lines the model was trained on. A search that ends near the dashed line has found no more than a list would have
+# those trained on. A search that ends near the dashed line has found no more than a list would have
 # given. Look at the lines themselves:
 
 # %% tags=["nbval-ignore-output"]
@@ -315,7 +322,7 @@ for value, line in found.best[:3]:
 
 # %% [markdown]
 # The first of these lines is where the search above ended; hold it against the dashed line. **At the paper's size.** The same
-# search in five trainings whose results are stored, and shown here: the lines found are good, but are they better than the
+# search in five trainings whose results are stored: the lines found are good, but are they better than the
 # best of ten thousand that were given?
 
 # %%
@@ -332,14 +339,14 @@ claims.refute(
 )
 
 # %% [markdown]
-# So the scores are as low as was promised. But count: one search of five ends below the best line of the list, one finds a
+# So the scores are as low as the paper says. But count: one search of five ends below the best line of the list, one finds a
 # line as good, and three end above it. (A search that may score 250 lines of its own begins with the scores of all that it
 # was given.) How the process sees the scores matters. Predicted as they are, its mean bends after a tail of bad lines, and
 # none of the first three searches passed the list. It now predicts their ranks, which was chosen on those three seeds.
 #
 # **Against the Grammar VAE.** The paper finds the GrammarRAE ahead. Three seeds of each, trained and searched as above, are
 # stored (`benchmarks/expressions.py` makes them again). The weight of the Grammar VAE's KL is $1/\kappa$, as in its
-# authors' code; beside it stands the collapsed one, $\beta = 1$.
+# authors' program; beside it stands the collapsed one, $\beta = 1$.
 #
 # **Prediction.** A model that rebuilds nothing cannot be searched. Or can it?
 
@@ -412,14 +419,15 @@ ratio = recomputed[models_of == "GRAE"].min() / recomputed[models_of == "GVAE"].
 claims.check_above("E19", ratio, 10, "the GRAE's best score against the GVAE's best", digits=3)
 
 # %% [markdown]
-# The three scores of the GRAE (the GrammarRAE, in the figure) are right as a set and stand beside the wrong lines. The
+# In the figure GRAE is the GrammarRAE, GVAE the Grammar VAE, and CVAE a VAE of bare characters. The three scores of the GRAE are
+# right as a set, and two of them stand beside the wrong lines. The
 # best line in the figure is the Grammar VAE's second one, printed as worse than all of the GRAE's: by its own lines the
 # figure says the opposite of its caption. One figure of one search each decides nothing, in either direction.
 #
 # **Exercise 13.3** (5 minutes). A grammar of your own. Write one whose words are some number $n \ge 0$ of `a` and then
-# *as many* `b`, make it with `grammar.Grammar(text)`, and say for each word of a list whether your grammar derives it.
+# *twice* as many `b`, make it with `grammar.Grammar(text)`, and say for each word of a list whether your grammar derives it.
 #
-# <details><summary>Hint</summary>One rule writes an a and a b at once. lines.is_valid(word, your_grammar) says whether a word is derived.</details>
+# <details><summary>Hint</summary>One rule writes an a and both its b. lines.is_valid(word, your_grammar) says whether a word is derived.</details>
 
 # %% tags=["stub"]
 def words_of_mine(words):
@@ -428,7 +436,7 @@ def words_of_mine(words):
 
 # %% tags=["solution"]
 def words_of_mine(words):
-    mine = grammar.Grammar("S -> 'a' S 'b' | ''")
+    mine = grammar.Grammar("S -> 'a' S 'b' 'b' | ''")
     return [lines.is_valid(word, mine) for word in words]
 
 

@@ -236,7 +236,7 @@ def _shares(drawn: list[str | None], grammar: Grammar, known: set[str]) -> dict[
 
 @door
 def is_valid(line: str, grammar: Grammar) -> bool:
-    """Whether a grammar derives a line."""
+    """Whether a grammar derives a line, and in one way alone."""
     try:
         grammar.parse(line)
     except ValueError:

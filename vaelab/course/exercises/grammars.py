@@ -29,6 +29,7 @@ def one_step(stack: list[int], right: list[int]) -> Answers:
             [*right[::-1], *stack[1:]]
         ),
         "the top is the first of the stack, not the last": [*right, *stack[:-1]],
+        "the top is at the front of this list: take off and put on there": [*stack[:-1], *right],
     }
 
 
@@ -58,12 +59,14 @@ def expected_improvement(mean: Tensor, std: Tensor, best: Tensor) -> Answers:
         "this is the probability of an improvement, not its size": unit.cdf(u),
         "the second term, std φ(u), is missing": gain * unit.cdf(u),
         "φ(u) stands without its factor std": gain * unit.cdf(u) + unit.log_prob(u).exp(),
+        "this is in units of std: multiply it by std": improvement(gain, std) / std,
         "log_prob is log φ(u): take its exp": gain * unit.cdf(u) + std * unit.log_prob(u),
         "this is the improvement of the mean, which knows nothing of doubt": gain.clamp(min=0),
     }
 
 
-_WORDS = ["", "ab", "aabb", "aaabbb", "a", "b", "ba", "aab", "abb", "abab", "aaab", "bbaa"]
+_WORDS = ["", "abb", "aabbbb", "aaabbbbbb", "a", "b", "ab", "aab", "aabb", "aaab", "abbbb"]
+_WORDS += ["bba", "bab", "bbbbaa", "abbabb"]
 
 
 def words(draw: Draw) -> Inputs:
@@ -71,31 +74,39 @@ def words(draw: Draw) -> Inputs:
     yield (list(_WORDS),)
 
 
-def equal_letters(words: list[str]) -> Answers:
-    """Which words are some number n ≥ 0 of a and then as many b, by a grammar of the reader's own:
-    true or false for each.
+def twice_as_many(words: list[str]) -> Answers:
+    """Which words are some number n ≥ 0 of a and then twice as many b, by a grammar of the reader's
+    own: true or false for each.
     """
 
     def derived(text: str) -> list[bool]:
         return [is_valid(word, Grammar(text)) for word in words]
 
-    return derived("S -> 'a' S 'b' | ''"), {
-        "the empty word is missing: n may be 0": derived("S -> 'a' S 'b' | 'a' 'b'"),
+    right = derived("S -> 'a' S 'b' 'b' | ''")
+    return right, {
+        "the empty word is missing: n may be 0": derived("S -> 'a' S 'b' 'b' | 'a' 'b' 'b'"),
         "the numbers of a and b may differ: let one rule write both": derived(
             "S -> A B \n A -> 'a' A | '' \n B -> 'b' B | ''"
         ),
         "any order of a and b is allowed": derived("S -> 'a' S | 'b' S | ''"),
-        "a and b have changed places": derived("S -> 'b' S 'a' | ''"),
-        "there are as many b as a, in any order: every a comes first": derived(
-            "S -> 'a' S 'b' S | 'b' S 'a' S | ''"
+        "there are as many b as a: twice as many are asked for": derived("S -> 'a' S 'b' | ''"),
+        "there are twice as many a as b: it is the other way round": derived(
+            "S -> 'a' 'a' S 'b' | ''"
         ),
-        "words may stand one after another, as abab": derived("S -> 'a' S 'b' S | ''"),
-        "true and false are exchanged": [not each for each in derived("S -> 'a' S 'b' | ''")],
+        "the b come first: every a comes before them": derived("S -> 'b' 'b' S 'a' | ''"),
+        "there are twice as many b, in any order: every a comes first": [
+            word.count("b") == 2 * word.count("a") for word in words
+        ],
+        "words may stand one after another, as abbabb": derived("S -> 'a' S 'b' 'b' S | ''"),
+        "the empty word alone is derived: is the order right, has a word one derivation only?": (
+            derived("S -> 'a' S 'b' 'b' | 'a' 'b' 'b' | ''")
+        ),
+        "true and false are exchanged": [not each for each in right],
     }
 
 
 EXERCISES = (
     Exercise("13.1", one_step, stacks),
     Exercise("13.2", expected_improvement, predictions),
-    Exercise("13.3", equal_letters, words),
+    Exercise("13.3", twice_as_many, words),
 )
