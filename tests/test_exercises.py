@@ -359,7 +359,7 @@ class Slipped(priors.Prior):
         logs = self.logits.log_softmax(-1)
         others = {
             "the weights do not add up to 1: its mass is n": torch.zeros_like(logs),
-            "the weights do not add up to 1: its mass grows": self.logits,
+            "its mass grows as it learns": self.logits,
             "the largest cluster has less": torch.zeros_like(logs).log_softmax(-1),
             "the weights stand as they are": logs.exp(),
         }

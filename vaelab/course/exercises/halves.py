@@ -34,6 +34,7 @@ def kl_given(mu: Tensor, log_var: Tensor, m: Tensor) -> Answers:
     far = (mu - m).square()
     return summed(far), {
         "the distance of two means is (mu − m)², not mu² − m²": summed(mu.square() - m.square()),
+        "(mu − m)² has a mixed term, − 2 mu m": summed(mu.square() + m.square()),
         "this is the KL to N(0, I): what was given is not heard": summed(mu.square()),
         "the sign of m is wrong": summed((mu + m).square()),
         "mean over the dimensions; their sum is asked for": summed(far) / mu.shape[1],
@@ -115,6 +116,9 @@ def followed(z: Tensor, y: Tensor, steps: int, lr: float) -> Answers:
             torch.linalg.lstsq(columns, z[:, None]).solution[:, 0]
         ),
         "one step too few": descent(right, steps - 1, lr),
+        "slopes of earlier steps are added up: clear the gradient at each step": (
+            descent(right, steps, lr, kept=1.0)
+        ),
     }
 
 

@@ -170,7 +170,7 @@ MIXTURE_SLIPS = {
     "the weights do not add up to 1: its mass is n; take log_softmax of what is learned": (
         "3 1 1 1 0 1 1"
     ),
-    "the weights do not add up to 1: its mass grows as it learns; take log_softmax": (
+    "its mass grows as it learns: are the weights a log_softmax, and is σ one in all its places?": (
         "10 1 1 1 0 1 1"
     ),
     "½ log 2π a dimension is missing: its mass is not 1": "6.3 1 1 1 0 1 1",
