@@ -15,6 +15,7 @@ from vaelab import (
     cli,
     densities,
     estimators,
+    flows,
     likelihoods,
     manifolds,
     metrics,
@@ -574,3 +575,27 @@ def test_a_short_float_of_numpy_is_a_python_number():
     x = truth.sample(5, seed=0)
     short = np.float32(3.3)
     assert torch.equal(theory.nll_limit(truth, x, short), theory.nll_limit(truth, x, float(short)))
+
+
+# ---- another kind of the same value
+
+
+MODEL = tiny_vae()
+IMAGES = torch.rand(12, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+TABLE = table(20)
+SAME = {
+    "widths": (lambda hidden: networks.mlp(3, 2, hidden).n_features, [4, 8], torch.tensor),
+    "a flag": (lambda flag: flows.Couplings(2, 1, (4,), scaled=flag).log_scale, True, np.bool_),
+    "rows of codes at once": (lambda n: MODEL.codes(IMAGES, batch_size=n).mean, 5, np.int64),
+    "codes at once": (lambda n: MODEL.images(IMAGES[:, 0, 0, :2], batch_size=n), 5, np.int64),
+    "subsets": (lambda n: metrics.kernel_distance(TABLE, 2 * TABLE, n, 5), 3, np.int64),
+    "rows of a subset": (lambda n: metrics.kernel_distance(TABLE, 2 * TABLE, 3, n), 5, np.uint8),
+    "a power": (lambda p: metrics.sliced_wasserstein(TABLE, 2 * TABLE, p=p), 2, np.int64),
+    "whole numbers": (metrics.singular_values, [[1, 2], [3, 5]], np.ulonglong),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_value_of_another_kind_is_the_same_value(name):
+    f, value, kind = SAME[name]
+    assert str(f(kind(value))) == str(f(value))

@@ -189,9 +189,8 @@ def as_array(x: Tensor) -> np.ndarray:
 
 
 def _from_array(array: np.ndarray) -> Tensor:
-    dtype = array.dtype.newbyteorder("=")
-    if dtype.kind == "f" and dtype.itemsize > 8:
-        dtype = np.dtype(np.float64)
+    kind = array.dtype.kind  # `longlong` has the size of int64 and another name.
+    dtype = np.dtype(bool if kind == "b" else f"{kind}{min(array.dtype.itemsize, 8)}")
     array = np.ascontiguousarray(array, dtype).reshape(array.shape)
     # NumPy calls an axis of one entry contiguous whatever its stride, which torch does not.
     fits = all(stride >= 0 and stride % array.itemsize == 0 for stride in array.strides)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from vaelab._arrays import as_numbers, as_tensor
 from vaelab._inputs import (
+    as_list,
     as_seed,
     check_callable,
     check_finite,
@@ -87,7 +88,8 @@ def door(f: Callable[P, R]) -> Callable[P, R]:
             name = f.__qualname__.removesuffix(".__init__")
             if is_out_of_memory(error):
                 raise ValueError(f"{name}: {out_of_memory(error, 'give less')}") from error
-            came = ", ".join(f"{n} {_described(v)}" for n, v in bound.arguments.items())
+            given = [(n, v) for n, v in bound.arguments.items() if n != "self"]
+            came = ", ".join(f"{n} {_described(v)}" for n, v in given)
             said = " ".join(str(error).split())
             raise ValueError(
                 f"{name}: expected arguments of the shapes and sizes in its documentation, got "
@@ -192,10 +194,7 @@ def _all_taken(name: str, values: Any, kinds: tuple[Any, ...]) -> Sequence[Any]:
     """A list of one kind, or of one entry of each kind."""
     if isinstance(values, Tensor):
         values = as_tensor(values, name)
-    plain = values.tolist() if hasattr(values, "tolist") else values
-    if isinstance(plain, (str, bytes, Mapping)) or not hasattr(plain, "__len__"):
-        raise TypeError(f"{name}: expected a list, got {shown(values)}")
-    entries = list(plain)
+    entries = as_list(name, values)
     if len(kinds) == 1 or kinds[1] is Ellipsis:
         kinds = kinds[:1] * len(entries)
     if len(entries) != len(kinds):

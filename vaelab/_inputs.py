@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
@@ -71,16 +71,43 @@ def check_draws(name: str, value: Any, size: int) -> int:
     return n
 
 
+def as_list(name: str, values: Any, expected: str = "a list") -> list[Any]:
+    """Return what holds several things, in their order, as a list of them, or raise."""
+    plain = values.tolist() if hasattr(values, "tolist") else values
+    unordered = isinstance(plain, (str, bytes, Mapping, Set))
+    if unordered or not hasattr(plain, "__len__"):
+        raise TypeError(f"{name}: expected {expected}, got {shown(values)}")
+    return list(plain)
+
+
 def check_widths(name: str, value: Any) -> tuple[int, ...]:
     """Return widths of layers as a tuple of whole numbers ≥ 1, at least one, or raise."""
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise TypeError(
-            f"{name}: expected widths such as (256, 256), got {shown(value)}; try ({value},)"
-        )
-    widths = tuple(check_positive_int(name, width) for width in value)
+    values = as_list(name, value, "widths such as (256, 256) or (256,)")
+    widths = tuple(check_positive_int(name, width) for width in values)
     if not widths:
         raise ValueError(f"{name}: expected the width of at least one hidden layer, got none")
     return widths
+
+
+def check_shape(name: str, value: Any) -> tuple[int, ...]:
+    """Return a shape, or one length, as a tuple of whole numbers ≥ 1, at least one, or raise."""
+    values = [value] if _is_whole(value) else as_list(name, value, "a shape such as (1, 28, 28)")
+    if not values:
+        raise ValueError(f"{name}: expected a shape such as (1, 28, 28), got none")
+    return tuple(check_positive_int(name, size) for size in values)
+
+
+def check_scales(name: str, value: Any) -> tuple[float, ...]:
+    """Return scales as a tuple of finite numbers > 0, at least one, or raise."""
+    values = as_list(name, value, "scales such as (0.5, 1.0)")
+    if not values:
+        raise ValueError(f"{name}: expected at least one scale, got none")
+    return tuple(check_positive(name, scale) for scale in values)
+
+
+def check_seeds(name: str, value: Any) -> tuple[int, ...]:
+    """Return seeds as a tuple of ints, or raise."""
+    return tuple(map(check_seed, as_list(name, value, "seeds such as (0, 1)")))
 
 
 def check_finite(name: str, value: float) -> float:
@@ -110,10 +137,10 @@ def check_share(name: str, value: float) -> float:
 
 
 def check_flag(name: str, value: bool) -> bool:
-    """Return `value`, or raise unless it is True or False."""
+    """Return `value` as a bool, or raise unless it is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: expected True or False, got {shown(value)}")
-    return value
+    return bool(value)
 
 
 def check_seed(value: Any) -> int:
@@ -305,4 +332,6 @@ Fraction = Annotated[float, check_part]
 Share = Annotated[float, check_share]
 Whole = Annotated[int, functools.partial(check_positive_int, least=0)]
 Widths = Annotated[Sequence[int], check_widths]
+Scales = Annotated[Sequence[float], check_scales]
+Seeds = Annotated[Sequence[int], check_seeds]
 PathLike = Annotated[str | Path, check_path]

@@ -178,6 +178,7 @@ class Rules(Likelihood):
 
     unit = True
 
+    @door
     def __init__(self, grammar: Grammar) -> None:
         super().__init__()
         self.grammar = grammar

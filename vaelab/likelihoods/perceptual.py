@@ -8,7 +8,8 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
-from vaelab._inputs import check_weight
+from vaelab._door import door
+from vaelab._inputs import PathLike, Weight
 from vaelab.likelihoods.likelihood import Gaussian
 from vaelab.parts import is_to_be_filled
 
@@ -41,17 +42,18 @@ class Perceptual(Gaussian):
     torch.Size([5])
     """
 
+    @door
     def __init__(
         self,
         network: str = "cifar10",
-        weight: float = 20.0,
+        weight: Weight = 20.0,
         gamma: float | str = "learned",
-        path: str | None = None,
+        path: PathLike | None = None,
     ) -> None:
         super().__init__(gamma)
         from vaelab.features import load_classifier
 
-        self.weight = check_weight("weight", weight)
+        self.weight = weight
         self.seen_by_vgg = network == "vgg19"
         self.image_shape: tuple[int, ...] | None = None  # What a classifier was trained on.
         if self.seen_by_vgg:
@@ -101,7 +103,7 @@ class Perceptual(Gaussian):
         return super().nll(x, x_hat) + self.weight * torch.stack(apart).sum(0)
 
 
-def _vgg19(path: str | None) -> Any:
+def _vgg19(path: str | Path | None) -> Any:
     """VGG19's layers up to relu4_1, the twelfth entry of torchvision's configuration E."""
     from torchvision.models import vgg
 
@@ -115,7 +117,7 @@ def _vgg19(path: str | None) -> Any:
     return relus
 
 
-def _vgg19_weights(path: str | None) -> dict[str, Tensor]:
+def _vgg19_weights(path: str | Path | None) -> dict[str, Tensor]:
     if path is None:
         from torchvision.models import VGG19_Weights
 

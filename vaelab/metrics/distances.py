@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import torch
@@ -10,9 +11,9 @@ from torch import Tensor
 
 from vaelab._door import door
 from vaelab._inputs import (
+    Scales,
     check_callable,
     check_draws,
-    check_positive,
     generator_of,
     shown,
 )
@@ -24,7 +25,7 @@ Kernel = Callable[[Tensor, int], Tensor]
 
 
 @door
-def imq(scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)) -> Kernel:
+def imq(scales: Scales = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)) -> Kernel:
     """The inverse multiquadratic kernel of WAE, summed over scales: k = Σ_s C_s / (C_s + ‖x − y‖²),
     C_s = 2κ s.
 
@@ -33,8 +34,6 @@ def imq(scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)) -> Kerne
     Returns:
         A function of squared distances and the dimension κ.
     """
-    for scale in scales:
-        check_positive("scales", scale)
 
     def kernel(squared: Tensor, dimension: int) -> Tensor:
         total = torch.zeros_like(squared)
@@ -128,7 +127,7 @@ def sliced_wasserstein(
     """
     x, y = as_rows(x, y)
     check_draws("n_projections", n_projections, len(x) + len(y))
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or p not in (1, 2):
+    if isinstance(p, bool) or not isinstance(p, Real) or p not in (1, 2):
         raise ValueError(f"p: expected 1 or 2, got {shown(p)}")
     generator = generator_of(seed)
     theta = torch.randn(x.shape[1], n_projections, dtype=torch.float64, generator=generator)

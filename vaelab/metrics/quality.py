@@ -38,8 +38,9 @@ def kernel_distance(
             than two rows, or not finite.
     """
     x, y = as_rows(x, y)
-    check_positive_int("n_subsets", n_subsets)
-    if check_positive_int("subset_size", subset_size) < 2:
+    n_subsets = check_positive_int("n_subsets", n_subsets)
+    subset_size = check_positive_int("subset_size", subset_size)
+    if subset_size < 2:
         raise ValueError("subset_size: expected at least 2 rows, one has no pairs")
     options = {"subsets": n_subsets, "subset_size": min(subset_size, len(x), len(y))}
     metric = _metric("kid", "KernelInceptionDistance", x.shape[1], options)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import likelihoods, posteriors, priors, terms
-from vaelab._arrays import Rows, as_tensor
+from vaelab._arrays import Rows, as_numbers, as_tensor
 from vaelab._door import door
-from vaelab._inputs import check_rows, floats
+from vaelab._inputs import check_positive_int, check_rows, floats
 from vaelab._processes import Generator
 from vaelab.networks import Networks
 from vaelab.parts import Module
@@ -152,9 +152,9 @@ class Autoencoder(Module):
         self, f: Callable[[Tensor], T], x: Tensor | Rows, batch_size: int = 1000
     ) -> Iterator[T]:
         """What `f`, one of its passes, gives for rows, some at a time, in evaluation mode."""
-        first = next(self.parameters())
+        first, size = next(self.parameters()), check_positive_int("batch_size", batch_size)
         with evaluating(self):
-            for part in x.split(batch_size):
+            for part in x.split(size):
                 given: Any = f(floats(part, first))
                 yield given.to(x.device)
 
@@ -162,6 +162,8 @@ class Autoencoder(Module):
         """Decode any number of codes, in evaluation mode, without gradients, on the codes'
         device.
         """
+        z = as_tensor(z, "codes")
+        z = as_numbers("codes", z, None) if z.numel() else z
         return self.likelihood.mode(self.outputs(z, batch_size))
 
     @torch.no_grad()

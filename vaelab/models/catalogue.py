@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vaelab import likelihoods, posteriors, priors, terms
-from vaelab._door import door
-from vaelab._inputs import check_choice, check_options
+from vaelab._door import door, taken
+from vaelab._inputs import check_callable, check_choice, check_options
 from vaelab.grammar import Grammar, expressions
 from vaelab.models.autoencoder import Autoencoder
 from vaelab.models.second import SecondVAE
@@ -38,6 +38,7 @@ __all__ = [
 ]  # The models, which `vaelab.models`, the command line and the estimators find here.
 
 
+@door
 def vae(
     networks: Networks,
     gamma: float | str = "learned",
@@ -369,7 +370,9 @@ def build(
     >>> build("wae-mmd", networks.mlp(3, latent_dim=2), {"weight": 5.0}).terms["mmd"].weight
     5.0
     """
+    options = taken("options", options, Mapping[str, Any])
     if isinstance(model, str):
         model = CATALOGUE[check_choice("model", model.replace("-", "_"), CATALOGUE)]
+    model = check_callable("model", model)
     check_options(model, options, list(inspect.signature(model).parameters)[1:])
     return model(networks, **options)

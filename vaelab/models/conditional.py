@@ -11,7 +11,7 @@ from torch import Tensor
 from vaelab import likelihoods, posteriors, priors, terms
 from vaelab._arrays import Rows
 from vaelab._door import door
-from vaelab._inputs import check_draws, check_rows, floats, generator_of
+from vaelab._inputs import check_draws, check_rows, check_shape, floats, generator_of
 from vaelab._processes import Generator
 from vaelab.models.autoencoder import Autoencoder, evaluating
 from vaelab.networks import Networks, with_context
@@ -110,9 +110,10 @@ def upper_half(image_shape: Sequence[int]) -> list[int]:
     >>> upper_half((2, 2, 3)), upper_half((5,))
     ([0, 1, 2, 6, 7, 8], [0, 1])
     """
-    pixels = torch.arange(math.prod(image_shape)).view(*image_shape)
-    height = -2 if len(image_shape) > 1 else -1
-    return pixels.narrow(height, 0, image_shape[height] // 2).flatten().tolist()
+    shape = check_shape("image_shape", image_shape)
+    pixels = torch.arange(math.prod(shape)).view(*shape)
+    height = -2 if len(shape) > 1 else -1
+    return pixels.narrow(height, 0, shape[height] // 2).flatten().tolist()
 
 
 def half_given(

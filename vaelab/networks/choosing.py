@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vaelab._inputs import check_choice, check_options
+from vaelab._door import taken
+from vaelab._inputs import check_callable, check_choice, check_options, check_shape
 from vaelab._memory import check_parameters
 from vaelab.networks.infogan import infogan
 from vaelab.networks.layers import Networks
@@ -39,13 +40,16 @@ def for_shape(
             ones; more parameters than fit into memory.
         TypeError: options that it does not take.
     """
+    shape = check_shape("image_shape", image_shape)
+    options = taken("options", options, Mapping[str, Any])
     if isinstance(maker, str):
         maker = MAKERS[check_choice("network", maker, MAKERS)]
+    maker = check_callable("network", maker)
     parameters = inspect.signature(maker).parameters
     check_options(maker, options, parameters)
-    sizes = {"image_shape": tuple(image_shape)}
+    sizes: dict[str, Any] = {"image_shape": shape}
     if "image_shape" not in parameters:
-        sizes = _channels_and_side(maker, *image_shape)
+        sizes = _channels_and_side(maker, *shape)
     build = functools.partial(maker, latent_dim=latent_dim, **sizes, **options)
     if maker in MAKERS.values():
         check_parameters(build)

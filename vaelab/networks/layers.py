@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab._door import door
-from vaelab._inputs import check_choice, check_seed
+from vaelab._inputs import check_choice, check_seed, check_shape
 from vaelab.parts import Module
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d
@@ -93,7 +93,7 @@ class Networks(Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.image_shape = tuple(image_shape)
+        self.image_shape = check_shape("image_shape", image_shape)
         self.latent_dim = latent_dim
         self.n_features = n_features
         self.dense = dense

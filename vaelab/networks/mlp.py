@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab._door import door
-from vaelab._inputs import Widths, check_choice, check_positive_int
+from vaelab._inputs import Widths, check_choice, check_positive_int, check_shape
 from vaelab.networks.layers import Networks, dense
 from vaelab.parts import recorded
 
@@ -76,7 +76,7 @@ def mlp(
     >>> nets.encoder(torch.zeros(2, 1, 8, 8)).shape, nets.decoder(torch.zeros(2, 4)).shape
     (torch.Size([2, 192]), torch.Size([2, 1, 8, 8]))
     """
-    shape = (image_shape,) if isinstance(image_shape, int) else tuple(image_shape)
+    shape = check_shape("image_shape", image_shape)
     check_choice("activation", activation, ACTIVATIONS)
     check_choice("output", output, OUTPUTS)
     d = math.prod(shape)

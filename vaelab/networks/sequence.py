@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vaelab._door import door
-from vaelab._inputs import Widths
+from vaelab._inputs import Widths, check_shape
 from vaelab.networks.layers import Networks, dense, glorot
 from vaelab.parts import recorded
 
@@ -85,7 +85,7 @@ def sequence(
     >>> nets.encoder(torch.zeros(2, 15)).shape, nets.decoder(torch.zeros(2, 4)).shape
     (torch.Size([2, 100]), torch.Size([2, 15, 12]))
     """
-    shape = (image_shape,) if isinstance(image_shape, int) else tuple(image_shape)
+    shape = check_shape("image_shape", image_shape)
     if len(shape) != 1:
         raise ValueError(f"image_shape: expected the length of a line, (length,), got {shape}")
     [length] = shape

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaelab._door import door
-from vaelab._inputs import Positive, Weight, check_choice
+from vaelab._inputs import Scales, Weight, check_choice
 from vaelab.terms.term import Pass, Term
 
 
@@ -61,12 +61,12 @@ class MMD(Term):
     def __init__(
         self,
         weight: Weight = 1.0,
-        scales: Sequence[Positive] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+        scales: Scales = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
         kernel: str = "imq",
     ) -> None:
         super().__init__()
         self.weight = weight
-        self.scales = tuple(scales)
+        self.scales = scales
         self.kernel = check_choice("kernel", kernel, KERNELS)
 
     def forward(self, p: Pass) -> Tensor:
