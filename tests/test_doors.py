@@ -124,6 +124,16 @@ def test_rows_far_from_the_data_have_a_low_score_and_never_none(factor, digits):
     assert model.score(test) == pytest.approx(usual.mean())
 
 
+@pytest.mark.parametrize("density", ["prior", "gmm-2", "second_stage", "flow"])
+def test_a_row_beyond_every_code_has_the_score_of_none(density):
+    options = {"network_options": {"hidden": (8,)}, "epochs": 2, "latent_dim": 2}
+    made = estimators.Generative("vae", density=density, random_state=0, device="cpu", **options)
+    rows = (table(40) - 100) / 3
+    model = made.fit(rows)
+    far = model.score_samples(np.float32(1e20) * rows)
+    assert (far < model.score_samples(rows).min()).all()
+
+
 # ---- a decoder that ends in a sigmoid
 
 
@@ -583,11 +593,13 @@ def test_a_short_float_of_numpy_is_a_python_number():
 MODEL = tiny_vae()
 IMAGES = torch.rand(12, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 TABLE = table(20)
+CODES = densities.GaussianMixture(2).fit_codes(posteriors.Point(torch.rand(9, 2)))
 SAME = {
     "widths": (lambda hidden: networks.mlp(3, 2, hidden).n_features, [4, 8], torch.tensor),
     "a flag": (lambda flag: flows.Couplings(2, 1, (4,), scaled=flag).log_scale, True, np.bool_),
     "rows of codes at once": (lambda n: MODEL.codes(IMAGES, batch_size=n).mean, 5, np.int64),
     "codes at once": (lambda n: MODEL.images(IMAGES[:, 0, 0, :2], batch_size=n), 5, np.int64),
+    "codes": (lambda z: CODES.log_prob(z), [[0.5, 1.0]], np.array),
     "subsets": (lambda n: metrics.kernel_distance(TABLE, 2 * TABLE, n, 5), 3, np.int64),
     "rows of a subset": (lambda n: metrics.kernel_distance(TABLE, 2 * TABLE, 3, n), 5, np.uint8),
     "a power": (lambda p: metrics.sliced_wasserstein(TABLE, 2 * TABLE, p=p), 2, np.int64),

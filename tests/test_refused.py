@@ -241,6 +241,8 @@ def arc():
 
 BEYOND_FLOAT = np.array([[10**400] * 2] * 3, dtype=object)
 LARGE = np.eye(3) * 1e300
+FLAT = models.vae(networks.mlp(3, 2, (4,)))
+GAUSSIAN = densities.Gaussian().fit_codes(posteriors.Point(torch.eye(2)))
 CALLS = {
     "numbers that no float holds": lambda: metrics.energy_distance(BEYOND_FLOAT, BEYOND_FLOAT),
     "rows that no float holds": lambda: small().fit(BEYOND_FLOAT),
@@ -297,8 +299,21 @@ CALLS = {
     "no scales of a kernel": lambda: metrics.imq([]),
     "rules of no grammar": lambda: likelihoods.Rules("expressions"),
     "weights of VGG19": lambda: likelihoods.Perceptual("vgg19", path=3),
-    "codes that are no numbers": lambda: models.vae(networks.mlp(3, 2)).images([[0, np.nan]]),
-    "no rows at once": lambda: models.vae(networks.mlp(3, 2)).codes(ROWS, batch_size=0),
+    "a density's model": lambda: densities.Gaussian().fit(None, ROWS),
+    "a density's session": lambda: densities.Gaussian().fit(FLAT, ROWS, session=None),
+    "a density's codes": lambda: GAUSSIAN.log_prob([[0.0, np.inf]]),
+    "codes of another dimension": lambda: GAUSSIAN.log_prob(torch.zeros(4, 3)),
+    "a seed of codes": lambda: GAUSSIAN.sample(3, seed="a"),
+    "stages": lambda: densities.fit_second_stages(None, [], []),
+    "a sample of codes": lambda: densities.draw(None, 0),
+    "a plan": lambda: training.fit_plan(FLAT, ROWS, None),
+    "a session": lambda: training.fit_plan(FLAT, ROWS, training.Plan(1), session=0),
+    "a plan of several": lambda: training.fit_together([FLAT], ROWS, None, seeds=[0]),
+    "seeds of several": lambda: training.fit_together([FLAT], ROWS, training.Plan(1), seeds=0),
+    "a part that stands alone": lambda: vaelab.checkpoints.makers(terms.KL),
+    "how much is told": lambda: estimators.VAE(verbose="no").fit(ROWS),
+    "codes that are no numbers": lambda: FLAT.images([[0, np.nan]]),
+    "no rows at once": lambda: FLAT.codes(ROWS, batch_size=0),
 }
 
 

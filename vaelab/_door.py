@@ -192,8 +192,6 @@ def _instance(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
 
 def _all_taken(name: str, values: Any, kinds: tuple[Any, ...]) -> Sequence[Any]:
     """A list of one kind, or of one entry of each kind."""
-    if isinstance(values, Tensor):
-        values = as_tensor(values, name)
     entries = as_list(name, values)
     if len(kinds) == 1 or kinds[1] is Ellipsis:
         kinds = kinds[:1] * len(entries)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab._arrays import Rows, as_rows, as_tensor
+from vaelab._arrays import Rows, as_numbers, as_rows, as_tensor
 from vaelab._memory import check_memory
 from vaelab._words import nearest
 
@@ -73,6 +73,7 @@ def check_draws(name: str, value: Any, size: int) -> int:
 
 def as_list(name: str, values: Any, expected: str = "a list") -> list[Any]:
     """Return what holds several things, in their order, as a list of them, or raise."""
+    values = as_tensor(values, name) if isinstance(values, Tensor) else values
     plain = values.tolist() if hasattr(values, "tolist") else values
     unordered = isinstance(plain, (str, bytes, Mapping, Set))
     if unordered or not hasattr(plain, "__len__"):
@@ -257,6 +258,16 @@ def check_rows(
         )
     checked = functools.partial(_checked_values, unit=unit)
     return x.checked(checked) if isinstance(x, Rows) else checked(x)
+
+
+def check_codes(z: Any, latent_dim: int) -> Tensor:
+    """Return codes as a floating-point tensor (n, latent_dim) without gradients, or raise; bytes
+    are numbers here, no pixels.
+    """
+    z = as_tensor(z, "codes")
+    if z.ndim != 2 or z.shape[1] != latent_dim:
+        raise ValueError(f"codes: expected shape (n, {latent_dim}), got {tuple(z.shape)}")
+    return as_numbers("codes", z, None) if z.numel() else z.float()
 
 
 def _reshaping(shape: tuple[int, ...], row: tuple[int, ...]) -> str:

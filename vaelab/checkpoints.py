@@ -37,7 +37,7 @@ from vaelab._files import (
     write_atomic,
 )
 from vaelab._formats import from_format_1
-from vaelab._inputs import check_path
+from vaelab._inputs import check_path, shown
 from vaelab.densities import Density, ModelPrior
 from vaelab.models import CATALOGUE, Autoencoder, Conditional
 from vaelab.parts import (
@@ -315,9 +315,11 @@ def makers(
         for maker in vars(importlib.import_module(f"vaelab.{room}")).values():
             if getattr(maker, "is_recorded", False) and hasattr(maker, "__name__"):
                 known[public_name(maker)] = maker
+    if not isinstance(parts, Iterable):
+        raise TypeError(f"parts: expected a list such as [MyTerm], got {shown(parts)}")
     for part in parts:
         if not isinstance(part, (type, FunctionType)):
-            raise TypeError(f"parts: expected classes and functions, got {part!r}")
+            raise TypeError(f"parts: expected classes and functions, got {shown(part)}")
         name = public_name(part)
         if known.get(name, part) is not part:
             raise ValueError(f"parts: two of them are called {name!r}; rename one")

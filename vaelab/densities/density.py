@@ -9,7 +9,9 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_draws, generator_of
+from vaelab._arrays import Rows
+from vaelab._door import door
+from vaelab._inputs import check_codes, check_draws, generator_of
 from vaelab.models import Autoencoder
 from vaelab.parts import Part
 from vaelab.posteriors import Distribution
@@ -18,6 +20,7 @@ from vaelab.training import Plan, Session
 QUIET = Session(progress=False)
 
 
+@door
 @torch.no_grad()
 def draw(q: Distribution, seed: int) -> Tensor:
     """One code from each q(z given x), so a sample of q(z): shape (n, latent_dim)."""
@@ -50,7 +53,10 @@ class Density(Part):
 
     latent_dim: int = 0  # Until it is fitted.
 
-    def fit(self, model: Autoencoder, x: Tensor, seed: int = 0, session: Session = QUIET) -> Self:
+    @door
+    def fit(
+        self, model: Autoencoder, x: Tensor | Rows, seed: int = 0, session: Session = QUIET
+    ) -> Self:
         """Fit to the codes of images `x`, shape (n, *image_shape).
 
         Args:
@@ -110,6 +116,16 @@ class Density(Part):
             name = type(self).__name__
             raise NotFittedError(f"this {name} is not fitted yet; call fit(model, images) first")
         return check_draws("n", n, self.latent_dim)
+
+    def check_codes(self, z: Tensor) -> Tensor:
+        """Codes (n, latent_dim) for a fitted density, or raise.
+
+        Raises:
+            NotFittedError: not fitted yet.
+            ValueError, TypeError: no codes of that dimension, or none that are finite numbers.
+        """
+        self.check()
+        return check_codes(z, self.latent_dim)
 
 
 class Trained(Density):

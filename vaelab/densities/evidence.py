@@ -60,8 +60,10 @@ def _log_prob(model: Autoencoder, images: Tensor, prior: Density | Prior, eps: T
     weights = []
     for noise in eps.to(q.mean):
         z = q.at(noise.expand_as(q.mean))
+        is_code = z.isfinite().all(1)
+        z = z.where(is_code[:, None], 0.0)
         log_p_x_given_z = -model.likelihood.nll(x, model.outputs(z))
         weight = log_p_x_given_z + prior.log_prob(z) - q.log_prob(z)
-        weights.append(torch.where(weight.isfinite(), weight, -math.inf))
+        weights.append(torch.where(is_code & weight.isfinite(), weight, -math.inf))
     log_p = torch.stack(weights).logsumexp(0) - math.log(len(eps))
     return log_p.to(images) if images.is_floating_point() else log_p

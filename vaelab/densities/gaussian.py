@@ -62,8 +62,9 @@ class GaussianMixture(Density):
         return torch.from_numpy(z).float()
 
     def log_prob(self, z: Tensor) -> Tensor:
-        self.check()
-        return torch.from_numpy(self.mixture.score_samples(z.detach().double().cpu().numpy())).to(z)
+        z = self.check_codes(z)
+        log_p = self.mixture.score_samples(z.double().cpu().numpy()) if len(z) else np.empty(0)
+        return torch.from_numpy(log_p).to(z)
 
     def state_dict(self) -> dict[str, Tensor]:
         arrays = {name: getattr(self.mixture, f"{name}_") for name in LEARNED}

@@ -26,7 +26,7 @@ class _OfPrior(Density):
 
     @torch.no_grad()
     def log_prob(self, z: Tensor) -> Tensor:
-        self.check()
+        z = self.check_codes(z)
         return self.prior.log_prob(z.to(next(self.prior.parameters(), z))).to(z)
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vaelab import networks
 from vaelab._door import door
-from vaelab._inputs import Widths, generator_of
+from vaelab._inputs import Seeds, Widths, as_seed, generator_of
 from vaelab._memory import check_parameters
 from vaelab.densities.density import QUIET, Trained, draw
 from vaelab.densities.evidence import log_prob_mc
@@ -113,8 +113,7 @@ class SecondStage(Trained):
         """Draw one u from q(u given z) for each code z: shape (n, latent_dim). What Table 3
         compares with N(0, I).
         """
-        self.check()
-        return draw(self.vae.codes(z), seed)
+        return draw(self.vae.codes(self.check_codes(z)), seed)
 
     def log_prob(self, z: Tensor, n_samples: int = 16, seed: int = 0) -> Tensor:
         """log p(z), estimated by importance sampling as in `log_prob_mc`, shape (n,).
@@ -122,8 +121,8 @@ class SecondStage(Trained):
         The noise is never that which `log_prob_mc` draws z with: shared, it would make the estimate
         too high.
         """
-        self.check()
-        return log_prob_mc(self.vae, z, n_samples=n_samples, seed=int(seed) + 2**31)
+        z = self.check_codes(z)
+        return log_prob_mc(self.vae, z, n_samples=n_samples, seed=as_seed(seed) + 2**31)
 
     @property
     def gamma(self) -> float:
@@ -165,10 +164,11 @@ def scale_back(vae: Autoencoder, shift: Tensor, scale: float) -> None:
     cast(Gaussian, vae.likelihood).log_gamma.add_(2 * math.log(scale))
 
 
+@door
 def fit_second_stages(
     stages: Sequence[SecondStage],
     posteriors: Sequence[Distribution],
-    seeds: Sequence[int],
+    seeds: Seeds,
     session: Session = QUIET,
 ) -> None:
     """Fit several second stages of one kind at once, each to the posteriors of its own first stage.

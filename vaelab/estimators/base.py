@@ -33,6 +33,7 @@ from vaelab._inputs import (
     Weight,
     check_choice,
     check_draws,
+    check_flag,
     check_images,
     check_positive_int,
     check_seed,
@@ -64,6 +65,11 @@ def _has_log_p(estimator: Any) -> bool:
     return True
 
 
+def _check_verbose(name: str, value: bool | int) -> bool | int:
+    is_flag = isinstance(value, (bool, np.bool_))
+    return check_flag(name, value) if is_flag else check_positive_int(name, value, 0)
+
+
 _DTYPES: Any = [np.float64, np.float32]
 _MOST = 2**24  # The whole number up to which float32 holds every one.
 _OURS = (Tensor, Rows, data.Dataset, data.DataLoader, np.ma.MaskedArray)
@@ -91,7 +97,7 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     warm_start: bool = False
     device: str | torch.device = "auto"
     random_state: int | np.random.RandomState | None = None
-    verbose: bool | int = False
+    verbose: Annotated[bool | int, _check_verbose] = False
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows `X`: (n, d) or (n, channels, height, width), n ≥ 2 and finite. Bytes and

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from vaelab import likelihoods, posteriors, priors, terms
-from vaelab._arrays import Rows, as_numbers, as_tensor
+from vaelab._arrays import Rows
 from vaelab._door import door
-from vaelab._inputs import check_positive_int, check_rows, floats
+from vaelab._inputs import check_codes, check_positive_int, check_rows, floats
 from vaelab._processes import Generator
 from vaelab.networks import Networks
 from vaelab.parts import Module
@@ -162,8 +162,6 @@ class Autoencoder(Module):
         """Decode any number of codes, in evaluation mode, without gradients, on the codes'
         device.
         """
-        z = as_tensor(z, "codes")
-        z = as_numbers("codes", z, None) if z.numel() else z
         return self.likelihood.mode(self.outputs(z, batch_size))
 
     @torch.no_grad()
@@ -171,10 +169,7 @@ class Autoencoder(Module):
         """What the decoder itself gives for any number of codes, as `images` has it: what
         `likelihood.nll` takes.
         """
-        z = as_tensor(z, "codes")
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise ValueError(f"codes: expected shape (n, {self.latent_dim}), got {tuple(z.shape)}")
-        z = z if z.is_floating_point() else z.float()  # Bytes are numbers here, no pixels.
+        z = check_codes(z, self.latent_dim)
         return torch.cat(list(self._parts(self.decode, z, batch_size)))
 
     def reconstruct(self, x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vaelab._door import taken
 from vaelab._inputs import pick_device, shown
 from vaelab._memory import is_out_of_memory, kept_memory
 from vaelab._processes import mean_of_all
@@ -193,7 +194,8 @@ def fit_plan(
 ) -> Run:
     """`fit`, with its arguments as two objects; `validation` are images, a share is the plan's."""
     check_trainable(model)
-    session = session or Session()
+    plan = taken("plan", plan, Plan)
+    session = taken("session", Session() if session is None else session, Session)
     device = pick_device(session.device, next(model.parameters()).dtype)
     model.to(device)
     rows = feed(model, data, device, plan.flip)

@@ -11,7 +11,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from vaelab import _processes
-from vaelab._inputs import check_seed, pick_device
+from vaelab._door import taken
+from vaelab._inputs import as_list, check_seeds, pick_device
 from vaelab.posteriors import Distribution
 from vaelab.training.batches import Given, feed
 from vaelab.training.ensemble import Ensemble, StackedBatches
@@ -50,9 +51,10 @@ def fit_together(
         ValueError: models of several kinds, or with recurrent layers; seeds or data of another
             number; several processes. One model that diverges stops all.
     """
-    models = list(models)
-    seeds = [check_seed(seed) for seed in seeds]
-    session = session or Session()
+    models = as_list("models", models, "a list of models")
+    seeds = check_seeds("seeds", seeds)
+    plan = taken("plan", plan, Plan)
+    session = taken("session", Session() if session is None else session, Session)
     for model in models:
         check_trainable(model)
     _check(models, seeds, plan)
@@ -93,7 +95,7 @@ def _member(whole: Run, model: nn.Module, i: int) -> Run:
     return replace(whole, model=model, history=history, settings=settings)
 
 
-def _check(models: list[nn.Module], seeds: list[int], plan: Plan) -> None:
+def _check(models: list[nn.Module], seeds: Sequence[int], plan: Plan) -> None:
     if not models or len(seeds) != len(models):
         raise ValueError(
             f"seeds: expected one for each of {len(models)} models (at least one), got {len(seeds)}"
