@@ -13,14 +13,18 @@ from sklearn.exceptions import NotFittedError
 import vaelab
 from vaelab import (
     cli,
+    data,
     densities,
     estimators,
+    features,
     flows,
+    grammar,
     likelihoods,
     manifolds,
     metrics,
     models,
     networks,
+    plots,
     posteriors,
     terms,
     theory,
@@ -464,6 +468,13 @@ def test_what_no_estimator_is_made_of_is_refused_by_name(name, wrong):
         estimators.Generative(**{"epochs": 1, name: wrong}).fit(table())
 
 
+def test_a_density_that_there_is_not_is_told_before_anything_is_trained(monkeypatch):
+    monkeypatch.setattr(training, "fit_plan", lambda *_: pytest.fail("trained"))
+    for wrong in ("gausian", "gmm-0"):
+        with pytest.raises(ValueError, match="expected"):
+            estimators.Generative(density=wrong).fit(table())
+
+
 NO_ROWS = [None, "abc", 3, [], [[]], [["a"]], {}, object(), [[1, 2], [3]], table()[0]]
 NO_ROWS += [table() + 1j, table() * np.nan, table()[:0], torch.zeros(3)]
 
@@ -593,6 +604,7 @@ def test_a_short_float_of_numpy_is_a_python_number():
 MODEL = tiny_vae()
 IMAGES = torch.rand(12, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 TABLE = table(20)
+JUDGE = features.Classifier((1, 4, 4), 2)
 CODES = densities.GaussianMixture(2).fit_codes(posteriors.Point(torch.rand(9, 2)))
 SAME = {
     "widths": (lambda hidden: networks.mlp(3, 2, hidden).n_features, [4, 8], torch.tensor),
@@ -600,6 +612,16 @@ SAME = {
     "rows of codes at once": (lambda n: MODEL.codes(IMAGES, batch_size=n).mean, 5, np.int64),
     "codes at once": (lambda n: MODEL.images(IMAGES[:, 0, 0, :2], batch_size=n), 5, np.int64),
     "codes": (lambda z: CODES.log_prob(z), [[0.5, 1.0]], np.array),
+    "bytes": (data.unit, torch.tensor([[0, 255]], dtype=torch.uint8), torch.Tensor.numpy),
+    "white pixels": (lambda n: plots.image_grid(IMAGES, pad=n).shape, 1, np.uint8),
+    "pictures": (lambda x: plots.image_grid(x).sum(), IMAGES, torch.nn.Parameter),
+    "rules": (grammar.expressions().decode, [grammar.expressions().parse("1 + x")], np.array),
+    "images at once": (lambda n: features.accuracy(JUDGE, IMAGES, [0] * 12, n), 5, np.int64),
+    "images of a judge": (
+        lambda x: features.accuracy(JUDGE, x, [0] * 12),
+        IMAGES,
+        torch.Tensor.numpy,
+    ),
     "subsets": (lambda n: metrics.kernel_distance(TABLE, 2 * TABLE, n, 5), 3, np.int64),
     "rows of a subset": (lambda n: metrics.kernel_distance(TABLE, 2 * TABLE, 3, n), 5, np.uint8),
     "a power": (lambda p: metrics.sliced_wasserstein(TABLE, 2 * TABLE, p=p), 2, np.int64),

@@ -706,3 +706,9 @@ def test_any_argument_is_taken_or_refused_in_words(name):
                 assert "\n" not in said
             else:
                 assert is_finite(result), (argument, value)
+
+
+def test_sure_classes_have_a_finite_inception_score():
+    pytest.importorskip("torchmetrics")
+    logits = 1e6 * np.random.default_rng(0).normal(size=(20, 3))
+    assert np.isfinite(metrics.inception_score(logits)).all()

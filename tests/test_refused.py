@@ -18,6 +18,7 @@ from vaelab import (
     densities,
     estimators,
     experiments,
+    features,
     grammar,
     interpolation,
     likelihoods,
@@ -26,6 +27,7 @@ from vaelab import (
     metrics,
     models,
     networks,
+    plots,
     posteriors,
     priors,
     terms,
@@ -241,6 +243,7 @@ def arc():
 
 BEYOND_FLOAT = np.array([[10**400] * 2] * 3, dtype=object)
 LARGE = np.eye(3) * 1e300
+DOTS = torch.rand(4, 1, 2, 2)
 FLAT = models.vae(networks.mlp(3, 2, (4,)))
 GAUSSIAN = densities.Gaussian().fit_codes(posteriors.Point(torch.eye(2)))
 CALLS = {
@@ -268,7 +271,7 @@ CALLS = {
     "a length": lambda: grammar.draw_lines(grammar.expressions(), 3, HUGE),
     "rules": lambda: grammar.Grammar('S -> "a"', joint=np.zeros(2)),
     "a warning": lambda: grammar.Grammar('S -> "a"', warn="no"),
-    "points": lambda: grammar.distance_to("x", points=None),
+    "points": lambda: grammar.distance_to("x", points=[]),
     "a line": lambda: lines.is_valid(None, grammar.expressions()),
     "scores": lambda: lines.normal_scores(np.array([1.0, np.nan])),
     "a mean": lambda: lines.expected_improvement(np.array([np.nan]), np.ones(1), 0.0),
@@ -286,6 +289,27 @@ CALLS = {
     "a place": lambda: vaelab.save(3, None),
     "a root": lambda: data.load_images("mnist", root=3),
     "a data set": lambda: data.load_images(["digits"]),
+    "a stack": lambda: grammar.expressions().step(0, 0),
+    "a rule of a grammar": lambda: grammar.expressions().step([0], 1.5),
+    "numbers of rules": lambda: grammar.expressions().write(torch.tensor(3)),
+    "a rule in a line": lambda: grammar.expressions().tree([0, np.nan]),
+    "lines": lambda: grammar.expressions().encode(3),
+    "rule numbers": lambda: grammar.expressions().decode(None),
+    "a grammar's tables": lambda: grammar.tables("S"),
+    "a grammar's lines": lambda: grammar.derivations(None),
+    "a grammar of a file": lambda: grammar.read_lines("x", grammar=3),
+    "the path of a file": lambda: grammar.read_text(b"x"),
+    "a classifier": lambda: features.accuracy(None, ROWS, [0]),
+    "labels": lambda: features.accuracy(features.Classifier((1, 2, 2), 2), DOTS, [0, 1]),
+    "the shape of a classifier": lambda: features.Classifier((1, -2, 2), 2),
+    "components": lambda: features.PrincipalComponents(DOTS, n_components=0),
+    "pixels": lambda: data.unit(None),
+    "a stream": lambda: data.load_images("digits", stream="no"),
+    "a root that is not used": lambda: data.load_images("digits", root=3),
+    "a ground": lambda: data.load_images("digits", background=10**400),
+    "columns": lambda: plots.image_grid(DOTS, columns=0),
+    "a scale of pixels": lambda: plots.to_png(np.zeros((2, 2)), scale=1.5),
+    "eigenvalues": lambda: plots.eigenvalue_histogram(None, []),
     "widths in no order": lambda: networks.mlp(3, 2, {4, 8}),
     "widths that are read once": lambda: networks.mlp(3, 2, (n for n in (4, 8))),
     "an empty shape": lambda: networks.mlp((), 2),

@@ -79,7 +79,7 @@ def door(f: Callable[P, R]) -> Callable[P, R]:
         try:
             return f(*bound.args, **bound.kwargs)
         except _DEEP as error:
-            is_ours = type(error).__module__.startswith("vaelab")
+            is_ours = type(error).__module__.startswith("vaelab.")
             is_clear = isinstance(error, TypeError) and "expected" in str(error)
             lacks = "not implemented for" in str(error)  # What torch says of short floats.
             is_open = isinstance(error, (NotImplementedError, ValueError)) and not lacks
@@ -106,7 +106,7 @@ def _described(value: Any) -> str:
 @functools.cache
 def _hints_of(kind: type) -> dict[str, Any]:
     """What the package's own class says of its fields; a user's subclass may add others."""
-    ours = next(each for each in kind.__mro__ if each.__module__.startswith("vaelab"))
+    ours = next(each for each in kind.__mro__ if each.__module__.startswith("vaelab."))
     return typing.get_type_hints(ours, include_extras=True)
 
 

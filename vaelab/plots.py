@@ -18,6 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from vaelab._arrays import as_array, as_numbers, as_tensor
+from vaelab._inputs import check_positive_int
+
 # Okabe & Ito (2008): distinguishable with every common colour vision.
 COLORS = {
     "data": "#000000",
@@ -50,6 +53,10 @@ def use_style() -> None:
     )
 
 
+def _numbers(values: Any) -> np.ndarray:
+    return as_array(as_tensor(values).double())
+
+
 def image_grid(images: Any, columns: int | None = None, pad: int = 1) -> np.ndarray:
     """Tile images into one picture.
 
@@ -64,14 +71,16 @@ def image_grid(images: Any, columns: int | None = None, pad: int = 1) -> np.ndar
     Raises:
         ValueError: another shape, or no image.
     """
-    x = np.asarray(images, dtype=float)
+    x = _numbers(images)
     if x.ndim == 3:
         x = x[:, None]
     if x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
         expected = "(n, h, w), (n, 1, h, w) or (n, 3, h, w), n ≥ 1"
         raise ValueError(f"images: expected shape {expected}, got {np.shape(images)}")
     n, channels, h, w = x.shape
-    columns = columns or math.ceil(math.sqrt(n))
+    pad = check_positive_int("pad", pad, 0)
+    wanted = math.ceil(math.sqrt(n)) if columns is None else columns
+    columns = check_positive_int("columns", wanted)
     rows = math.ceil(n / columns)
     tiles = np.ones((rows * columns, channels, h + pad, w + pad))
     tiles[:n, :, :h, :w] = x.clip(0, 1)
@@ -90,6 +99,7 @@ def as_bytes(picture: np.ndarray) -> np.ndarray:
 def to_png(picture: np.ndarray, scale: int = 1) -> bytes:
     """A picture of `image_grid` as the bytes of a PNG file, every pixel `scale` × `scale`."""
     pixels = as_bytes(picture)
+    scale = check_positive_int("scale", scale)
     return pixels_to_png(pixels.repeat(scale, 0).repeat(scale, 1))
 
 
@@ -133,7 +143,7 @@ def show_rows(ax: Axes, rows: Mapping[str, Any], title: str = "") -> None:
         rows: images as for `image_grid`, equally many under each name.
         title: of the whole.
     """
-    images = [np.asarray(row) for row in rows.values()]
+    images = [_numbers(row) for row in rows.values()]
     show_images(ax, np.concatenate(images), title, columns=len(images[0]))
     height = images[0].shape[-2] + 1
     for k, name in enumerate(rows):
@@ -166,7 +176,7 @@ def eigenvalue_histogram(
     """How often each λ_j in [0, 1] occurs, over images and latent directions (Dai & Wipf 2019, Fig.
     11).
     """
-    values = np.asarray(eigenvalues, dtype=float).clip(0, 1.2).ravel()
+    values = as_array(as_numbers("eigenvalues", eigenvalues)).clip(0, 1.2).ravel()
     share = np.full_like(values, 1 / len(values))
     edges = np.linspace(0, 1.2, 37).tolist()
     ax.hist(
@@ -194,7 +204,7 @@ def eigenvalue_split(
         gammas: T decoder variances.
         eigenvalues: λ_j of Σ_z at n points, ascending, shape (T, n, κ).
     """
-    quantiles = np.quantile(np.asarray(eigenvalues), (0.05, 0.5, 0.95), axis=1)
+    quantiles = np.quantile(_numbers(eigenvalues), (0.05, 0.5, 0.95), axis=1)
     style = {"fmt": "o", "markersize": 4, "linewidth": 1, "color": color}
     for low, middle, high in quantiles.transpose(2, 0, 1):
         ax.errorbar(gammas, middle, [middle - low, high - middle], **style)
@@ -222,7 +232,7 @@ def split_gif(
         r: dimension of the manifold, for the title.
         milliseconds: that a frame stands; the last stands ten times as long.
     """
-    values = np.asarray(eigenvalues)
+    values = _numbers(eigenvalues)
     frames = [_split_frame(*step, r) for step in zip(gammas, values, strict=True)]
     times = [milliseconds] * (len(frames) - 1) + [10 * milliseconds]
     film = io.BytesIO()

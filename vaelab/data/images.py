@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vaelab._arrays import Rows
+from vaelab._arrays import Rows, as_tensor
 
 _BLOCK = 4096  # pictures that are turned into floats at a time
 _VALUES = 2**22  # pixels that are, where pictures are large
@@ -104,8 +104,7 @@ def unit(pixels: Tensor | Rows) -> Tensor:
     >>> unit(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist()
     [0.0, 0.20000000298023224, 1.0]
     """
-    if isinstance(pixels, Rows):
-        pixels = pixels[:]
+    pixels = as_tensor(pixels, "pixels")
     return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vaelab._inputs import check_choice, check_path, check_positive, check_positive_int
+from vaelab._inputs import check_choice, check_flag, check_path, check_positive, check_positive_int
 from vaelab.data.colour import CROPS, load_celeba, load_cifar10
 from vaelab.data.drawn import shapes
 from vaelab.data.grey import IDX_SETS, load_digits_split, load_idx
@@ -80,6 +80,10 @@ def load_images(
     Images('digits': 1297 train, 500 test, shape (1, 8, 8), 10 classes)
     """
     check_path("name", name)
+    if root is not None:
+        check_path("root", root)
+    for option, flag in {"download": download, "skip_bad": skip_bad, "stream": stream}.items():
+        check_flag(option, flag)
     if side is not None:
         check_positive_int("side", side)
     if crop is not None and name != "celeba":

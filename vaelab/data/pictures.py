@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vaelab._inputs import shown
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -105,7 +107,7 @@ def colour_of(background: str | float) -> Colour:
     """
     from PIL import ImageColor
 
-    with suppress(TypeError, ValueError):
+    with suppress(TypeError, ValueError, OverflowError):
         grey = float(background)
         if 0 <= grey <= 1:
             level = round(grey * BYTE)
@@ -116,7 +118,7 @@ def colour_of(background: str | float) -> Colour:
             return colour
     raise ValueError(
         "background: expected a colour's name, '#rrggbb', or a grey from 0 (black) to 1 (white), "
-        f"got {background!r}"
+        f"got {shown(background)}"
     )
 
 

@@ -70,6 +70,8 @@ def _check_verbose(name: str, value: bool | int) -> bool | int:
     return check_flag(name, value) if is_flag else check_positive_int(name, value, 0)
 
 
+Scaling = Annotated[str, partial(check_choice, known=("all", "columns"))]
+Verbosity = Annotated[bool | int, _check_verbose]
 _DTYPES: Any = [np.float64, np.float32]
 _MOST = 2**24  # The whole number up to which float32 holds every one.
 _OURS = (Tensor, Rows, data.Dataset, data.DataLoader, np.ma.MaskedArray)
@@ -93,11 +95,11 @@ class Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin,
     lr: Positive = 2e-3
     schedule: str | Schedule | None = "cosine"
     weight_decay: Weight = 0.0
-    scaling: Annotated[str, partial(check_choice, known=("all", "columns"))] = "all"
+    scaling: Scaling = "all"
     warm_start: bool = False
     device: str | torch.device = "auto"
     random_state: int | np.random.RandomState | None = None
-    verbose: Annotated[bool | int, _check_verbose] = False
+    verbose: Verbosity = False
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows `X`: (n, d) or (n, channels, height, width), n ≥ 2 and finite. Bytes and

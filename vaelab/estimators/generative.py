@@ -5,15 +5,27 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from vaelab import densities, models, networks
+from vaelab._door import taken
 from vaelab.densities import Density
 from vaelab.estimators.base import Estimator
 from vaelab.models import Autoencoder
 from vaelab.networks import Networks
 from vaelab.posteriors import Distribution
+from vaelab.priors import StandardNormal
 from vaelab.training import Session
+
+
+def _check_density(name: str, density: str | Density) -> str | Density:
+    taken(name, density, str | Density)
+    if isinstance(density, str):
+        densities.named(density, StandardNormal())
+    return density
+
+
+DensityName = Annotated[str | Density, _check_density]
 
 
 @dataclass(eq=False, repr=False)
@@ -59,7 +71,7 @@ class Generative(Estimator):
     model: str | Callable[..., Autoencoder] = "vae"
     options: Mapping[str, Any] | None = None
     _: KW_ONLY
-    density: str | Density = "prior"
+    density: DensityName = "prior"
     network: str | Callable[..., Networks] = "mlp"
     network_options: Mapping[str, Any] | None = None
 

@@ -29,6 +29,10 @@ def _check_network(name: str, network: str) -> str:
     return check_choice(name, network, [maker for maker in networks.MAKERS if maker != "sequence"])
 
 
+GammaRule = Annotated[float | str, _check_gamma]
+NetworkName = Annotated[str, _check_network]
+
+
 @dataclass(eq=False, repr=False)
 class VAE(Estimator):
     """A κ-simple Gaussian variational autoencoder (Dai & Wipf 2019, Definition 1).
@@ -78,9 +82,9 @@ class VAE(Estimator):
 
     latent_dim: int = 16
     _: KW_ONLY
-    gamma: Annotated[float | str, _check_gamma] = "learned"
+    gamma: GammaRule = "learned"
     beta: Weight = 1.0
-    network: Annotated[str, _check_network] = "mlp"
+    network: NetworkName = "mlp"
     hidden: Widths = (256, 256)
 
     def _networks(self) -> Networks:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vaelab._arrays import Rows, as_tensor
 from vaelab._bars import bar_of
-from vaelab._inputs import check_positive_int, generator_of
+from vaelab._door import door
+from vaelab._inputs import Positive, Weight, Whole, check_images, floats, generator_of
 from vaelab.data import Images, unit
 
 _LARGEST_SIDE = 32
@@ -42,14 +45,14 @@ class Classifier(FeatureNetwork):
     (torch.Size([5, 32]), torch.Size([5, 10]))
     """
 
+    @door
     def __init__(self, image_shape: tuple[int, int, int], n_classes: int, seed: int = 0) -> None:
         super().__init__()
-        check_positive_int("n_classes", n_classes)
         self.image_shape = tuple(image_shape)
         small = math.prod(self.image_shape) <= 64
         self.n_features = 32 if small else 64
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(int(seed))
+            torch.default_generator.manual_seed(seed)
             self.body = (_perceptron if small else _convolutional)(*self.image_shape)
             self.head = nn.Linear(self.n_features, n_classes)
 
@@ -104,16 +107,17 @@ def shrink(x: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(x, (height, width))
 
 
+@door
 def train_classifier(
     images: Images,
     seed: int = 0,
     epochs: int = 20,
     n_images: int | None = None,
     batch_size: int = 128,
-    shift: int = 0,
-    noise: float = 0.0,
-    weight_decay: float = 0.01,
-    learning_rate: float = 3e-3,
+    shift: Whole = 0,
+    noise: Weight = 0.0,
+    weight_decay: Weight = 0.01,
+    learning_rate: Positive = 3e-3,
 ) -> Classifier:
     """Train a classifier on the training images, on the CPU.
 
@@ -140,7 +144,6 @@ def train_classifier(
     Raises:
         ValueError: images without labels, or `epochs` below 1.
     """
-    check_positive_int("epochs", epochs)
     if images.train_labels is None:
         raise ValueError(
             f"{images.name}: expected labelled images to train a classifier on, got none with "
@@ -180,9 +183,10 @@ def _vary(x: Tensor, shift: int, noise: float, generator: torch.Generator) -> Te
     return x + noise * torch.randn(x.shape, generator=generator) if noise else x
 
 
+@door
 @torch.no_grad()
 def accuracy(
-    classifier: Classifier, x: Tensor, labels: Tensor | None, batch_size: int = 1000
+    classifier: Classifier, x: Tensor | Rows, labels: Any, batch_size: int = 1000
 ) -> float:
     """The share of images `x`, shape (n, *image_shape), whose most likely class is their label.
 
@@ -191,6 +195,9 @@ def accuracy(
     """
     if labels is None:
         raise ValueError("labels: expected one for each image, got None")
-    classifier.eval()
-    guesses = torch.cat([classifier(part).argmax(1) for part in x.split(batch_size)])
-    return (guesses == labels).double().mean().item()
+    x, right = check_images(x, classifier.image_shape, pixels=True), as_tensor(labels, "labels")
+    if right.shape != x.shape[:1]:
+        raise ValueError(f"labels: expected {len(x)} of them, got shape {tuple(right.shape)}")
+    weight = classifier.eval().head.weight
+    parts = [classifier(floats(part, weight)).argmax(1) for part in x.split(batch_size)]
+    return (torch.cat(parts) == right.to(weight.device)).double().mean().item()

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_images, pick_device
+from vaelab._arrays import Rows, as_array
+from vaelab._door import door
+from vaelab._inputs import check_images, check_rows, pick_device
 from vaelab.data import Images, unit
 from vaelab.features.classifier import (
     Classifier,
@@ -40,13 +42,15 @@ class PrincipalComponents(FeatureNetwork):
     mean: Tensor
     axes: Tensor
 
-    def __init__(self, x: Tensor, n_components: int = 64, seed: int = 0) -> None:
+    @door
+    def __init__(self, x: Tensor | Rows, n_components: int = 64, seed: int = 0) -> None:
         from sklearn.decomposition import PCA
 
         super().__init__()
+        x = check_rows(x, minimum=2)
         rows = shrink(unit(x[:: math.ceil(len(x) / _N_IMAGES)])).flatten(1)
         self.n_features = min(n_components, rows.shape[1], len(rows) - 1)
-        pca = PCA(self.n_features, random_state=seed).fit(rows.numpy())
+        pca = PCA(self.n_features, random_state=seed).fit(as_array(rows))
         self.register_buffer("mean", torch.as_tensor(pca.mean_).float())
         self.register_buffer("axes", torch.as_tensor(pca.components_).T.float().contiguous())
 

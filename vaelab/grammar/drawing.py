@@ -15,6 +15,7 @@ from vaelab.grammar.grammar import Grammar
 Stack = tuple[int, ...]
 
 
+@door
 def derivations(grammar: Grammar) -> Callable[[Stack, int], int]:
     """How many derivations of exactly n rules a stack of non-terminals has, as a function of both:
 

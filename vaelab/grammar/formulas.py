@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vaelab._arrays import as_numbers
 from vaelab._door import door
 from vaelab._inputs import shown
 from vaelab.grammar.grammar import Grammar
@@ -98,7 +99,7 @@ def _value(rule: Rule, values: list[Any], x: np.ndarray) -> Any:
 
 
 @door
-def distance_to(target: str, points: np.ndarray = POINTS) -> Callable[[str], float]:
+def distance_to(target: str, points: Any = None) -> Callable[[str], float]:
     """How far an expression is from a target: log(1 + mean squared error) over points.
 
     It may be infinite or NaN, where the expression has no value at a point.
@@ -107,7 +108,7 @@ def distance_to(target: str, points: np.ndarray = POINTS) -> Callable[[str], flo
 
     Args:
         target: as for `Formula`.
-        points: where both are evaluated, (n,).
+        points: where both are evaluated, (n,); 1000 of [−10, 10] unless given.
 
     Raises:
         ValueError: a target that is no formula, or without a value at some of the points.
@@ -115,6 +116,7 @@ def distance_to(target: str, points: np.ndarray = POINTS) -> Callable[[str], flo
     >>> round(distance_to("1/3 + x + sin(x*x)")("x / 1 + sin( 3 ) + sin( x * x )"), 4)
     0.0363
     """
+    points = POINTS if points is None else as_numbers("points", points).numpy()
     wanted = Formula(target)(points)
     bad = ~np.isfinite(wanted)
     if bad.any():

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelab._inputs import check_flag, check_positive_int, shown
+from vaelab._arrays import as_tensor
+from vaelab._inputs import as_list, check_flag, check_positive_int, shown
 from vaelab.grammar.parser import Parser, Production, Unexpected
 from vaelab.grammar.reading import Rule, read_rules
 from vaelab.parts import Part
@@ -147,14 +148,18 @@ class Grammar(Part):
         Raises:
             ValueError: no such rule, or the mask of the top does not allow it.
         """
+        stack = as_list("stack", stack, "symbols such as [0]")
         right = self._right(stack[0] if stack else -1, rule)
         return (*(symbol for symbol in right if symbol >= 0), *stack[1:])
 
     def _right(self, top: int, rule: int) -> tuple[int, ...]:
         """What comes in the place of the top symbol, −1 of the empty stack; or raise."""
-        if not (0 <= rule < self.n_rules and self.masks[top, rule]):
-            name = self.symbols[top] if top >= 0 else "the empty stack"
-            raise ValueError(f"rule {rule} does not expand {name}")
+        fitting = self.masks[top] if -1 <= top < len(self.symbols) else []
+        is_rule = isinstance(rule, (int, np.integer)) and 0 <= rule < len(fitting)
+        if not (is_rule and fitting[rule]):
+            name = self.symbols[top] if 0 <= top < len(self.symbols) else "the empty stack"
+            known = ", ".join(map(str, np.flatnonzero(fitting)))
+            raise ValueError(f"rule {shown(rule)} does not expand {name}; expected one of {known}")
         return self.productions[rule][1] if rule < self.padding else ()
 
     # ---- lines and rules
@@ -219,6 +224,7 @@ class Grammar(Part):
         Raises:
             ValueError: rules that do not fit, or that leave the line unfinished.
         """
+        rules = as_list("rules", rules, "the numbers of rules")
         words: list[str] = []
         stack = [0]
         for rule in rules:
@@ -239,7 +245,7 @@ class Grammar(Part):
         Raises:
             ValueError: as for `write`.
         """
-        rules = list(rules)
+        rules = as_list("rules", rules, "the numbers of rules")
         self.write(rules)
         lines: list[str] = []
         depths = [0]
@@ -267,7 +273,8 @@ class Grammar(Part):
             check_positive_int("length", length)
         if isinstance(lines, str):
             raise TypeError(f"expected several lines, got one: {shown(lines)}; put it in brackets")
-        if not len(lines):
+        lines = as_list("lines", lines, "several lines")
+        if not lines:
             raise ValueError("expected at least one line, got none")
         rows: list[list[int]] = []
         for number, line in enumerate(lines, 1):
@@ -290,6 +297,7 @@ class Grammar(Part):
         Raises:
             ValueError: another shape.
         """
+        x = as_tensor(x, "rules")
         if x.ndim != 2:
             raise ValueError(f"expected rule numbers (n, length), got shape {tuple(x.shape)}")
         return [self._line(row) for row in rule_numbers(x).tolist()]
@@ -318,4 +326,5 @@ def rule_numbers(x: Tensor) -> Tensor:
     >>> rule_numbers(torch.tensor([0.0, 3 / 255]))
     tensor([0, 3])
     """
+    x = as_tensor(x, "rules")
     return (x * 255).round().long() if x.is_floating_point() else x.long()

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from vaelab._door import door
 from vaelab.grammar.grammar import Grammar
 
 
+@door
 def tables(grammar: Grammar) -> dict[str, Tensor]:
     """What the machine looks up, for K non-terminals, R rules with the padding.
 

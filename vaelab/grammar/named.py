@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from vaelab._door import door
+from vaelab._inputs import PathLike, check_path
 from vaelab.grammar.grammar import Grammar
 
 _EXPRESSIONS = """
@@ -74,7 +76,7 @@ def read_text(path: str | Path) -> str:
         FileNotFoundError: no such file.
         ValueError: no text in UTF-8.
     """
-    path = Path(path).expanduser()
+    path = check_path("path", path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected a text file; check the path")
     try:
@@ -83,7 +85,8 @@ def read_text(path: str | Path) -> str:
         raise ValueError(f"{path}: expected text in UTF-8, got other bytes ({error})") from error
 
 
-def read_lines(path: str | Path, grammar: Grammar | None = None) -> list[str]:
+@door
+def read_lines(path: PathLike, grammar: Grammar | None = None) -> list[str]:
     """The lines of a text file, one object a line, without those that are empty; of a .smi file the
     first word of each, which names follow.
 

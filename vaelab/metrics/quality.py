@@ -72,6 +72,8 @@ def inception_score(logits: Any, n_splits: int = 10, seed: int = 0) -> tuple[flo
         raise ValueError(
             f"n_splits: expected at least 2 and at most {len(logits)} rows, got {n_splits}"
         )
+    # Where every image of a part rules a class out to the last bit, 0 log 0 would be NaN.
+    logits = (logits - logits.amax(1, keepdim=True)).clamp(min=-600)
     options = {"splits": n_splits}
     metric = _metric("inception", "InceptionScore", logits.shape[1], options)
     metric.update(logits)
