@@ -95,7 +95,7 @@ class VAE(Estimator):
         return networks.for_shape(self.network, self.image_shape_, self.latent_dim, chosen)
 
     def _model(self, nets: Networks) -> Autoencoder:
-        gamma = self.gamma
+        gamma: Any = self.gamma
         if not isinstance(gamma, str) and self.scaling == "all":
             gamma /= self.scale_**2
         return models.vae(nets, gamma, self.beta)

@@ -372,7 +372,9 @@ def build(
     """
     options = taken("options", options, Mapping[str, Any])
     if isinstance(model, str):
-        model = CATALOGUE[check_choice("model", model.replace("-", "_"), CATALOGUE)]
-    model = check_callable("model", model)
-    check_options(model, options, list(inspect.signature(model).parameters)[1:])
-    return model(networks, **options)
+        name = check_choice("model", model.replace("-", "_"), CATALOGUE)
+        make: Any = CATALOGUE[name]
+    else:
+        make = check_callable("model", model)
+    check_options(make, options, list(inspect.signature(make).parameters)[1:])
+    return make(networks, **options)

@@ -42,16 +42,15 @@ def for_shape(
     """
     shape = check_shape("image_shape", image_shape)
     options = taken("options", options, Mapping[str, Any])
-    if isinstance(maker, str):
-        maker = MAKERS[check_choice("network", maker, MAKERS)]
-    maker = check_callable("network", maker)
-    parameters = inspect.signature(maker).parameters
-    check_options(maker, options, parameters)
+    named = MAKERS[check_choice("network", maker, MAKERS)] if isinstance(maker, str) else maker
+    make = check_callable("network", named)
+    parameters = inspect.signature(make).parameters
+    check_options(make, options, parameters)
     sizes: dict[str, Any] = {"image_shape": shape}
     if "image_shape" not in parameters:
-        sizes = _channels_and_side(maker, *shape)
-    build = functools.partial(maker, latent_dim=latent_dim, **sizes, **options)
-    if maker in MAKERS.values():
+        sizes = _channels_and_side(make, *shape)
+    build = functools.partial(make, latent_dim=latent_dim, **sizes, **options)
+    if make in MAKERS.values():
         check_parameters(build)
     return build()
 

@@ -195,8 +195,8 @@ def fit_plan(
     """`fit`, with its arguments as two objects; `validation` are images, a share is the plan's."""
     check_trainable(model)
     plan = taken("plan", plan, Plan)
-    session = taken("session", Session() if session is None else session, Session)
-    device = pick_device(session.device, next(model.parameters()).dtype)
+    where: Session = taken("session", Session() if session is None else session, Session)
+    device = pick_device(where.device, next(model.parameters()).dtype)
     model.to(device)
     rows = feed(model, data, device, plan.flip)
     held = None if validation is None else feed(model, validation, device)
@@ -210,7 +210,7 @@ def fit_plan(
     held_out = None if held is None else HeldOut(held, device, plan.seed, size)
     check_shared(model, size, device)
     batches = Batches(rows, device, plan.seed, share(device, plan.seed))
-    return run(model, batches, plan, session, kind(model), held_out)
+    return run(model, batches, plan, where, kind(model), held_out)
 
 
 def check_trainable(model: Any) -> None:

@@ -54,7 +54,7 @@ def fit_together(
     models = as_list("models", models, "a list of models")
     seeds = check_seeds("seeds", seeds)
     plan = taken("plan", plan, Plan)
-    session = taken("session", Session() if session is None else session, Session)
+    where: Session = taken("session", Session() if session is None else session, Session)
     for model in models:
         check_trainable(model)
     _check(models, seeds, plan)
@@ -65,12 +65,12 @@ def fit_together(
             f"data: expected one set for all models or one for each of {len(models)}, got "
             f"{len(many)}"
         )
-    device = pick_device(session.device, next(models[0].parameters()).dtype)
+    device = pick_device(where.device, next(models[0].parameters()).dtype)
     rows = [feed(models[0], each, device, plan.flip) for each in many]
     account = {**kind(models[0]), "together": len(models)}
     ensemble = Ensemble(models).to(device)
     try:
-        whole = run(ensemble, StackedBatches(rows, device, seeds), plan, session, account)
+        whole = run(ensemble, StackedBatches(rows, device, seeds), plan, where, account)
     finally:  # As after `fit`, an interrupted model keeps what it has learned.
         for model, state in zip(models, ensemble.member_states(), strict=True):
             model.to(device).load_state_dict(state)
