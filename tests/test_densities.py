@@ -550,7 +550,7 @@ def test_a_row_does_not_depend_on_its_neighbours_nor_gamma_on_the_look():
 def test_a_point_code_has_no_log_prob():
     with networks.seeded(0):
         model = models.ae(networks.mlp(4, 2, (8,)))
-    with pytest.raises(TypeError, match="expected a model with a Gaussian posterior"):
+    with pytest.raises(TypeError, match="expected a Gaussian posterior"):
         densities.log_prob_mc(model, torch.zeros(2, 4))
     with pytest.raises(TypeError, match="pass x / 255"):
         densities.log_prob_mc(model, torch.zeros(2, 4, dtype=torch.int64))
