@@ -471,7 +471,7 @@ def test_what_no_estimator_is_made_of_is_refused_by_name(name, wrong):
 def test_a_density_that_there_is_not_is_told_before_anything_is_trained(monkeypatch):
     monkeypatch.setattr(training, "fit_plan", lambda *_: pytest.fail("trained"))
     for wrong in ("gausian", "gmm-0"):
-        with pytest.raises(ValueError, match="expected"):
+        with pytest.raises(ValueError, match="^density: expected one of .*; did you mean"):
             estimators.Generative(density=wrong).fit(table())
 
 

@@ -40,7 +40,7 @@ def named(name: str, prior: Prior) -> Density:
     """
     spelled = name.replace("-", "_")
     kind, _, size = spelled.partition("_")
-    if kind in SIZED and size.isdecimal():
+    if kind in SIZED and size.isdecimal() and int(size):
         return SIZED[kind](int(size))
     known = [each.replace("_", "-") for each in ("prior", *DENSITIES, "gmm_10", "dirichlet_10")]
     check_choice("density", spelled.replace("_", "-"), known)
