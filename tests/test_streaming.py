@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from vaelab import cli, densities, estimators, models, networks, training
+from vaelab import cli, estimators, models, networks, training
 from vaelab._arrays import Rows, as_rows, as_tensor
 from vaelab.data import load_images
 from vaelab.training import Plan
@@ -243,13 +243,6 @@ def test_no_held_out_row_is_measured_alone():
         model = models.wae_mmd(networks.mlp((1, 4, 4), latent_dim=2, hidden=(8,)))
     run = training.fit(model, PIXELS, epochs=1, batch_size=2, validation=5 / N, progress=False)
     assert np.isfinite(run.history["validation"]).all()
-
-
-def test_a_second_stage_may_hold_codes_out():
-    model = fit(PIXELS).model
-    second = densities.SecondStage((8,), epochs=3, batch_size=20, validation=0.2)
-    second.fit(model, PIXELS)
-    assert len(second.run.history["validation"]) == 3 and second.run.settings["n"] == 48
 
 
 @pytest.mark.parametrize(
