@@ -128,7 +128,11 @@ def test_rows_far_from_the_data_have_a_low_score_and_never_none(factor, digits):
     assert model.score(test) == pytest.approx(usual.mean())
 
 
-@pytest.mark.parametrize("density", ["prior", "gmm-2", "second_stage", "flow"])
+@pytest.mark.parametrize(
+    "density",
+    ["prior", "gmm-2", densities.SecondStage((8,), epochs=1), densities.Flow(2, (8,), epochs=1)],
+    ids=["prior", "mixture", "second stage", "flow"],
+)
 def test_a_row_beyond_every_code_has_the_score_of_none(density):
     options = {"network_options": {"hidden": (8,)}, "epochs": 2, "latent_dim": 2}
     made = estimators.Generative("vae", density=density, random_state=0, device="cpu", **options)
@@ -471,7 +475,7 @@ def test_what_no_estimator_is_made_of_is_refused_by_name(name, wrong):
 def test_a_density_that_there_is_not_is_told_before_anything_is_trained(monkeypatch):
     monkeypatch.setattr(training, "fit_plan", lambda *_: pytest.fail("trained"))
     for wrong in ("gausian", "gmm-0"):
-        with pytest.raises(ValueError, match="^density: expected one of .*; did you mean"):
+        with pytest.raises(ValueError, match=r"^density: expected one of .*; did you mean"):
             estimators.Generative(density=wrong).fit(table())
 
 

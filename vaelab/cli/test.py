@@ -15,7 +15,13 @@ from vaelab.cli.options import Parser
 
 def add_arguments(p: Parser) -> None:
     """Add the command's options."""
-    p.option("files", "only these, such as tests/test_terms.py", metavar="FILE", nargs="*")
+    p.option(
+        "files",
+        "files or tests to run alone, such as tests/test_terms.py or "
+        "tests/test_terms.py::NAME; all but the long ones unless given",
+        metavar="FILE",
+        nargs="*",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
