@@ -622,7 +622,8 @@ def test_perceptual_diversity_is_the_mean_lpips_over_pairs(squeezenet):
     lpips = pytest.importorskip("torchmetrics.functional.image.lpips")
     path, features = squeezenet
     x = torch.rand(2, 3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    heads = torch.load(Path(lpips.__file__).parent / "lpips_models" / "squeeze.pth", "cpu")
+    weights = Path(lpips.__file__).parent / "lpips_models" / "squeeze.pth"
+    heads = torch.load(weights, "cpu", weights_only=True)
     shift, scale = (
         torch.tensor(v)[:, None, None] for v in ((-0.03, -0.088, -0.188), (0.458, 0.448, 0.45))
     )

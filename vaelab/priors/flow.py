@@ -28,6 +28,8 @@ class FlowPrior(Prior):
     torch.Size([5, 4])
     """
 
+    context: Tensor | None = None  # Of the codes of a batch.
+
     def __init__(
         self,
         latent_dim: int,
@@ -39,12 +41,10 @@ class FlowPrior(Prior):
         super().__init__()
         self.flow = Couplings(latent_dim, transforms, hidden, n_context, scaled)
 
-    context: Tensor | None = None  # Of the codes of a batch.
-
     def given(self, context: Tensor) -> Prior:
         if not self.flow.n_context:
             return self
-        given = object.__new__(FlowPrior)
+        given = object.__new__(type(self))  # The same parameters, beside another context.
         vars(given).update(vars(self), context=context)
         return given
 

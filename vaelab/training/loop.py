@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vaelab._door import taken
 from vaelab._inputs import pick_device, shown
 from vaelab._memory import is_out_of_memory, kept_memory
 from vaelab._processes import mean_of_all
@@ -24,7 +23,15 @@ from vaelab.parts import Module, account, as_data
 from vaelab.training.acceleration import OutOfMemory, accelerated, chosen
 from vaelab.training.batches import Batches, Given, feed, share
 from vaelab.training.parallel import BATCH_NORM, check_shared, parallel
-from vaelab.training.plan import BetaSchedule, Callback, GammaSchedule, Plan, Schedule, Session
+from vaelab.training.plan import (
+    BetaSchedule,
+    Callback,
+    GammaSchedule,
+    Plan,
+    Schedule,
+    Session,
+    check_plan,
+)
 from vaelab.training.progress import Progress
 from vaelab.training.state import Keeper, State
 from vaelab.training.validation import HeldOut, split
@@ -194,9 +201,8 @@ def fit_plan(
 ) -> Run:
     """`fit`, with its arguments as two objects; `validation` are images, a share is the plan's."""
     check_trainable(model)
-    plan = taken("plan", plan, Plan)
-    where: Session = taken("session", Session() if session is None else session, Session)
-    device = pick_device(where.device, next(model.parameters()).dtype)
+    session = check_plan(plan, session)
+    device = pick_device(session.device, next(model.parameters()).dtype)
     model.to(device)
     rows = feed(model, data, device, plan.flip)
     held = None if validation is None else feed(model, validation, device)
@@ -210,7 +216,7 @@ def fit_plan(
     held_out = None if held is None else HeldOut(held, device, plan.seed, size)
     check_shared(model, size, device)
     batches = Batches(rows, device, plan.seed, share(device, plan.seed))
-    return run(model, batches, plan, where, kind(model), held_out)
+    return run(model, batches, plan, session, kind(model), held_out)
 
 
 def check_trainable(model: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import torch
 
-from vaelab._door import check_fields
+from vaelab._door import check_fields, taken
 from vaelab._inputs import (
     PathLike,
     Positive,
@@ -122,3 +122,13 @@ class Session(_Fields):
     def at(self, checkpoint: Path | None, label: str) -> Self:
         """The same session with a checkpoint and a caption of its own."""
         return replace(self, checkpoint=checkpoint, label=label)
+
+
+def check_plan(plan: Any, session: Any) -> Session:
+    """Return the session, a plain one unless given, or raise unless both are what they are called.
+
+    Raises:
+        TypeError: another kind of thing.
+    """
+    taken("plan", plan, Plan)
+    return taken("session", Session() if session is None else session, Session)

@@ -11,13 +11,12 @@ import numpy as np
 from torch import Tensor, nn
 
 from vaelab import _processes
-from vaelab._door import taken
 from vaelab._inputs import as_list, check_seeds, pick_device
 from vaelab.posteriors import Distribution
 from vaelab.training.batches import Given, feed
 from vaelab.training.ensemble import Ensemble, StackedBatches
 from vaelab.training.loop import Run, check_trainable, kind, run
-from vaelab.training.plan import Plan, Session
+from vaelab.training.plan import Plan, Session, check_plan
 
 
 def fit_together(
@@ -53,8 +52,7 @@ def fit_together(
     """
     models = as_list("models", models, "a list of models")
     seeds = check_seeds("seeds", seeds)
-    plan = taken("plan", plan, Plan)
-    where: Session = taken("session", Session() if session is None else session, Session)
+    session = check_plan(plan, session)
     for model in models:
         check_trainable(model)
     _check(models, seeds, plan)
@@ -65,12 +63,12 @@ def fit_together(
             f"data: expected one set for all models or one for each of {len(models)}, got "
             f"{len(many)}"
         )
-    device = pick_device(where.device, next(models[0].parameters()).dtype)
+    device = pick_device(session.device, next(models[0].parameters()).dtype)
     rows = [feed(models[0], each, device, plan.flip) for each in many]
     account = {**kind(models[0]), "together": len(models)}
     ensemble = Ensemble(models).to(device)
     try:
-        whole = run(ensemble, StackedBatches(rows, device, seeds), plan, where, account)
+        whole = run(ensemble, StackedBatches(rows, device, seeds), plan, session, account)
     finally:  # As after `fit`, an interrupted model keeps what it has learned.
         for model, state in zip(models, ensemble.member_states(), strict=True):
             model.to(device).load_state_dict(state)
