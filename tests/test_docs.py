@@ -245,3 +245,13 @@ def test_no_cell_of_the_path_of_ninety_minutes_needs_one_that_is_left_out(lesson
         defined, used = names_of(source)
         known |= defined
         assert used <= known, f"{lesson}: {used - known} in the cell\n{source[:200]}"
+
+
+@pytest.mark.parametrize("source", sorted(ROOT.glob("notebooks/src/*.py")), ids=lambda p: p.stem)
+def test_a_lesson_takes_as_long_as_the_paths_say(source):
+    paths = (ROOT / "docs/paths.md").read_text(encoding="utf-8")
+    minutes = dict(
+        re.findall(r"^\| (\w+) \| (\d+) \|", paths.partition("## Core")[2], re.MULTILINE)
+    )
+    stated = re.search(r"\| Time \| (\d+) minutes with its exercises;", source.read_text())
+    assert stated[1] == minutes[source.stem.partition("_")[0]]

@@ -292,6 +292,15 @@ class One(Priors):
         return torch.distributions.Normal(self.means[0], self.widths[0]).log_prob(z).sum(-1)
 
 
+class Signed(Priors):
+    """Its widths may be negative."""
+
+    def log_prob(self, z):
+        standard = (z[:, None] - self.means) / self.widths
+        each = -(0.5 * (standard.square() + priors.LOG_2_PI) + self.widths.log()).sum(-1)
+        return self.total(each + self.logits.log_softmax(-1))
+
+
 class Heavier(Priors):
     total = staticmethod(lambda each: each.logsumexp(-1) + 1.0)
 
@@ -309,6 +318,8 @@ class Heavier(Priors):
         (lambda k, n: Largest(k, n, width=4.0), "the largest component alone is no mixture"),
         (One, "trained, it is one Gaussian still"),
         (lambda k, n: One(k, n, width=4.0), "trained, it is one Gaussian still"),
+        (Signed, "ok"),
+        (lambda k, n: Signed(k, n, width=-1.0), "trained, its log p is NaN"),
         (Heavier, "its mass after training is about 2.7, where a density's is 1"),
         (
             lambda k, n: Priors(k, n, ("widths", "logits")),

@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | write down the best VAE for a known density without training, and say how fast it becomes exact |
 # | You need | notebook 01, distribution functions, change of variables for densities |
-# | Time | 60 minutes to read; quick: 15 seconds to run, full: one minute |
+# | Time | 75 minutes with its exercises; quick: 15 seconds to run, full: one minute |
 # | Optional | the sections *A density that vanishes somewhere* and *A gap in the printed proof* |
 # | Source | Dai & Wipf (2019), Theorem 1, footnote 1, Appendix E (Eqs. 11–36) |
 #

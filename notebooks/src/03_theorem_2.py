@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | say what a cost without floor proves and what not, and compute the best cost a VAE can have |
 # | You need | notebook 02, Jacobians, surface area; entropy |
-# | Time | 60 minutes to read; quick: 15 seconds to run, full: one minute |
+# | Time | 80 minutes with its exercises; quick: 15 seconds to run, full: one minute |
 # | Optional | the sections *Manifold overfitting* and *The way out* |
 # | Source | Dai & Wipf (2019), Theorem 2, Eqs. 6 and 10, Appendix F; Loaiza-Ganem et al. (2022) |
 #

@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | predict the encoder's covariance from the decoder's slope, and read a dimension off it |
 # | You need | notebook 01, Jacobians, eigenvalues; Theorem 2 (notebook 03) helps |
-# | Time | 60 minutes to read; quick: under a minute to run, full: five minutes |
+# | Time | 80 minutes with its exercises; quick: under a minute to run, full: five minutes |
 # | Optional | the sections *Diagonal or full*, *Where the split blurs* and *One look at digits* |
 # | Source | Dai & Wipf (2019), Section 3, Eqs. 8 and 9, Theorem 4, Appendix I, Eq. 83; Koehler et al. (2022) |
 #

@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | say what a trained VAE recovers of its data, what it does not, and what a closed surface does to it |
 # | You need | notebook 04 |
-# | Time | 40 minutes to read; quick: a minute to run, full: four minutes |
+# | Time | 55 minutes with its exercises; quick: a minute to run, full: four minutes |
 # | Optional | the sections *The rest of the gallery* and *What a full covariance could do* |
 # | Source | Dai & Wipf (2019), Sections 2 and 3, Eqs. 8 and 9, the assumptions of Theorem 2 |
 #

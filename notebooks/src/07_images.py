@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | train the paper's networks, read the figures that diagnose them, and compare a Fréchet distance with a printed one |
 # | You need | notebooks 04 (the eigenvalues λ) and 06 (two stages) |
-# | Time | 45 minutes to read; quick: a minute or two to run, full: a day on a GPU |
+# | Time | 65 minutes with its exercises; quick: a minute or two to run, full: a day on a GPU |
 # | Optional | the sections *The networks, counted* and *The settings, as data* |
 # | Source | Dai & Wipf (2019), Section 5, Appendix D, Figs. 1, 2, 10 and 11, Tables 1 and 3 |
 #

@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | compare generative autoencoders at one budget, and say which part of a result the budget made |
 # | You need | notebooks 06 (two stages) and 07 (Fréchet distances) |
-# | Time | 40 minutes to read; quick: a minute or two to run, full: half an hour |
+# | Time | 60 minutes with its exercises; quick: a minute or two to run, full: half an hour |
 # | Optional | the sections *Must the stages be trained apart?* and *Could a plain autoencoder be the first stage?* |
 # | Source | Dai & Wipf (2019), Sections 4 and 5, footnote 5, Table 1; Tolstikhin et al. (2018); Ghosh et al. (2020) |
 #

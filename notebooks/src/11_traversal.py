@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | predict from the encoder alone which directions of a latent change the picture, and by how much |
 # | You need | notebook 04 (Σ_z and its eigenvalues); notebook 06 helps for the last section |
-# | Time | 40 minutes to read; quick: half a minute to run, full: some minutes on a GPU |
+# | Time | 60 minutes with its exercises; quick: half a minute to run, full: some minutes on a GPU |
 # | Optional | the section *Axes or eigenvectors* |
 # | Source | Dai & Wipf (2019), Section 3, Eq. 83, Figs. 1b and 10; White (2016), Section 2.1 |
 #

@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | say how far the codes of your data are from what you sample, by how much that can be known, and choose what to sample instead |
 # | You need | notebook 06 (two stages); what a quantile is |
-# | Time | 45 minutes to read; quick: under a minute to run, full: some minutes on a GPU |
+# | Time | 65 minutes with its exercises; quick: under a minute to run, full: some minutes on a GPU |
 # | Optional | the section *Table 3 and Fig. 2* |
 # | Source | Dai & Wipf (2019), Section 4, Eq. 10, Table 3, Fig. 2; Ghosh et al. (2020), Section 4; Hoffman & Johnson (2016) |
 #

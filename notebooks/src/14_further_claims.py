@@ -5,7 +5,7 @@
 # | --- | --- |
 # | You will be able to | settle a sentence of a paper by a computation, and find the step of a proof that fails |
 # | You need | notebooks 01 to 04; notebook 06 for the second stage |
-# | Time | 50 minutes to read; quick: a minute or two to run, full: five minutes |
+# | Time | 75 minutes with its exercises; quick: a minute or two to run, full: five minutes |
 # | Source | Dai & Wipf (2019), footnote 4, Theorem 3, Sections 1, 5 and 6, Table 1, Appendices F to H |
 #
 # A footnote says that a VAE with too few latent dimensions has a cost that rises without bound. Does it?

@@ -253,7 +253,7 @@ def _train(prior: priors.Prior, n: int, z: Tensor) -> None:
             adam.zero_grad()
             (-prior.log_prob(z).mean()).backward()
             adam.step()
-        if prior.log_prob(z).mean().item() > FITTED:
+        if not prior.log_prob(z).mean().item() <= FITTED:  # Nothing starts anew from NaN.
             return
 
 
@@ -340,6 +340,10 @@ UNMET = (
 def what_is_unmet(got: list[Tensor]) -> str:
     """The first of a prior's facts that is not as it should be, in words."""
     mass, *facts = got[0].tolist()
+    if math.isnan(mass):
+        return (
+            "trained, its log p is NaN: do widths or weights turn negative? Learn their logarithms"
+        )
     if mass != 1:
         found = f"{mass:g} or more" if mass == MASS_LIMIT else f"about {mass:g}"
         return f"its mass after training is {found}, where a density's is 1"
