@@ -5,11 +5,12 @@ STAMP := $(VENV)/.installed
 # The versions that the tests passed with; `make CONSTRAINTS=` takes the newest there are.
 CONSTRAINTS ?= --constraint constraints.txt
 
-.PHONY: help demo constraints test test-lowest test-long lint notebooks lab dashboards site hosting bench gpu clean
+.PHONY: help demo constraints test test-lowest test-long test-longest lint notebooks lab dashboards site hosting bench gpu clean
 help:
 	@echo "make demo            train and diagnose a two-stage VAE on pictures (one to three minutes)"
 	@echo "make test            run every example of a docstring, and every test but the long ones"
-	@echo "make test-long       run the long tests: both copies of every notebook, toys trained for minutes (TESTS=tests/test_notebooks.py for some)"
+	@echo "make test-long       run the long tests: every solved notebook, JupyterLab, the site (TESTS=tests/test_notebooks.py for some)"
+	@echo "make test-longest    before a release: every other copy of a notebook, toys trained for minutes, a hunt for mutants"
 	@echo "make lint            check style, layout and the number of type errors"
 	@echo "make lab             open the course in JupyterLab"
 	@echo "make dashboards      open the interactive views as pages without code (VAELAB_MODEL=folder for your own)"
@@ -34,8 +35,12 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/vaelab test
 
+LONG = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations 10
 test-long: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m long $(TESTS)
+	$(LONG) -m "long and not longest" $(TESTS)
+
+test-longest: $(STAMP)
+	$(LONG) -m longest $(TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

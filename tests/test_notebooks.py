@@ -15,12 +15,19 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("src/*.py"))
 COPIES = sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("solutions/*.ipynb")])
 SHORT = FOLDER / "00_from_scratch.ipynb"
+LONGEST = [pytest.mark.long, pytest.mark.longest]
 OTHER = {"ATEN_CPU_CAPABILITY": "default"}  # Another processor's arithmetic.
 RUNS = [
     pytest.param(SHORT, {}, id="short"),
     *(
-        pytest.param(path, OTHER, id=f"{path.parent.name}/{path.stem}", marks=pytest.mark.long)
+        pytest.param(path, OTHER, id=path.stem, marks=pytest.mark.long)
         for path in COPIES
+        if path.parent.name == "solutions"
+    ),
+    *(
+        pytest.param(path, {}, id=f"reader-{path.stem}", marks=LONGEST)
+        for path in COPIES
+        if path.parent.name == "notebooks"
     ),
 ]
 
