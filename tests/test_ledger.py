@@ -312,6 +312,7 @@ def as_a_notebook():
 
 
 @pytest.mark.long
+@pytest.mark.longest
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", TRAINED)
 def test_without_learning_the_check_of_each_row_turns_red(name, as_a_notebook):
@@ -331,6 +332,7 @@ def test_without_learning_the_check_of_each_row_turns_red(name, as_a_notebook):
 
 
 @pytest.mark.long
+@pytest.mark.longest
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [*NOTEBOOKS, *TESTS])
 def test_a_slip_turns_the_check_of_each_row_red(name, as_a_notebook):
