@@ -84,6 +84,7 @@ def test_every_copy_agrees_with_its_source():
     assert notebooks.build(FOLDER, check=True) == []
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("notebook", "arithmetic"), RUNS)
 def test_a_notebook_prints_again_what_it_stores(notebook, arithmetic):
     """Strict nbval: every cell is run, and every output but images compared with the stored one."""

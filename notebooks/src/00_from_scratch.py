@@ -34,7 +34,7 @@ training.fit(first_try, pictures.train, epochs=8, device="cpu", progress=False)
 shown = pictures.test[:10]
 noise = torch.randn(10, 8, generator=torch.Generator().manual_seed(1))
 
-# %% alt="Three rows of clothes: photographs, good copies of them, and below them smears that are no clothes"
+# %% alt="Three rows of clothes: photographs, copies, most recognisable, and smears that are no clothes"
 def show_rows(rows):
     _, axes = plt.subplots(len(rows), 1, figsize=(6.2, 0.62 * len(rows)))
     for ax, (title, images) in zip(axes, rows.items(), strict=True):
@@ -268,7 +268,7 @@ plt.show()
 
 # %% [markdown]
 # The bound never passes $\log p(x)$, and it touches: where $q$ is the *posterior* $p(z \mid x)$, the weights
-# $p(x \mid z)\, p(z) / q(z)$ are all equal, and the log of a mean of equal numbers is the mean of their logs. So a
+# $p(x \mid z)\, p(z) / q$ are all equal, and the log of a mean of equal numbers is the mean of their logs. So a
 # smaller loss means a better model, or an encoder nearer to its posterior.
 #
 # ## A gradient through a die: the reparameterisation trick
@@ -308,7 +308,7 @@ exercises.check("00.2", draw)
 # It needs no derivative of $f$. Take $f(z) = z^2 / 2$. Then $\mathbb E_q f = (\mu^2 + \sigma^2) / 2$, and its gradient
 # with respect to $\mu$ is $\mu$. By the trick one draw gives $\mu + \sigma\varepsilon$, by the score
 # $f(z)\, \varepsilon / \sigma$. Both are right on average. Their standard deviations are $\sigma$ and
-# $\sqrt{(\mu^4 + 18 \mu^2 \sigma^2 + 15 \sigma^4) / 4\sigma^2 - \mu^2}$: the second grows as $\sigma$ shrinks.
+# $\sqrt{(\mu^4 + 18 \mu^2 \sigma^2 + 15 \sigma^4) / 4\sigma^2 - \mu^2}$: the second explodes for small $\sigma$.
 #
 # <details><summary>Where the root comes from</summary>The mean square of f(z) ε/σ is E (μ + σε)⁴ ε² / 4σ². Multiply out:
 # odd powers of ε have mean 0, and ε², ε⁴, ε⁶ have means 1, 3, 15. What is left is (μ⁴ + 6 · 3 μ²σ² + 15 σ⁴) / 4σ². The
@@ -325,7 +325,7 @@ worst = by_score.mean(1)[(by_score.mean(1) - mu).abs().argmax()]
 says = "the score has the mean μ too, within five standard errors, at each of nine σ"
 print(f"ok  {says} (found {worst:.3f} at the worst, expected {mu:.3f})")
 
-# %% alt="Left, a narrow and a very wide histogram with one mean; right, the spread of the score grows as σ shrinks, that of the trick falls"
+# %% alt="Left, a narrow and a very wide histogram with one mean; right, as σ shrinks the score's spread ends far higher, the trick's falls"
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3))
 for name, values, theory, color in (
     ("trick", by_trick, sigmas, "q"), ("score", by_score, theory_score, "fixed"),
@@ -394,7 +394,7 @@ with networks.seeded(0):
     plain = VAE()
 plain_history = train(plain, all_but_gamma(plain), batches, epochs=10)
 
-# %% alt="Ten inventions of the VAE with γ = 1: blurred but recognisable clothes, beside the rubbish of the autoencoder"
+# %% alt="Pictures, blurred copies, ten inventions at γ = 1, half of them clothes, and the autoencoder's rubbish"
 with torch.no_grad():
     invented = plain.decoder(noise)
     mu = plain.to_q(plain.encoder(shown.flatten(1)))[:, :kappa]

@@ -205,7 +205,7 @@ for name, L1 in distance.items():
         says=f"{name}: L1 falls at the rate of the Laplacian",
     )
 
-# %% alt="Left, three blurred copies approach the skewed density; right, L1 distances as points on two straight lines over six decades"
+# %% alt="Left, three blurred copies approach the skewed density; right, L1 distances as points on two straight lines over five decades"
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3))
 axis = torch.linspace(-3, 5, 300)
 left.plot(axis, skewed.log_prob(axis[:, None]).exp(), color=colors["data"], label="p_gt")
@@ -251,9 +251,11 @@ plt.show()
 # w^3 + \dots$. The prior gives $-\frac12 (\mu_z + \sqrt\gamma\, w / a)^2 = c - \sqrt\gamma\, \frac{\mu_z}{a} w + \dots$.
 # And $-\log q$ gives $+\frac12 w^2$, since $w$ is standard normal under $q$.
 #
-# *Half the variance.* Under $q$ the ratio has mean one, $\mathbb E\, e^{c - \sqrt\gamma\, \delta_1} = 1$, so
-# $c = \sqrt\gamma\, \mathbb E \delta_1 - \frac\gamma2 \mathrm{Var}\, \delta_1 + \dots$. The KL is minus the mean of the log
-# ratio, $\sqrt\gamma\, \mathbb E \delta_1 - c = \frac\gamma2 \mathrm{Var}\, \delta_1$.
+# *Half the variance.* Divide the ratio by $p_{\theta_t}(x)$, which changes only $c$. Now its mean under $q$ is one,
+# $\mathbb E\, e^{c - \sqrt\gamma\, \delta_1} = 1$, so $c = \sqrt\gamma\, \mathbb E \delta_1 - \frac\gamma2
+# \mathrm{Var}\, \delta_1 + \dots$. The KL is minus the mean of the log ratio, $\sqrt\gamma\, \mathbb E \delta_1 - c =
+# \frac\gamma2 \mathrm{Var}\, \delta_1$. (The $O(\gamma)$ term of the log ratio shifts $c$ by minus its mean, and
+# cancels here.)
 #
 # *The moments.* $\delta_1$ is odd, so its mean is zero, and with $\mathbb E w^2 = 1$, $\mathbb E w^4 = 3$, $\mathbb E w^6
 # = 15$ the mean of its square is $\frac{\mu_z^2}{a^2} + 2 \cdot 3\, \frac{\mu_z}{a} \frac{b}{2a^2} + 15\,
@@ -489,7 +491,7 @@ plt.show()
 #
 # Take $f(z) = z \exp(e^{z^2} - 1)$. It is smooth and increasing, so it is $F^{-1} \circ G$ of some positive density.
 # Let $x = f(0) = 0$. There $f' = 1$, and $q = N(0, \gamma)$. The KL contains
-# $\frac{1}{2\gamma} \mathbb E_q f(z)^2$, whose integrand at position $z$ is, up to constants,
+# $\frac{1}{2\gamma} \mathbb E_q f(z)^2$, and the log of its integrand at position $z$ is, up to constants,
 #
 # $$\log\big( z^2 e^{2 (e^{z^2} - 1)} \big) - \frac{z^2}{2\gamma} .$$
 #
@@ -507,7 +509,7 @@ for t in (1e4, 1e8, 1e16):
     )
     claims.check_above(
         "N4", after, 1e3,
-        f"t = {t:.0e}: cut off half a unit past the turn, it exceeds e to the 1000",
+        f"t = {t:.0e}: cut off half a unit past the thin line, it exceeds e to the 1000",
     )
 
 for name in ("student_t", "cauchy"):
@@ -535,9 +537,9 @@ plt.show()
 # and grows. A quadrature that stops before the line sees nothing: it answers ½, as for a harmless density. This is why
 # a check needs an argument beside its numbers.
 #
-# What is lost? Not the theorem, which asks for *some* sequence of models: a decoder that equals $f$ on
-# $[-R_t, R_t]$ only, with $R_t$ growing slowly, would do. It is this construction that has its limits. They are wide:
-# Cauchy data, which have no mean, are well inside.
+# What is lost? Not the theorem, which asks for *some* sequence of models: a decoder that equals $f$ on $[-R_t, R_t]$
+# only, with $R_t$ growing slowly, would do. It is this construction that has its limits. They are wide: for Cauchy data
+# $f$ grows like $z\, e^{z^2/2}$, which the narrower $q$ beats as soon as $\gamma < f'^2 / 2$.
 #
 # ## Takeaways
 #

@@ -128,8 +128,9 @@ plt.show()
 # ## What is recovered: the surface
 #
 # So what do samples look like? Draw $z \sim N(0, I)$ and decode it. Two things can be asked of a sample $x$, and both
-# have exact answers here. How far is it from the surface? And is it where the data are? The first is answered by
-# $x - \psi(\phi(x))$, with the chart $\phi$. For the second look at $\phi(x)$ itself.
+# have exact answers here. How far is it from the surface? And is it where the data are? The first is answered by $x -
+# \psi(u)$, with $u$ read off the plane below $x$; its length is at least the distance. For the second look at $u$
+# itself.
 
 # %%
 truth, vae = measures["two_moons"], rungs["two_moons"][-1][0]
@@ -179,7 +180,7 @@ print(f"ok  {says} (found {less:.2f} nats, expected above {5 * error:.2f})")
 # dimension contributes one if $\lambda_j = 0$, nothing if $\lambda_j = 1$, and a linear share between. Return it for
 # each row of `lam`, shape (batch, κ).
 #
-# <details><summary>Hint</summary>The idle dimensions contribute λ. What do the active ones contribute?</details>
+# <details><summary>Hint</summary>The share is a straight line in λ, through (λ = 0, share 1) and (λ = 1, share 0). Which line is that?</details>
 
 # %% tags=["stub"]
 def soft_count(lam):
@@ -322,8 +323,9 @@ plt.show()
 # layers cannot pass one another. A start that knows the order *along* the roll should end with two dimensions.
 #
 # The data alone tell that order. Join each point to its ten nearest neighbours and measure distances by walking along
-# the edges: these are *geodesic* distances. Scaling lays the points out at these distances. One trap: an edge that is
-# too long cuts across from one turn to the next, a short circuit. So long edges are left out.
+# the edges: these are *geodesic* distances. Multidimensional scaling, a PCA of distances, lays the points out at
+# these distances. One trap: an edge that is too long cuts across from one turn to the next, a short circuit. So long
+# edges are left out.
 
 # %%
 roll = rest["swiss_roll"]
@@ -337,7 +339,7 @@ outlooks = {
 for name, outlook in outlooks.items():
     print(f"{name:14} {outlook.order}: {outlook.reason}")
 
-# %% alt="Left the Swiss roll laid out flat, its colour changing evenly along it; in the middle the same with short circuits, folded over; right the spectra, one large value against two"
+# %% alt="Left the Swiss roll laid out flat, its colour changing evenly along it; in the middle the same with short circuits, folded over; right the spectra, one large value against three middling ones"
 fig, axes = plt.subplots(1, 3, figsize=(10, 2.8))
 for ax, found_along, title in zip(
     axes, (unrolled, shorted), ("long edges cut", "all edges kept"), strict=False
@@ -414,8 +416,8 @@ plt.show()
 
 # %% [markdown]
 # One third near zero, two thirds at one: the count is $r = 1$ of $\kappa = 3$. So would a full encoder find it by
-# training? Reports say that it does on the sphere, at moderate $\gamma$, with a strong optimiser and long runs. We try
-# with the means of this notebook, in a run that is short in both profiles.
+# training? The second half of N7 says that it does on the sphere, at moderate $\gamma$, with a strong optimiser and
+# long runs. We try with the means of this notebook, in a run that is short in both profiles.
 
 # %%
 (round_trip,) = toys.train(closed["sphere"], 4, (0.1,), 400, 3, full=True, lr=0.01)
@@ -439,7 +441,7 @@ widgets.figure_explorer(draw_circle, 1e-3, 1.0)
 #
 # ## Takeaways
 #
-# - On a manifold with one chart the VAE finds the manifold, and its dimension.
+# - On a manifold with one chart the VAE finds the manifold, and its dimension if training starts in the right order.
 # - It does so at a cost whose slope knows nothing of the measure. Samples lie on the surface and are spread wrongly.
 # - On a closed manifold a diagonal encoder finds the embedding dimension, and pays for it more and more. The decoder
 #   knows better: its Jacobian still has $r$ directions.

@@ -89,10 +89,10 @@ plt.show()
 #
 # All are one autoencoder with other parts. The encoder gives a Gaussian, a flow, or a point. The likelihood is Gaussian
 # with some $\gamma$, or a cross-entropy. The latent term is a KL, a kernel distance, an adversary, or, in the *RAE* of
-# Ghosh et al. (notebook 09), the squared length of the code; RAE-GP and RAE-SN also keep the decoder smooth. So an entrant
-# is a line. Two weights are ours: that of the kernel distance of WAE-MMD and that of the adversary of WAE-GAN, each the
-# best of two or three that we tried at $\kappa = 16$ by the same judge. The VAE has no such weight, since $\gamma$ is
-# learned. Keep in mind who was tuned.
+# Ghosh et al. (notebook 09), the squared length of the code; RAE-GP and RAE-SN also keep the decoder smooth. So an
+# entrant is a line. Two weights are ours: that of the kernel distance of WAE-MMD and that of the adversary of WAE-GAN,
+# each chosen among a few at $\kappa = 16$ by the same judge. The VAE has no such weight, since $\gamma$ is learned.
+# Keep in mind who was tuned.
 
 # %%
 digits = data.load_images("digits")
@@ -123,10 +123,10 @@ entrants = {
 twice = ("fused", "joint", "VAE, twice")  # these train for twice as many epochs
 
 # %% [markdown]
-# The flow is made of affine couplings. Training is the same call for all. The second stage has two layers of 64 and is trained for as
-# many epochs as the first. Its $\gamma_2$ is held for half of them and then learned. So two stages are given twice the
-# epochs of one. That could be the reason why they win. The merged models of Section 4 therefore get twice the epochs too,
-# and so does a VAE of its own. The others do not.
+# The flow is made of affine couplings. Training is the same call for all. The second stage has two layers of 64 and
+# is trained for as many epochs as the first. Its $\gamma_2$ is held for half of them, then set to the mean squared
+# error (06). So two stages are given twice the epochs of one. That could be the reason why they win. The merged
+# models of Section 4 therefore get twice the epochs too, and so does a VAE of its own. The others do not.
 
 # %%
 epochs = notebooks.choose(quick=40, full=150)
@@ -153,14 +153,14 @@ def second_of(model, x, batch_size=129, hold=(0.8, 0.5), rule="optimal", seed=0)
 # %% [markdown]
 # ## The judge
 #
-# The judge is the Fréchet distance in the features of the digits' classifier, protocol `clean`. In its full form it needs
-# a matrix root. You can write the form for diagonal covariances in a line, from $\lVert m - n \rVert^2 +
-# \operatorname{tr}\big(C + D - 2 (C D)^{1/2}\big)$.
+# The judge is the Fréchet distance in the features of the digits' classifier, protocol `clean`. For means $m$, $n$ and
+# covariances $C$, $D$ it is $\lVert m - n \rVert^2 + \operatorname{tr}\big(C + D - 2 (C D)^{1/2}\big)$, with a matrix
+# root. For diagonal ones a line is enough.
 #
 # **Exercise 08.1** (4 minutes). The Fréchet distance of two Gaussians with means `m`, `n` and variances `v`, `w`, one
 # for each feature.
 #
-# <details><summary>Hint</summary>The root of a diagonal matrix is taken entry by entry. Means are squared, so is the distance.</details>
+# <details><summary>Hint</summary>The root of a diagonal matrix is taken entry by entry. Take no root at the end.</details>
 
 
 # %% tags=["stub"]
@@ -253,13 +253,13 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# A dot is a seed, and the ways are sorted by the mean over seeds; green dots sample from a second stage, blue ones from a
-# mixture, orange ones from $N(0, I)$. $\gamma = 1$ is an order of magnitude off: nothing is encoded (notebook 01). Two
-# stages take away about two fifths of the VAE's distance; the VAE that trains for twice the epochs stays where it was, so
-# it is not the steps. The flow on the encoder does little: it makes $q(z \mid x)$ flexible, and what hurts is $q(z)$. The
-# WAEs and the RAEs, decoded from $N(0, I)$, are behind the VAE here. With a mixture the RAEs are far ahead of it, and so
-# are the plain autoencoder and the VAE itself: which of the five it is hardly matters. The WAEs had hardly any tuning and few epochs. So read that as "at this budget", not
-# as a law.
+# A dot is a seed, and the ways are sorted by the mean over seeds; green dots sample from a second stage, blue ones from
+# a mixture, orange ones from $N(0, I)$. $\gamma = 1$ is an order of magnitude off: nothing is encoded (notebook 01).
+# Two stages take away about two fifths of the VAE's distance; the VAE that trains for twice the epochs stays where it
+# was, so it is not the steps. The flow on the encoder does little: it makes $q(z \mid x)$ flexible, and what hurts is
+# $q(z)$. The WAEs and the RAEs, decoded from $N(0, I)$, are behind the VAE here. With a mixture all five (RAEs, plain
+# autoencoder, VAE) are less than half as far as two stages. The WAEs had hardly any tuning and few epochs. So read that
+# as "at this budget", not as a law.
 #
 # One orange entrant stands near the top, where you may not have expected it: *joint*. Look at its samples below before
 # you believe the judge.
@@ -268,7 +268,7 @@ plt.show()
 two_stage, vae, longer, fixed = (
     scores[name] for name in ("VAE, 2 stages", "VAE", "VAE, twice", "VAE, γ = 1")
 )
-fifth = "digits, one budget: two stages beat a learned gamma by a fifth or more, each seed"
+fifth = "digits: two stages beat a learned gamma of half their epochs by a fifth or more, each seed"
 claims.check_below("D22", two_stage, 0.8 * vae, fifth)
 steps = "digits: and one trained for as many epochs as both stages, each seed"
 claims.check_below("D22", two_stage, 0.8 * longer, steps)
@@ -307,10 +307,11 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# It comes near on digits, where the learned $\gamma$ stays ahead of all six, and passes it on clothes: $\gamma = 0.1$ samples
-# better there than what training finds, which is far smaller. So "learned beats fixed" holds against $\gamma = 1$ and, by
-# samples, on digits; on clothes a value that somebody searched for wins before the second stage. Reconstructions agree with
-# the paper on both: no fixed value is much better than the learned one, and $\gamma = 1$ is far behind.
+# On digits it stays a quarter or more behind (fixed 0.01 is nearly twice as far as the learned 0.013, so the value
+# alone does not explain it). On clothes it passes: $\gamma = 0.1$ samples better there than what training finds,
+# which is far smaller. So "learned beats fixed" holds against $\gamma = 1$ and, by samples, on digits; on clothes a
+# value that somebody searched for wins before the second stage. Reconstructions agree with the paper on both: no
+# fixed value is much better than the learned one, and $\gamma = 1$ is far behind.
 
 # %%
 best, learned = {}, {}
@@ -391,16 +392,16 @@ widths = {name: densities.draw(q, 0).std(0).mean().item() for name, q in codes.i
 
 # %%
 fused, joint, joint_2 = (scores[name] for name in ("fused", "joint", "joint, 2 stages"))
-tenth = "digits: the fused networks are further off than two stages, by a tenth or more, each seed"
+tenth = "digits, in the features: fused networks are a tenth or more further off than two stages"
 claims.check_above("D23", fused, 1.1 * two_stage, tenth)
-quarter = "digits: so is the merged cost, sampled through its second decoder, by a quarter or more"
+quarter = "digits: so is the merged cost, through its second decoder, by a quarter or more"
 claims.check_above("D23", joint_2, 1.25 * two_stage, quarter)
 two = pixels["VAE, 2 stages"]
 far = "digits: sampled from N(0, I) in z, its pixels are three times as far off or more"
 claims.check_above("D23", pixels["joint"], 3 * two, far)
-near = "digits: but through its second decoder, by pixels, it is as near as two, to a quarter"
+level = "digits: through its second decoder, by pixels, it is level with two stages, to a quarter"
 times = pixels["joint, 2 stages"] / two
-claims.refute("D23", bool((times < 1.25).all()), near, found=times)
+claims.check("D23", bool(((times > 0.75) & (times < 1.25)).all()), level, found=times)
 for name, least in (("joint", 3), ("fused", 1)):
     most, times = (scores[name] / longer).max(), (pixels[name] / pixels["VAE, twice"]).min()
     assert most < 1 and times > least
@@ -422,12 +423,12 @@ plt.show()
 # %% [markdown]
 # The right panel confirms the prediction for *joint*: merged codes are less than half as wide as $N(0, I)$. Draws from
 # $N(0, I)$ are then far outside of anything the decoder was trained on. It answers with pixels far above one, which are
-# cut to white: the jumbled, glaring row above. By pixels that is the worst of the seven. The classifier's features put it
-# before a VAE of the same epochs. They were trained on sharp digits, and contrast is what they miss in blurred samples
-# (notebook 07). The prediction for *fused* fails by the classifier, which sees it nearer than that VAE, and holds by
-# pixels.
+# cut to white: the jumbled, glaring row above. By pixels that is the worst of the seven. The classifier's features put
+# it before a VAE of the same epochs. They were trained on sharp digits; why they forgive glare is not known (in 07 more
+# contrast moved samples of digits away). The prediction for *fused* fails by the classifier, which sees it nearer than
+# that VAE, and holds by pixels.
 #
-# So on digits, at this budget, the paper's finding stands in part. In the classifier's features neither *fused* nor
+# So on digits, at this budget, the paper's finding stands. In the classifier's features neither *fused* nor
 # *joint* through its second decoder comes as near as two stages. By pixels *joint* through its second decoder is as near
 # as they are. Training together does not help, then; that it does harm is not shown. And a judge can be fooled, also by a
 # model that nobody built to fool it. When one number says something surprising, look at the pictures, and ask a second
@@ -490,7 +491,7 @@ collapses = "toy, kappa > r: after an autoencoder the second gamma collapses"
 claims.check_below("D24", gamma_2["AE", 6], gamma_2["VAE", 6] / 20, collapses)
 stays = "toy, kappa = r: it does not"
 claims.check_above("D24", gamma_2["AE", 2], gamma_2["VAE", 2] / 4, stays)
-alike = "toy, kappa = r: samples after an autoencoder are as near, or nearer"
+alike = "toy, kappa = r: samples after an autoencoder are nearer, or further off by less than half"
 claims.check_below("D24", error["AE", 2], 1.5 * error["VAE", 2], alike)
 worse = "toy, kappa > r: they are further off"
 claims.check_above("D24", error["AE", 6], 1.2 * error["VAE", 6], worse)
@@ -514,11 +515,11 @@ plt.show()
 
 # %% [markdown]
 # The left axis is logarithmic. With $\kappa = r$ the two first stages are alike in $\gamma_2$, and the autoencoder's
-# samples are even nearer: it has no noise to undo. With $\kappa > r$ its $\gamma_2$ has fallen by decades and its samples
-# are behind. How far behind depends on training: a $\gamma_2$ that is kept from falling, by a hold or by a slow rule,
-# hides much of the effect. That is why the toy learns $\gamma_2$ freely. On digits nobody knows $r$, and $\gamma_2$
-# followed the slower rule there. At $\kappa = 16$ the judges disagree: the autoencoder is behind in the features and
-# ahead by pixels.
+# samples are even nearer: it has no noise to undo. With $\kappa > r$ its $\gamma_2$ has fallen by decades and its
+# samples are behind. How far behind depends on training: a $\gamma_2$ that is kept from falling, by a hold or by a slow
+# rule, hides much of the effect. That is why the toy holds $\gamma_2$ for less long and low, and then learns it. On
+# digits nobody knows $r$, and $\gamma_2$ was held longer and then set to the error. At $\kappa = 16$ the judges
+# disagree: the autoencoder is behind in the features and ahead by pixels.
 #
 # ## How many dimensions?
 #
@@ -554,10 +555,11 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# On the toy, where $r = 2$ is known, the claim stands as the authors put it: two stages stay where they are, and the WAE
-# is as good at $\kappa = r$ and falls far behind at $4r$. On digits it stands in part. At every $\kappa$ two stages are
-# nearest. But from 16 to 64 dimensions, of which the VAE uses thirteen, their distance grows by half, and that of a WAE
-# whose weight is chosen anew grows by no more. At 64 the best weight is the largest tried, so the WAE may yet gain.
+# On the toy, where $r = 2$ is known, the claim stands as the authors put it: two stages stay where they are, and the
+# WAE is as good at $\kappa = r$ and falls far behind at $4r$. On digits it stands in part. At every $\kappa$ two
+# stages are nearest. But from 16 to 64 dimensions, of which the VAE uses thirteen, their distance grows by half, and
+# that of a WAE whose weight is chosen anew grows by no more. Except on the toy at $\kappa = 2$ the best weight is
+# always the largest tried, so the WAE may yet gain.
 
 # %%
 toy, digits_too = of_kappa("toy"), of_kappa("digits")
@@ -578,15 +580,15 @@ two, wae = (digits_too[m].mean(1)[-1] / digits_too[m].mean(1)[0] for m in ("two 
 claims.refute(
     "D25", bool(two > 1.3 and wae < 1.1 * two),
     "digits, kappa from 16 to 64: two stages' distance grows by three tenths or more, "
-    "the WAE's no faster", found=[two, wae],
+    "the WAE's by less than a tenth more", found=[two, wae],
 )
 
 # %% [markdown]
 # ## Takeaways
 #
 # - On digits, in the classifier's features, two stages beat every entrant that the paper's table has, all with half their
-#   epochs: at $\kappa = 16$, on two seeds. At $\kappa = 32$ and $64$ only the VAE and WAE-MMD were trained, on three
-#   seeds, and two stages beat both.
+#   epochs: at $\kappa = 16$, on two seeds. At $\kappa = 32$ and $64$ they beat the VAE and WAE-MMD, the two that were
+#   trained, on three seeds. At $\kappa = 16$ a mixture of ten beats two stages.
 # - A learned $\gamma$ has to be compared with the best fixed one, not with $\gamma = 1$.
 # - On digits, at this budget, training the stages together does not help in the features, and by pixels makes no
 #   difference. One way of sampling looks better than it is, and only to one judge.

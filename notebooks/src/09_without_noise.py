@@ -181,11 +181,11 @@ claims.check(
 )
 
 # %% [markdown]
-# The constant is then another, but no gradient hears of a constant. What changes is the noise: its variance is 0.49, not 0.7.
+# The constant is then another, but no gradient hears of a constant. What changes is the noise: variance 0.7, not 0.49.
 #
-# So what does the noise do? Expand the decoder about a code. Terms odd in the noise vanish in the mean. Two of order
-# $\sigma^2$ are left: $\mathbb E \lVert J \varepsilon \rVert^2 = \lVert J \rVert_F^2$, the slope, and
-# $-\sigma^2 (x - D) \cdot \Delta D$ ($\Delta$ sums second derivatives), small where the copy is good. So
+# So what does the noise do? Expand the decoder about a code. Terms odd in the noise vanish in the mean. Two are
+# left, times $\sigma^2$: $\mathbb E \lVert J \varepsilon \rVert^2 = \lVert J \rVert_F^2$, the slope, and
+# $-(x - D) \cdot \Delta D$ ($\Delta$ sums second derivatives), small where the copy is good. So
 #
 # $$\mathbb E \lVert x - D(z + \sigma \varepsilon) \rVert^2 \approx \lVert x - D(z) \rVert^2 + \sigma^2 \lVert J
 # \rVert_F^2, \qquad J = \partial D / \partial z .$$
@@ -264,7 +264,7 @@ p = terms.Pass(
 estimate = terms.GradientPenalty(1.0, probes=200)(p).mean().item()
 claims.check_close(
     "R3", estimate, J.square().sum((1, 2)).mean(), rtol=0.05,
-    says="GP: 200 probes give the exact squared Jacobian",
+    says="GP: 200 probes, the squared Jacobian within 5%",
 )
 dense = [m.weight for m in first["RAE-SN"].decoder.modules() if isinstance(m, torch.nn.Linear)]
 claims.check_close(
@@ -413,7 +413,7 @@ def course(beta):
     with networks.seeded(0):
         model = models.rae_gp(networks.mlp(digits.shape, 16, (64, 64)), beta, 0.01)
     run = training.fit(
-        model, x, epochs=notebooks.choose(quick=60, full=12), batch_size=len(x) // 10, lr=2e-3,
+        model, x, epochs=60, batch_size=len(x) // 10, lr=2e-3,
         keep_every=12, progress=False,
     )
     return [
@@ -615,7 +615,7 @@ claims.check_close(
 )
 means = torch.stack([ten[name].mean() for name in ("RAE", "RAE-L2", "RAE-GP")])
 claims.check_below(
-    "R20", means.max() - means.min(), 1.5, "RAE, L2 and GP differ by no more than runs do"
+    "R20", means.max() - means.min(), 1.5, "RAE, L2 and GP: means differ by under 1.5"
 )
 of_ten, of_normal = (torch.stack(list(table.values())).mean(1) for table in (ten, normal_))
 times, of_n = of_ten.max() / of_ten.min(), of_normal.max() / of_normal.min()
@@ -635,7 +635,7 @@ print(f"ok  with a mixture CV-VAE is last, each seed (found {last:.1f}, the next
 # of how near held-out reconstructions do. **Prediction.** More components look better and better to Fréchet, while from
 # some number on held-out codes become less likely.
 
-# %% alt="Left: the Fréchet distance falls from one to a hundred components. Right: the log-density of training codes rises, that of held-out codes rises until ten and then falls"
+# %% alt="Left: the Fréchet distance falls from one to thirty components. Right: the log-density of training codes rises, that of held-out codes rises until ten and then falls"
 rae, counts = first["RAE"], (1, 3, 10, 30, 100)
 codes, held_out = rae.codes(x).mean, rae.codes(test).mean
 mixtures = {k: densities.GaussianMixture(k).fit(rae, x) for k in counts}
@@ -951,7 +951,7 @@ claims.check_below(
     "R18",
     [between[name][:, 0].max() for name in scores],
     [ten[name].min() for name in scores],
-    "here every reconstruction is nearer than any sample",
+    "here a model's copies are nearer than its samples",
 )
 
 

@@ -39,7 +39,7 @@ plots.use_style()
 torch.set_num_threads(1)  # networks this small are slower on two
 colors = plots.COLORS
 
-# %% alt="Left: codes of clothes in the plane, spread wide, a class a colour, and draws of N(0, I), blue crosses, a small heap at their edge. Right: a garment of each class, its decoded code, soft but of its kind, and decoded draws, which are blurs of one or two kinds"
+# %% alt="Left: codes of clothes in the plane, spread wide, a class a colour, and draws of N(0, I), blue crosses, a small heap at their edge. Right: a garment of each class, its decoded code, mostly of its kind, and decoded draws, which are blurs of one or two kinds"
 clothes = data.load_images(notebooks.choose(quick="fashion-small", full="fashion"))
 with networks.seeded(0):
     plane = models.ae(networks.mlp(clothes.shape, 2, (512, 256), output="sigmoid"))
@@ -498,12 +498,13 @@ exercises.check("10.4", prior_after)
 # %% [markdown]
 # ## Other ways to learn a prior
 #
-# A *discriminator*, or adversary, is a classifier that learns to tell codes from draws of the prior, while the other side
-# learns to mislead it. In an adversarial autoencoder (AAE; notebook 09 calls it WAE-GAN) that other side is the encoder. In a
-# Prior-AAE it is also the prior, a generator that makes codes of noise. A generative moment-matching network (GMMN) is a
-# generator too, but is taught by the MMD between its draws and the codes. **Claim L4.** All three train and sample. The discriminator sees standardised codes and pays for its slope at
-# them (the R1 penalty of Mescheder et al.). *Perplexity* is how many equally frequent classes would have the entropy of those
-# drawn: at best ten. **The adversarial half of L3**: at a fixed γ a large β, here the adversary's weight for the encoder, hurts.
+# A *discriminator*, or adversary, is a classifier that learns to tell codes from draws of the prior, while the other
+# side learns to mislead it. In an adversarial autoencoder (AAE; notebook 09 calls it WAE-GAN) that other side is the
+# encoder. In a Prior-AAE it is also the prior, a generator that makes codes of noise. A generative moment-matching
+# network (GMMN) is a generator too, but is taught by the MMD between its draws and the codes. **Claim L4.** All three
+# train and sample. Prior-AAE's adversary sees scaled codes and pays for its slope at them (the R1 penalty of Mescheder
+# et al.). *Perplexity* is how many equally frequent classes would have the entropy of those drawn: at best ten. **The
+# adversarial half of L3**: at a fixed γ a large β, here the adversary's weight for the encoder, hurts.
 
 # %%
 longer = training.Plan(notebooks.choose(quick=70, full=20), lr=2e-3, schedule=training.Cosine())
@@ -753,7 +754,7 @@ stiff_error = min(
 claims.check(
     "L16",
     bool((in_spaces[:, 0] < stiff_bits[:, 0]).all()),
-    "separability in Z_T is better than a β-VAE's, β in {1, 4}, on every seed",
+    "separability in Z_T is better than a β-VAE's, β = 4, on every seed",
     found=[in_spaces[:, 0], stiff_bits[:, 0]],
 )
 claims.check_below(
@@ -794,7 +795,7 @@ columns = {
 }
 for row, (name, color) in enumerate(zip(columns, ("q", "prior", "prior", "q"), strict=True)):
     ax.plot(columns[name], row + 0.15 * torch.arange(-1, 2), "o", color=colors[color])
-ax.set(xlabel="exp of the nats that planes leave unknown: low is separable")
+ax.set(xlabel="exp of the bits that planes leave unknown: low is separable")
 ax.set(yticks=range(4), yticklabels=columns)
 ax.invert_yaxis()
 plt.show()

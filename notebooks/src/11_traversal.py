@@ -140,9 +140,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Each point is one latent dimension. More than a decade of change lies between the first and the last, and the curve was
-# drawn without looking at a single decoded image. What is left of a distance is how far this short training is from its
-# optimum.
+# Each point is one latent dimension. More than a decade of change lies between the first and the last, and the curve
+# was drawn without looking at a single decoded image. The rest is owed to noise that is not small and to a short
+# training.
 #
 # ## With your own eyes
 #
@@ -171,8 +171,8 @@ widgets.LatentTraversal(coarse, x, labels=clothes.test_labels[:360])
 # press *mean code* and *draw*: is what you get a garment?
 #
 # <details><summary>An answer</summary>The view shows the six smallest λ and the two largest. The last slider has λ near 1:
-# what it changes is less than a fiftieth of what the first one does, below anything you see. In between there is no jump;
-# for most eyes the change is gone where it is about a hundredth of the largest. The mean decodes to a blur of several
+# what it changes is less than a fiftieth of what the first one does, below anything you see. Along the six the change
+# fades without a jump; it is gone somewhere between the sixth and the last two. The mean decodes to a blur of several
 # garments. A draw is a garment sometimes and often two at once: $N(0, I)$ is not where the latents are.</details>
 #
 # ## Noise that nobody sees
@@ -184,9 +184,9 @@ widgets.LatentTraversal(coarse, x, labels=clothes.test_labels[:360])
 # $$\lambda_j\, s_j^2 = \gamma\, (1 - \lambda_j) \;\le\; \gamma .$$
 #
 # A direction that matters gets little noise, a direction that gets much noise does not matter. The product never
-# exceeds $\gamma$, and the sum over directions is $\gamma\, \hat r$ with $\hat r = \sum_j (1 - \lambda_j)$, a count of
-# active dimensions that needs no threshold. **Prediction.** Both hold at each of the six $\gamma$ at which the latent is
-# in use, and the sum falls with $\gamma$.
+# exceeds $\gamma$, and the sum over directions is $\gamma\, \tilde r$ with $\tilde r = \sum_j (1 - \lambda_j)$, a count
+# like $\hat r$ that needs no threshold. **Prediction.** The sum holds at each $\gamma$ at which the latent is in use,
+# and falls with $\gamma$; direction by direction we look at the last.
 
 # %%
 def noise_seen(model, q, seed=0):
@@ -209,7 +209,7 @@ claims.check_below("D12", total[3:], total[2:-1], falls)
 alone = "clothes: no direction's own noise changes the image by much more than γ"
 claims.check_below("D12", own.max(), 1.5 * gamma, alone)
 
-# %% alt="Left: own noise changes the image by at most γ in every direction, along the line γ(1 − λ). Right: all noise together falls with γ along its prediction"
+# %% alt="Left: own noise changes the image by at most γ in every direction, along the line γ(1 − λ). Right: all noise together falls with γ, from the second γ on along its prediction"
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3))
 left.plot(lam, gamma * (1 - lam), color=colors["exact"], label="γ (1 − λ)")
 left.plot(lam, own, "o", color=colors["q"], label="measured, noise of variance λ")
@@ -224,9 +224,10 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# Left: between the direction that matters most and the one that matters least lie two decades of slope, but their own
-# noise shows nearly the same, or less. The encoder has balanced them. Right: at the first $\gamma$ the latent is hardly in
-# use and the formula has little to say. From the third on the points follow it.
+# Left: noise of variance 1 changes the image more than twenty times as much along the direction that matters most as
+# along the one that matters least, but their own noise shows nearly the same. The encoder has balanced them. Right: at
+# the first $\gamma$ the latent is hardly in use and the formula has little to say. From the third on the points follow
+# it.
 #
 # Below, what the six models make of the same images, from the first $\gamma$ to the last.
 
@@ -288,9 +289,10 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# The upper curve belongs to the eigenvectors, as it must. The gap is small: on average over latents, training has nearly
-# aligned the axes. That costs something, Hadamard's gap of notebook 04. In the view above choose *eigenvectors* and pick
-# several images: the first slider now means something else for each image, which is the price of local truth.
+# The upper curve belongs to the eigenvectors, as it must. The gap is small: on average over latents, training has
+# nearly aligned the axes. What is left costs something, Hadamard's gap of notebook 04. In the view above choose
+# *eigenvectors* and pick several images: the first slider now means something else for each image, which is the price
+# of local truth.
 #
 # ## The way between two images
 #
@@ -413,11 +415,11 @@ plt.show()
 
 # %% [markdown]
 # In $z$ the arc is not better here but worse: it goes to the right length, and to a place on the sphere that no image
-# has. The straight way stays nearer to the middle of all latents. Through $u$ both are denser, and the difference between
-# line and arc is small. But look at the control. Its ends, which never moved in $u$, are already denser than the latents,
-# and so are its midpoints. A part of what $u$ seemed to gain is the shrinking by a mean. The larger part is left, and
-# may be owed to the way. So the argument about length is right, and what it was used for does not follow in $z$. It holds
-# where its assumption does.
+# has. The straight way stays nearer to the middle of all latents. Through $u$ both are denser, and the difference
+# between line and arc is small. But look at the control. Its ends, which never moved in $u$, are already denser than
+# the latents, and its midpoints denser than those in $z$. A part of what $u$ seemed to gain is the shrinking by a mean.
+# The larger part is left, and may be owed to the way. So the argument about length is right, and what it was used for
+# does not follow in $z$. It holds where its assumption does.
 
 # %% tags=["widget", "nbval-ignore-output"]
 widgets.Interpolator(vae, x, second, n_strip=7)
@@ -428,8 +430,8 @@ widgets.Interpolator(vae, x, second, n_strip=7)
 # density?
 #
 # <details><summary>An answer</summary>Within a class each way works. Between coat and shirt the middle is still a garment.
-# Between trousers and bag it is mostly none, on the straight way a double exposure. By eye the ways differ little; the density tells them
-# apart more finely, and the control says what it counts.</details>
+# Between trousers and bag it mostly is not, on the straight way a double exposure. By eye the ways differ little; the
+# density tells them apart more finely, and the control says what it counts.</details>
 #
 # ## Takeaways
 #
@@ -449,8 +451,8 @@ widgets.Interpolator(vae, x, second, n_strip=7)
 #
 # ## Next
 #
-# Notebook 12 asks where the latents are: $q(z)$ against $N(0, I)$ and against what can be fitted to it. Guess now: seen
-# along any one axis, do the latents look normal?
+# Notebook 12 asks where the latents are: $q(z)$ against $N(0, I)$ and against what can be fitted to it. Guess now: is a
+# Gaussian with the latents' own covariance enough?
 #
 # ## References
 #

@@ -3,7 +3,7 @@
 #
 # | | |
 # | --- | --- |
-# | You will be able to | turn a line of a formal language into numbers and back, train an autoencoder that writes valid lines only, and search its codes for the best one |
+# | You will be able to | turn a line of a formal language into numbers and back, train an autoencoder that writes by its rules, and search its codes for the best one |
 # | You need | notebooks 01 (the cost) and 09 (the RAE, a density fitted afterwards); what a tree is |
 # | Time | 65 minutes with its exercises; quick: a minute to run, full: some minutes |
 # | Source | Ghosh et al. (2020), Section 6.2 and Fig. 2; Kusner, Paige and Hernández-Lobato (2017) |
@@ -198,7 +198,7 @@ plt.show()
 # %% [markdown]
 # The dashed line is what a line costs if all are equally likely, which is how they were drawn. The collapsed model
 # comes near to it *without a code*: a mask, and the frequency of each rule at each step, are enough. A small gap is
-# left; a code can save at most that gap, and must pay its KL for it. Such a model decodes every code to the same few
+# left; a code, its KL paid, can save at most that gap. Such a model decodes every code to the same few
 # lines. All of them are valid: the share of valid lines is a figure that a constant can win. Read it beside the share
 # that differ and the share rebuilt, or not at all. The RAE pays no KL, so its bar is no likelihood of a line and does
 # not compare with the dashed one. (The Grammar VAE's own program has $\beta = 1/\kappa$ and draws noise of a hundredth of
@@ -260,7 +260,7 @@ widgets.LineInterpolator(rae.model, "x * x / 3 + 1", "sin( x ) / 2 + x")
 #
 # ## A search
 #
-# We want an expression near a target that the grammar cannot write well. The score $y$ is
+# We want an expression near a target that the model was never shown. The score $y$ is
 # $\log(1 + \text{mean squared error})$ over a thousand points of $[-10, 10]$, by ordinary precedence: products before sums.
 # A *Gaussian process*, a normal distribution over functions, takes up the scores known so far and
 # predicts $y$ at any code as $N(\mu, \sigma^2)$. Where to look next? Where the *expected improvement* on the best score so far, $y^*$, is
@@ -393,8 +393,8 @@ claims.check_below(
 # %% [markdown]
 # On the average of what a search proposes the GrammarRAE is ahead, seed by seed. On its best line it is not, and the best
 # line is what a search is for. The collapsed model, whose code says nothing, writes valid lines only, and one search in it
-# is as good as any: among the short lines that such a decoder repeats there are good ones. So neither "valid" nor one best
-# score shows that a *code* was of use. The share rebuilt does, and the mean of what is proposed.
+# is as good as any: among the long lines that such a decoder writes there are good ones. So neither "valid" nor one best
+# score shows that a *code* was of use. The share rebuilt does.
 #
 # **The paper's own lines.** Fig. 2 prints three lines of each model with their scores. We know seven of the nine. Each has
 # one score, by ordinary precedence: does the one beside it belong to it?
@@ -419,10 +419,10 @@ ratio = recomputed[models_of == "GRAE"].min() / recomputed[models_of == "GVAE"].
 claims.check_above("E19", ratio, 10, "the GRAE's best score against the GVAE's best", digits=3)
 
 # %% [markdown]
-# In the figure GRAE is the GrammarRAE, GVAE the Grammar VAE, and CVAE a VAE of bare characters. The three scores of the GRAE are
-# right as a set, and two of them stand beside the wrong lines. The
-# best line in the figure is the Grammar VAE's second one, printed as worse than all of the GRAE's: by its own lines the
-# figure says the opposite of its caption. One figure of one search each decides nothing, in either direction.
+# In the figure GRAE is the GrammarRAE, GVAE the Grammar VAE, and CVAE a VAE of bare characters. The three scores of the
+# GRAE are right as a set, and two of them stand beside the wrong lines. The best of the seven is the Grammar VAE's
+# second one, printed as worse than all of the GRAE's: by its own lines the figure says the opposite of its caption. One
+# figure of one search each decides nothing, in either direction.
 #
 # **Exercise 13.3** (5 minutes). A grammar of your own. Write one whose words are some number $n \ge 0$ of `a` and then
 # *twice* as many `b`, make it with `grammar.Grammar(text)`, and say for each word of a list whether your grammar derives it.
@@ -447,7 +447,7 @@ exercises.check("13.3", words_of_mine)
 # ## Molecules
 #
 # A molecule can be written as a line too, in the language SMILES. Its grammar has 76 rules with the padding; a molecule
-# takes a hundred of them and more.
+# mostly takes over a hundred.
 
 # %%
 S = grammar.smiles()
@@ -458,7 +458,7 @@ print(f"ok  caffeine and back (found {len(rules)} steps, each by one of {S.n_rul
 
 # %% [markdown]
 # The grammar knows brackets and bonds. It does not know that carbon has four bonds, nor which ring number closes which
-# ring: a context-free grammar cannot express that. A line that it derives may be no molecule: a chemist's library
+# ring: these rules do not express that. A line that it derives may be no molecule: a chemist's library
 # (rdkit) must say. The score of the two papers is a molecule's log P (it likes fat better than water), less a score for
 # what is hard to make, less what its largest ring has beyond six atoms. One training, of minutes, on the shorter
 # molecules of a file, and three searches in it are stored (`data/results/molecules.json`):

@@ -243,7 +243,7 @@ def _clean(notebook: Any) -> None:
 
 def _still(output: Any) -> Any:
     """A view's output without what only a kernel can show, in few shades."""
-    png = _smaller(output.data["image/png"], levels=32)
+    png = _smaller(output.data["image/png"], levels=16, colours=64)
     metadata = {"image/png": {"alt": "A still of the view; it moves where the notebook runs"}}
     return _module("nbformat").v4.new_output("display_data", {"image/png": png}, metadata=metadata)
 
@@ -261,8 +261,8 @@ def _clean_output(output: Any, count: int, alt: str | None) -> None:
         output.metadata[kind] = {**output.metadata.get(kind, {}), "alt": alt}
 
 
-def _smaller(png: str, levels: int = 64) -> str:
-    """The same figure, base64 in and out, with at most 128 colours and `levels` greys: a third of
+def _smaller(png: str, levels: int = 64, colours: int = 128) -> str:
+    """The same figure, base64 in and out, with so many colours and `levels` of grey: a third of
     the bytes, and no difference to the eye. Greys are rounded first, so that they stay grey and
     leave the palette to the colours.
     """
@@ -274,7 +274,7 @@ def _smaller(png: str, levels: int = 64) -> str:
     nearest = [round(round(v * steps / 255) * 255 / steps) for v in range(256)]
     rounded = opaque.point(3 * nearest)
     grey = len({channel.tobytes() for channel in rounded.split()}) == 1
-    small = rounded.convert("L") if grey else rounded.quantize(128, dither=Image.Dither.NONE)
+    small = rounded.convert("L") if grey else rounded.quantize(colours, dither=Image.Dither.NONE)
     small.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 
