@@ -29,7 +29,7 @@ VIEWS = (
 NOTEBOOKS = (
     [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
     if SHOTS
-    else ["00_from_scratch", *VIEWS]
+    else ["00_from_scratch", VIEWS[0], pytest.param(VIEWS[1], marks=pytest.mark.longest)]
 )
 
 pytestmark = [  # One server serves all.

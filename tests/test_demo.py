@@ -38,6 +38,7 @@ def shown(tmp_path_factory):
 
 
 @pytest.mark.long
+@pytest.mark.longest
 def test_two_stages_come_nearer_to_the_data_than_one(shown):
     _, report, _ = shown
     frechet = report["frechet"]
@@ -46,6 +47,7 @@ def test_two_stages_come_nearer_to_the_data_than_one(shown):
 
 
 @pytest.mark.long
+@pytest.mark.longest
 def test_gamma_of_one_keeps_few_directions_and_a_learned_one_keeps_most(shown):
     _, report, _ = shown
     fixed = report["fixed"]
@@ -56,12 +58,14 @@ def test_gamma_of_one_keeps_few_directions_and_a_learned_one_keeps_most(shown):
 
 
 @pytest.mark.long
+@pytest.mark.longest
 def test_only_the_second_stage_has_normal_codes(shown):
     _, report, _ = shown
     assert report["mmd2"]["stage 2"] < 0.5 * report["mmd2"]["stage 1"]
 
 
 @pytest.mark.long
+@pytest.mark.longest
 def test_the_table_says_what_the_json_says(shown):
     told, report, _ = shown
     rows = {
@@ -75,6 +79,7 @@ def test_the_table_says_what_the_json_says(shown):
 
 
 @pytest.mark.long
+@pytest.mark.longest
 def test_the_figure_shows_something_in_every_panel(shown):
     pixels = np.asarray(Image.open(shown[2]).convert("L"), dtype=float)
     height, width = pixels.shape
