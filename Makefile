@@ -10,7 +10,7 @@ help:
 	@echo "make demo            train and diagnose a two-stage VAE on pictures (one to three minutes)"
 	@echo "make test            run every example of a docstring, and every test but the long ones"
 	@echo "make test-long       run the long tests: every solved notebook, JupyterLab, the site (TESTS=tests/test_notebooks.py for some)"
-	@echo "make test-longest    before a release: every other copy of a notebook, toys trained for minutes, a hunt for mutants"
+	@echo "make test-longest    before a release: readers' copies of the notebooks, toys trained for minutes, hunts for mutants"
 	@echo "make lint            check style, layout and the number of type errors"
 	@echo "make lab             open the course in JupyterLab"
 	@echo "make dashboards      open the interactive views as pages without code (VAELAB_MODEL=folder for your own)"

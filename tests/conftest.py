@@ -16,7 +16,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
-    """The longest first, so that no process waits for another at the end."""
+    """What is longest is long too. The targets come first, so that no process waits for another at
+    the end.
+    """
+    for item in items:
+        if item.get_closest_marker("longest"):
+            item.add_marker("long")
     items.sort(key=lambda item: "test_targets" not in item.nodeid)
 
 

@@ -37,7 +37,6 @@ def shown(tmp_path_factory):
     )
 
 
-@pytest.mark.long
 @pytest.mark.longest
 def test_two_stages_come_nearer_to_the_data_than_one(shown):
     _, report, _ = shown
@@ -46,7 +45,6 @@ def test_two_stages_come_nearer_to_the_data_than_one(shown):
     assert frechet["floor"] < frechet["mixture of 10"] < frechet["N(0, I)"]
 
 
-@pytest.mark.long
 @pytest.mark.longest
 def test_gamma_of_one_keeps_few_directions_and_a_learned_one_keeps_most(shown):
     _, report, _ = shown
@@ -57,14 +55,12 @@ def test_gamma_of_one_keeps_few_directions_and_a_learned_one_keeps_most(shown):
     assert report["reconstruction_error"] < 0.6 * fixed["reconstruction_error"]
 
 
-@pytest.mark.long
 @pytest.mark.longest
 def test_only_the_second_stage_has_normal_codes(shown):
     _, report, _ = shown
     assert report["mmd2"]["stage 2"] < 0.5 * report["mmd2"]["stage 1"]
 
 
-@pytest.mark.long
 @pytest.mark.longest
 def test_the_table_says_what_the_json_says(shown):
     told, report, _ = shown
@@ -78,7 +74,6 @@ def test_the_table_says_what_the_json_says(shown):
     assert report["features"] in told and "not an FID" in told
 
 
-@pytest.mark.long
 @pytest.mark.longest
 def test_the_figure_shows_something_in_every_panel(shown):
     pixels = np.asarray(Image.open(shown[2]).convert("L"), dtype=float)

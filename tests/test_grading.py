@@ -272,7 +272,6 @@ def test_files_that_are_no_copies_are_named(tmp_path):
 
 
 @JAILED
-@pytest.mark.long
 @pytest.mark.longest
 @pytest.mark.timeout(1800)
 def test_every_solution_is_right():

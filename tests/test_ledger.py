@@ -311,7 +311,6 @@ def as_a_notebook():
     torch.set_default_dtype(before)
 
 
-@pytest.mark.long
 @pytest.mark.longest
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", TRAINED)
@@ -331,7 +330,6 @@ def test_without_learning_the_check_of_each_row_turns_red(name, as_a_notebook):
     assert tried and len(fallen) + len(found) >= 0.5 * len(tried)
 
 
-@pytest.mark.long
 @pytest.mark.longest
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [*NOTEBOOKS, *TESTS])

@@ -33,7 +33,6 @@ EXPLAINED = {
 }
 
 
-@pytest.mark.long
 @pytest.mark.longest
 def test_the_mutation_score():
     mutants = drawn([f"vaelab.{room}" for room in ROOMS], EACH, seed=0)

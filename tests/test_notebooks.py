@@ -13,21 +13,16 @@ from vaelab import notebooks
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 SOURCES = sorted(FOLDER.glob("src/*.py"))
-COPIES = sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("solutions/*.ipynb")])
+READERS, SOLVED = (sorted(FOLDER.glob(names)) for names in ("*.ipynb", "solutions/*.ipynb"))
+COPIES = [*READERS, *SOLVED]
 SHORT = FOLDER / "00_from_scratch.ipynb"
-LONGEST = [pytest.mark.long, pytest.mark.longest]
 OTHER = {"ATEN_CPU_CAPABILITY": "default"}  # Another processor's arithmetic.
 RUNS = [
     pytest.param(SHORT, {}, id="short"),
+    *(pytest.param(path, OTHER, id=path.stem, marks=pytest.mark.long) for path in SOLVED),
     *(
-        pytest.param(path, OTHER, id=path.stem, marks=pytest.mark.long)
-        for path in COPIES
-        if path.parent.name == "solutions"
-    ),
-    *(
-        pytest.param(path, {}, id=f"reader-{path.stem}", marks=LONGEST)
-        for path in COPIES
-        if path.parent.name == "notebooks"
+        pytest.param(path, {}, id=f"reader-{path.stem}", marks=pytest.mark.longest)
+        for path in READERS
     ),
 ]
 

@@ -24,11 +24,7 @@ from vaelab import (
     training,
 )
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.longest,
-    pytest.mark.usefixtures("one_thread"),
-]
+pytestmark = [pytest.mark.longest, pytest.mark.usefixtures("one_thread")]
 
 
 def toy(name, **options):
